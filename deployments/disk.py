@@ -1,0 +1,53 @@
+"""Files that are either the old one or the new one, never half of each, whatever kills the process."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployments.errors import DiskFull
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def saying_when_full(path: Path) -> Iterator[None]:
+    """Turns the operating system's "no space" errors of the block into `DiskFull` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull(f"no space left while writing {path}: free some room and run the same command again") from error
+        raise
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replaces `path` by `content` in one step that survives a crash (temporary file, fsync, rename, fsync of the folder).
+
+    Raises `DiskFull`; the former content is then untouched.
+    """
+    with saying_when_full(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(mode)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

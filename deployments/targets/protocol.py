@@ -1,0 +1,74 @@
+"""The door to the place where model servers run."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch)."""
+
+    product: str
+    version: int
+    model: Path
+    replicas: int
+
+
+class ReplicaState(StrEnum):
+    """What one server is doing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"  # given up by its keeper: it will not come up by waiting
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One server. `address` is a Unix socket path or `host:port`; `detail` says why it failed, empty otherwise."""
+
+    name: str
+    address: str
+    state: ReplicaState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said to a prediction request: `status` is the HTTP code, `body` the raw answer."""
+
+    status: int
+    body: bytes
+
+
+class Target(Protocol):
+    """Runs model servers. Every method is idempotent; all raise `TargetUnreachable` when the keeper does not answer."""
+
+    def launch(self, launch: Launch) -> None:
+        """See to it that exactly these servers are started; returns without waiting for them to be ready.
+
+        A replica that failed before is started afresh; one that runs is left alone.
+        """
+        ...
+
+    def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+        """The servers of a version as they are now, in a stable order; empty when there are none."""
+        ...
+
+    def versions(self, product: str) -> tuple[int, ...]:
+        """Versions of a product with at least one server, in ascending order."""
+        ...
+
+    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+        """POST a JSON body to one server directly, past the router (to verify it before it gets traffic).
+
+        Raises `TargetUnreachable` if it does not answer within 10 seconds.
+        """
+        ...
+
+    def retire(self, product: str, version: int, drain: timedelta) -> None:
+        """Stop all servers of a version: each first finishes what it is answering, within `drain`. Returns when all are gone."""
+        ...
