@@ -1,0 +1,61 @@
+"""The door to the record of what was decided and done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from deployments.owner import Owner
+from deployments.rollout.state import RolloutState
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: `kind` is a dotted word such as `gate.refused`, `detail` its facts (JSON, no secrets)."""
+
+    product: str
+    run: str
+    at: datetime
+    kind: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to change one product's traffic. `token` grows with each holder, so that a late writer is refused."""
+
+    product: str
+    holder: Owner
+    token: int
+
+
+class Journal(Protocol):
+    """Keeps rollouts and events for ever; grants one writer per product."""
+
+    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
+        """The lease on a product until `now + ttl`; again for the same holder renews it.
+
+        A lease whose holder's process is gone, or whose time is over, is taken over with a higher token. Raises `Busy`
+        while somebody else holds it.
+        """
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; nothing happens if somebody else has it by now."""
+        ...
+
+    def save(self, state: RolloutState, lease: Lease) -> None:
+        """Write a rollout's state durably before this returns. Raises `Busy` if the lease went to somebody else."""
+        ...
+
+    def rollouts(self, product: str) -> tuple[RolloutState, ...]:
+        """All rollouts of a product, newest first."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Append an event durably."""
+        ...
+
+    def events(self, product: str | None = None) -> tuple[Event, ...]:
+        """Events in the order they were recorded; of all products for None."""
+        ...

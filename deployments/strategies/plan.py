@@ -1,0 +1,33 @@
+"""From a strategy to a plan: a list of steps that a person can read before anything moves."""
+
+from typing import assert_never
+
+from deployments.errors import BadInput
+from deployments.spec import Strategy
+from deployments.rollout.steps import Launch, Promote, Retire, Shift, Step, Verify
+from deployments.traffic import Weights
+
+
+def plan(strategy: Strategy, candidate: int, running: tuple[int, ...], replicas: int) -> tuple[Step, ...]:
+    """The steps from `running` (versions with servers now, the candidate possibly among them) to `candidate` alone.
+
+    Raises `BadInput` for a strategy that this release of Seatrial cannot carry out.
+    """
+    match strategy:
+        case Strategy.ROLLING:
+            return _rolling(candidate, running, replicas)
+        case Strategy.BLUE_GREEN | Strategy.CANARY | Strategy.AB | Strategy.SHADOW:
+            raise BadInput(f"strategy {strategy.value!r} is not available yet: use {Strategy.ROLLING.value!r} (nothing was moved)")
+        case _:
+            assert_never(strategy)
+
+
+def _rolling(candidate: int, running: tuple[int, ...], replicas: int) -> tuple[Step, ...]:
+    retired = tuple(Retire(version) for version in running if version != candidate)
+    return (
+        Launch(candidate, replicas),
+        Verify(candidate),
+        Shift(Weights.all_to(candidate)),
+        Promote(candidate),
+        *retired,
+    )
