@@ -1,0 +1,53 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test check format bench lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(READY) ## from data to live traffic: three releases of flights, one of them refused
+	@$(BIN)/python -m examples.demo
+
+up: $(READY) ## start the platform
+	@$(BIN)/seatrial up
+
+down: $(READY) ## end it; nothing is left running
+	@$(BIN)/seatrial down
+
+test: $(READY) ## every test
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint, types, import contracts, spelling
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs flows tasks deployments specs
+	@$(BIN)/python -m tests.architecture.documented_commands README.md docs/*.md CONTRIBUTING.md
+
+format: $(READY) ## let ruff write
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## what Seatrial adds to a plain script
+	@$(BIN)/python -m benchmarks.release
+
+lock: $(READY) ## resolve the dependencies anew
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade
+
+clean: ## forget the environment (data and records stay)
+	rm -rf $(VENV)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Seatrial needs Python 3.11 to 3.13, and $(PYTHON) is another: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Setting up $(VENV) from requirements.lock (once, a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
+	@$(BIN)/uv pip install -q --compile-bytecode --require-hashes -p $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install -q --no-build-isolation --no-deps -p $(BIN)/python -e .
+	@touch $@

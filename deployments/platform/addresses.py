@@ -1,0 +1,82 @@
+"""Where the parts of the platform listen: chosen once, kept in `<home>/platform.json`, found by every later command."""
+
+import errno
+import json
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from deployments.disk import write_atomically
+from deployments.errors import PlatformUnreachable
+from deployments.settings import Settings
+
+_TRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Ports of the platform's parts, on `host`. None: that part was not started."""
+
+    host: str
+    gateway: int | None = None
+    prefect: int | None = None
+    mlflow: int | None = None
+
+    def url(self, part: str) -> str | None:
+        """`http://…` of `gateway`, `prefect` or `mlflow`; None for a part that was not started."""
+        port: int | None = getattr(self, part)
+        host = self.host if part == "gateway" else "127.0.0.1"
+        return None if port is None else f"http://{host}:{port}"
+
+
+def read_addresses(settings: Settings) -> Addresses:
+    """What was chosen at the last start; nothing but the host when there was none."""
+    try:
+        return Addresses(**json.loads(_file(settings).read_bytes()))
+    except FileNotFoundError:
+        return Addresses(settings.gateway_host)
+
+
+def write_addresses(settings: Settings, addresses: Addresses) -> None:
+    """Keep them for later commands."""
+    write_atomically(_file(settings), json.dumps(asdict(addresses)).encode())
+
+
+def free_port(wanted: int, host: str) -> int:
+    """`wanted` if nobody listens there, else the next one that is free. Raises `PlatformUnreachable` when 50 are taken."""
+    for port in range(wanted, min(wanted + _TRIES, 65536)):
+        if _is_free(port, host):
+            return port
+    raise PlatformUnreachable(
+        f"ports {wanted} to {wanted + _TRIES - 1} on {host} are all taken ({holder_of(wanted)} has the first): "
+        "set SEATRIAL_GATEWAY_PORT, SEATRIAL_PREFECT_PORT or SEATRIAL_MLFLOW_PORT to others"
+    )
+
+
+def holder_of(port: int) -> str:
+    """The process that listens on `port`, as `name (pid)`; "another process" if the system does not say."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+def _is_free(port: int, host: str) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise PlatformUnreachable(f"cannot listen on {host}: {error.strerror}: set SEATRIAL_GATEWAY_HOST to an address of this machine") from error
+    return True
+
+
+def _file(settings: Settings) -> Path:
+    return settings.home / "platform.json"

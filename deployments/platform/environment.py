@@ -1,0 +1,32 @@
+"""Environment of every process that speaks to Prefect or MLflow: where they are, no telemetry, no hidden servers."""
+
+from deployments.platform.addresses import Addresses
+from deployments.settings import Settings
+
+
+def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
+    """Variables for the platform's processes and for the command line itself.
+
+    Without a Prefect server among `addresses`, Prefect may start one of its own for the time of a single release.
+    """
+    home = settings.home.resolve()
+    variables = {
+        "SEATRIAL_HOME": str(home),
+        "SEATRIAL_PROJECT": str(settings.project.resolve()),
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "seatrial",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # v2 asks a remote host for its configuration
+        "PREFECT_UI_API_URL": "/api",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+    }
+    server = addresses.url("prefect")
+    if server is None:
+        return variables | {"PREFECT_SERVER_EPHEMERAL_ENABLED": "true"}
+    return variables | {"PREFECT_API_URL": f"{server}/api", "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}

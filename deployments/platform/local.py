@@ -1,0 +1,124 @@
+"""`seatrial up` and `seatrial down`: the whole platform on this machine, and nothing left of it."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from deployments.clock import Clock, SystemClock
+from deployments.errors import Busy, PlatformUnreachable
+from deployments.platform import services
+from deployments.platform.addresses import Addresses, free_port, read_addresses, write_addresses
+from deployments.platform.environment import environment
+from deployments.platform.gateway import ensure_gateway
+from deployments.platform.health import answers, wait_until
+from deployments.settings import Settings
+from deployments.supervision import ProgramState, Supervisor
+
+_LIMIT = timedelta(seconds=180)
+Progress = Callable[[str], None]
+
+
+def up(settings: Settings, tell: Progress, clock: Clock | None = None) -> Addresses:
+    """Start every part that is not up yet, and wait until each answers. A second call finds everything running.
+
+    `tell` is given a line for each thing that was done. Raises `Busy` while another `up` works, `PlatformUnreachable`
+    with the log to read when a part does not come up; what did come up stays, so that calling again goes on from there.
+    """
+    clock = clock or SystemClock()
+    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.home / "up.lock", timeout=0):
+            return _up(settings, tell, clock)
+    except Timeout:
+        raise Busy(f"another `seatrial up` is at work in {settings.home}: wait for it") from None
+
+
+def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
+    supervisor = ensure_gateway(settings, clock)
+    addresses = _choose_ports(settings)
+    tell(f"gateway       {addresses.url('gateway')}")
+    _start_pages(settings, supervisor, addresses)
+    wait_until(lambda: _prefect_answers(addresses), services.PREFECT, _LIMIT, clock)
+    tell(f"Prefect       {addresses.url('prefect')}")
+    supervisor.put(services.prefect_worker(settings, addresses))
+    wait_until(lambda: _pool_exists(addresses), services.WORKER, _LIMIT, clock)
+    deploy_flows(settings, addresses)
+    tell("flows         deployed from prefect.yaml")
+    wait_until(lambda: _mlflow_answers(addresses), services.MLFLOW, _LIMIT, clock)
+    tell(f"MLflow        {addresses.url('mlflow')}")
+    return addresses
+
+
+def down(settings: Settings) -> tuple[str, ...]:
+    """End every process of the platform, model servers included; returns their names. Data, models and records stay."""
+    supervisor = Supervisor(settings.run_folder, settings.home.resolve())
+    names = tuple(state.name for state in supervisor.states()) if supervisor.running() else ()
+    supervisor.shutdown()
+    return names
+
+
+def programs(settings: Settings) -> tuple[ProgramState, ...]:
+    """What supervisord keeps, as it is now; empty when it is not running."""
+    supervisor = Supervisor(settings.run_folder, settings.home.resolve())
+    return supervisor.states() if supervisor.running() else ()
+
+
+def live_addresses(settings: Settings) -> Addresses:
+    """Where the parts that answer right now listen."""
+    known = read_addresses(settings)
+    return replace(
+        known,
+        prefect=known.prefect if _prefect_answers(known) else None,
+        mlflow=known.mlflow if _mlflow_answers(known) else None,
+    )
+
+
+def deploy_flows(settings: Settings, addresses: Addresses) -> None:
+    """Make Prefect know the deployments of prefect.yaml: the project's own file, or the one that came with Seatrial."""
+    import os
+
+    own = settings.project / "prefect.yaml"
+    shipped = Path(__file__).parents[2] / "prefect.yaml"
+    result = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(own if own.is_file() else shipped)],
+        env=os.environ | environment(settings, addresses),
+        cwd=settings.project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise PlatformUnreachable(f"the flows were not deployed: {(result.stdout + result.stderr).strip()[-600:]}")
+
+
+def _choose_ports(settings: Settings) -> Addresses:
+    known = read_addresses(settings)
+    chosen = replace(
+        known,
+        prefect=known.prefect if _prefect_answers(known) else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
+        mlflow=known.mlflow if _mlflow_answers(known) else free_port(known.mlflow or settings.mlflow_port, "127.0.0.1"),
+    )
+    write_addresses(settings, chosen)
+    return chosen
+
+
+def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresses) -> None:
+    supervisor.put(services.prefect_server(settings, addresses))
+    supervisor.put(services.mlflow_server(settings, addresses))
+
+
+def _prefect_answers(addresses: Addresses) -> bool:
+    return addresses.prefect is not None and answers(f"{addresses.url('prefect')}/api/health")
+
+
+def _pool_exists(addresses: Addresses) -> bool:
+    return answers(f"{addresses.url('prefect')}/api/work_pools/{services.WORK_POOL}")
+
+
+def _mlflow_answers(addresses: Addresses) -> bool:
+    return addresses.mlflow is not None and answers(f"{addresses.url('mlflow')}/health")

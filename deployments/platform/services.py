@@ -1,0 +1,58 @@
+"""The programs of the platform, as supervisord is told of them."""
+
+import sys
+from datetime import timedelta
+
+from deployments.platform.addresses import Addresses
+from deployments.platform.environment import environment
+from deployments.settings import Settings
+from deployments.supervision import Program
+
+GATEWAY = "gateway"
+PREFECT = "prefect-server"
+WORKER = "prefect-worker"
+MLFLOW = "mlflow-server"
+WORK_POOL = "seatrial"
+
+
+def gateway(settings: Settings, command: tuple[str, ...]) -> Program:
+    """The Envoy that splits all live traffic."""
+    return Program(name=GATEWAY, command=command, log=settings.logs / f"{GATEWAY}.log", stop_wait=timedelta(seconds=10))
+
+
+def prefect_server(settings: Settings, addresses: Addresses) -> Program:
+    """Prefect's API, scheduler and pages."""
+    return _python(
+        PREFECT, settings, addresses, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(addresses.prefect)
+    )
+
+
+def prefect_worker(settings: Settings, addresses: Addresses) -> Program:
+    """Runs the flows that were started from the pages, by schedule or by webhook."""
+    return _python(WORKER, settings, addresses, "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process")
+
+
+def mlflow_server(settings: Settings, addresses: Addresses) -> Program:
+    """MLflow's pages over the database that the flows write to themselves."""
+    return _python(
+        MLFLOW,
+        settings,
+        addresses,
+        "mlflow",
+        "server",
+        *("--backend-store-uri", settings.mlflow_uri),
+        *("--default-artifact-root", str(settings.home.resolve() / "mlflow" / "artifacts")),
+        "--no-serve-artifacts",
+        *("--host", "127.0.0.1", "--port", str(addresses.mlflow), "--workers", "1"),
+    )
+
+
+def _python(name: str, settings: Settings, addresses: Addresses, *arguments: str) -> Program:
+    return Program(
+        name=name,
+        command=(sys.executable, "-m", *arguments),
+        environment=environment(settings, addresses),
+        directory=settings.project.resolve(),
+        log=settings.logs / f"{name}.log",
+        stop_wait=timedelta(seconds=15),
+    )

@@ -1,0 +1,69 @@
+"""Which implementation stands behind each door: the one place that knows."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployments.clock import Clock, SystemClock
+from deployments.journals.protocol import Journal
+from deployments.routers.protocol import Router
+from deployments.settings import Settings, current
+from deployments.targets.protocol import Target
+
+if TYPE_CHECKING:
+    from deployments.registry import ModelRegistry
+    from deployments.supervision import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Everything a rollout touches. `models` is the folder that model files are fetched into."""
+
+    router: Router
+    target: Target
+    journal: Journal
+    registry: "ModelRegistry"
+    clock: Clock
+    models: Path
+
+
+@lru_cache(maxsize=1)
+def doors() -> Doors:
+    """The doors of this process, by its settings; opened once. The embedded gateway is started if it is not up."""
+    from deployments.platform.gateway import ensure_gateway
+
+    settings = current()
+    return open_doors(settings, ensure_gateway(settings))
+
+
+def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
+    """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
+    from deployments.routers.envoy import EnvoyRouter
+    from deployments.targets.process import ProcessTarget
+
+    clock = SystemClock()
+    return Doors(
+        router=EnvoyRouter(settings.home.resolve() / "gateway", settings.run_folder, clock),
+        target=ProcessTarget(supervisor, settings),
+        journal=journal(),
+        registry=registry(),
+        clock=clock,
+        models=settings.models,
+    )
+
+
+@lru_cache(maxsize=1)
+def journal() -> Journal:
+    """The record of what was decided and done; needs nothing to be up but its database."""
+    from deployments.journals.database import DatabaseJournal
+
+    return DatabaseJournal(current().journal_database)
+
+
+@lru_cache(maxsize=1)
+def registry() -> "ModelRegistry":
+    """The model registry; needs nothing to be up but its database."""
+    from deployments.registry import ModelRegistry
+
+    return ModelRegistry(current().mlflow_uri)

@@ -1,0 +1,68 @@
+"""What the command line prints: results to standard output, progress and errors to standard error."""
+
+import json
+import logging
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Progress(logging.Handler):
+    """Prints each event of the `seatrial` logger as one line of progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One event, one line."""
+        event = getattr(record, "event", None)
+        if event is None:
+            return
+        facts: Mapping[str, Any] = getattr(record, "facts", {})
+        told = "  ".join(f"[dim]{name}[/dim] {_escape(value)}" for name, value in facts.items() if value not in (None, ""))
+        mark = "[red]✗[/red]" if event.endswith(("refused", "given_up", "failed")) else "[green]✓[/green]"
+        err.print(f"{mark} {event:<22} {told}", soft_wrap=True)
+
+
+def show_progress(quiet: bool) -> None:
+    """Let the events of this process appear on the terminal, unless `quiet`."""
+    logger = logging.getLogger("seatrial")
+    logger.setLevel(logging.INFO)
+    if not quiet:
+        logger.addHandler(Progress())
+
+
+def print_json(document: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(document, indent=2, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table for people; columns keep their order."""
+    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else _escape(cell) for cell in row))
+    out.print(table)
+
+
+def fail(message: str, code: int) -> int:
+    """Print an error; returns the exit code that it was given."""
+    err.print(f"[red]error:[/red] {_escape(message)}", soft_wrap=True)
+    return code
+
+
+def unexpected(error: Exception) -> int:
+    """Print what nobody foresaw, with where it happened, as briefly as helps a report; returns exit code 1."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{last.filename}:{last.lineno}"
+    return fail(f"unexpected {type(error).__name__} at {place}: {error}\nThis is a defect of Seatrial: please report it", 1)
+
+
+def _escape(value: object) -> str:
+    return str(value).replace("[", r"\[")

@@ -1,0 +1,29 @@
+"""The named retry policies. What is retried is idempotent, and its docstring says how."""
+
+from typing import Any, Final, TypedDict
+
+from deployments.errors import TryAgain
+
+
+class Policy(TypedDict):
+    """Keyword arguments of a Prefect task."""
+
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_condition_fn: Any
+
+
+def _worth_it(task: Any, run: Any, state: Any) -> bool:
+    """Only errors that say so themselves: a wrong spec or a refused gate stays wrong however often it is tried."""
+    try:
+        state.result()
+    except TryAgain:
+        return True
+    except BaseException:  # noqa: BLE001 - any other outcome is final; Prefect reports it, not we
+        return False
+    return False
+
+
+NETWORK: Final[Policy] = {"retries": 3, "retry_delay_seconds": [1, 5, 15], "retry_condition_fn": _worth_it}
+PROCESS: Final[Policy] = {"retries": 1, "retry_delay_seconds": [1], "retry_condition_fn": _worth_it}
+NEVER: Final[Policy] = {"retries": 0, "retry_delay_seconds": [], "retry_condition_fn": _worth_it}

@@ -1,0 +1,44 @@
+"""Great Expectations in a process of its own: its import costs seconds, which here pass while other work goes on.
+
+`warm` starts the process early; `validate_in_child` uses it. The process reads one request from its standard input and
+ends; when its parent dies, it reads the end of the input and ends as well.
+"""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from deployments.errors import GiveUp, SeatrialError
+from tasks.spec import ProductSpec
+from tasks.suites.report import ValidationReport
+
+_warm: list[subprocess.Popen[bytes]] = []
+
+
+def warm() -> None:
+    """Start the process now, so that a later `validate_in_child` finds it ready."""
+    if not _warm:
+        _warm.append(_start())
+
+
+def validate_in_child(snapshot: Path, spec: ProductSpec) -> ValidationReport:
+    """The report of `suite.validate_snapshot`, made in the child. Raises what the child raised on purpose."""
+    child = _warm.pop() if _warm else _start()
+    output, errors = child.communicate(pickle.dumps((snapshot, spec)))
+    if child.returncode != 0:
+        raise GiveUp(f"the validation process ended with {child.returncode}: {errors.decode(errors='replace').strip()[-500:]}")
+    answer = pickle.loads(output)  # noqa: S301 - our own child's answer
+    if isinstance(answer, SeatrialError):
+        raise answer
+    return answer  # type: ignore[no-any-return]
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tasks.suites"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C in the terminal is the parent's to answer
+    )

@@ -1,0 +1,173 @@
+"""A product spec is read strictly, and every mistake is told at once."""
+
+import json
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployments.errors import BadSpec, NotFound
+from tasks.spec import as_moment, find_spec, json_schema, load_product
+
+GOOD: dict[str, Any] = {
+    "product": "churn",
+    "data": {
+        "source": {"path": "churn.csv"},
+        "time_column": "at",
+        "target": "left",
+        "key": ["customer", "at"],
+        "window": {"start": "2013-01-01", "end": "2013-03-01"},
+        "split": {"evaluation": "14d"},
+    },
+    "validation": {"suite": "churn.suite.json"},
+    "preprocessing": {"numeric": {"columns": ["age", "spend"]}, "categorical": {"columns": ["plan"]}},
+    "model": {"task": "classification", "estimator": "sklearn.linear_model.LogisticRegression", "parameters": {"C": 0.5}},
+    "gate": {"thresholds": [{"metric": "roc_auc", "min": 0.6}], "against_champion": [{"metric": "log_loss", "margin": 0.01}]},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """GOOD with one field set; a value of ... removes it."""
+    document = deepcopy(GOOD)
+    *way, last = path.split(".")
+    place: Any = document
+    for part in way:
+        place = place[int(part)] if part.isdigit() else place.setdefault(part, {})
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return document
+
+
+def written(folder: Path, document: Any) -> Path:
+    path = folder / "churn.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def complaint(folder: Path, document: Any) -> str:
+    with pytest.raises(BadSpec) as caught:
+        load_product(written(folder, document))
+    return str(caught.value)
+
+
+def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> None:
+    spec = load_product(written(tmp_path, GOOD))
+    assert spec.data.source.path == str(tmp_path / "churn.csv")
+    assert spec.validation.suite == str(tmp_path / "churn.suite.json")
+    assert spec.data.split.evaluation == timedelta(days=14)
+    assert spec.preprocessing.features == ("age", "spend", "plan")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("colour", "red", "colour: unknown field"),
+        ("data.tagret", "left", "data.tagret: unknown field: did you mean 'target'?"),
+        ("data.target", ..., "data.target: required, but not given"),
+        ("product", "Churn!", "product: string should match pattern"),
+        ("data.source", {"path": "a.csv", "url": "s3://b/c.csv"}, "data.source: give exactly one of path, url or sql, not path and url"),
+        ("data.source", {}, "exactly one of path, url or sql, not none of them"),
+        ("data.source", {"sql": "select 1"}, "sql and connection_env go together"),
+        ("data.source", {"path": "rows.dat"}, "add format: csv or format: parquet"),
+        ("data.split", {"evaluation": "14 days"}, "'14 days' is not a duration"),
+        ("data.split", {"evaluation": "0s"}, "greater than"),
+        ("data.split", {"share": 1.5}, "data.split.share"),
+        ("data.split", {"share": 0.2, "evaluation": "2d"}, "exactly one of evaluation"),
+        ("data.window", {"start": "2013-03-01", "end": "2013-01-01"}, "ends (2013-01-01) before it starts"),
+        ("data.window", {"start": "2013-13-01"}, "data.window.start"),
+        ("data.time_column", ..., "data.window: needs data.time_column"),
+        ("preprocessing", {"numeric": {"columns": ["left"]}}, "the target 'left' is among the features"),
+        ("preprocessing", {}, "no features"),
+        ("preprocessing.categorical.columns", ["age"], "named more than once: age"),
+        ("model.factory", "mine.make", "exactly one of estimator or factory"),
+        ("model.seed", "7", "model.seed: input should be a valid integer, not \"7\""),
+        ("model.seed", -1, "model.seed"),
+        ("model.estimator", "LogisticRegression", "model.estimator"),
+        ("gate.thresholds", [], "at least one threshold"),
+        ("gate.thresholds", [{"metric": "roc_auc"}], "roc_auc: give min or max"),
+        ("gate.thresholds", [{"metric": "rmse", "max": 3.0}], "'rmse' is no metric of classification: use one of accuracy"),
+        ("gate.thresholds", [{"metric": "roc_auc", "max": 0.9}], "better when higher: give min"),
+        ("gate.thresholds", [{"metric": "log_loss", "min": 0.1}], "better when lower: give max"),
+        ("gate.against_champion", [{"metric": "roc_auc", "margin": -0.1}], "gate.against_champion.0.margin"),
+        ("gate.thresholds", [{"metric": "roc_auc", "min": float("nan")}], "gate.thresholds.0.min"),
+        ("rollout", {"replicas": 0}, "rollout.replicas"),
+        ("rollout", {"strategy": "yolo"}, "rollout.strategy"),
+        ("rollout", {"ready_timeout": "0s"}, "rollout.ready_timeout"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(tmp_path: Path, path: str, value: Any, says: str) -> None:
+    assert says in complaint(tmp_path, changed(path, value))
+
+
+def test_a_regression_has_no_probabilities(tmp_path: Path) -> None:
+    document = changed("model.task", "regression")
+    document["model"]["output"] = "probability"
+    assert "a regression has no probabilities" in complaint(tmp_path, document)
+
+
+def test_all_mistakes_are_told_at_once_across_sections(tmp_path: Path) -> None:
+    document = changed("model.seed", "seven")
+    document["data"]["tagret"] = "x"
+    document["rollout"] = {"replicas": 0}
+    document["gate"]["thresholds"][0]["metric"] = "mse"
+    document["model"].pop("task")
+    told = complaint(tmp_path, document)
+    for place in ("model.seed", "data.tagret", "rollout.replicas", "model.task"):
+        assert place in told
+    assert told.startswith(f"{tmp_path / 'churn.yaml'}: 4 problems")
+
+
+def test_a_combination_is_refused_even_when_another_section_is_wrong(tmp_path: Path) -> None:
+    document = changed("rollout", {"replicas": 0})
+    document["preprocessing"]["numeric"]["columns"] = ["left"]
+    told = complaint(tmp_path, document)
+    assert "rollout.replicas" in told
+    assert "the target 'left'" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must be a mapping"),
+        ("- a\n- b\n", "must be a mapping"),
+        ("product: [", "is not YAML"),
+        ("product: a\nproduct: b\n", "'product' is given twice"),
+    ],
+)
+def test_text_that_is_no_spec_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    assert says in complaint(tmp_path, text)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "churn.yaml").write_bytes(b"product: \xff\xfe\n")
+    with pytest.raises(BadSpec, match="not UTF-8"):
+        load_product(tmp_path / "churn.yaml")
+
+
+def test_a_missing_spec_is_told_with_those_that_exist(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    with pytest.raises(NotFound, match="there: churn"):
+        find_spec("chrun", tmp_path)
+    with pytest.raises(NotFound, match="nowhere"):
+        find_spec(str(tmp_path / "nowhere.yaml"), tmp_path)
+    assert find_spec("churn", tmp_path) == tmp_path / "churn.yaml"
+
+
+def test_the_published_schema_is_the_present_one() -> None:
+    published = Path(__file__).parents[3] / "docs" / "spec.schema.json"
+    assert json.loads(published.read_text()) == json_schema(), "run: seatrial schema > docs/spec.schema.json"
+
+
+@pytest.mark.parametrize("name", ["flights", "bikeshare"])
+def test_the_shipped_specs_are_well_formed(name: str) -> None:
+    assert load_product(Path(__file__).parents[3] / "specs" / f"{name}.yaml").product == name
+
+
+def test_a_date_is_midnight_utc() -> None:
+    assert as_moment(datetime(2013, 1, 1).date()) == datetime(2013, 1, 1, tzinfo=UTC)  # noqa: DTZ001 - a date is wanted
+    assert as_moment(datetime(2013, 1, 1)) == datetime(2013, 1, 1, tzinfo=UTC)  # noqa: DTZ001 - naive on purpose
