@@ -1,0 +1,10 @@
+"""Long-running programs of this machine, kept alive by supervisord.
+
+Belongs here: what a program is, how supervisord is told, what outlived it. Does not belong here: which programs there
+are (`deployments.platform`, `deployments.targets`).
+"""
+
+from deployments.supervision.program import Program, ProgramReport, ProgramState
+from deployments.supervision.supervisor import Supervisor
+
+__all__ = ["Program", "ProgramReport", "ProgramState", "Supervisor"]
