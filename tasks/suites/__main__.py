@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from pathlib import Path
 
 from deployments.errors import SeatrialError
 
@@ -19,7 +20,7 @@ def main() -> None:
         return
     snapshot, spec = pickle.loads(request)  # noqa: S301 - our own parent's request
     try:
-        answer: object = validate_snapshot(snapshot, spec)
+        answer: object = validate_snapshot(snapshot, Path(spec.validation.suite), spec)
     except SeatrialError as error:
         answer = error
     answers.write(pickle.dumps(answer))

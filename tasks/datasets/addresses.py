@@ -1,0 +1,48 @@
+"""Addresses as they may be shown: without passwords, keys and tokens."""
+
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+_HIDDEN = "***"
+
+
+def masked(address: str) -> str:
+    """`address` with `***` for user, password and every value after `?`; a path stays as it is."""
+    if "://" not in address:
+        return address
+    return "::".join(_masked_link(link) for link in address.split("::"))
+
+
+def without_secrets(text: str, address: str) -> str:
+    """`text` of somebody else's error, in which `address` and each secret part of it are hidden."""
+    shown = text.replace(address, masked(address))
+    for secret in sorted(_secrets(address), key=len, reverse=True):
+        shown = shown.replace(secret, _HIDDEN)
+    return shown
+
+
+def _masked_link(link: str) -> str:
+    parts = _split(link)
+    if parts is None:
+        return _HIDDEN
+    host = f"{_HIDDEN}@{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else parts.netloc
+    query = "&".join(f"{name}={_HIDDEN}" for name, _ in parse_qsl(parts.query, keep_blank_values=True))
+    return f"{parts.scheme}://{host}{parts.path}{'?' + query if query else ''}" if parts.scheme else link
+
+
+def _secrets(address: str) -> set[str]:
+    found: set[str] = set()
+    for link in address.split("::"):
+        parts = _split(link)
+        if parts is None:
+            return {address}
+        found.update(value for _, value in parse_qsl(parts.query))
+        found.update(parts.netloc.rpartition("@")[0].split(":")[1:] or [parts.netloc.rpartition("@")[0]])
+    return {secret for secret in found if secret}
+
+
+def _split(link: str) -> SplitResult | None:
+    """None for what cannot even be split, such as an unclosed bracket."""
+    try:
+        return urlsplit(link)
+    except ValueError:
+        return None

@@ -1,0 +1,139 @@
+"""CSV and Parquet files, on this machine or behind any fsspec URL."""
+
+import re
+import zipfile
+import zlib
+from typing import Any
+
+import pyarrow as pa
+
+from deployments.errors import BadData, SourceUnreachable
+from tasks.datasets.addresses import masked, without_secrets
+from tasks.spec import Format, Source
+
+_DELIMITERS = ",;\t|"
+_LONGEST_BLOCK = 2**31 - 1
+
+
+def read_file(source: Source) -> pa.Table:
+    """The table in `source.path` or `source.url`; `.gz`, `.zip`, `.bz2` and `.xz` around a CSV file are unpacked.
+
+    Raises `BadData` for a file that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
+    """
+    content = _fetch(source)
+    if source.file_format is Format.PARQUET:
+        return _from_parquet(content, _shown(source))
+    return _from_csv(content, source)
+
+
+def _shown(source: Source) -> str:
+    return masked(source.path or source.url or "")
+
+
+def _fetch(source: Source) -> bytes:
+    shown = _shown(source)
+    try:
+        return _read_bytes(source)
+    except FileNotFoundError:
+        raise BadData(f"there is no file {shown}: check data.source") from None
+    except IsADirectoryError:
+        raise BadData(f"{shown} is a folder: give one file in data.source") from None
+    except PermissionError:
+        raise BadData(f"{shown} may not be read by this user: change its rights, or give another file") from None
+    except ImportError as error:
+        raise BadData(f"{shown} needs a package that is not installed ({error}): install it beside Seatrial") from error
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise BadData(f"{shown} is compressed and damaged ({error}): fetch it again") from error
+    except ValueError as error:
+        raise BadData(f"{shown} cannot be opened ({_harmless(error, source)}): check data.source") from None
+    # Every file system brings its own exceptions; a chained one would show the address with its secrets.
+    except Exception as error:  # noqa: BLE001
+        problem = f"{shown} does not answer ({_harmless(error, source)})"
+        raise SourceUnreachable(f"{problem}: check the network and the rights, then run again") from None
+
+
+def _read_bytes(source: Source) -> bytes:
+    import fsspec
+
+    compression = "infer" if source.file_format is Format.CSV else None
+    if source.path is not None:
+        opened: Any = fsspec.filesystem("file").open(source.path, "rb", compression=compression)
+    else:
+        opened = fsspec.open(source.url, "rb", compression=compression)
+    with opened as file:
+        content: bytes = file.read()
+    return content
+
+
+def _harmless(error: Exception, source: Source) -> str:
+    text = without_secrets(str(error), source.path or source.url or "").strip()
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
+def _from_parquet(content: bytes, shown: str) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        hint = "it looks like text: set data.source.format: csv" if _is_text(content) else "write it again"
+        raise BadData(f"{shown} is no whole Parquet file ({str(error).splitlines()[0][:200]}): {hint}") from error
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        return content[:1000].decode(errors="strict").isprintable() or b"\n" in content[:1000]
+    except UnicodeDecodeError:
+        return False
+
+
+def _from_csv(content: bytes, source: Source) -> pa.Table:
+    shown = _shown(source)
+    if content.startswith(b"PAR1"):
+        raise BadData(f"{shown} is a Parquet file, read as CSV: set data.source.format: parquet")
+    try:
+        table = _parse_csv(content, source.delimiter, in_threads=True)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{shown} is not UTF-8 text: save it as UTF-8") from error
+    except pa.ArrowInvalid as error:
+        raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source.delimiter)}") from None
+    _check_delimiter(table.column_names, source.delimiter, shown)
+    for field in table.schema:
+        if pa.types.is_binary(field.type):
+            raise BadData(f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8")
+    return table
+
+
+def _parse_csv(content: bytes, delimiter: str, in_threads: bool) -> pa.Table:
+    from pyarrow import csv
+
+    # One block, so that the whole file decides what type a column has, not its first megabyte.
+    return csv.read_csv(
+        pa.BufferReader(content),
+        read_options=csv.ReadOptions(block_size=min(len(content) + 1, _LONGEST_BLOCK), use_threads=in_threads),
+        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=csv.ConvertOptions(strings_can_be_null=True),
+    )
+
+
+def _csv_problem(error: pa.ArrowInvalid, content: bytes, delimiter: str) -> str:
+    """What is wrong, but not the row, which may be personal. Only a second, serial reading knows its number."""
+    if "Empty CSV" in str(error):
+        return "it is empty, without even a line of column names"
+    try:
+        _parse_csv(content, delimiter, in_threads=False)
+    except pa.ArrowInvalid as serial:
+        found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(serial))
+        if found:
+            return f"row {found[1]} has {found[3]} columns where the first line has {found[2]}: repair or quote it"
+    return "its rows do not have one shape: check quotes and delimiters"
+
+
+def _check_delimiter(columns: list[str], delimiter: str, shown: str) -> None:
+    if len(columns) != 1:
+        return
+    rival = max((one for one in _DELIMITERS if one != delimiter), key=columns[0].count)
+    if rival in columns[0]:
+        raise BadData(
+            f"{shown} has only one column when split at {delimiter!r}: set data.source.delimiter to {rival!r}"
+        )

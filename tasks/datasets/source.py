@@ -1,0 +1,29 @@
+"""All rows of a data source as one Arrow table: a CSV or Parquet file, an fsspec URL, or a SQL query."""
+
+from collections import Counter
+
+import pyarrow as pa
+
+from deployments.errors import BadData
+from tasks.datasets.addresses import masked
+from tasks.datasets.database import read_query
+from tasks.datasets.files import read_file
+from tasks.spec import Source
+
+
+def read_source(source: Source) -> pa.Table:
+    """Every row and column of `source`, typed as the source types them; in a CSV file the whole file decides each type.
+
+    Raises `SourceUnreachable` if asking again may help, and `BadData` if it cannot: no such file, a wrong delimiter, a
+    bad query, two columns of one name.
+    """
+    table = read_file(source) if source.sql is None else read_query(source)
+    twice = sorted(name for name, times in Counter(table.column_names).items() if times > 1)
+    if twice:
+        raise BadData(f"{describe(source)} has several columns named {', '.join(twice)}: rename all but one")
+    return table
+
+
+def describe(source: Source) -> str:
+    """The source in a few words that hold no secret."""
+    return masked(source.path or source.url or "") or f"the query on ${source.connection_env}"

@@ -1,0 +1,172 @@
+"""Checks that are always made, whatever the suite says, and the suite's own section: types and freshness.
+
+Great Expectations lets an empty table and a column of nulls pass most expectations; these guards do not.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from deployments.durations import format_duration
+from tasks.datasets.snapshot import required_columns
+from tasks.spec import ProductSpec, Window, as_moment
+from tasks.suites.findings import Finding, Outcome, Severity
+from tasks.suites.suite_file import Freshness, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A single column this close to the target is more likely the target in disguise than a good feature.
+_LEAK = 0.999
+_MOST_SHOWN = 5
+
+
+def guard(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
+    """Rows, columns, target, key and features; one finding each, critical but for the suspicion of a leak."""
+    yield _verdict("table has rows", None, len(frame) > 0, f"{len(frame):,} rows", "widen data.window")
+    absent = [name for name in required_columns(spec) if name not in frame.columns]
+    yield _verdict("columns of the spec are there", None, not absent, _names(absent, "absent"), "correct the spec")
+    if frame.empty:
+        return
+    yield from _guard_target(frame, spec)
+    yield from _guard_key(frame, spec)
+    yield from _guard_features(frame, spec)
+
+
+def check_types(frame: "pd.DataFrame", types: dict[str, Kind]) -> Iterator[Finding]:
+    """One critical finding per column; a column that is absent or holds only nulls is an error, not a pass."""
+    for name, kind in types.items():
+        check = f"values are of kind {kind}"
+        if name not in frame.columns:
+            yield unable(check, name, Severity.CRITICAL, "the column is absent")
+        elif frame[name].isna().all():
+            yield unable(check, name, Severity.CRITICAL, "there is no value to look at")
+        else:
+            found = kind_of(frame[name])
+            fits = found is kind or (kind is Kind.NUMBER and found is Kind.INTEGER)
+            yield _verdict(
+                check, name, fits, f"{found or 'mixed'}", "convert the column, or correct meta.seatrial.types"
+            )
+
+
+def kind_of(column: "pd.Series[Any]") -> Kind | None:
+    """What the values of `column` are, nulls apart; None for a mixture or for something else."""
+    from pandas.api import types
+
+    if types.is_bool_dtype(column.dtype):
+        return Kind.BOOLEAN
+    if types.is_datetime64_any_dtype(column.dtype):
+        return Kind.TIME
+    if types.is_integer_dtype(column.dtype):
+        return Kind.INTEGER
+    if types.is_float_dtype(column.dtype):
+        known = column.dropna()
+        return Kind.INTEGER if column.hasnans and (known % 1 == 0).all() else Kind.NUMBER
+    by_value = {"string": Kind.TEXT, "boolean": Kind.BOOLEAN, "integer": Kind.INTEGER, "floating": Kind.NUMBER}
+    times = {"datetime": Kind.TIME, "datetime64": Kind.TIME, "date": Kind.TIME}
+    return (by_value | times).get(types.infer_dtype(column, skipna=True))
+
+
+def check_freshness(
+    frame: "pd.DataFrame", spec: ProductSpec, rule: Freshness, window: Window, now: datetime
+) -> Iterator[Finding]:
+    """One finding on the age of the newest row, and on rows that lie after the moment they are compared with."""
+    check, time = f"newest row is at most {format_duration(rule.max_age)} old", spec.data.time_column
+    if time is None or time not in frame.columns or frame.empty:
+        yield unable(check, time, rule.severity, "there is no time to look at")
+        return
+    newest, reference = as_moment(frame[time].max().to_pydatetime()), _reference(rule, window, now)
+    age = reference - newest
+    observed = f"newest row {newest:%Y-%m-%d %H:%M}, compared with {reference:%Y-%m-%d %H:%M} UTC"
+    # Rows cannot lie after the window that they were picked by; those of another window are newer than the spec's.
+    fresh = age <= rule.max_age and (rule.until == "window" or age >= timedelta(0))
+    remedy = "repair times that lie ahead" if age < timedelta(0) else "ingest newer rows, or move data.window"
+    yield _verdict(check, time, fresh, observed, remedy, rule.severity)
+
+
+def unable(check: str, column: str | None, severity: Severity, reason: str) -> Finding:
+    """The finding of a check that could not tell."""
+    where = f"{column}: " if column else ""
+    return Finding(check, column, severity, Outcome.ERROR, reason, f"{where}cannot tell whether {check}: {reason}")
+
+
+def _reference(rule: Freshness, window: Window, now: datetime) -> datetime:
+    match rule.until:
+        case "now":
+            return now
+        case "window":
+            return as_moment(window.end) if window.end is not None else now
+        case moment:
+            return as_moment(moment)
+
+
+def _guard_target(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
+    target = spec.data.target
+    if target in frame.columns:
+        missing = int(frame[target].isna().sum())
+        observed = f"{missing:,} of {len(frame):,} empty"
+        yield _verdict("target is never empty", target, missing == 0, observed, "leave these rows out at the source")
+
+
+def _guard_key(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
+    key = list(spec.data.key)
+    if key and set(key) <= set(frame.columns):
+        twice = int(frame.duplicated(key).sum())
+        check = f"key ({', '.join(key)}) is unique"
+        yield _verdict(
+            check, None, twice == 0, f"{twice:,} rows repeat a key", "remove the copies, or correct data.key"
+        )
+
+
+def _guard_features(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
+    features = [name for name in spec.preprocessing.features if name in frame.columns]
+    empty = [name for name in features if frame[name].isna().all()]
+    yield _verdict("no feature is empty throughout", None, not empty, _names(empty, "empty"), "fill or drop them")
+    endless = [name for name in features if _has_infinity(frame[name])]
+    yield _verdict("no feature is infinite", None, not endless, _names(endless, "infinite"), "repair the source")
+    leaks = [name for name in features if _tells_target(frame, name, spec.data.target)]
+    remedy = "check that they are known before the target is"
+    observed = _names(leaks, f"correlated {_LEAK} or more")
+    yield _verdict("no feature gives the target away", None, not leaks, observed, remedy, Severity.WARNING)
+
+
+def _has_infinity(column: "pd.Series[Any]") -> bool:
+    from pandas.api import types
+
+    return types.is_float_dtype(column.dtype) and bool((column.abs() == float("inf")).any())
+
+
+def _tells_target(frame: "pd.DataFrame", feature: str, target: str) -> bool:
+    """Whether a number goes up and down with a numeric target, or a text is the target's own classes by other names."""
+    from pandas.api import types
+
+    if target not in frame.columns or frame[target].nunique() < 2 or frame[feature].nunique() < 2:
+        return False
+    truth, values = frame[target], frame[feature]
+    if types.is_numeric_dtype(values.dtype) and types.is_numeric_dtype(truth.dtype):
+        return abs(values.astype("float64").corr(truth.astype("float64"))) >= _LEAK
+    if values.nunique() != truth.nunique():
+        return False
+    return len(frame[[feature, target]].drop_duplicates()) == truth.nunique()
+
+
+def _names(names: list[str], what: str) -> str:
+    shown = ", ".join(names[:_MOST_SHOWN]) + (
+        f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    )
+    return f"{what}: {shown}" if names else f"none {what}"
+
+
+def _verdict(
+    check: str, column: str | None, passed: bool, observed: str, remedy: str, severity: Severity = Severity.CRITICAL
+) -> Finding:
+    outcome = Outcome.PASSED if passed else Outcome.FAILED
+    where = f"{column}: " if column else ""
+    message = f"{where}{check}: {observed}" if passed else f"{where}not so: {check} ({observed}): {remedy}"
+    return Finding(check, column, severity, outcome, observed, message)
+
+
+def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """What did not pass first, the most severe of it at the top; otherwise in the given order."""
+    ranks = list(Severity)
+    return tuple(sorted(findings, key=lambda one: (one.passed, ranks.index(one.severity))))

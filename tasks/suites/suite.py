@@ -1,0 +1,53 @@
+"""The whole validation of a table: guards that are always on, the suite's own section, its expectations."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployments.clock import Clock, SystemClock
+from tasks.datasets.snapshot import load_rows
+from tasks.spec import ProductSpec, Window
+from tasks.suites.expectations import check_expectations, warm_up
+from tasks.suites.findings import Finding, ValidationReport
+from tasks.suites.guards import by_severity, check_freshness, check_types, guard
+from tasks.suites.suite_file import Suite, load_suite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["load_suite", "validate", "validate_snapshot", "warm_up"]
+
+
+def validate(
+    frame: "pd.DataFrame",
+    suite_path: Path,
+    spec: ProductSpec,
+    window: Window | None = None,
+    clock: Clock | None = None,
+) -> ValidationReport:
+    """Everything that was found about `frame`, what did not pass first.
+
+    `window` is the one the rows were picked by, None for the spec's; freshness is measured against its end. Raises
+    `NotFound` or `BadSpec` for a suite that cannot be used; bad data is a finding, never an exception.
+    """
+    suite = load_suite(suite_path)
+    findings = [
+        *guard(frame, spec),
+        *_own_rules(frame, suite, spec, window or spec.data.window, clock or SystemClock()),
+        *check_expectations(frame, suite),
+    ]
+    return ValidationReport(by_severity(findings), len(frame), suite_path.name)
+
+
+def validate_snapshot(
+    snapshot_path: Path, suite_path: Path, spec: ProductSpec, window: Window | None = None
+) -> ValidationReport:
+    """`validate` on a snapshot's file, for a child process that called `warm_up`: all that goes in or out pickles."""
+    return validate(load_rows(snapshot_path), suite_path, spec, window)
+
+
+def _own_rules(frame: "pd.DataFrame", suite: Suite, spec: ProductSpec, window: Window, clock: Clock) -> list[Finding]:
+    rules = suite.meta.seatrial
+    findings = list(check_types(frame, rules.types))
+    if rules.freshness is not None:
+        findings += check_freshness(frame, spec, rules.freshness, window, clock.now())
+    return findings
