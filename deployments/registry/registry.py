@@ -1,0 +1,216 @@
+"""The versions of each product and the three names that matter: champion, challenger, previous."""
+
+import contextlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from deployments.errors import NotFound
+from deployments.registry.connection import answering, connect, download
+from deployments.registry.folder import MODEL, VERIFICATION, keep
+from deployments.registry.versions import (
+    DEPLOYED_AT,
+    ROLLBACK_VERSION,
+    STATUS,
+    DeploymentStatus,
+    ModelVersion,
+    VersionFacts,
+    is_ours,
+    tags_of,
+    version_of,
+)
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+PREVIOUS: Final = "previous"
+
+
+class ModelRegistry:
+    """The model registry in the MLflow at `tracking_uri`: `sqlite:///…` or an http server.
+
+    It connects at the first call. Every method raises `RegistryUnreachable` when MLflow does not answer, `NotFound` for
+    an unknown product or version, `DiskFull` when the database or the disk has no room. One writer per product is
+    assumed (MLflow's aliases know no compare-and-swap): callers hold the product's lease while they promote.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri
+
+    def register(self, product: str, run_id: str, model_uri: str, facts: VersionFacts) -> ModelVersion:
+        """The version of this run; made with all its metadata in one call, or the one that exists already.
+
+        `model_uri` is `models:/<model id>`, as training returns it. Safe to repeat.
+        """
+        with answering(self._uri):
+            self._see_to_product(product)
+            for raw in self._search(product):
+                if raw.run_id == run_id and is_ours(raw.tags):
+                    return self.get(product, int(raw.version))
+            model_id = _model_id(model_uri)
+            # The model's own location: resolving `models:/…` in the store would ask the process-wide tracking URI.
+            source = self._client.get_logged_model(model_id).artifact_location
+            raw = self._client.create_model_version(
+                product, source, run_id=run_id, tags=tags_of(facts), model_id=model_id
+            )
+        return version_of(raw, aliases=())
+
+    def get(self, product: str, version: int) -> ModelVersion:
+        """One version, as it is now."""
+        with answering(self._uri):
+            raw = self._client.get_model_version(product, str(version))
+        return version_of(raw, aliases=tuple(raw.aliases))
+
+    def champion(self, product: str) -> ModelVersion | None:
+        """The version that serves; None if there is none, or no such product."""
+        return self._by_alias(product, CHAMPION)
+
+    def challenger(self, product: str) -> ModelVersion | None:
+        """The version that is to become champion; None if there is none."""
+        return self._by_alias(product, CHALLENGER)
+
+    def previous(self, product: str) -> ModelVersion | None:
+        """The champion before this one: where a rollback goes; None if there is none."""
+        return self._by_alias(product, PREVIOUS)
+
+    def versions(self, product: str) -> tuple[ModelVersion, ...]:
+        """All versions that Seatrial registered, oldest first, each with its aliases; empty for an unknown product."""
+        with answering(self._uri):
+            aliases = _by_version(self._aliases(product))
+            found = [raw for raw in self._search(product) if is_ours(raw.tags)]
+        versions = (version_of(raw, aliases.get(int(raw.version), ())) for raw in found)
+        return tuple(sorted(versions, key=lambda each: each.version))
+
+    def products(self) -> tuple[str, ...]:
+        """Names of all products with a version of ours, in alphabetical order."""
+        with answering(self._uri):
+            return tuple(sorted({raw.name for raw in self._search() if is_ours(raw.tags)}))
+
+    def set_challenger(self, product: str, version: int | None) -> None:
+        """Names the version that is to become champion; None takes the name away. Safe to repeat."""
+        with answering(self._uri):
+            if version is None:
+                self._client.delete_registered_model_alias(product, CHALLENGER)
+                return
+            self.get(product, version)
+            self._client.set_registered_model_alias(product, CHALLENGER, str(version))
+
+    def promote(self, product: str, version: int, at: datetime) -> ModelVersion:
+        """Makes `version` champion; the former champion becomes `previous` and retired.
+
+        Killed between any two calls it leaves a champion that exists; calling it again completes it. `at` is when the
+        traffic had moved; a call that finds `version` champion already keeps the time that is written there.
+        """
+        self.get(product, version)
+        former = self.champion(product)
+        with answering(self._uri):
+            if former is not None and former.version != version:
+                self._tag(product, version, ROLLBACK_VERSION, str(former.version))
+            if former is None or former.version != version:
+                self._crown(product, version, at)
+            self._settle(product, version)
+        return self.get(product, version)
+
+    def reinstate(self, product: str, version: int, at: datetime) -> ModelVersion:
+        """Puts a former champion back; the one it takes over from is marked rolled back and never becomes `previous`.
+
+        `previous` is afterwards what `version` itself once replaced, or nothing. As kill-safe as `promote`.
+        """
+        self.get(product, version)
+        ousted = self.champion(product)
+        with answering(self._uri):
+            if ousted is not None and ousted.version != version:
+                self._tag(product, ousted.version, STATUS, DeploymentStatus.ROLLED_BACK)
+            if ousted is None or ousted.version != version:
+                self._crown(product, version, at)
+            self._settle(product, version)
+        return self.get(product, version)
+
+    def set_status(self, product: str, version: int, status: DeploymentStatus) -> None:
+        """Writes what became of a version. Safe to repeat."""
+        self.get(product, version)
+        with answering(self._uri):
+            self._tag(product, version, STATUS, status)
+
+    def fetch(self, product: str, version: int, folder: Path) -> Path:
+        """`<folder>/<product>/v<version>`: the model folder of a version, every byte checked against its manifest.
+
+        An intact copy is used again. Raises `BadArtifact`, naming the file, if a byte differs or a file is missing or
+        added; the folder then keeps what it had before.
+        """
+        found = self.get(product, version)
+        place = folder / product / f"v{version}"
+        return keep(place, found.facts.manifest, lambda into: self._fill(found.model_uri, found.run_id, into))
+
+    def fetch_candidate(self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path) -> Path:
+        """`<folder>/<run_id>`: the model folder of a run that is not registered yet; otherwise like `fetch`."""
+        with answering(self._uri):
+            source = self._client.get_logged_model(_model_id(model_uri)).artifact_location
+        return keep(folder / run_id, manifest, lambda into: self._fill(source, run_id, into))
+
+    @cached_property
+    def _client(self) -> Any:
+        return connect(self._uri)
+
+    def _see_to_product(self, product: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(product)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _search(self, product: str | None = None) -> list[Any]:
+        found, token = [], None
+        while True:
+            page = self._client.search_model_versions(f"name = '{product}'" if product else None, page_token=token)
+            found += page
+            if not (token := page.token):
+                return found
+
+    def _aliases(self, product: str) -> dict[str, int]:
+        with contextlib.suppress(NotFound), answering(self._uri):
+            return {name: int(version) for name, version in self._client.get_registered_model(product).aliases.items()}
+        return {}
+
+    def _by_alias(self, product: str, alias: str) -> ModelVersion | None:
+        version = self._aliases(product).get(alias)
+        return None if version is None else self.get(product, version)
+
+    def _tag(self, product: str, version: int, key: str, value: str) -> None:
+        self._client.set_model_version_tag(product, str(version), key, value)
+
+    def _crown(self, product: str, version: int, at: datetime) -> None:
+        self._tag(product, version, DEPLOYED_AT, at.isoformat())
+        self._client.set_registered_model_alias(product, CHAMPION, str(version))
+
+    def _settle(self, product: str, champion: int) -> None:
+        """Makes `previous`, `challenger` and every status agree with the champion, whatever a kill left behind."""
+        versions = {each.version: each for each in self.versions(product)}
+        for each in versions.values():
+            if each.version != champion and each.status is DeploymentStatus.LIVE:
+                self._tag(product, each.version, STATUS, DeploymentStatus.RETIRED)
+        former = versions.get(versions[champion].rollback_version or 0)
+        if former is None or former.status is DeploymentStatus.ROLLED_BACK:
+            self._client.delete_registered_model_alias(product, PREVIOUS)
+        else:
+            self._client.set_registered_model_alias(product, PREVIOUS, str(former.version))
+        if CHALLENGER in versions[champion].aliases:
+            self._client.delete_registered_model_alias(product, CHALLENGER)
+        self._tag(product, champion, STATUS, DeploymentStatus.LIVE)
+
+    def _fill(self, source: str, run_id: str, into: Path) -> None:
+        with answering(self._uri):
+            artifacts = self._client.get_run(run_id).info.artifact_uri
+        download(self._uri, source, into).replace(into / MODEL)
+        download(self._uri, f"{artifacts}/{VERIFICATION}", into)
+
+
+def _by_version(aliases: Mapping[str, int]) -> dict[int, tuple[str, ...]]:
+    return {version: tuple(name for name, at in aliases.items() if at == version) for version in aliases.values()}
+
+
+def _model_id(model_uri: str) -> str:
+    return model_uri.removeprefix("models:/")

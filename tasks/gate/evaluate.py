@@ -1,0 +1,61 @@
+"""Candidate and champion on the same held-out rows, each loaded from the files that are served."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployments.errors import BadArtifact, BadData, BadModel
+from deployments.registry.folder import MODEL_FILE
+from deployments.settings import Settings
+from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
+from tasks.gate.scoring import Answers, Scores, is_constant, score
+from tasks.gate.verdict import GateVerdict, Unscorable, judge
+from tasks.models.card import read_card
+from tasks.models.estimator import make_importable
+from tasks.models.predictions import ask
+from tasks.spec import ProductSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores of both and the verdict. `champion` is None if there is none or it cannot score: the verdict tells."""
+
+    candidate: Scores
+    champion: Scores | None
+    verdict: GateVerdict
+
+
+def evaluate(
+    spec: ProductSpec, held_out: "pd.DataFrame", candidate: Path, champion: Path | None, settings: Settings
+) -> Evaluation:
+    """Judges the model folder `candidate` on `held_out`, against the model folder `champion` if there is one.
+
+    Each model gets its own columns, as its card says: the champion may have been trained with others. Raises
+    `BadArtifact`, `BadData` or `BadModel` if the candidate cannot be loaded or cannot score the rows.
+    """
+    answers = _answers(spec, held_out, candidate, settings)
+    scores = score(spec.model.task, answers)
+    former = None if champion is None else _former(spec, held_out, champion, settings)
+    verdict = judge(spec.gate, scores, former, constant=is_constant(answers))
+    return Evaluation(scores, former if isinstance(former, Scores) else None, verdict)
+
+
+def _former(spec: ProductSpec, held_out: "pd.DataFrame", champion: Path, settings: Settings) -> Scores | Unscorable:
+    try:
+        return score(spec.model.task, _answers(spec, held_out, champion, settings))
+    except (BadArtifact, BadData, BadModel) as error:
+        return Unscorable(str(error))
+
+
+def _answers(spec: ProductSpec, held_out: "pd.DataFrame", folder: Path, settings: Settings) -> Answers:
+    card = read_card(folder)
+    if card.task is not spec.model.task:
+        raise BadModel(f"it was trained for {card.task}, but model.task is {spec.model.task}: train a new model")
+    make_importable(settings.project.resolve())
+    model = load_model(
+        folder / MODEL_FILE, (*DEFAULT_TRUSTED_TYPES, *settings.trusted_types, *spec.model.trusted_types)
+    )
+    return ask(model, held_out, card.features, spec.data.target, card.task)

@@ -1,0 +1,58 @@
+"""What a stored model says of itself: the `seatrial` part of the metadata in its MLmodel file.
+
+The model server reads the same: which columns it takes, in which order, and what it answers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from deployments.errors import BadArtifact
+from tasks.kinds import TaskKind
+from tasks.models.features import Feature, FeatureKind
+from tasks.spec import Output
+
+METADATA: Final = "seatrial"
+_MLMODEL: Final = "model/MLmodel"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """`classes` in the order of the probabilities, as plain JSON values; empty for a regression."""
+
+    product: str
+    task: TaskKind
+    output: Output
+    classes: tuple[Any, ...]
+    features: tuple[Feature, ...]
+
+
+def metadata_of(card: ModelCard) -> dict[str, Any]:
+    """The card as it is written: plain values only."""
+    return {
+        METADATA: {
+            "product": card.product,
+            "task": card.task.value,
+            "output": card.output.value,
+            "classes": list(card.classes),
+            "features": [{"name": each.name, "kind": each.kind.value} for each in card.features],
+        }
+    }
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of the model folder `folder`. Raises `BadArtifact` if it is missing or not as training writes it."""
+    path = folder / _MLMODEL
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"][METADATA]
+        return ModelCard(
+            product=written["product"],
+            task=TaskKind(written["task"]),
+            output=Output(written["output"]),
+            classes=tuple(written["classes"]),
+            features=tuple(Feature(each["name"], FeatureKind(each["kind"])) for each in written["features"]),
+        )
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+        raise BadArtifact(f"{path} does not say what the model takes ({error!r}): train the model anew") from error

@@ -1,0 +1,76 @@
+"""A fitted model from training rows, within the limits of the settings; nothing is stored here."""
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployments.clock import Clock
+from deployments.errors import BadModel
+from deployments.settings import Settings
+from tasks.models.estimator import build_estimator
+from tasks.models.features import Feature, features_in, select_features, target_values
+from tasks.models.limits import bounded
+from tasks.models.pipeline import build_pipeline
+from tasks.spec import ProductSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted Pipeline and how it came about; `warnings` are what the libraries said meanwhile, each once."""
+
+    model: Any
+    features: tuple[Feature, ...]
+    algorithm: str
+    hyperparameters: dict[str, str]
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: Clock) -> Fitted:
+    """Fits preprocessing and estimator of `spec` on `training`. The same rows, spec and machine give the same model.
+
+    Raises `BadData` for rows that cannot be read as the spec says, and `BadModel` for whatever the estimator raises.
+    """
+    features = features_in(spec.preprocessing)
+    rows = select_features(training, features)
+    target = target_values(training, spec.data.target, spec.model.task)
+    estimator = build_estimator(spec.model, settings)
+    hyperparameters = _hyperparameters(estimator)
+    pipeline = build_pipeline(spec.preprocessing, estimator)
+    started = clock.monotonic()
+    said = _fit_within(pipeline, rows, target, settings)
+    seconds = clock.monotonic() - started
+    _serve_on_one_core(pipeline)
+    return Fitted(pipeline, features, _name_of(estimator), hyperparameters, seconds, said)
+
+
+def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Settings) -> tuple[str, ...]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            with bounded(settings.training_jobs, settings.training_memory_mb):
+                pipeline.fit(rows, target)
+        except BadModel:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise BadModel(f"training raised {reason}; check model.parameters and the data") from error
+    return tuple(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
+
+
+def _hyperparameters(estimator: Any) -> dict[str, str]:
+    known = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    return {name: str(value) for name, value in sorted(known.items())}
+
+
+def _serve_on_one_core(pipeline: Any) -> None:
+    """A server answers many requests at once: threads within one of them only cost time."""
+    jobs = {name: None for name, value in pipeline.get_params(deep=True).items() if name.endswith("n_jobs") and value}
+    pipeline.set_params(**jobs)
+
+
+def _name_of(estimator: Any) -> str:
+    return f"{type(estimator).__module__}.{type(estimator).__qualname__}"

@@ -1,0 +1,73 @@
+"""A fitted model as MLflow's files: skops, signature, requirements, and what the server must know."""
+
+from pathlib import Path
+from typing import Any
+
+from deployments.errors import BadModel
+from deployments.settings import Settings
+from deployments.trusted import DEFAULT_TRUSTED_TYPES
+from tasks.models.card import ModelCard, metadata_of
+from tasks.models.features import FeatureKind
+from tasks.models.fit import Fitted
+from tasks.models.provenance import requirements
+from tasks.spec import Output, ProductSpec
+
+
+def write_model(place: Path, fitted: Fitted, card: ModelCard, logged: Any, trusted: list[str]) -> None:
+    """Writes the folder `place` as MLflow's scikit-learn flavor does, for the logged model `logged` of a run.
+
+    This is `log_model` without its global state and its guesses. Raises `BadModel` if skops cannot keep the model.
+    """
+    import mlflow.sklearn
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    description = Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        model_id=logged.model_id,
+        run_id=logged.source_run_id,
+    )
+    try:
+        mlflow.sklearn.save_model(
+            fitted.model,
+            str(place),
+            mlflow_model=description,
+            serialization_format="skops",
+            skops_trusted_types=trusted,
+            signature=_signature(card),
+            pip_requirements=requirements(),
+            pyfunc_predict_fn="predict_proba" if card.output is Output.PROBABILITY else "predict",
+            metadata=metadata_of(card),
+        )
+    except MlflowException as error:
+        raise BadModel(f"{fitted.algorithm} cannot be stored: {error.__cause__ or error}") from error
+
+
+def types_to_trust(fitted: Fitted, spec: ProductSpec, settings: Settings) -> list[str]:
+    """Types inside the model that must be trusted by name, all allowed. Raises `BadModel` for one that is not."""
+    import skops.io
+
+    try:
+        found = set(skops.io.get_untrusted_types(data=skops.io.dumps(fitted.model)))
+    except Exception as error:
+        raise BadModel(f"{fitted.algorithm} cannot be stored: {type(error).__name__}: {error}") from error
+    if strangers := sorted(found - {*DEFAULT_TRUSTED_TYPES, *settings.trusted_types, *spec.model.trusted_types}):
+        raise BadModel(
+            f"the model holds types that nobody trusts: {', '.join(strangers)}; "
+            "if you know them, name them under model.trusted_types"
+        )
+    return sorted(found)
+
+
+def _signature(card: ModelCard) -> Any:
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+    types = {FeatureKind.NUMERIC: DataType.double, FeatureKind.CATEGORICAL: DataType.string}
+    inputs = Schema([ColSpec(types[each.kind], each.name) for each in card.features])
+    if card.output is Output.PROBABILITY:
+        return ModelSignature(inputs, Schema([TensorSpec(np.dtype("float64"), (-1, len(card.classes)))]))
+    kind = np.asarray(card.classes).dtype if card.classes else np.dtype("float64")
+    return ModelSignature(inputs, Schema([TensorSpec(np.dtype("str") if kind.kind == "U" else kind, (-1,))]))
