@@ -111,6 +111,10 @@ class Supervisor:
         reports = (_report(info) for info in self._remote.call("getAllProcessInfo"))
         return {report.name: report for report in sorted(reports, key=lambda report: report.name)}
 
+    def known(self) -> tuple[str, ...]:
+        """Names of all programs that are defined or that supervisord keeps, in alphabetical order."""
+        return tuple(sorted({*self.reports(), *(path.stem for path in self._programs.glob("*.conf"))}))
+
     def shutdown(self, within: timedelta = _STOP_WITHIN) -> None:
         """Stops every program and supervisord itself, SIGKILL after `within`; leaves no process and no socket.
 

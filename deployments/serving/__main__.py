@@ -1,0 +1,101 @@
+"""`python -m deployments.serving`: checks a model folder, loads it, warms it up, and only then listens.
+
+Ends with 0 after SIGTERM, with 2 for a model that must not be served; the last line of the log says why.
+"""
+
+import argparse
+import contextlib
+import gc
+import os
+import socket
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from deployments.clock import Clock, SystemClock
+from deployments.errors import BadArtifact, SeatrialError
+from deployments.serving.answers import answer_invocation
+from deployments.serving.app import Limits, Service
+from deployments.serving.events import complain, log_as_json, place_of, say
+from deployments.serving.listening import serve_until_told, tcp_listener, unix_listener
+from deployments.serving.model import Model, load, read_verification
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until told to stop; the exit code."""
+    options = _parse(arguments)
+    log_as_json()
+    try:
+        _serve(options, SystemClock())
+    except SeatrialError as error:
+        complain("refused to serve", error=str(error))
+        return error.exit_code
+    except OSError as error:
+        complain("cannot listen", address=_address(options), error=str(error))
+        return 1
+    say("stopped")
+    return 0
+
+
+def _serve(options: argparse.Namespace, clock: Clock) -> None:
+    started = clock.monotonic()
+    # Libraries quote the data in their warnings.
+    warnings.simplefilter("ignore")
+    model = load(options.model, options.product, options.trust)
+    limits = Limits(options.max_body_bytes, options.max_rows)
+    warm_up(model, options.model, limits)
+    gc.collect()
+    gc.freeze()
+    with _listener(options) as listener:
+        seconds = round(clock.monotonic() - started, 3)
+        say(
+            "ready",
+            product=options.product,
+            version=options.version,
+            address=_address(options),
+            seconds=seconds,
+            pid=os.getpid(),
+        )
+        serve_until_told(Service(model, str(options.version), limits), listener)
+
+
+def warm_up(model: Model, folder: Path, limits: Limits) -> None:
+    """Answers the held-out rows that came with the model, once. Raises `BadArtifact` if it cannot."""
+    try:
+        answer_invocation(model, read_verification(folder), limits.rows)
+    except SeatrialError as error:
+        raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
+    except Exception as error:
+        raise BadArtifact(
+            f"the model in {folder} failed on its verification rows ({place_of(error)}): train it anew"
+        ) from error
+
+
+def _listener(options: argparse.Namespace) -> contextlib.AbstractContextManager[socket.socket]:
+    return unix_listener(options.uds) if options.uds else tcp_listener(options.host, options.port)
+
+
+def _address(options: argparse.Namespace) -> str:
+    return str(options.uds) if options.uds else f"{options.host}:{options.port}"
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deployments.serving", description="Serves one version of a model.")
+    parser.add_argument("--model", type=Path, required=True, help="model folder, with its manifest.json")
+    parser.add_argument("--product", required=True, help="name of the product; the folder must be of the same")
+    parser.add_argument("--version", type=int, required=True, help="version of the model")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--uds", type=Path, help="Unix socket to listen on; taken over from whoever listens there")
+    where.add_argument("--port", type=int, help="TCP port to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on with --port")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="TYPE", help="further type that the model may hold"
+    )
+    parser.add_argument("--max-body-bytes", type=int, default=Limits().body_bytes, help="largest request")
+    parser.add_argument("--max-rows", type=int, default=Limits().rows, help="most rows of one request")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What every answer gets, whatever it says: who answered, the request's id, a count, and a plain 500 for a surprise."""
+
+import re
+import uuid
+from typing import Protocol
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.clock import Clock
+from deployments.serving.events import complain, place_of
+from deployments.serving.metrics import ServerMetrics
+from deployments.serving.model import Model
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_CLIENT_GONE = 499
+
+
+class Enveloped(Protocol):
+    """What the envelope needs to know of a service."""
+
+    model: Model
+    version: str
+    metrics: ServerMetrics
+    clock: Clock
+    draining: bool
+
+
+class Envelope:
+    """ASGI application around another one."""
+
+    def __init__(self, inner: ASGIApp, service: Enveloped) -> None:
+        self._inner = inner
+        self._service = service
+        self._identity = [
+            (b"x-seatrial-product", service.model.description.product.encode()),
+            (b"x-seatrial-version", service.version.encode()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        request_id = scope["seatrial.request_id"] = _given_id(scope) or uuid.uuid4().hex
+        counted = scope["path"] == "/invocations" or scope["path"].endswith("/infer")
+        metrics, clock, started = self._service.metrics, self._service.clock, self._service.clock.monotonic()
+        code = 0
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+                message["headers"] = [*message["headers"], *self._headers(request_id)]
+            await send(message)
+
+        metrics.in_flight += counted
+        try:
+            await self._inner(scope, receive, send_enveloped)
+        except ClientDisconnect:
+            code = _CLIENT_GONE
+        except Exception as error:  # noqa: BLE001 - the edge of the process: the caller gets a 500 and no stack trace
+            complain("request failed", request_id=request_id, error=place_of(error))
+            if not code:
+                await _send_failure(request_id, send_enveloped)
+        finally:
+            metrics.in_flight -= counted
+            if counted:
+                metrics.answered(code or _CLIENT_GONE, clock.monotonic() - started)
+
+    def _headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        headers = [*self._identity, (b"x-request-id", request_id.encode())]
+        if self._service.draining:
+            # The caller opens its next connection elsewhere, instead of losing a race with our exit.
+            headers.append((b"connection", b"close"))
+        return headers
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the caller gave to a request, or that the envelope made."""
+    request_id: str = scope["seatrial.request_id"]
+    return request_id
+
+
+def _given_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            given: str = value.decode()
+            return given
+    return None
+
+
+async def _send_failure(request_id: str, send: Send) -> None:
+    body = orjson.dumps({"error": "the server failed on this request; its log says where", "request_id": request_id})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

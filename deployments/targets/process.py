@@ -1,0 +1,179 @@
+"""Model servers as processes of this machine, each on a Unix socket, kept by supervisord.
+
+Everything is in supervisord and in its conf files: any process, also a new one after a crash, sees the same.
+"""
+
+import hashlib
+import json
+import os
+import re
+import ssl
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+
+import deployments
+from deployments.errors import BadArtifact, TargetUnreachable
+from deployments.settings import Settings
+from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor
+from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
+
+_NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
+# 107 bytes on Linux, 103 on macOS.
+_LONGEST_SOCKET = 103
+_READY_TIMEOUT_SECONDS = 2.0
+_ANSWER_TIMEOUT_SECONDS = 10.0
+_SURPLUS_DRAIN = timedelta(seconds=30)
+# Never reached: `retire` says how long a server may take.
+_LONGEST_DRAIN = timedelta(hours=1)
+# A server that ends sooner has not started, which supervisord tries a few times only.
+_START_SECONDS = 15
+_LOG_TAIL_BYTES = 16_384
+_LONGEST_DETAIL = 400
+
+
+class ProcessTarget:
+    """Runs model servers on this machine (see `Target`). The supervisor must be up; this class does not start it."""
+
+    def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
+        self._supervisor = supervisor
+        self._settings = settings
+
+    def launch(self, launch: Launch) -> None:
+        """See `Target`. Servers beyond the wanted number are given 30 s to finish."""
+        wanted = [_name(launch.product, launch.version, index) for index in range(launch.replicas)]
+        for name in wanted:
+            self._supervisor.put(self._program(name, launch))
+        self._remove(
+            [name for name in self._names(launch.product, launch.version) if name not in wanted], _SURPLUS_DRAIN
+        )
+
+    def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+        """See `Target`."""
+        reports = self._supervisor.reports()
+        return tuple(self._replica(name, reports.get(name)) for name in self._names(product, version))
+
+    def versions(self, product: str) -> tuple[int, ...]:
+        """See `Target`."""
+        found = (_NAME.fullmatch(name) for name in self._supervisor.known())
+        return tuple(sorted({int(match["version"]) for match in found if match and match["product"] == product}))
+
+    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+        """See `Target`."""
+        with self._client(replica.address, _ANSWER_TIMEOUT_SECONDS) as client:
+            try:
+                response = client.post(path, content=body, headers={"content-type": "application/json"})
+            except httpx.TransportError as error:
+                raise TargetUnreachable(
+                    f"{replica.name} does not answer on {replica.address} ({type(error).__name__}): "
+                    f"see {self._log(replica.name)}"
+                ) from error
+        return Answer(response.status_code, response.content)
+
+    def retire(self, product: str, version: int, drain: timedelta) -> None:
+        """See `Target`. A server that is still answering after `drain` is killed."""
+        self._remove(self._names(product, version), drain)
+
+    def _names(self, product: str, version: int) -> list[str]:
+        """Programs of one version by replica number."""
+        found = (_NAME.fullmatch(name) for name in self._supervisor.known())
+        ours = (match for match in found if match and (match["product"], int(match["version"])) == (product, version))
+        return [match[0] for match in sorted(ours, key=lambda match: int(match["index"]))]
+
+    def _program(self, name: str, launch: Launch) -> Program:
+        socket = self._socket(name)
+        server = [sys.executable, "-P", "-m", "deployments.serving", "--model", str(launch.model.resolve())]
+        identity = ["--product", launch.product, "--version", str(launch.version), "--uds", str(socket)]
+        trusted = [word for kind in self._settings.trusted_types for word in ("--trust", kind)]
+        return Program(
+            name=name,
+            command=(*server, *identity, *trusted),
+            directory=self._settings.project.resolve(),
+            log=self._log(name),
+            environment=self._environment(),
+            start_seconds=_START_SECONDS,
+            stop_wait=_LONGEST_DRAIN,
+            takes_over=socket,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        ours = Path(deployments.__file__).resolve().parent.parent
+        # One row at a time gains nothing from many threads, and they take the cores from the other servers.
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return threads | {"PYTHONPATH": f"{ours}{os.pathsep}{self._settings.project.resolve()}"}
+
+    def _replica(self, name: str, report: ProgramReport | None) -> Replica:
+        address = str(self._socket(name))
+        if report is None:
+            return Replica(name, address, ReplicaState.FAILED, "it is defined, but nobody keeps it: launch it again")
+        match report.state:
+            case ProgramState.STARTING | ProgramState.RUNNING:
+                return Replica(name, address, ReplicaState.READY if self._is_ready(address) else ReplicaState.STARTING)
+            case ProgramState.STOPPING:
+                return Replica(name, address, ReplicaState.STOPPING)
+            case ProgramState.BACKOFF if report.exit_status != BadArtifact.exit_code:
+                return Replica(name, address, ReplicaState.STARTING)
+        return Replica(name, address, ReplicaState.FAILED, self._why(report))
+
+    def _is_ready(self, address: str) -> bool:
+        with self._client(address, _READY_TIMEOUT_SECONDS) as client:
+            try:
+                return client.get("/v2/health/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+    def _why(self, report: ProgramReport) -> str:
+        """The last thing that a server said before it went, else what supervisord says."""
+        log = self._log(report.name)
+        said = next(_telling_lines(log), "") if log.is_file() else ""
+        return (said or report.problem or f"it is {report.state}, exit code {report.exit_status}")[:_LONGEST_DETAIL]
+
+    def _remove(self, names: list[str], drain: timedelta) -> None:
+        if not names:
+            return
+        with ThreadPoolExecutor(len(names)) as each:
+            list(each.map(lambda name: self._supervisor.remove(name, within=drain), names))
+        for name in names:
+            self._socket(name).unlink(missing_ok=True)
+
+    def _socket(self, name: str) -> Path:
+        readable = self._settings.run_folder / f"{name}.sock"
+        if len(os.fsencode(readable)) <= _LONGEST_SOCKET:
+            return readable
+        return readable.with_name(f"m-{hashlib.sha256(name.encode()).hexdigest()[:20]}.sock")
+
+    def _log(self, name: str) -> Path:
+        return self._settings.logs / f"{name}.log"
+
+    def _client(self, address: str, timeout: float) -> httpx.Client:
+        transport = httpx.HTTPTransport(uds=address, verify=self._no_certificates)
+        return httpx.Client(transport=transport, base_url="http://model-server", timeout=timeout, trust_env=False)
+
+    @cached_property
+    def _no_certificates(self) -> ssl.SSLContext:
+        """Loading the usual ones for each client takes longer than the request."""
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _name(product: str, version: int, index: int) -> str:
+    return f"model-{product}-v{version}-{index}"
+
+
+def _telling_lines(log: Path) -> Iterator[str]:
+    """What went wrong by the end of a log, newest first: the errors of JSON lines, other lines as they are."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    for line in filter(None, map(str.strip, reversed(lines))):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            yield line
+            continue
+        if isinstance(event, dict) and event.get("error"):
+            yield str(event["error"])
