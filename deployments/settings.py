@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         return self.home.resolve() / "models"
 
     @property
+    def candidates(self) -> Path:
+        """Model files of runs that are not registered yet: `<run id>/`."""
+        return self.home.resolve() / "candidates"
+
+    @property
     def logs(self) -> Path:
         """Log files of every process of the platform."""
         return self.home.resolve() / "logs"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployments.clock import Clock, SystemClock
 from deployments.journals.protocol import Journal
+from deployments.registry.protocol import Champions
 from deployments.routers.protocol import Router
 from deployments.settings import Settings, current
 from deployments.targets.protocol import Target
@@ -23,7 +24,7 @@ class Doors:
     router: Router
     target: Target
     journal: Journal
-    registry: "ModelRegistry"
+    registry: Champions
     clock: Clock
     models: Path
 
@@ -37,6 +38,14 @@ def doors() -> Doors:
     return open_doors(settings, ensure_gateway(settings))
 
 
+def doors_as_they_are() -> Doors:
+    """The doors for looking only: nothing is started, and what is down raises its `…Unreachable` when it is asked."""
+    from deployments.supervision import Supervisor
+
+    settings = current()
+    return open_doors(settings, Supervisor.of(settings))
+
+
 def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
     from deployments.routers.envoy import EnvoyRouter
@@ -44,7 +53,7 @@ def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
 
     clock = SystemClock()
     return Doors(
-        router=EnvoyRouter(settings.home.resolve() / "gateway", settings.run_folder, clock),
+        router=EnvoyRouter(settings.home.resolve() / "gateway", settings.run_folder, clock, settings.logs / "gateway.log"),
         target=ProcessTarget(supervisor, settings),
         journal=journal(),
         registry=registry(),

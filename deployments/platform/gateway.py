@@ -23,7 +23,7 @@ def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor
     The port of an earlier start is taken again if it is still free, so that users' addresses stay good.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
-    supervisor = Supervisor(settings.run_folder, settings.home.resolve())
+    supervisor = Supervisor.of(settings)
     with FileLock(settings.home / "gateway.lock", timeout=120):
         supervisor.start()
         if not _is_up(read_addresses(settings)):

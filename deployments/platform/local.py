@@ -17,7 +17,7 @@ from deployments.platform.environment import environment
 from deployments.platform.gateway import ensure_gateway
 from deployments.platform.health import answers, wait_until
 from deployments.settings import Settings
-from deployments.supervision import ProgramState, Supervisor
+from deployments.supervision import ProgramReport, Supervisor
 
 _LIMIT = timedelta(seconds=180)
 Progress = Callable[[str], None]
@@ -56,16 +56,16 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
 
 def down(settings: Settings) -> tuple[str, ...]:
     """End every process of the platform, model servers included; returns their names. Data, models and records stay."""
-    supervisor = Supervisor(settings.run_folder, settings.home.resolve())
-    names = tuple(state.name for state in supervisor.states()) if supervisor.running() else ()
+    supervisor = Supervisor.of(settings)
+    names = tuple(supervisor.states()) if supervisor.running() else ()
     supervisor.shutdown()
     return names
 
 
-def programs(settings: Settings) -> tuple[ProgramState, ...]:
-    """What supervisord keeps, as it is now; empty when it is not running."""
-    supervisor = Supervisor(settings.run_folder, settings.home.resolve())
-    return supervisor.states() if supervisor.running() else ()
+def programs(settings: Settings) -> dict[str, ProgramReport]:
+    """What supervisord keeps, by name, as it is now; empty when it is not running."""
+    supervisor = Supervisor.of(settings)
+    return supervisor.reports() if supervisor.running() else {}
 
 
 def live_addresses(settings: Settings) -> Addresses:

@@ -17,7 +17,7 @@ WORK_POOL = "seatrial"
 
 def gateway(settings: Settings, command: tuple[str, ...]) -> Program:
     """The Envoy that splits all live traffic."""
-    return Program(name=GATEWAY, command=command, log=settings.logs / f"{GATEWAY}.log", stop_wait=timedelta(seconds=10))
+    return Program(GATEWAY, command, directory=settings.home.resolve(), log=settings.logs / f"{GATEWAY}.log")
 
 
 def prefect_server(settings: Settings, addresses: Addresses) -> Program:

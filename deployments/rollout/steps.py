@@ -48,6 +48,16 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True)
+class Reinstate:
+    """The registry calls `version`, a former champion, champion again; the one it replaces is marked rolled back."""
+
+    version: int
+
+    def __str__(self) -> str:
+        return f"reinstate v{self.version} as champion"
+
+
+@dataclass(frozen=True, slots=True)
 class Retire:
     """`version` answered its last request, and its servers are gone."""
 
@@ -57,8 +67,8 @@ class Retire:
         return f"drain and retire v{self.version}"
 
 
-Step = Launch | Verify | Shift | Promote | Retire
-_BY_NAME: dict[str, type[Step]] = {kind.__name__.lower(): kind for kind in (Launch, Verify, Shift, Promote, Retire)}
+Step = Launch | Verify | Shift | Promote | Reinstate | Retire
+_BY_NAME: dict[str, type[Step]] = {kind.__name__.lower(): kind for kind in (Launch, Verify, Shift, Promote, Reinstate, Retire)}
 
 
 def name_of(step: Step) -> str:
@@ -73,7 +83,7 @@ def to_json(step: Step) -> dict[str, Any]:
             return {"step": "launch", "version": version, "replicas": replicas}
         case Shift(weights):
             return {"step": "shift", "weights": {str(version): percent for version, percent in weights.percents.items()}}
-        case Verify(version) | Promote(version) | Retire(version):
+        case Verify(version) | Promote(version) | Reinstate(version) | Retire(version):
             return {"step": name_of(step), "version": version}
         case _:
             assert_never(step)

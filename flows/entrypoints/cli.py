@@ -255,3 +255,7 @@ def _enter_platform(needs_server: bool = False) -> None:
     if needs_server and addresses.prefect is None:
         raise PlatformUnreachable("the Prefect server is not up: start it with `seatrial up`")
     os.environ.update(environment(settings, addresses))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,10 +6,11 @@ from datetime import timedelta
 from deployments.errors import RolloutFailed, SeatrialError
 from deployments.journals.protocol import Event, Lease
 from deployments.owner import this_process
+from deployments.registry import DeploymentStatus
 from deployments.rollout.decide import Finish, Nothing, Perform, Restore, decide
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection, Strategy
-from deployments.strategies.plan import plan
+from deployments.strategies.plan import Goal, plan
 from deployments.wiring import Doors
 from tasks.rollouts.perform import perform, restore
 
@@ -25,6 +26,7 @@ class Order:
     candidate: int
     section: RolloutSection
     strategy: Strategy
+    goal: Goal
 
 
 def begin(order: Order, doors: Doors) -> RolloutState:
@@ -32,7 +34,7 @@ def begin(order: Order, doors: Doors) -> RolloutState:
 
     Raises `Busy` while another rollout of the product is under way, `BadInput` for a strategy that is not there.
     """
-    plan(order.strategy, order.candidate, (), order.section.replicas)  # refuses before anything moves
+    plan(order.strategy, order.goal, order.candidate, (), order.section.replicas)  # refuses before anything moves
     lease = hold(order.product, doors)
     settle(order.product, order.section, doors, lease)
     champion = doors.registry.champion(order.product)
@@ -44,7 +46,7 @@ def begin(order: Order, doors: Doors) -> RolloutState:
         candidate=order.candidate,
         former=champion.version if champion else None,
         strategy=order.strategy.value,
-        steps=plan(order.strategy, order.candidate, running, order.section.replicas),
+        steps=plan(order.strategy, order.goal, order.candidate, running, order.section.replicas),
         done=0,
         phase=Phase.RUNNING,
         reason="",
@@ -52,6 +54,9 @@ def begin(order: Order, doors: Doors) -> RolloutState:
         updated_at=now,
     )
     doors.journal.save(state, lease)
+    if order.goal is Goal.PROMOTE:
+        doors.registry.set_challenger(order.product, order.candidate)
+        doors.registry.set_status(order.product, order.candidate, DeploymentStatus.DEPLOYING)
     note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
     return state
 
@@ -72,6 +77,7 @@ def advance(state: RolloutState, section: RolloutSection, doors: Doors) -> Rollo
         case Restore():
             _undo_promotion(state, doors)
             seen = restore(state.product, section, doors)
+            _dismiss(state, doors)
             state = state.with_phase(Phase.ROLLED_BACK, state.reason, doors.clock.now())
             note(state, "rollout.rolled_back", doors, seen=seen)
         case Nothing():
@@ -82,10 +88,18 @@ def advance(state: RolloutState, section: RolloutSection, doors: Doors) -> Rollo
     return state
 
 
+def _dismiss(state: RolloutState, doors: Doors) -> None:
+    """The candidate is no challenger any more; one that never was champion is marked refused."""
+    challenger = doors.registry.challenger(state.product)
+    if challenger is not None and challenger.version == state.candidate:
+        doors.registry.set_challenger(state.product, None)
+        doors.registry.set_status(state.product, state.candidate, DeploymentStatus.REFUSED)
+
+
 def _undo_promotion(state: RolloutState, doors: Doors) -> None:
     champion = doors.registry.champion(state.product)
     if state.former is not None and champion is not None and champion.version == state.candidate:
-        doors.registry.promote(state.product, state.former, doors.clock.now())
+        doors.registry.reinstate(state.product, state.former, doors.clock.now())
 
 
 def give_up(state: RolloutState, reason: str, doors: Doors) -> RolloutState:
@@ -111,6 +125,8 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
     champion = doors.registry.champion(product)
     for state in dead:
         arrived = state.phase is Phase.RUNNING and champion is not None and champion.version == state.candidate
+        if not arrived:
+            _dismiss(state, doors)
         over = state.with_phase(Phase.DONE if arrived else Phase.ABANDONED, state.reason or "its process died", doors.clock.now())
         doors.journal.save(over, lease)
         note(over, f"rollout.{over.phase.value}", doors, seen=seen)

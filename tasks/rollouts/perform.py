@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from deployments.errors import NeverReady, RolloutFailed
-from deployments.rollout.steps import Launch, Promote, Retire, Shift, Step, Verify
+from deployments.rollout.steps import Launch, Promote, Reinstate, Retire, Shift, Step, Verify
 from deployments.spec import RolloutSection
 from deployments.targets.protocol import Launch as Servers
 from deployments.targets.protocol import Replica, ReplicaState
@@ -33,6 +33,9 @@ def perform(step: Step, product: str, section: RolloutSection, doors: Doors) -> 
         case Promote(version):
             doors.registry.promote(product, version, doors.clock.now())
             return f"v{version} is champion"
+        case Reinstate(version):
+            doors.registry.reinstate(product, version, doors.clock.now())
+            return f"v{version} is champion again"
         case Retire(version):
             return retire(product, version, section, doors)
         case _:

@@ -3,7 +3,6 @@
 import os
 import pickle
 import sys
-from pathlib import Path
 
 from deployments.errors import SeatrialError
 
@@ -18,9 +17,9 @@ def main() -> None:
     request = sys.stdin.buffer.read()
     if not request:
         return
-    snapshot, spec = pickle.loads(request)  # noqa: S301 - our own parent's request
+    arguments = pickle.loads(request)  # noqa: S301 - our own parent's request
     try:
-        answer: object = validate_snapshot(snapshot, Path(spec.validation.suite), spec)
+        answer: object = validate_snapshot(*arguments)
     except SeatrialError as error:
         answer = error
     answers.write(pickle.dumps(answer))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from deployments.errors import GiveUp, SeatrialError
-from tasks.spec import ProductSpec
+from tasks.spec import ProductSpec, Window
 from tasks.suites.report import ValidationReport
 
 _warm: list[subprocess.Popen[bytes]] = []
@@ -22,10 +22,10 @@ def warm() -> None:
         _warm.append(_start())
 
 
-def validate_in_child(snapshot: Path, spec: ProductSpec) -> ValidationReport:
+def validate_in_child(snapshot: Path, spec: ProductSpec, window: Window | None) -> ValidationReport:
     """The report of `suite.validate_snapshot`, made in the child. Raises what the child raised on purpose."""
     child = _warm.pop() if _warm else _start()
-    output, errors = child.communicate(pickle.dumps((snapshot, spec)))
+    output, errors = child.communicate(pickle.dumps((snapshot, Path(spec.validation.suite), spec, window)))
     if child.returncode != 0:
         raise GiveUp(f"the validation process ended with {child.returncode}: {errors.decode(errors='replace').strip()[-500:]}")
     answer = pickle.loads(output)  # noqa: S301 - our own child's answer

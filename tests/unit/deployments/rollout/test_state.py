@@ -7,7 +7,7 @@ import pytest
 
 from deployments.rollout.decide import Finish, Nothing, Perform, Restore, decide
 from deployments.rollout.state import MOVES, ImpossibleMoveError, Phase, RolloutState
-from deployments.rollout.steps import Launch, Promote, Retire, Shift, Step, Verify, from_json, to_json
+from deployments.rollout.steps import Launch, Promote, Reinstate, Retire, Shift, Step, Verify, from_json, to_json
 from deployments.traffic import Weights
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ def test_decide_is_total(phase: Phase, done: int) -> None:
             assert action == Nothing()
 
 
-@pytest.mark.parametrize("step", STEPS, ids=str)
+@pytest.mark.parametrize("step", [*STEPS, Reinstate(1)], ids=str)
 def test_a_step_reads_back_equal_from_the_journal(step: Step) -> None:
     assert from_json(to_json(step)) == step
 

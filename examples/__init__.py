@@ -1,0 +1,1 @@
+"""Seatrial at work on real data: what `make demo` runs."""

@@ -1,0 +1,50 @@
+"""The main DAG: recover → ingest → validate → train → evaluate → register → roll out."""
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from deployments.settings import current
+from deployments.strategies.plan import Goal
+from flows.requests import ReleaseRequest
+from flows.rollout import roll_out
+from tasks.data import ingest
+from tasks.evaluation import evaluate
+from tasks.product import Result, Run, open_run
+from tasks.recording import record, record_failure
+from tasks.registration import register
+from tasks.rollout import recover
+from tasks.training import train
+from tasks.validation import validate
+
+
+@flow(name="release", flow_run_name="{request.product} release")
+def release(request: ReleaseRequest) -> Result:
+    """Take a product from its data to live traffic.
+
+    Raises `ValidationRefused` or `GateRefused` when a guard says no, `RolloutFailed` when the candidate could not be
+    brought to traffic; in every case the champion serves as before.
+    """
+    run = open_run(
+        str(flow_run.id),
+        request.product,
+        current(),
+        window=request.window,
+        strategy=request.strategy,
+        replicas=request.replicas,
+    )
+    record(run, "release.asked", window=request.window and request.window.model_dump(mode="json", exclude_none=True))
+    try:
+        return _release(run)
+    except BaseException as error:
+        record_failure(run, error)
+        raise
+
+
+def _release(run: Run) -> Result:
+    recover(run)
+    snapshot = ingest(run)
+    report = validate(run, snapshot)
+    candidate = train(run, snapshot, report)
+    evaluation = evaluate(run, snapshot, candidate)
+    version = register(run, snapshot, candidate, evaluation)
+    return roll_out(run, version, Goal.PROMOTE)

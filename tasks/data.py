@@ -1,0 +1,34 @@
+"""Reading a product's rows and keeping an immutable copy of them."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments.settings import current
+from tasks import retries
+from tasks.datasets.snapshot import Snapshot, take_snapshot
+from tasks.events import tell
+from tasks.product import Run
+from tasks.recording import record
+
+
+@task(name="ingest", task_run_name="ingest {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
+def ingest(run: Run) -> Snapshot:
+    """The snapshot of the run's window. Idempotent: the same rows give the same file."""
+    snapshot = take_snapshot(run.spec, current().snapshots, run.window)
+    tell(
+        "data.ingested",
+        rows=f"{snapshot.rows:,}",
+        columns=len(snapshot.columns),
+        memory=f"{snapshot.memory_mb:.1f} MB",
+        fingerprint=snapshot.fingerprint[:12],
+        window=span_of(snapshot),
+    )
+    record(run, "data.ingested", fingerprint=snapshot.fingerprint, rows=snapshot.rows, window=span_of(snapshot))
+    return snapshot
+
+
+def span_of(snapshot: Snapshot) -> str:
+    """First and last moment of the rows, or an empty text for rows without a time."""
+    if snapshot.start is None or snapshot.end is None:
+        return ""
+    return f"{snapshot.start:%Y-%m-%d %H:%M} … {snapshot.end:%Y-%m-%d %H:%M}"

@@ -1,0 +1,67 @@
+"""One run for one product: what was asked for, and what came of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from deployments.clock import SystemClock
+from deployments.settings import Settings
+from deployments.spec import Strategy
+from tasks.spec import ProductSpec, Window, find_spec, load_product
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A release or rollback under way. `run_id` is the flow run's id; `window` None means the spec's own."""
+
+    run_id: str
+    spec: ProductSpec
+    window: Window | None
+    started_at: datetime
+
+    @property
+    def product(self) -> str:
+        """The product's name."""
+        return self.spec.product
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run ended with. `former` is the champion before, None if there was none."""
+
+    product: str
+    version: int
+    former: int | None
+    seconds: float
+    address: str
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "product": self.product,
+            "version": self.version,
+            "former_version": self.former,
+            "seconds": round(self.seconds, 2),
+            "address": self.address,
+        }
+
+    def sentence(self) -> str:
+        """For people."""
+        before = f", in place of v{self.former}" if self.former and self.former != self.version else ""
+        return f"{self.product} v{self.version} serves all traffic{before} ({self.seconds:.1f} s): {self.address}"
+
+
+def open_run(
+    run_id: str,
+    product: str,
+    settings: Settings,
+    *,
+    window: Window | None = None,
+    strategy: Strategy | None = None,
+    replicas: int | None = None,
+) -> Run:
+    """The product's spec as it is now, with what this run wants instead. Raises `NotFound` or `BadSpec`."""
+    spec = load_product(find_spec(product, settings.specs_folder))
+    wanted = {"strategy": strategy, "replicas": replicas}
+    rollout = spec.rollout.model_copy(update={name: value for name, value in wanted.items() if value is not None})
+    return Run(run_id, spec.model_copy(update={"rollout": rollout}), window, SystemClock().now())

@@ -1,0 +1,46 @@
+"""Making a candidate that passed the gate a version of its product."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments import wiring
+from deployments.clock import SystemClock
+from deployments.registry import ModelVersion
+from tasks import retries
+from tasks.artifacts import leave_markdown
+from tasks.datasets.snapshot import Snapshot
+from tasks.events import tell
+from tasks.gate.evaluate import Evaluation
+from tasks.models.train import TrainedModel, version_facts
+from tasks.product import Run
+from tasks.recording import record
+
+
+@task(name="register", task_run_name="register {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
+def register(run: Run, snapshot: Snapshot, candidate: TrainedModel, evaluation: Evaluation) -> int:
+    """The number of the version. Idempotent by MLflow run: a repeated call finds the version that is there."""
+    facts = version_facts(candidate, run.spec, snapshot, evaluation.candidate, SystemClock().now())
+    version = wiring.registry().register(run.product, candidate.run_id, candidate.model_uri, facts)
+    name_run(run.run_id, f"{version.name} release")
+    leave_markdown(f"{run.product}-version", _card(version), f"{version.name}, as it stands in the registry")
+    tell("model.registered", version=f"v{version.version}", size=f"{facts.size_mb:.2f} MB")
+    record(run, "model.registered", version=version.version, mlflow_run=candidate.run_id)
+    return version.version
+
+
+def name_run(run_id: str, name: str) -> None:
+    """Give the flow run a name that tells product and version."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run_id, name=name)
+
+
+def _card(version: ModelVersion) -> str:
+    facts = version.facts
+    metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts.metrics.items())
+    parameters = ", ".join(f"{name}={value}" for name, value in facts.hyperparameters.items())
+    return (
+        f"# {version.name}\n\n{facts.algorithm} ({facts.model_type}), {facts.size_mb:.2f} MB, made {facts.created_at:%Y-%m-%d %H:%M} UTC"
+        f"\n\nData `{facts.data_fingerprint}`, MLflow run `{version.run_id}`\n\n{parameters}\n\n| metric | held out |\n| --- | --- |\n{metrics}\n"
+    )

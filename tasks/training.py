@@ -1,0 +1,33 @@
+"""Fitting the model and recording the run."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from deployments.settings import current
+from tasks import retries
+from tasks.datasets.snapshot import Snapshot, load_snapshot
+from tasks.datasets.split import split_by_time
+from tasks.events import tell
+from tasks.models.train import DataFacts, TrainedModel
+from tasks.models.train import train as fit_and_record
+from tasks.product import Run
+from tasks.recording import record
+from tasks.suites.report import ValidationReport, to_html
+
+
+@task(name="train", task_run_name="train {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
+def train(run: Run, snapshot: Snapshot, report: ValidationReport) -> TrainedModel:
+    """The fitted, stored and recorded model. A repeated call is a new MLflow run; the failed one is marked so."""
+    split = split_by_time(load_snapshot(snapshot), run.spec.data)
+    page = to_html(report, f"{run.product}: validation of {snapshot.fingerprint[:12]}")
+    trained = fit_and_record(run.spec, split, DataFacts(snapshot, page), current())
+    tell(
+        "model.trained",
+        algorithm=trained.algorithm,
+        rows=f"{len(split.training):,}",
+        fit=f"{trained.fit_seconds:.1f} s",
+        size=f"{trained.size_mb:.2f} MB",
+        warnings=len(trained.warnings) or "",
+    )
+    record(run, "model.trained", mlflow_run=trained.run_id, algorithm=trained.algorithm, warnings=trained.warnings)
+    return trained
