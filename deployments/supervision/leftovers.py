@@ -14,10 +14,13 @@ from pathlib import Path
 
 import psutil
 
+from deployments.clock import Clock
 from deployments.supervision.program import PROGRAM_VARIABLE, TAKES_OVER_VARIABLE
 
 MARK_VARIABLE = "SEATRIAL_SUPERVISOR"
 _DAEMON_MODULE = "supervisor.supervisord"
+_POLL = timedelta(milliseconds=20)
+_AFTER_KILL = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,9 @@ class Leftover:
 
 def daemons_of(run_folder: Path) -> list[psutil.Process]:
     """The supervisords of a run folder: none or one, unless something is very wrong."""
-    return [process for process, _ in _marked(run_folder) if _is_daemon(process)]
+    daemons = {process.pid: process for process, environment in _marked(run_folder) if _is_daemon(process, environment)}
+    # Between fork and exec, a program looks like the supervisord that is starting it.
+    return [process for process in daemons.values() if _parent(process) not in daemons]
 
 
 def leftovers_of(run_folder: Path, program: str | None = None) -> list[Leftover]:
@@ -53,7 +58,7 @@ def leftovers_of(run_folder: Path, program: str | None = None) -> list[Leftover]
     ]
 
 
-def end(leftovers: Iterable[Leftover], grace: timedelta) -> None:
+def end(leftovers: Iterable[Leftover], grace: timedelta, clock: Clock) -> None:
     """SIGTERM to each process that no other of them started, SIGKILL after `grace` to all that are still there."""
     processes = [leftover.process for leftover in leftovers]
     pids = {process.pid for process in processes}
@@ -61,11 +66,32 @@ def end(leftovers: Iterable[Leftover], grace: timedelta) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             if process.ppid() not in pids:
                 process.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=grace.total_seconds())
-    for process in alive:
+    kill_after(processes, grace, clock)
+
+
+def kill_after(processes: Iterable[psutil.Process], grace: timedelta, clock: Clock) -> None:
+    """Waits for processes to end; SIGKILL after `grace` to those that have not."""
+    survivors = _outliving(processes, grace, clock)
+    for process in survivors:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(alive, timeout=grace.total_seconds())
+    _outliving(survivors, _AFTER_KILL, clock)
+
+
+def _outliving(processes: Iterable[psutil.Process], within: timedelta, clock: Clock) -> list[psutil.Process]:
+    start, alive = clock.monotonic(), list(processes)
+    while (alive := [process for process in alive if _is_alive(process)]) and (
+        clock.monotonic() - start < within.total_seconds()
+    ):
+        clock.sleep(_POLL)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """False for a zombie too: who was to reap it may never do so."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _marked(run_folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
@@ -77,10 +103,16 @@ def _marked(run_folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]
                 yield process, environment
 
 
-def _is_daemon(process: psutil.Process) -> bool:
+def _is_daemon(process: psutil.Process, environment: dict[str, str]) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        return PROGRAM_VARIABLE not in process.environ() and _DAEMON_MODULE in process.cmdline()
+        return PROGRAM_VARIABLE not in environment and _DAEMON_MODULE in process.cmdline()
     return False
+
+
+def _parent(process: psutil.Process) -> int | None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def _below(roots: Iterable[psutil.Process]) -> set[int]:

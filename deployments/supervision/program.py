@@ -48,7 +48,8 @@ class ProgramState(StrEnum):
 class ProgramReport:
     """A program as supervisord sees it.
 
-    `exit_status` is the last one, 0 before any; `age_seconds` counts from its last start; `problem` is often empty.
+    `exit_status` is the last one; 0 before any, and after an end in its first `start_seconds`, which supervisord does
+    not note. `age_seconds` counts from its last start; `problem` is empty when all is well.
     """
 
     name: str
@@ -96,7 +97,6 @@ def script_of(program: Program) -> bytes:
     """Shell script that becomes the program: environment, folder, command."""
     environment = {
         **program.environment,
-        PROGRAM_VARIABLE: program.name,
         TAKES_OVER_VARIABLE: str(program.takes_over or ""),
     }
     lines = [
@@ -118,7 +118,7 @@ def conf_of(program: Program, script: Path) -> bytes:
     lines = [
         f"[program:{program.name}]",
         f"command={ini_value(f'/bin/sh {shlex.quote(str(script))}')}",
-        f'environment=SEATRIAL_SCRIPT="{digest}"',
+        f'environment={PROGRAM_VARIABLE}="{program.name}",SEATRIAL_SCRIPT="{digest}"',
         "autostart=true",
         f"autorestart={_ini_bool(program.restart)}",
         f"startsecs={program.start_seconds}",

@@ -97,7 +97,9 @@ class _SocketTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _SocketConnection(self._path)
+        connection = _SocketConnection(self._path)
+        self._connection = host, connection  # closed by `close`
+        return connection
 
 
 class _SocketConnection(http.client.HTTPConnection):

@@ -6,8 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from deployments.clock import Clock, SystemClock
 from deployments.disk import write_atomically
 from deployments.errors import TargetUnreachable
@@ -64,7 +62,7 @@ class Supervisor:
             if self.running() or self._answers_late():
                 return
             orphans = leftovers.leftovers_of(self._run_folder)
-            leftovers.end([orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE)
+            leftovers.end([orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE, self._clock)
             serving = {orphan: _identity(orphan.takes_over) for orphan in orphans if orphan.takes_over is not None}
             self._spawn()
             self._end_replaced(serving)
@@ -95,7 +93,7 @@ class Supervisor:
                 path.unlink(missing_ok=True)
             self._reload()
             self._drop(name, within)
-            leftovers.end(leftovers.leftovers_of(self._run_folder, name), _LEFTOVER_GRACE)
+            leftovers.end(leftovers.leftovers_of(self._run_folder, name), _LEFTOVER_GRACE, self._clock)
 
     def state(self, name: str) -> ProgramState:
         """What supervisord is doing with a program; `ABSENT` if it knows none of that name."""
@@ -125,8 +123,8 @@ class Supervisor:
             with contextlib.suppress(TargetUnreachable):
                 self._stop(set(self.reports()), within)
                 self._remote.call("shutdown")
-            self._end_daemons(within)
-            leftovers.end(leftovers.leftovers_of(self._run_folder), _LEFTOVER_GRACE)
+            leftovers.kill_after(leftovers.daemons_of(self._run_folder), within, self._clock)
+            leftovers.end(leftovers.leftovers_of(self._run_folder), _LEFTOVER_GRACE, self._clock)
             daemon.socket_of(self._run_folder).unlink(missing_ok=True)
             (self._run_folder / "supervisord.pid").unlink(missing_ok=True)
 
@@ -155,7 +153,7 @@ class Supervisor:
             return all(_identity(orphan.takes_over) != before for orphan, before in serving.items())
 
         self._wait_until(all_taken_over, _TAKEN_OVER_WITHIN)
-        leftovers.end(serving, _LEFTOVER_GRACE)
+        leftovers.end(serving, _LEFTOVER_GRACE, self._clock)
 
     def _files(self, name: str) -> tuple[Path, Path]:
         return self._programs / f"{name}.conf", self._programs / f"{name}.sh"
@@ -197,14 +195,6 @@ class Supervisor:
             raise TargetUnreachable(
                 f"{', '.join(sorted(alive()))} did not end by SIGKILL: the kernel holds it; try again"
             )
-
-    def _end_daemons(self, within: timedelta) -> None:
-        daemons = leftovers.daemons_of(self._run_folder)
-        _, alive = psutil.wait_procs(daemons, timeout=within.total_seconds())
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, timeout=_AFTER_KILL.total_seconds())
 
     def _wait_until(self, condition: Callable[[], bool], within: timedelta | None) -> bool:
         """Whether `condition` came true `within` that time; None waits for ever."""

@@ -4,12 +4,10 @@ Everything is in supervisord and in its conf files: any process, also a new one 
 """
 
 import hashlib
-import json
 import os
 import re
 import ssl
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property
@@ -18,9 +16,10 @@ from pathlib import Path
 import httpx
 
 import deployments
-from deployments.errors import BadArtifact, TargetUnreachable
+from deployments.errors import TargetUnreachable
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor
+from deployments.targets.last_words import last_words_in
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 _NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
@@ -33,8 +32,6 @@ _SURPLUS_DRAIN = timedelta(seconds=30)
 _LONGEST_DRAIN = timedelta(hours=1)
 # A server that ends sooner has not started, which supervisord tries a few times only.
 _START_SECONDS = 15
-_LOG_TAIL_BYTES = 16_384
-_LONGEST_DETAIL = 400
 
 
 class ProcessTarget:
@@ -116,9 +113,11 @@ class ProcessTarget:
                 return Replica(name, address, ReplicaState.READY if self._is_ready(address) else ReplicaState.STARTING)
             case ProgramState.STOPPING:
                 return Replica(name, address, ReplicaState.STOPPING)
-            case ProgramState.BACKOFF if report.exit_status != BadArtifact.exit_code:
-                return Replica(name, address, ReplicaState.STARTING)
-        return Replica(name, address, ReplicaState.FAILED, self._why(report))
+        last = last_words_in(self._log(name))
+        if report.state is ProgramState.BACKOFF and not last.final:
+            return Replica(name, address, ReplicaState.STARTING)
+        detail = last.text or report.problem or f"it is {report.state}, exit code {report.exit_status}"
+        return Replica(name, address, ReplicaState.FAILED, detail)
 
     def _is_ready(self, address: str) -> bool:
         with self._client(address, _READY_TIMEOUT_SECONDS) as client:
@@ -126,12 +125,6 @@ class ProcessTarget:
                 return client.get("/v2/health/ready").status_code == 200
             except httpx.TransportError:
                 return False
-
-    def _why(self, report: ProgramReport) -> str:
-        """The last thing that a server said before it went, else what supervisord says."""
-        log = self._log(report.name)
-        said = next(_telling_lines(log), "") if log.is_file() else ""
-        return (said or report.problem or f"it is {report.state}, exit code {report.exit_status}")[:_LONGEST_DETAIL]
 
     def _remove(self, names: list[str], drain: timedelta) -> None:
         if not names:
@@ -162,18 +155,3 @@ class ProcessTarget:
 
 def _name(product: str, version: int, index: int) -> str:
     return f"model-{product}-v{version}-{index}"
-
-
-def _telling_lines(log: Path) -> Iterator[str]:
-    """What went wrong by the end of a log, newest first: the errors of JSON lines, other lines as they are."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    for line in filter(None, map(str.strip, reversed(lines))):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            yield line
-            continue
-        if isinstance(event, dict) and event.get("error"):
-            yield str(event["error"])

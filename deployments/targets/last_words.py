@@ -1,0 +1,48 @@
+"""Why a model server went, as far as its log tells."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+# What `deployments.serving` logs last when its model must not be served; trying again cannot help then.
+REFUSAL = "refused to serve"
+
+_TAIL_BYTES = 16_384
+_LONGEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """The newest complaint of a log, empty if there is none; `final` when the server itself gave up on its model."""
+
+    text: str
+    final: bool
+
+
+def last_words_in(log: Path) -> LastWords:
+    """What a server said last: the error of a JSON line, or a line that is no JSON, such as the end of a traceback."""
+    lines = list(filter(None, map(str.strip, _tail_of(log).splitlines())))
+    for age, line in enumerate(reversed(lines)):
+        event = _event_of(line)
+        if event is None:
+            return LastWords(line[:_LONGEST], final=False)
+        if event.get("error"):
+            return LastWords(str(event["error"])[:_LONGEST], final=age == 0 and event.get("event") == REFUSAL)
+    return LastWords("", final=False)
+
+
+def _tail_of(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _event_of(line: str) -> dict[str, object] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

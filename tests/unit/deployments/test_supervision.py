@@ -1,0 +1,279 @@
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deployments.errors import BadInput, TargetUnreachable
+from deployments.supervision import Program, ProgramState, Supervisor
+from deployments.supervision.leftovers import daemons_of, leftovers_of
+from deployments.supervision.program import conf_of, ini_value, script_of
+
+AWKWARD = {
+    "SINGLE": "it's",
+    "DOUBLE": 'say "hi"',
+    "BOTH": """'"both"'""",
+    "INI": "a ; b # c, d=e",
+    "PERCENT": "100% %(here)s %(ENV_HOME)s",
+    "LINES": "one\ntwo",
+    "SHELL": "$(id) `id` $HOME \\",
+    "EMPTY": "",
+}
+TAKES_SOCKET = """
+import os, socket, sys, time
+path = sys.argv[1]
+time.sleep(0.3)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path + "~"); listener.listen(); os.rename(path + "~", path)
+time.sleep(1000)
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    # Short, for the sockets; with every character that configuration files like to stumble over.
+    folder = Path(tempfile.mkdtemp(prefix="s %[a]'")).resolve()
+    (folder / "run").mkdir(mode=0o700)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def supervisor(home: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(home / "run", home, home / "logs")
+    supervisor.start()
+    yield supervisor
+    supervisor.shutdown(within=timedelta(seconds=5))
+    assert not daemons_of(home / "run")
+    assert not leftovers_of(home / "run")
+
+
+def program(home: Path, *command: str, name: str = "sleeper", **more: object) -> Program:
+    return Program(name, command or ("sleep", "1000"), home, home / "logs" / f"{name}.log", **more)  # type: ignore[arg-type]
+
+
+def pid_of(supervisor: Supervisor, name: str = "sleeper") -> int:
+    pid = supervisor.reports()[name].pid
+    assert pid is not None
+    return pid
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    limit = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_every_environment_value_arrives_as_it_was_given(supervisor: Supervisor, home: Path) -> None:
+    found = home / "environment"
+    write = f'env -0 > "{found}~" && mv "{found}~" "{found}" && exec sleep 1000'
+    supervisor.put(program(home, "/bin/sh", "-c", write, environment=AWKWARD))
+    assert eventually(found.exists)
+    arrived = dict(entry.split("=", 1) for entry in found.read_text().split("\0") if entry)
+    assert {name: arrived.get(name) for name in AWKWARD} == AWKWARD
+    assert "SEATRIAL_PROGRAM" in arrived
+
+
+def test_a_secret_is_in_files_of_ours_alone_and_in_no_log(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home, environment={"PASSWORD": "hunter2"}))
+    assert eventually(lambda: supervisor.state("sleeper") is ProgramState.RUNNING)
+    holders = [path for path in home.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert holders == [home / "programs" / "sleeper.sh"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (home / "programs").iterdir()} == {0o600}
+    assert "hunter2" not in " ".join(psutil.Process(pid_of(supervisor)).cmdline())
+
+
+def test_an_unchanged_program_is_left_alone_and_a_changed_one_restarted(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home))
+    first = pid_of(supervisor)
+    supervisor.put(program(home))
+    assert pid_of(supervisor) == first
+    supervisor.put(program(home, environment={"A": "1"}))
+    assert pid_of(supervisor) != first
+    assert not is_alive(first)
+
+
+def test_a_change_that_supervisord_never_heard_of_is_made_good(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home))
+    first = pid_of(supervisor)
+    changed = program(home, environment={"A": "1"})
+    # As after a crash between writing the files and telling supervisord.
+    (home / "programs" / "sleeper.sh").write_bytes(script_of(changed))
+    (home / "programs" / "sleeper.conf").write_bytes(conf_of(changed, home / "programs" / "sleeper.sh"))
+    supervisor.put(changed)
+    assert pid_of(supervisor) != first
+
+
+def test_a_program_that_was_given_up_is_started_again(supervisor: Supervisor, home: Path) -> None:
+    cure = home / "cure"
+    fragile = program(home, "/bin/sh", "-c", f'test -e "{cure}" && exec sleep 1000; exit 3', start_retries=0)
+    supervisor.put(fragile)
+    assert eventually(lambda: supervisor.state("sleeper") is ProgramState.FATAL)
+    assert "too quickly" in supervisor.reports()["sleeper"].problem
+    cure.touch()
+    supervisor.put(fragile)
+    assert eventually(lambda: supervisor.state("sleeper") is ProgramState.RUNNING)
+
+
+def test_a_program_that_is_killed_comes_back_unless_it_must_not(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home, start_seconds=0))
+    supervisor.put(program(home, name="once", start_seconds=0, restart=False))
+    first, once = pid_of(supervisor), pid_of(supervisor, "once")
+    os.kill(first, signal.SIGKILL)
+    os.kill(once, signal.SIGKILL)
+    assert eventually(lambda: supervisor.reports()["sleeper"].pid not in {None, first})
+    assert supervisor.state("once") is ProgramState.EXITED
+
+
+def test_removing_a_program_leaves_no_process_and_no_file(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home))
+    pid = pid_of(supervisor)
+    supervisor.remove("sleeper")
+    assert not is_alive(pid)
+    assert supervisor.state("sleeper") is ProgramState.ABSENT
+    assert supervisor.known() == ()
+    assert list((home / "programs").iterdir()) == []
+    supervisor.remove("sleeper")
+
+
+def test_a_program_that_ignores_sigterm_is_killed_after_the_time_it_was_given(
+    supervisor: Supervisor, home: Path
+) -> None:
+    ready = home / "ready"
+    stubborn = f"""trap "" TERM; touch "{ready}"; while true; do sleep 0.1; done"""
+    supervisor.put(program(home, "/bin/sh", "-c", stubborn, stop_wait=timedelta(hours=1)))
+    assert eventually(ready.exists)
+    pid = pid_of(supervisor)
+    supervisor.remove("sleeper", within=timedelta(milliseconds=300))
+    assert not is_alive(pid)
+
+
+def test_the_children_of_a_program_go_with_it(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home, "/bin/sh", "-c", "sleep 1000 & wait"))
+    parent = psutil.Process(pid_of(supervisor))
+    assert eventually(parent.children)
+    [child] = parent.children()
+    supervisor.remove("sleeper")
+    assert not is_alive(child.pid)
+
+
+def test_starting_twice_at_once_gives_one_supervisord(home: Path) -> None:
+    start = "import sys; from pathlib import Path; from deployments.supervision import Supervisor; "
+    start += "home = Path(sys.argv[1]); Supervisor(home / 'run', home, home / 'logs').start()"
+    repository = Path(__file__).resolve().parents[3]
+    racing = [subprocess.Popen([sys.executable, "-c", start, str(home)], cwd=repository) for _ in range(3)]
+    assert [process.wait(60) for process in racing] == [0, 0, 0]
+    supervisor = Supervisor(home / "run", home, home / "logs")
+    [daemon] = daemons_of(home / "run")
+    assert os.getsid(daemon.pid) != os.getsid(0)
+    supervisor.shutdown()
+    assert not is_alive(daemon.pid)
+
+
+def test_after_a_crash_of_supervisord_its_programs_come_back_once(supervisor: Supervisor, home: Path) -> None:
+    supervisor.put(program(home))
+    orphan = pid_of(supervisor)
+    _kill_daemon(home)
+    assert not supervisor.running()
+    assert is_alive(orphan)
+    supervisor.start()
+    assert not is_alive(orphan)
+    assert eventually(lambda: supervisor.reports()["sleeper"].pid not in {None, orphan})
+
+
+def test_after_a_crash_a_program_with_a_socket_serves_until_it_is_taken_over(
+    supervisor: Supervisor, home: Path
+) -> None:
+    path = home / "run" / "x.sock"
+    taking = program(home, sys.executable, "-S", "-c", TAKES_SOCKET, str(path), takes_over=path)
+    supervisor.put(taking)
+    assert eventually(path.exists)
+    orphan = psutil.Process(pid_of(supervisor))
+    _kill_daemon(home)
+    before = path.stat()
+    supervisor.start()
+    assert not is_alive(orphan.pid)
+    assert path.stat().st_ctime_ns > before.st_ctime_ns
+    assert supervisor.state("sleeper") in {ProgramState.STARTING, ProgramState.RUNNING}
+
+
+def test_after_a_crash_a_removed_program_is_ended_as_well(supervisor: Supervisor, home: Path) -> None:
+    path = home / "run" / "x.sock"
+    supervisor.put(program(home, takes_over=path))
+    orphan = pid_of(supervisor)
+    _kill_daemon(home)
+    with pytest.raises(TargetUnreachable):
+        supervisor.remove("sleeper")
+    supervisor.shutdown()
+    assert not is_alive(orphan)
+
+
+def test_shutdown_leaves_no_process_and_no_socket_but_the_definitions(home: Path) -> None:
+    supervisor = Supervisor(home / "run", home, home / "logs")
+    supervisor.start()
+    supervisor.put(program(home))
+    pid = pid_of(supervisor)
+    supervisor.shutdown()
+    assert not is_alive(pid)
+    assert not daemons_of(home / "run")
+    assert not list((home / "run").glob("*.sock")) + list((home / "run").glob("*.pid"))
+    assert (home / "programs" / "sleeper.conf").is_file()
+    supervisor.shutdown()
+
+
+def test_without_supervisord_every_question_says_what_to_run(home: Path) -> None:
+    supervisor = Supervisor(home / "run", home, home / "logs")
+    assert not supervisor.running()
+    with pytest.raises(TargetUnreachable, match=r"supervisord\.sock.*seatrial up"):
+        supervisor.states()
+    with pytest.raises(TargetUnreachable, match="seatrial up"):
+        supervisor.put(program(home))
+
+
+def test_a_broken_definition_is_named(supervisor: Supervisor, home: Path) -> None:
+    (home / "programs" / "broken.conf").write_text("[program:broken]\nstartsecs=soon\n")
+    with pytest.raises(BadInput, match=r"broken\.conf"):
+        supervisor.put(program(home))
+    (home / "programs" / "broken.conf").unlink()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "../a", "A", "a" * 101])
+def test_a_name_that_is_no_file_name_is_refused(home: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="cannot name a program"):
+        program(home, name=name)
+
+
+def test_a_variable_that_no_shell_can_set_is_refused(home: Path) -> None:
+    with pytest.raises(BadInput, match="A-B"):
+        program(home, environment={"A-B": "1"})
+
+
+@pytest.mark.parametrize("lost", ["/a ;b", "/a #b", "/a\nb", " /a"])
+def test_a_path_that_supervisord_would_misread_is_refused(lost: str) -> None:
+    with pytest.raises(BadInput, match="cannot stand"):
+        ini_value(lost)
+
+
+def _kill_daemon(home: Path) -> None:
+    [daemon] = daemons_of(home / "run")
+    daemon.kill()
+    assert eventually(lambda: not is_alive(daemon.pid))
