@@ -93,11 +93,12 @@ def _from_csv(content: bytes, source: Source) -> pa.Table:
         raise BadData(f"{shown} is a Parquet file, read as CSV: set data.source.format: parquet")
     try:
         table = _parse_csv(content, source.delimiter, in_threads=True)
+        columns = table.column_names
     except UnicodeDecodeError as error:
         raise BadData(f"{shown} is not UTF-8 text: save it as UTF-8") from error
     except pa.ArrowInvalid as error:
         raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source.delimiter)}") from None
-    _check_delimiter(table.column_names, source.delimiter, shown)
+    _check_delimiter(columns, source.delimiter, shown)
     for field in table.schema:
         if pa.types.is_binary(field.type):
             raise BadData(f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8")

@@ -7,6 +7,7 @@ values, of which only counts and aggregates leave this module.
 
 import difflib
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _TYPE_CHECKS = (
     "expect_column_values_to_be_in_type_list",
     "expect_column_type_to_be",
 )
+# The first exception of a traceback that may show several.
+_RAISED = re.compile(r"^(?:\w+\.)*(\w+(?:Error|Exception))\b", re.MULTILINE)
 _ABOUT_NULLS = ("null", "column_to_exist")
 
 
@@ -179,9 +182,8 @@ def _exception(info: Any) -> str:
     raised = [one for one in reports if one.get("raised_exception")]
     if not raised:
         return ""
-    last = str(raised[0].get("exception_traceback") or "").strip().splitlines()
-    kind = last[-1].split(":")[0].rsplit(".", 1)[-1] if last else "an exception"
-    return f"the check raised {kind}; does it fit the column's type?"
+    first = _RAISED.search(str(raised[0].get("exception_traceback")))
+    return f"the check raised {first[1] if first else 'an exception'}: does it fit the column's type?"
 
 
 def _observed(result: dict[str, Any]) -> str:

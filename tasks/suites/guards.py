@@ -144,7 +144,8 @@ def _tells_target(frame: "pd.DataFrame", feature: str, target: str) -> bool:
         return False
     truth, values = frame[target], frame[feature]
     if types.is_numeric_dtype(values.dtype) and types.is_numeric_dtype(truth.dtype):
-        return abs(values.astype("float64").corr(truth.astype("float64"))) >= _LEAK
+        finite = values.astype("float64").where(values.abs() < float("inf"))
+        return abs(finite.corr(truth.astype("float64"))) >= _LEAK
     if values.nunique() != truth.nunique():
         return False
     return len(frame[[feature, target]].drop_duplicates()) == truth.nunique()

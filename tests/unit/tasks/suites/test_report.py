@@ -1,0 +1,82 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from tasks.suites.report import Finding, Outcome, Severity, ValidationReport, rows_for_table, to_html
+
+BAD = Finding("values <b>", 'he"at', Severity.CRITICAL, Outcome.FAILED, "3 & 4", "it's <bad>")
+ODD = Finding("mean", None, Severity.WARNING, Outcome.ERROR, "no rows", "cannot tell")
+GOOD = Finding("rows", None, Severity.CRITICAL, Outcome.PASSED, "40 rows", "fine")
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _page(report: ValidationReport, title: str = "ices <data>") -> _Page:
+    page = _Page()
+    page.feed(to_html(report, title))
+    return page
+
+
+@pytest.mark.parametrize(
+    ("findings", "passed", "critical", "warnings"),
+    [
+        ((GOOD,), True, 0, 0),
+        ((GOOD, ODD), True, 0, 1),
+        ((BAD, ODD, GOOD), False, 1, 1),
+        ((Finding("c", None, Severity.CRITICAL, Outcome.ERROR, "", ""),), False, 1, 0),
+        ((Finding("c", None, Severity.INFO, Outcome.FAILED, "", ""),), True, 0, 0),
+        ((Finding("c", None, Severity.INFO, Outcome.ERROR, "", ""),), True, 0, 1),
+        ((), True, 0, 0),
+    ],
+)
+def test_a_report_passes_unless_something_critical_did_not(
+    findings: tuple[Finding, ...], passed: bool, critical: int, warnings: int
+) -> None:
+    report = ValidationReport(findings, 40, "s")
+    assert (report.passed, len(report.critical), len(report.warnings)) == (passed, critical, warnings)
+
+
+def test_a_table_has_one_row_of_text_per_finding() -> None:
+    rows = rows_for_table(ValidationReport((BAD, GOOD), 40, "s"))
+    assert rows[0] == {
+        "outcome": "failed",
+        "severity": "critical",
+        "column": 'he"at',
+        "check": "values <b>",
+        "observed": "3 & 4",
+    }
+    assert rows[1]["column"] == "(table)"
+
+
+def test_a_page_escapes_every_text() -> None:
+    page = _page(ValidationReport((BAD, ODD, GOOD), 40, "s<i>.json"))
+    assert {"values <b>", "3 & 4", 'he"at', "s<i>.json", "ices <data>"} <= {text.strip() for text in page.texts}
+    assert not {"i", "bad", "data"} & {tag for tag, _ in page.tags}
+    assert [tag for tag, _ in page.tags].count("b") == 5
+    assert [tag for tag, _ in page.tags].count("tr") == 4
+
+
+def test_a_page_needs_nothing_but_itself() -> None:
+    content = to_html(ValidationReport((BAD, GOOD), 40, "s"), "ices")
+    page = _page(ValidationReport((BAD, GOOD), 40, "s"))
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in page.tags}
+    assert not any({"src", "href"} & set(attributes) for _, attributes in page.tags)
+    assert "http" not in content
+    assert "url(" not in content
+    assert "@import" not in content
+
+
+def test_a_page_shows_the_verdict() -> None:
+    assert "refused" in _page(ValidationReport((BAD,), 40, "s")).texts
+    assert "passed" in _page(ValidationReport((GOOD,), 40, "s")).texts
