@@ -20,7 +20,7 @@ from rich.table import Table
 from deployments.platform.local import live_addresses
 from deployments.settings import current
 from examples.replay import Background, Replay, batches, play
-from tasks.spec import load_product
+from tasks.spec_file import load_product
 
 ROOT = Path(__file__).parents[1]
 SPEC = ROOT / "specs" / "flights.yaml"

@@ -1,6 +1,6 @@
 """Plays past rows to a product's gateway as live requests, and keeps what came back.
 
-Rows that were scheduled in the same five minutes go in one request, as an airline's own system would ask. Nothing is
+Rows that were scheduled in the same quarter of an hour go in one request, as an airline's own system would ask. Nothing is
 retried: every answer that is not 200, and every broken connection, counts as failed.
 """
 
@@ -22,7 +22,7 @@ from tasks.datasets.snapshot import load_rows
 from tasks.spec import ProductSpec
 
 _CLIENTS = 4
-_TOGETHER = "5min"
+_TOGETHER = "15min"
 
 
 @dataclass(slots=True)

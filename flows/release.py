@@ -32,7 +32,7 @@ def release(request: ReleaseRequest) -> Result:
         strategy=request.strategy,
         replicas=request.replicas,
     )
-    record(run, "release.asked", window=request.window and request.window.model_dump(mode="json", exclude_none=True))
+    record(run, "release.asked", window=request.window)
     try:
         return _release(run)
     except BaseException as error:

@@ -3,7 +3,6 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.spec import Strategy
-from tasks.spec import Window
 
 
 class ReleaseRequest(BaseModel):
@@ -13,7 +12,11 @@ class ReleaseRequest(BaseModel):
 
     product: str = Field(description="name of a product in specs/, or the path of a spec", examples=["flights"])
     strategy: Strategy | None = Field(default=None, description="instead of the spec's rollout.strategy")
-    window: Window | None = Field(default=None, description="instead of the spec's data.window")
+    window: str | None = Field(
+        default=None,
+        description="instead of the spec's data.window: START..END (either may be left out) or a length such as 60d",
+        examples=["2013-02-01..2013-04-01", "60d"],
+    )
     replicas: int | None = Field(default=None, ge=1, le=32, description="instead of the spec's rollout.replicas")
 
 

@@ -36,10 +36,10 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     leave_table(f"{run.product}-gate", rows, f"Is the candidate for {run.product} good enough? Held against {against}")
     seen = {name: round(evaluation.candidate.values[name], 4) for name in run.spec.gate.metrics}
     if not evaluation.verdict.passed:
-        record(run, "gate.refused", against=against, checks=rows)
+        record(run, "gate.refused", against=against, scores=seen, table=rows)
         tell("gate.refused", against=against, **seen)
         reasons = "\n".join(f"  {reason}" for reason in evaluation.verdict.failures)
         raise GateRefused(f"{run.product}: the candidate is not good enough\n{reasons}")
-    record(run, "gate.passed", against=against, checks=rows)
+    record(run, "gate.passed", against=against, scores=seen, table=rows)
     tell("gate.passed", against=against, **seen)
     return evaluation

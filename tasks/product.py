@@ -7,7 +7,8 @@ from typing import Any
 from deployments.clock import SystemClock
 from deployments.settings import Settings
 from deployments.spec import Strategy
-from tasks.spec import ProductSpec, Window, find_spec, load_product
+from tasks.spec import ProductSpec, Window
+from tasks.spec_file import find_spec, load_product, parse_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ def open_run(
     product: str,
     settings: Settings,
     *,
-    window: Window | None = None,
+    window: str | None = None,
     strategy: Strategy | None = None,
     replicas: int | None = None,
 ) -> Run:
-    """The product's spec as it is now, with what this run wants instead. Raises `NotFound` or `BadSpec`."""
+    """The product's spec as it is now, with what this run wants instead. Raises `NotFound`, `BadSpec` or `BadInput`."""
     spec = load_product(find_spec(product, settings.specs_folder))
     wanted = {"strategy": strategy, "replicas": replicas}
     rollout = spec.rollout.model_copy(update={name: value for name, value in wanted.items() if value is not None})
-    return Run(run_id, spec.model_copy(update={"rollout": rollout}), window, SystemClock().now())
+    return Run(run_id, spec.model_copy(update={"rollout": rollout}), parse_window(window) if window else None, SystemClock().now())

@@ -9,7 +9,7 @@ from deployments.disk import write_atomically
 from deployments.errors import BadInput
 from deployments.settings import Settings
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
-from tasks.spec import find_spec, load_product
+from tasks.spec_file import find_spec, load_product
 from tasks.suites.profile import propose_suite
 
 

@@ -1,28 +1,21 @@
-"""A product spec: one YAML file that says everything Seatrial needs to know of a product.
+"""A product spec: everything Seatrial needs to know of a product, section by section.
 
-`load_product` reads one strictly and reports every mistake at once; `json_schema` is what editors check against.
+`spec_file.py` reads one from its YAML file and tells every mistake at once.
 """
 
 import datetime as dt
-import difflib
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from deployments.durations import Duration
-from deployments.errors import BadSpec, NotFound
 from deployments.spec import RolloutSection, Section
-from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
 
+_GATEWAYS_OWN = {"v2", "seatrial"}
 Column = Annotated[str, Field(min_length=1)]
-S = TypeVar("S", bound=Section)
 DottedName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
 
 
@@ -269,16 +262,12 @@ class ProductSpec(Section):
     rollout: RolloutSection = RolloutSection()
     monitoring: MonitoringSection = MonitoringSection()
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in a spec: where it is, and what would be right."""
-
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
+    @field_validator("product")
+    @classmethod
+    def _not_a_path_of_the_gateway(cls, name: str) -> str:
+        if name in _GATEWAYS_OWN:
+            raise ValueError(f"the gateway keeps the path /{name}/ for itself: give the product another name")
+        return name
 
 
 def as_moment(value: dt.date | dt.datetime) -> dt.datetime:
@@ -286,177 +275,3 @@ def as_moment(value: dt.date | dt.datetime) -> dt.datetime:
     if not isinstance(value, dt.datetime):
         value = dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - the zone is given in the next line
     return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-
-
-def find_spec(product: str, folder: Path) -> Path:
-    """The file of a product: a path to a YAML file as it is, else `<folder>/<product>.yaml`. Raises `NotFound`."""
-    direct = Path(product)
-    if direct.suffix in {".yaml", ".yml"}:
-        if direct.is_file():
-            return direct.resolve()
-        raise NotFound(f"no spec at {direct.absolute()}: check the path")
-    for suffix in (".yaml", ".yml"):
-        if (found := folder / f"{product}{suffix}").is_file():
-            return found.resolve()
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.y*ml"))) or "none yet"
-    raise NotFound(f"no product {product!r} in {folder} (there: {known}): give one of these, or a path to a YAML file")
-
-
-def load_product(path: Path) -> ProductSpec:
-    """The product spec in `path`, with its relative paths made absolute.
-
-    Raises `NotFound` for a missing file and `BadSpec` with every problem at once, one a line: path of the field, what is
-    wrong with it, what would be right.
-    """
-    raw = _read_yaml(path)
-    document = _with_absolute_paths(raw, path.parent)
-    spec, problems = _check(document)
-    problems = [*problems, *_impossible(document)]
-    if spec is None or problems:
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise BadSpec(f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}\n{listed}")
-    return spec
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON schema of a product spec (draft 2020-12), for editors."""
-    schema = ProductSpec.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Seatrial product spec", **schema}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice instead of silently keeping the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if isinstance(key, str | int) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark)
-            if isinstance(key, str | int):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# Dates stay text here; the spec's own types read them and name the field when one is wrong.
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except FileNotFoundError:
-        raise NotFound(f"no spec at {path}: check the path") from None
-    except IsADirectoryError:
-        raise BadSpec(f"{path} is a folder: give the YAML file itself") from None
-    except UnicodeDecodeError as error:
-        raise BadSpec(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise BadSpec(f"{path} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise BadSpec(f"{path} must be a mapping that starts with `product: name`, not {type(content).__name__}")
-    return content
-
-
-def _with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(raw, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value)))
-    for holder, name in ((_dig(document, "data", "source"), "path"), (_dig(document, "validation"), "suite")):
-        if isinstance(holder, dict) and isinstance(holder.get(name), str):
-            holder[name] = str((folder / holder[name]).resolve())
-    return document
-
-
-def _dig(document: Any, *names: str) -> Any:
-    for name in names:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document
-
-
-def _check(document: dict[str, Any]) -> tuple[ProductSpec | None, list[Problem]]:
-    try:
-        return ProductSpec.model_validate_json(json.dumps(document)), []
-    except ValidationError as error:
-        return None, [_explain(detail) for detail in error.errors(include_url=False, include_input=True)]
-
-
-def _explain(detail: Any) -> Problem:
-    field = ".".join(str(part) for part in detail["loc"] if not _is_type_tag(part)) or "(whole file)"
-    message = detail["msg"].removeprefix("Value error, ")
-    match detail["type"]:
-        case "extra_forbidden":
-            near = difflib.get_close_matches(str(detail["loc"][-1]), _fields_at(detail["loc"][:-1]), n=1)
-            message = f"unknown field{f': did you mean {near[0]!r}?' if near else ''}; known here: {', '.join(_fields_at(detail['loc'][:-1]))}"
-        case "missing":
-            message = "required, but not given"
-        case "value_error" | "json_invalid":
-            pass
-        case _:
-            message = f"{message[0].lower()}{message[1:]}, not {json.dumps(detail['input'], default=str)[:80]}"
-    return Problem(field, message)
-
-
-def _is_type_tag(part: Any) -> bool:
-    return isinstance(part, str) and part in {"date", "datetime"}
-
-
-def _fields_at(location: Iterable[Any]) -> list[str]:
-    model: type[BaseModel] = ProductSpec
-    for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            model = next(_models_in(model.model_fields[part].annotation), model)
-    return list(model.model_fields)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _section(kind: type[S], raw: Any) -> S | None:
-    try:
-        return kind.model_validate_json(json.dumps(raw))
-    except ValidationError:
-        return None
-
-
-def _impossible(document: dict[str, Any]) -> Iterator[Problem]:
-    """Combinations across sections; each is checked as soon as the sections it needs are right in themselves."""
-    data = _section(DataSection, document.get("data"))
-    model = _section(ModelSection, document.get("model"))
-    gate = _section(GateSection, document.get("gate"))
-    preprocessing = _section(PreprocessingSection, document.get("preprocessing"))
-    if data is not None:
-        yield from _impossible_data(data, preprocessing)
-    if model is not None and gate is not None:
-        yield from _unknown_metrics(model.task, gate)
-
-
-def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | None) -> Iterator[Problem]:
-    if data.time_column is None and data.window != Window():
-        yield Problem("data.window", "needs data.time_column: without a time no row is in or out of a window")
-    if data.time_column is None and data.split.evaluation is not None:
-        yield Problem("data.split.evaluation", "needs data.time_column: use data.split.share for rows without a time")
-    if preprocessing is None:
-        return
-    if data.target in preprocessing.features:
-        yield Problem("preprocessing", f"the target {data.target!r} is among the features: the model would see the answer")
-    for name in data.key:
-        if name in preprocessing.features and name == data.time_column:
-            yield Problem("preprocessing", f"{name!r} is key and time column: it cannot be a feature as well")
-
-
-def _unknown_metrics(task: TaskKind, gate: GateSection) -> Iterator[Problem]:
-    known = metrics_of(task)
-    for place, rules in (("thresholds", gate.thresholds), ("against_champion", gate.against_champion)):
-        for index, rule in enumerate(rules):
-            if rule.metric not in known:
-                yield Problem(f"gate.{place}.{index}.metric", f"{rule.metric!r} is no metric of {task}: use one of {', '.join(known)}")
-            elif isinstance(rule, Threshold) and rule.max is not None and rule.min is None and direction_of(rule.metric) is Direction.HIGHER:
-                yield Problem(f"gate.{place}.{index}", f"{rule.metric} is better when higher: give min (a max may stand beside it)")
-            elif isinstance(rule, Threshold) and rule.min is not None and rule.max is None and direction_of(rule.metric) is Direction.LOWER:
-                yield Problem(f"gate.{place}.{index}", f"{rule.metric} is better when lower: give max (a min may stand beside it)")

@@ -75,7 +75,7 @@ class InMemoryTarget:
         return tuple(
             Replica(
                 f"model-{product}-v{version}-{index}",
-                f"memory:{product}:{version}:{index}",
+                f"/memory/{product}/v{version}/{index}.sock",
                 server.state,
                 server.detail,
             )

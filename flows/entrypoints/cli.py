@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from deployments.errors import BadInput, PlatformUnreachable, SeatrialError
+from deployments.errors import PlatformUnreachable, SeatrialError
 from deployments.spec import Strategy
 from flows.entrypoints import console
 
@@ -58,7 +58,7 @@ def lint(spec: Product, json: Json = False) -> None:
     """Check a product spec and say everything that is wrong with it. Reads nothing else, starts nothing."""
     from deployments.errors import BadSpec
     from deployments.settings import current
-    from tasks.spec import find_spec, load_product
+    from tasks.spec_file import find_spec, load_product
 
     path = find_spec(spec, current().specs_folder)
     try:
@@ -77,7 +77,7 @@ def lint(spec: Product, json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of a product spec, for your editor."""
-    from tasks.spec import json_schema
+    from tasks.spec_file import json_schema
 
     console.print_json(json_schema())
 
@@ -112,24 +112,20 @@ def release(  # noqa: PLR0913 - one option each
 ) -> None:
     """Train on the newest window and roll out, if data and model are good enough. Works with and without `seatrial up`."""
     from deployments.settings import current
-    from tasks.spec import find_spec, load_product
+    from tasks.spec_file import find_spec, load_product, parse_window
     from tasks.suites.child import warm
 
     path = find_spec(product, current().specs_folder)
-    load_product(path)  # a wrong spec is refused before anything is started
-    parameters = {
-        "product": str(path),
-        "strategy": strategy,
-        "window": parse_window(window) if window else None,
-        "replicas": replicas,
-    }
+    load_product(path)  # what is wrong is refused before anything is started
+    if window:
+        parse_window(window)
     if not detach:
         warm()
     _enter_platform(needs_server=detach)
     from flows.requests import ReleaseRequest
     from flows.starting import run_detached, run_here
 
-    request = ReleaseRequest.model_validate(parameters)
+    request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
     if detach:
         run = run_detached("release/release", request)
         console.print_json(run) if json else console.out.print(f"started {run['name']}: {run['page']}")
@@ -152,7 +148,7 @@ def rollback(
 ) -> None:
     """Bring the former champion back to all traffic."""
     from deployments.settings import current
-    from tasks.spec import find_spec, load_product
+    from tasks.spec_file import find_spec, load_product
 
     path = find_spec(product, current().specs_folder)
     load_product(path)
@@ -210,16 +206,6 @@ def logs(
         typer.echo(line)
     if follow:
         follow_log(name, typer.echo)
-
-
-def parse_window(text: str) -> dict[str, str | None]:
-    """`2013-01-01..2013-03-01`, `2013-01-01..`, `..2013-03-01` or `60d` as the fields of a window. Raises `BadInput`."""
-    if ".." not in text:
-        return {"last": text}
-    start, end = text.split("..", 1)
-    if not start and not end:
-        raise BadInput(f"--window {text}: give a start, an end or both, such as 2013-01-01..2013-03-01")
-    return {"start": start or None, "end": end or None}
 
 
 def main() -> None:

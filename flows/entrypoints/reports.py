@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
+import typer
+
 from deployments import wiring
 from deployments.errors import NotFound, TryAgain
 from deployments.settings import current
 from deployments.wiring import Doors
 from flows.entrypoints import console
+
+_DETAILS = {"step.intended"}
+_SHOWN = ("window", "rows", "fingerprint", "checks", "warnings", "algorithm", "against", "scores", "version", "candidate", "step", "seen", "reason")
 
 
 def status_report(product: str | None) -> dict[str, Any]:
@@ -60,9 +65,12 @@ def history_report(product: str | None, limit: int) -> list[dict[str, Any]]:
 
 
 def print_history(report: list[dict[str, Any]]) -> None:
-    """The events for people."""
-    rows = [(f"{entry['at']:%Y-%m-%d %H:%M:%S}", entry["product"], entry["event"], _told(entry)) for entry in report]
-    console.print_table("History (UTC)", ("at", "product", "event", "what"), rows)
+    """One line an event for people, times in UTC; `--json` has every detail."""
+    width = max((len(entry["product"]) for entry in report), default=0)
+    for entry in report:
+        if entry["event"] not in _DETAILS:
+            line = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}  {'  '.join(_fields(entry))}"
+            typer.echo(line.rstrip())
 
 
 def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
@@ -120,13 +128,8 @@ def _servers(facts: dict[str, Any], version: dict[str, Any]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
 
 
-def _told(entry: dict[str, Any]) -> str:
-    return "  ".join(_fields(entry))
-
-
 def _fields(entry: dict[str, Any]) -> Iterator[str]:
     for name, value in entry.items():
-        if name in {"at", "product", "event", "run"} or value in (None, "", [], {}):
-            continue
-        text = str(value)
-        yield f"{name}={text if len(text) <= 160 else text[:157] + '…'}"
+        if name in _SHOWN and value not in (None, "", [], {}):
+            text = " ".join(str(value).split())
+            yield f"{name} {text if len(text) <= 200 else text[:199] + '…'}"

@@ -13,7 +13,8 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.errors import BadSpec, NotFound
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
-from tasks.spec import ProductSpec, Window, load_product
+from tasks.spec import ProductSpec, Window
+from tasks.spec_file import load_product
 from tasks.suites.findings import Finding, Outcome, Severity, ValidationReport
 from tasks.suites.profile import propose_suite
 from tasks.suites.suite import validate, validate_snapshot

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from deployments.errors import BadSpec, NotFound
-from tasks.spec import as_moment, find_spec, json_schema, load_product
+from tasks.spec import as_moment
+from tasks.spec_file import find_spec, json_schema, load_product
 
 GOOD: dict[str, Any] = {
     "product": "churn",
@@ -70,6 +71,7 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("data.tagret", "left", "data.tagret: unknown field: did you mean 'target'?"),
         ("data.target", ..., "data.target: required, but not given"),
         ("product", "Churn!", "product: string should match pattern"),
+        ("product", "v2", "the gateway keeps the path /v2/ for itself"),
         ("data.source", {"path": "a.csv", "url": "s3://b/c.csv"}, "data.source: give exactly one of path, url or sql, not path and url"),
         ("data.source", {}, "exactly one of path, url or sql, not none of them"),
         ("data.source", {"sql": "select 1"}, "sql and connection_env go together"),
