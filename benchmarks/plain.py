@@ -1,7 +1,7 @@
 """The script that a user would write instead of a release: the same pandas, scikit-learn and MLflow calls, no more.
 
-It reads flights of January–February 2013, fits the same pipeline, scores the newest 14 days, logs the run with the model,
-registers it and names it champion. No validation, no gate, no servers, no traffic.
+It reads flights of January–February 2013, fits the same pipeline, scores the newest 14 days, logs the run with the
+model, registers it and names it champion. No validation, no gate, no servers, no traffic.
 
     python -m benchmarks.plain TRACKING_URI
 """

@@ -2,8 +2,9 @@
 
     make bench        (python -m benchmarks.release [ROUNDS])
 
-Both are measured as whole processes, in turn, on a platform of the benchmark's own that is up before the first round and
-down after the last. The plain script neither validates, nor gates, nor serves: what Seatrial adds is the price of that.
+Both are measured as whole processes, in turn, on a platform of the benchmark's own that is up before the first round
+and down after the last. The plain script neither validates, nor gates, nor serves: what Seatrial adds is the price of
+that.
 """
 
 import os
@@ -23,7 +24,7 @@ console = Console()
 
 def main(rounds: int) -> None:
     """Measure `rounds` times and print the table."""
-    with tempfile.TemporaryDirectory(prefix="seatrial-bench-", dir="/tmp") as name:  # noqa: S108 - short paths for sockets
+    with tempfile.TemporaryDirectory(prefix="seatrial-bench-", dir="/tmp") as name:
         home = Path(name)
         environment = os.environ | {"SEATRIAL_HOME": str(home / "home")}
         plain = f"sqlite:///{home / 'plain.db'}"
@@ -31,7 +32,10 @@ def main(rounds: int) -> None:
             _run(environment, "flows.entrypoints.cli", "up")
             _run(environment, "benchmarks.plain", plain, folder=home)  # migrates its database, as `up` did for ours
             times = [
-                (_run(environment, "benchmarks.plain", plain, folder=home), _run(environment, "flows.entrypoints.cli", "release", "flights"))
+                (
+                    _run(environment, "benchmarks.plain", plain, folder=home),
+                    _run(environment, "flows.entrypoints.cli", "release", "flights"),
+                )
                 for _ in range(rounds)
             ]
         finally:
@@ -43,7 +47,12 @@ def _run(environment: dict[str, str], module: str, *arguments: str, folder: Path
     began = time.perf_counter()
     environment = environment | {"PYTHONPATH": str(ROOT), "SEATRIAL_PROJECT": str(ROOT)}
     result = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if result.returncode != 0:
         raise SystemExit(f"{module} {' '.join(arguments)} ended with {result.returncode}: {result.stderr[-2000:]}")
@@ -52,11 +61,15 @@ def _run(environment: dict[str, str], module: str, *arguments: str, folder: Path
 
 def _print(times: list[tuple[float, float]]) -> None:
     plain, release = (statistics.median(column) for column in zip(*times, strict=True))
-    table = Table(title=f"Release of flights, January–February 2013: medians of {len(times)} rounds", title_justify="left")
+    table = Table(
+        title=f"Release of flights, January–February 2013: medians of {len(times)} rounds", title_justify="left"
+    )
     for column in ("what", "seconds", "all rounds"):
         table.add_column(column)
     table.add_row("plain script (train, log, register)", f"{plain:.1f}", _rounds(each[0] for each in times))
-    table.add_row("seatrial release (and validate, gate, serve, shift)", f"{release:.1f}", _rounds(each[1] for each in times))
+    table.add_row(
+        "seatrial release (and validate, gate, serve, shift)", f"{release:.1f}", _rounds(each[1] for each in times)
+    )
     console.print(table)
     console.print(f"Seatrial adds {release - plain:.1f} s; ratio {release / plain:.2f}")
 

@@ -19,12 +19,14 @@ def saying_when_full(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskFull(f"no space left while writing {path}: free some room and run the same command again") from error
+            raise DiskFull(
+                f"no space left while writing {path}: free some room and run the same command again"
+            ) from error
         raise
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replaces `path` by `content` in one step that survives a crash (temporary file, fsync, rename, fsync of the folder).
+    """Replaces `path` by `content` in one step that survives a crash: temporary file, fsync, rename.
 
     Raises `DiskFull`; the former content is then untouched.
     """

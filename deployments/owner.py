@@ -26,7 +26,7 @@ class Owner:
         return f"{self.host}:{self.pid}:{self.started:.2f}"
 
     def is_gone(self) -> bool:
-        """True only when the process is known to have ended; False for one of another host, of which nothing is known."""
+        """True only when the process is known to have ended; of one on another host nothing is known: False."""
         if self.host != socket.gethostname():
             return False
         try:

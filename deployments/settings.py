@@ -25,19 +25,31 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SEATRIAL_", frozen=True, extra="ignore")
 
-    home: Path = Field(default_factory=lambda: Path.cwd() / ".seatrial", description="all state of the embedded platform")
+    home: Path = Field(
+        default_factory=lambda: Path.cwd() / ".seatrial", description="all state of the embedded platform"
+    )
     project: Path = Field(default_factory=Path.cwd, description="folder with specs/ and the user's own modules")
     specs: Path = Field(default=Path("specs"), description="folder of product specs; relative to `project`")
     gateway_host: str = Field(default="127.0.0.1", description="address the gateway listens on")
-    gateway_port: int = Field(default=8080, ge=1, le=65535, description="wanted port of the gateway; another is picked if it is taken")
+    gateway_port: int = Field(
+        default=8080, ge=1, le=65535, description="wanted port of the gateway; another is picked if it is taken"
+    )
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
-    tracking_uri: str | None = Field(default=None, description="MLflow tracking server or database; None: SQLite in `home`")
+    tracking_uri: str | None = Field(
+        default=None, description="MLflow tracking server or database; None: SQLite in `home`"
+    )
     journal_url: str | None = Field(default=None, description="SQLAlchemy URL of the journal; None: SQLite in `home`")
-    allowed_packages: tuple[str, ...] = Field(default=("sklearn",), description="packages that `model.estimator` may come from")
-    trusted_types: tuple[str, ...] = Field(default=(), description="further types that a stored model may hold, by full name")
+    allowed_packages: tuple[str, ...] = Field(
+        default=("sklearn",), description="packages that `model.estimator` may come from"
+    )
+    trusted_types: tuple[str, ...] = Field(
+        default=(), description="further types that a stored model may hold, by full name"
+    )
     training_jobs: int = Field(default=2, ge=1, description="CPU cores that a training may use")
-    training_memory_mb: int = Field(default=8192, ge=256, description="memory that a training may take beyond what is in use at its start")
+    training_memory_mb: int = Field(
+        default=8192, ge=256, description="memory that a training may take beyond what is in use at its start"
+    )
 
     @property
     def specs_folder(self) -> Path:
@@ -83,7 +95,9 @@ class Settings(BaseSettings):
             folder = Path(tempfile.gettempdir()) / f"seatrial-{os.getuid()}-{digest}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid != os.getuid() or stat.S_IMODE(folder.stat().st_mode) & 0o077:
-            raise BadInput(f"{folder} must belong to you alone (mode 0700): remove it or set SEATRIAL_HOME to another place")
+            raise BadInput(
+                f"{folder} must belong to you alone (mode 0700): remove it or set SEATRIAL_HOME to another place"
+            )
         return folder
 
 

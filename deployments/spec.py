@@ -39,11 +39,16 @@ class RolloutSection(Section):
     strategy: Strategy = Field(default=Strategy.ROLLING, description="how traffic moves to the candidate")
     replicas: Annotated[int, Field(ge=1, le=32)] = Field(default=1, description="model servers per version")
     ready_timeout: Duration = Field(
-        default=timedelta(seconds=60), gt=timedelta(0), description="how long new servers may take until ready; then the rollout is given up"
+        default=timedelta(seconds=60),
+        gt=timedelta(0),
+        description="how long new servers may take until ready; then the rollout is given up",
     )
     drain_timeout: Duration = Field(
-        default=timedelta(seconds=30), gt=timedelta(0), description="how long requests in flight may take on the old servers"
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="how long requests in flight may take on the old servers",
     )
     verify_rows: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=20, description="held-out rows sent to each new server before it gets traffic; answers must equal training's"
+        default=20,
+        description="held-out rows sent to each new server before it gets traffic; answers must equal training's",
     )

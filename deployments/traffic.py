@@ -56,7 +56,9 @@ class Routing:
 
     def __post_init__(self) -> None:
         reachable = {backend.version for backend in self.backends if backend.addresses}
-        missing = sorted(version for version, percent in self.weights.percents.items() if percent and version not in reachable)
+        missing = sorted(
+            version for version, percent in self.weights.percents.items() if percent and version not in reachable
+        )
         if missing:
             raise ValueError(f"versions {missing} have traffic but no server to answer it")
 

@@ -53,7 +53,9 @@ def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
 
     clock = SystemClock()
     return Doors(
-        router=EnvoyRouter(settings.home.resolve() / "gateway", settings.run_folder, clock, settings.logs / "gateway.log"),
+        router=EnvoyRouter(
+            settings.home.resolve() / "gateway", settings.run_folder, clock, settings.logs / "gateway.log"
+        ),
         target=ProcessTarget(supervisor, settings),
         journal=journal(),
         registry=registry(),

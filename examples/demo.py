@@ -78,9 +78,13 @@ def _release(arguments: list[str]) -> str:
 
 def _replay_march() -> Replay:
     requests = batches(load_product(SPEC), DATA, "2013-03-01", "2013-04-01")
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as bar:
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
         shown = bar.add_task(f"{len(requests):,} requests", total=1.0)
-        return play(_address(), requests, lambda share: bar.update(shown, completed=share, description=f"{share:.0%} of March"))
+        return play(
+            _address(), requests, lambda share: bar.update(shown, completed=share, description=f"{share:.0%} of March")
+        )
 
 
 def _release_under_traffic() -> tuple[str, Replay]:

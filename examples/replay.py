@@ -1,7 +1,7 @@
 """Plays past rows to a product's gateway as live requests, and keeps what came back.
 
-Rows that were scheduled in the same quarter of an hour go in one request, as an airline's own system would ask. Nothing is
-retried: every answer that is not 200, and every broken connection, counts as failed.
+Rows that were scheduled in the same quarter of an hour go in one request, as an airline's own system would ask.
+Nothing is retried: every answer that is not 200, and every broken connection, counts as failed.
 """
 
 import asyncio
@@ -69,7 +69,11 @@ def batches(spec: ProductSpec, data: Path, start: str, end: str) -> list[Batch]:
 def play(address: str, requests: list[Batch], tell: Any = None) -> Replay:
     """Send all requests once, as fast as four clients get answers; `tell` is given the share done, now and then."""
     replay = Replay()
-    asyncio.run(_send(address, iter(requests), replay, threading.Event(), lambda: tell and tell(replay.requests / len(requests))))
+    asyncio.run(
+        _send(
+            address, iter(requests), replay, threading.Event(), lambda: tell and tell(replay.requests / len(requests))
+        )
+    )
     return replay
 
 
@@ -100,18 +104,31 @@ def _for_ever(requests: list[Batch]) -> Iterator[Batch]:
 
 def _batch(rows: pd.DataFrame, spec: ProductSpec) -> Batch:
     features = rows[list(spec.preprocessing.features)]
-    split = {"columns": list(features.columns), "data": features.astype(object).where(features.notna(), None).to_numpy().tolist()}
+    split = {
+        "columns": list(features.columns),
+        "data": features.astype(object).where(features.notna(), None).to_numpy().tolist(),
+    }
     body = orjson.dumps({"dataframe_split": split}, option=orjson.OPT_SERIALIZE_NUMPY)
     return Batch(body, [int(label) for label in rows[spec.data.target]])
 
 
-async def _send(address: str, requests: Iterator[Batch], replay: Replay, over: threading.Event, tell: Any, pause: float = 0.0) -> None:
+async def _send(
+    address: str, requests: Iterator[Batch], replay: Replay, over: threading.Event, tell: Any, pause: float = 0.0
+) -> None:
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
-        await asyncio.gather(*(_one_client(client, address, requests, replay, over, tell, pause) for _ in range(_CLIENTS)))
+        await asyncio.gather(
+            *(_one_client(client, address, requests, replay, over, tell, pause) for _ in range(_CLIENTS))
+        )
 
 
 async def _one_client(  # noqa: PLR0913, PLR0917 - the state of one loop
-    client: httpx.AsyncClient, address: str, requests: Iterator[Batch], replay: Replay, over: threading.Event, tell: Any, pause: float
+    client: httpx.AsyncClient,
+    address: str,
+    requests: Iterator[Batch],
+    replay: Replay,
+    over: threading.Event,
+    tell: Any,
+    pause: float,
 ) -> None:
     for batch in requests:
         if over.is_set():

@@ -23,7 +23,9 @@ def run_detached(deployment: str, request: BaseModel) -> dict[str, str]:
     from prefect.deployments import run_deployment
     from prefect.settings import get_current_settings
 
-    run: Any = run_deployment(deployment, parameters={"request": request.model_dump(mode="json", exclude_none=True)}, timeout=0)
+    run: Any = run_deployment(
+        deployment, parameters={"request": request.model_dump(mode="json", exclude_none=True)}, timeout=0
+    )
     pages = str(get_current_settings().api.url).removesuffix("/api")
     return {"id": str(run.id), "name": str(run.name), "page": f"{pages}/runs/flow-run/{run.id}"}
 

@@ -21,7 +21,7 @@ from tasks.recording import record
 
 @task(name="evaluate", task_run_name="evaluate {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
 def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluation:
-    """Scores and verdict of a candidate that passed. Raises `GateRefused` with every reason. Idempotent: it only reads."""
+    """Scores and verdict of a candidate that passed. Raises `GateRefused` with every reason. Only reads."""
     settings, registry = current(), wiring.registry()
     champion = registry.champion(run.product)
     evaluation = judge_models(

@@ -11,4 +11,9 @@ LOGGER = logging.getLogger("seatrial")
 
 def tell(event: str, **facts: object) -> None:
     """Log `event` (a dotted word) with its facts; the record carries them as `event` and `facts`, too."""
-    LOGGER.info("%s %s", event, " ".join(f"{name}={value}" for name, value in facts.items()), extra={"event": event, "facts": facts})
+    LOGGER.info(
+        "%s %s",
+        event,
+        " ".join(f"{name}={value}" for name, value in facts.items()),
+        extra={"event": event, "facts": facts},
+    )

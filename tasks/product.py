@@ -65,4 +65,9 @@ def open_run(
     spec = load_product(find_spec(product, settings.specs_folder))
     wanted = {"strategy": strategy, "replicas": replicas}
     rollout = spec.rollout.model_copy(update={name: value for name, value in wanted.items() if value is not None})
-    return Run(run_id, spec.model_copy(update={"rollout": rollout}), parse_window(window) if window else None, SystemClock().now())
+    return Run(
+        run_id,
+        spec.model_copy(update={"rollout": rollout}),
+        parse_window(window) if window else None,
+        SystemClock().now(),
+    )

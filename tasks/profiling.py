@@ -21,9 +21,11 @@ class Proposal:
     place: Path
 
     def write(self) -> Path:
-        """Write it where the spec expects it. Raises `BadInput` if there is one already: nothing of yours is replaced."""
+        """Write it where the spec expects it. Raises `BadInput` if there is one: nothing of yours is replaced."""
         if self.place.exists():
-            raise BadInput(f"{self.place} is there already: move it away first, or compare with `seatrial profile` without --write")
+            raise BadInput(
+                f"{self.place} is there already: move it away first, or compare with `seatrial profile` without --write"
+            )
         write_atomically(self.place, f"{json.dumps(self.suite, indent=2, ensure_ascii=False)}\n".encode())
         return self.place
 

@@ -1,5 +1,7 @@
 """Making a candidate that passed the gate a version of its product."""
 
+from uuid import UUID
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -33,7 +35,7 @@ def name_run(run_id: str, name: str) -> None:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        client.update_flow_run(run_id, name=name)
+        client.update_flow_run(UUID(run_id), name=name)
 
 
 def _card(version: ModelVersion) -> str:
@@ -41,6 +43,8 @@ def _card(version: ModelVersion) -> str:
     metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts.metrics.items())
     parameters = ", ".join(f"{name}={value}" for name, value in facts.hyperparameters.items())
     return (
-        f"# {version.name}\n\n{facts.algorithm} ({facts.model_type}), {facts.size_mb:.2f} MB, made {facts.created_at:%Y-%m-%d %H:%M} UTC"
-        f"\n\nData `{facts.data_fingerprint}`, MLflow run `{version.run_id}`\n\n{parameters}\n\n| metric | held out |\n| --- | --- |\n{metrics}\n"
+        f"# {version.name}\n\n{facts.algorithm} ({facts.model_type}), {facts.size_mb:.2f} MB, "
+        f"made {facts.created_at:%Y-%m-%d %H:%M} UTC\n\n"
+        f"Data `{facts.data_fingerprint}`, MLflow run `{version.run_id}`\n\n{parameters}\n\n"
+        f"| metric | held out |\n| --- | --- |\n{metrics}\n"
     )

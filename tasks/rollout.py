@@ -45,7 +45,11 @@ def take_step(run: Run, state: RolloutState) -> RolloutState:
     """Carry out what the state calls for. Idempotent: every step says what shall be true afterwards."""
     step = next_step(state)
     after = executor.advance(state, run.spec.rollout, wiring.doors())
-    tell(f"rollout.{after.phase}" if not after.live else "rollout.step", step=step if after.live else "", reason=after.reason)
+    tell(
+        f"rollout.{after.phase}" if not after.live else "rollout.step",
+        step=step if after.live else "",
+        reason=after.reason,
+    )
     return after
 
 
@@ -71,7 +75,9 @@ def former_version(run: Run, wanted: int | None) -> int:
     if wanted is None:
         previous = registry.previous(run.product)
         if previous is None:
-            raise NotFound(f"{run.product} v{champion.version} replaced nobody: name a version with --to, or release a new one")
+            raise NotFound(
+                f"{run.product} v{champion.version} replaced nobody: name a version with --to, or release a new one"
+            )
         return previous.version
     if wanted == champion.version:
         raise NotFound(f"{run.product} v{wanted} is the champion already: nothing to roll back")

@@ -44,9 +44,13 @@ class Source(Section):
         if len(given) != 1:
             raise ValueError(f"give exactly one of path, url or sql, not {' and '.join(given) or 'none of them'}")
         if (self.sql is None) != (self.connection_env is None):
-            raise ValueError("sql and connection_env go together: connection_env names the variable with the database URL")
+            raise ValueError(
+                "sql and connection_env go together: connection_env names the variable with the database URL"
+            )
         if self.sql is None and self.format is None and self._format_by_ending() is None:
-            raise ValueError(f"format of {self.path or self.url!r} is not plain from its ending: add format: csv or format: parquet")
+            raise ValueError(
+                f"format of {self.path or self.url!r} is not plain from its ending: add format: csv or format: parquet"
+            )
         return self
 
     @property
@@ -67,9 +71,15 @@ class Source(Section):
 class Window(Section):
     """Which rows, by the time column: half open [start, end), or the `last` stretch up to `end` or the newest row."""
 
-    start: dt.date | dt.datetime | None = Field(default=None, description="first moment that counts (UTC where no zone is given)")
-    end: dt.date | dt.datetime | None = Field(default=None, description="first moment that no longer counts; None: after the newest row")
-    last: Duration | None = Field(default=None, gt=dt.timedelta(0), description="instead of `start`: how far back from `end`")
+    start: dt.date | dt.datetime | None = Field(
+        default=None, description="first moment that counts (UTC where no zone is given)"
+    )
+    end: dt.date | dt.datetime | None = Field(
+        default=None, description="first moment that no longer counts; None: after the newest row"
+    )
+    last: Duration | None = Field(
+        default=None, gt=dt.timedelta(0), description="instead of `start`: how far back from `end`"
+    )
 
     @model_validator(mode="after")
     def _has_a_length(self) -> Self:
@@ -83,8 +93,12 @@ class Window(Section):
 class SplitRule(Section):
     """How much of the window is held out for the evaluation: its newest part, by time."""
 
-    evaluation: Duration | None = Field(default=None, gt=dt.timedelta(0), description="length of the newest part, such as 14d")
-    share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(default=None, description="share of the rows, such as 0.25")
+    evaluation: Duration | None = Field(
+        default=None, gt=dt.timedelta(0), description="length of the newest part, such as 14d"
+    )
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        default=None, description="share of the rows, such as 0.25"
+    )
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -107,7 +121,9 @@ class DataSection(Section):
 class ValidationSection(Section):
     """What the data must satisfy before anything is trained."""
 
-    suite: str = Field(description="Great Expectations suite (JSON); relative to the spec's folder; `seatrial profile` proposes one")
+    suite: str = Field(
+        description="Great Expectations suite (JSON); relative to the spec's folder; `seatrial profile` proposes one"
+    )
 
 
 class Impute(StrEnum):
@@ -146,7 +162,9 @@ class CategoricalColumns(Section):
 
     columns: tuple[Column, ...] = Field(min_length=1)
     encode: Encode = Encode.ONE_HOT
-    min_frequency: Annotated[int, Field(ge=1)] | None = Field(default=None, description="rarer categories are put together; None: none are")
+    min_frequency: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="rarer categories are put together; None: none are"
+    )
 
 
 class PreprocessingSection(Section):
@@ -182,14 +200,21 @@ class ModelSection(Section):
     """What is trained: an estimator by import path with parameters, or a factory function of your own."""
 
     task: TaskKind
-    estimator: DottedName | None = Field(default=None, description="class by import path, such as sklearn.linear_model.LogisticRegression")
-    factory: DottedName | None = Field(
-        default=None, description="your function by import path: called with the parameters, returns an unfitted estimator"
+    estimator: DottedName | None = Field(
+        default=None, description="class by import path, such as sklearn.linear_model.LogisticRegression"
     )
-    parameters: Mapping[str, JsonValue] = Field(default_factory=dict, description="keyword arguments of the estimator or factory")
+    factory: DottedName | None = Field(
+        default=None,
+        description="your function by import path: called with the parameters, returns an unfitted estimator",
+    )
+    parameters: Mapping[str, JsonValue] = Field(
+        default_factory=dict, description="keyword arguments of the estimator or factory"
+    )
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="random_state wherever the estimator takes one")
     output: Output = Field(default=Output.PREDICTION, description="what the server answers with")
-    trusted_types: tuple[DottedName, ...] = Field(default=(), description="further types that the stored model may hold (your own classes)")
+    trusted_types: tuple[DottedName, ...] = Field(
+        default=(), description="further types that the stored model may hold (your own classes)"
+    )
 
     @model_validator(mode="after")
     def _one_maker(self) -> Self:
@@ -221,7 +246,10 @@ class Comparison(Section):
 
     metric: str
     margin: float = Field(
-        default=0.0, ge=0.0, allow_inf_nan=False, description="how much worse still counts as not worse, in the metric's own units"
+        default=0.0,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="how much worse still counts as not worse, in the metric's own units",
     )
 
 
@@ -234,25 +262,32 @@ class GateSection(Section):
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
         if not self.thresholds:
-            raise ValueError("give at least one threshold: the first model of a product has no champion to be compared with")
+            raise ValueError(
+                "give at least one threshold: the first model of a product has no champion to be compared with"
+            )
         return self
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric the gate asks for, each once."""
-        return tuple(dict.fromkeys(rule.metric for rule in (*self.thresholds, *self.against_champion)))
+        asked = [rule.metric for rule in self.thresholds] + [rule.metric for rule in self.against_champion]
+        return tuple(dict.fromkeys(asked))
 
 
 class MonitoringSection(Section):
     """What is watched once a version is live."""
 
-    labels_after: Duration | None = Field(default=None, description="how long until the truth about a prediction is known; None: never")
+    labels_after: Duration | None = Field(
+        default=None, description="how long until the truth about a prediction is known; None: never"
+    )
 
 
 class ProductSpec(Section):
     """Everything Seatrial needs to know of one product."""
 
-    product: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="name in the registry and in the gateway's paths")]
+    product: Annotated[
+        str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="name in the registry and in the gateway's paths")
+    ]
     description: str = Field(default="", description="one line for people")
     data: DataSection
     validation: ValidationSection

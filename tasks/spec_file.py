@@ -14,7 +14,16 @@ from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.spec import Section
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
-from tasks.spec import DataSection, GateSection, ModelSection, PreprocessingSection, ProductSpec, Threshold, Window
+from tasks.spec import (
+    Comparison,
+    DataSection,
+    GateSection,
+    ModelSection,
+    PreprocessingSection,
+    ProductSpec,
+    Threshold,
+    Window,
+)
 
 S = TypeVar("S", bound=Section)
 
@@ -40,7 +49,9 @@ def parse_window(text: str) -> Window:
         return Window.model_validate_json(json.dumps(fields))
     except (ValidationError, BadInput) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise BadInput(f"window {text!r}: {why}. Write START..END such as 2013-01-01..2013-03-01, or a length such as 60d") from None
+        raise BadInput(
+            f"window {text!r}: {why}. Write START..END such as 2013-01-01..2013-03-01, or a length such as 60d"
+        ) from None
 
 
 def find_spec(product: str, folder: Path) -> Path:
@@ -60,8 +71,8 @@ def find_spec(product: str, folder: Path) -> Path:
 def load_product(path: Path) -> ProductSpec:
     """The product spec in `path`, with its relative paths made absolute.
 
-    Raises `NotFound` for a missing file and `BadSpec` with every problem at once, one a line: path of the field, what is
-    wrong with it, what would be right.
+    Raises `NotFound` for a missing file and `BadSpec` with every problem at once, one a line: path of the field, what
+    is wrong with it, what would be right.
     """
     raw = _read_yaml(path)
     document = _with_absolute_paths(raw, path.parent)
@@ -85,7 +96,7 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str | int) and key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark)
             if isinstance(key, str | int):
@@ -117,7 +128,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(raw, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value)))
+    document: dict[str, Any] = json.loads(
+        json.dumps(raw, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
+    )
     for holder, name in ((_dig(document, "data", "source"), "path"), (_dig(document, "validation"), "suite")):
         if isinstance(holder, dict) and isinstance(holder.get(name), str):
             holder[name] = str((folder / holder[name]).resolve())
@@ -142,8 +155,10 @@ def _explain(detail: Any) -> Problem:
     message = detail["msg"].removeprefix("Value error, ")
     match detail["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(detail["loc"][-1]), _fields_at(detail["loc"][:-1]), n=1)
-            message = f"unknown field{f': did you mean {near[0]!r}?' if near else ''}; known here: {', '.join(_fields_at(detail['loc'][:-1]))}"
+            known = _fields_at(detail["loc"][:-1])
+            near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
+            guess = f": did you mean {near[0]!r}?" if near else ""
+            message = f"unknown field{guess}; known here: {', '.join(known)}"
         case "missing":
             message = "required, but not given"
         case "value_error" | "json_invalid":
@@ -199,7 +214,9 @@ def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | No
     if preprocessing is None:
         return
     if data.target in preprocessing.features:
-        yield Problem("preprocessing", f"the target {data.target!r} is among the features: the model would see the answer")
+        yield Problem(
+            "preprocessing", f"the target {data.target!r} is among the features: the model would see the answer"
+        )
     for name in data.key:
         if name in preprocessing.features and name == data.time_column:
             yield Problem("preprocessing", f"{name!r} is key and time column: it cannot be a feature as well")
@@ -207,11 +224,33 @@ def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | No
 
 def _unknown_metrics(task: TaskKind, gate: GateSection) -> Iterator[Problem]:
     known = metrics_of(task)
-    for place, rules in (("thresholds", gate.thresholds), ("against_champion", gate.against_champion)):
+    places: tuple[tuple[str, tuple[Threshold | Comparison, ...]], ...] = (
+        ("thresholds", gate.thresholds),
+        ("against_champion", gate.against_champion),
+    )
+    for place, rules in places:
         for index, rule in enumerate(rules):
             if rule.metric not in known:
-                yield Problem(f"gate.{place}.{index}.metric", f"{rule.metric!r} is no metric of {task}: use one of {', '.join(known)}")
-            elif isinstance(rule, Threshold) and rule.max is not None and rule.min is None and direction_of(rule.metric) is Direction.HIGHER:
-                yield Problem(f"gate.{place}.{index}", f"{rule.metric} is better when higher: give min (a max may stand beside it)")
-            elif isinstance(rule, Threshold) and rule.min is not None and rule.max is None and direction_of(rule.metric) is Direction.LOWER:
-                yield Problem(f"gate.{place}.{index}", f"{rule.metric} is better when lower: give max (a min may stand beside it)")
+                yield Problem(
+                    f"gate.{place}.{index}.metric",
+                    f"{rule.metric!r} is no metric of {task}: use one of {', '.join(known)}",
+                )
+            elif (
+                isinstance(rule, Threshold)
+                and rule.max is not None
+                and rule.min is None
+                and direction_of(rule.metric) is Direction.HIGHER
+            ):
+                yield Problem(
+                    f"gate.{place}.{index}",
+                    f"{rule.metric} is better when higher: give min (a max may stand beside it)",
+                )
+            elif (
+                isinstance(rule, Threshold)
+                and rule.min is not None
+                and rule.max is None
+                and direction_of(rule.metric) is Direction.LOWER
+            ):
+                yield Problem(
+                    f"gate.{place}.{index}", f"{rule.metric} is better when lower: give max (a min may stand beside it)"
+                )

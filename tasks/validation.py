@@ -16,13 +16,17 @@ from tasks.suites.report import ValidationReport, rows_for_table
 
 @task(name="validate", task_run_name="validate {run.product}", cache_policy=NO_CACHE, **retries.NEVER)
 def validate(run: Run, snapshot: Snapshot) -> ValidationReport:
-    """The report on a snapshot, warnings included. Raises `ValidationRefused` on a critical finding. Idempotent: it only reads."""
+    """The report on a snapshot, warnings included. Raises `ValidationRefused` on a critical finding. Only reads."""
     report = validate_in_child(snapshot.path, run.spec, run.window)
     leave_table(f"{run.product}-validation", rows_for_table(report), f"What the data of {run.product} were checked for")
     if not report.passed:
         tell("data.refused", critical=len(report.critical))
         reasons = "\n".join(f"  {finding.message}" for finding in report.critical)
-        raise ValidationRefused(f"{run.product}: the data break {len(report.critical)} critical expectations\n{reasons}")
+        raise ValidationRefused(
+            f"{run.product}: the data break {len(report.critical)} critical expectations\n{reasons}"
+        )
     tell("data.validated", checks=len(report.findings), warnings=len(report.warnings))
-    record(run, "data.validated", checks=len(report.findings), warnings=[finding.message for finding in report.warnings])
+    record(
+        run, "data.validated", checks=len(report.findings), warnings=[finding.message for finding in report.warnings]
+    )
     return report

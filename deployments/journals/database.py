@@ -8,7 +8,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, Text, create_engine, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -49,7 +62,7 @@ _leases = Table(
 
 
 class DatabaseJournal:
-    """The contract of `Journal` over SQLAlchemy. `url` is a database URL; its password never reaches an error or a log."""
+    """The contract of `Journal` over SQLAlchemy; the password in `url` never reaches an error or a log."""
 
     def __init__(self, url: str) -> None:
         self._place = make_url(url).render_as_string(hide_password=True)
@@ -64,7 +77,9 @@ class DatabaseJournal:
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """See `Journal.acquire`."""
         with self._transaction() as connection:
-            held = connection.execute(select(_leases).where(_leases.c.product == product).with_for_update()).one_or_none()
+            held = connection.execute(
+                select(_leases).where(_leases.c.product == product).with_for_update()
+            ).one_or_none()
             if held is None:
                 return self._first_lease(connection, Lease(product, holder, 1), now + ttl)
             if held.holder == str(holder):
@@ -84,16 +99,22 @@ class DatabaseJournal:
         """See `Journal.release`."""
         with self._transaction() as connection:
             connection.execute(
-                update(_leases).where(_leases.c.product == lease.product, _leases.c.token == lease.token).values(holder="")
+                update(_leases)
+                .where(_leases.c.product == lease.product, _leases.c.token == lease.token)
+                .values(holder="")
             )
 
     def save(self, state: RolloutState, lease: Lease) -> None:
         """See `Journal.save`."""
         document = _write_state(state)
         with self._transaction() as connection:
-            held = connection.execute(select(_leases).where(_leases.c.product == lease.product).with_for_update()).one_or_none()
+            held = connection.execute(
+                select(_leases).where(_leases.c.product == lease.product).with_for_update()
+            ).one_or_none()
             if held is None or held.token != lease.token:
-                raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written")
+                raise Busy(
+                    f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written"
+                )
             changed = connection.execute(
                 update(_rollouts).where(_rollouts.c.rollout_id == state.rollout_id).values(state=document)
             )
@@ -123,7 +144,8 @@ class DatabaseJournal:
             query = query.where(_events.c.product == product)
         with self._transaction() as connection:
             return tuple(
-                Event(row.product, row.run, _aware(row.at), row.kind, json.loads(row.detail)) for row in connection.execute(query)
+                Event(row.product, row.run, _aware(row.at), row.kind, json.loads(row.detail))
+                for row in connection.execute(query)
             )
 
     def _first_lease(self, connection: Connection, lease: Lease, until: datetime) -> Lease:
@@ -131,7 +153,9 @@ class DatabaseJournal:
         try:
             connection.execute(insert(_leases).values(**row))
         except IntegrityError:
-            raise Busy(f"{lease.product}: somebody else began to change its traffic at the same moment: try again") from None
+            raise Busy(
+                f"{lease.product}: somebody else began to change its traffic at the same moment: try again"
+            ) from None
         return lease
 
     @contextmanager
@@ -142,8 +166,12 @@ class DatabaseJournal:
         except OperationalError as error:
             reason = str(error.orig)
             if "disk is full" in reason or "disk I/O error" in reason:
-                raise DiskFull(f"no space left while writing the journal {self._place}: free some room and run again") from None
-            raise PlatformUnreachable(f"the journal {self._place} does not answer ({reason}): check the disk or SEATRIAL_JOURNAL_URL") from None
+                raise DiskFull(
+                    f"no space left while writing the journal {self._place}: free some room and run again"
+                ) from None
+            raise PlatformUnreachable(
+                f"the journal {self._place} does not answer ({reason}): check the disk or SEATRIAL_JOURNAL_URL"
+            ) from None
 
 
 def _engine_for(url: str) -> Engine:

@@ -38,7 +38,9 @@ class InMemoryJournal:
     def save(self, state: RolloutState, lease: Lease) -> None:
         """See `Journal.save`."""
         if not self._holds(lease):
-            raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written")
+            raise Busy(
+                f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written"
+            )
         self._rollouts[state.rollout_id] = state
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:

@@ -11,7 +11,7 @@ from deployments.rollout.state import RolloutState
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened: `kind` is a dotted word such as `gate.refused`, `detail` its facts (JSON, no secrets)."""
+    """One thing that happened: `kind` is a dotted word such as `gate.refused`, `detail` its facts (JSON)."""
 
     product: str
     run: str

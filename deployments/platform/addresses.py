@@ -45,7 +45,7 @@ def write_addresses(settings: Settings, addresses: Addresses) -> None:
 
 
 def free_port(wanted: int, host: str) -> int:
-    """`wanted` if nobody listens there, else the next one that is free. Raises `PlatformUnreachable` when 50 are taken."""
+    """`wanted` if nobody listens there, else the next that is free. Raises `PlatformUnreachable` when 50 are taken."""
     for port in range(wanted, min(wanted + _TRIES, 65536)):
         if _is_free(port, host):
             return port
@@ -59,7 +59,8 @@ def holder_of(port: int) -> str:
     """The process that listens on `port`, as `name (pid)`; "another process" if the system does not say."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listens and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         pass
@@ -74,7 +75,9 @@ def _is_free(port: int, host: str) -> bool:
         except OSError as error:
             if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                 return False
-            raise PlatformUnreachable(f"cannot listen on {host}: {error.strerror}: set SEATRIAL_GATEWAY_HOST to an address of this machine") from error
+            raise PlatformUnreachable(
+                f"cannot listen on {host}: {error.strerror}: set SEATRIAL_GATEWAY_HOST to an address of this machine"
+            ) from error
     return True
 
 

@@ -18,7 +18,7 @@ _HEALTH = "/seatrial/health"
 
 
 def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor:
-    """The supervisor of this home, with the gateway up; starts what is not. Safe to call from several processes at once.
+    """The supervisor of this home, with the gateway up; starts what is not. Safe for several processes at once.
 
     The port of an earlier start is taken again if it is still free, so that users' addresses stay good.
     """

@@ -24,5 +24,7 @@ def wait_until(ready: Callable[[], bool], part: str, limit: timedelta, clock: Cl
     began = clock.monotonic()
     while not ready():
         if clock.monotonic() - began > limit.total_seconds():
-            raise PlatformUnreachable(f"{part} does not answer after {limit.total_seconds():g} s: see `seatrial logs {part}`")
+            raise PlatformUnreachable(
+                f"{part} does not answer after {limit.total_seconds():g} s: see `seatrial logs {part}`"
+            )
         clock.sleep(_POLL)

@@ -85,7 +85,16 @@ def deploy_flows(settings: Settings, addresses: Addresses) -> None:
     own = settings.project / "prefect.yaml"
     shipped = Path(__file__).parents[2] / "prefect.yaml"
     result = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(own if own.is_file() else shipped)],
+        [
+            sys.executable,
+            "-m",
+            "prefect",
+            "--no-prompt",
+            "deploy",
+            "--all",
+            "--prefect-file",
+            str(own if own.is_file() else shipped),
+        ],
         env=os.environ | environment(settings, addresses),
         cwd=settings.project,
         capture_output=True,
@@ -100,7 +109,9 @@ def _choose_ports(settings: Settings) -> Addresses:
     known = read_addresses(settings)
     chosen = replace(
         known,
-        prefect=known.prefect if _prefect_answers(known) else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
+        prefect=known.prefect
+        if _prefect_answers(known)
+        else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
         mlflow=known.mlflow if _mlflow_answers(known) else free_port(known.mlflow or settings.mlflow_port, "127.0.0.1"),
     )
     write_addresses(settings, chosen)

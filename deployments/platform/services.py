@@ -23,7 +23,16 @@ def gateway(settings: Settings, command: tuple[str, ...]) -> Program:
 def prefect_server(settings: Settings, addresses: Addresses) -> Program:
     """Prefect's API, scheduler and pages."""
     return _python(
-        PREFECT, settings, addresses, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(addresses.prefect)
+        PREFECT,
+        settings,
+        addresses,
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(addresses.prefect),
     )
 
 

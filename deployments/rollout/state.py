@@ -62,7 +62,9 @@ class RolloutState:
         """The rollout entered `phase` because of `reason`. Raises `ImpossibleMoveError` if the table forbids it."""
         return self._moved(phase, at, reason=reason)
 
-    def _moved(self, phase: Phase, at: datetime, *, done: int | None = None, reason: str | None = None) -> "RolloutState":
+    def _moved(
+        self, phase: Phase, at: datetime, *, done: int | None = None, reason: str | None = None
+    ) -> "RolloutState":
         if phase not in MOVES[self.phase]:
             raise ImpossibleMoveError(f"rollout {self.rollout_id}: {self.phase.value} → {phase.value} is no move")
         return replace(

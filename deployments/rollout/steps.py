@@ -68,7 +68,9 @@ class Retire:
 
 
 Step = Launch | Verify | Shift | Promote | Reinstate | Retire
-_BY_NAME: dict[str, type[Step]] = {kind.__name__.lower(): kind for kind in (Launch, Verify, Shift, Promote, Reinstate, Retire)}
+_BY_NAME: dict[str, type[Step]] = {
+    kind.__name__.lower(): kind for kind in (Launch, Verify, Shift, Promote, Reinstate, Retire)
+}
 
 
 def name_of(step: Step) -> str:
@@ -82,7 +84,10 @@ def to_json(step: Step) -> dict[str, Any]:
         case Launch(version, replicas):
             return {"step": "launch", "version": version, "replicas": replicas}
         case Shift(weights):
-            return {"step": "shift", "weights": {str(version): percent for version, percent in weights.percents.items()}}
+            return {
+                "step": "shift",
+                "weights": {str(version): percent for version, percent in weights.percents.items()},
+            }
         case Verify(version) | Promote(version) | Reinstate(version) | Retire(version):
             return {"step": name_of(step), "version": version}
         case _:

@@ -6,7 +6,7 @@ rolled back · 5 the platform is not reachable · 130 interrupted.
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -17,13 +17,13 @@ from flows.entrypoints import console
 
 app = typer.Typer(
     help="Takes a machine-learning model from data to live traffic, and back on the first honest evidence of harm.",
-    epilog="Exit codes: 0 done, 1 something broke, 2 bad input, 3 refused by validation or gate, 4 rollout failed and was "
-    "rolled back, 5 platform not reachable.",
+    epilog="Exit codes: 0 done, 1 something broke, 2 bad input, 3 refused by validation or gate, "
+    "4 rollout failed and was rolled back, 5 platform not reachable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-UsageError = typer.BadParameter.__mro__[2]  # typer carries its own copy of click and gives its errors no public name
+UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output instead of text")]
 Product = Annotated[str, typer.Argument(help="name of a product in specs/, or the path of a spec", metavar="PRODUCT")]
 
@@ -85,7 +85,9 @@ def schema() -> None:
 @app.command()
 def profile(
     spec: Product,
-    write: Annotated[bool, typer.Option("--write", help="write the suite beside the spec, if there is none yet")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="write the suite beside the spec, if there is none yet")
+    ] = False,
 ) -> None:
     """Propose a first validation suite from the data of a spec, for you to edit."""
     from deployments.settings import current
@@ -100,17 +102,22 @@ def profile(
 
 
 @app.command()
-def release(  # noqa: PLR0913 - one option each
+def release(
     product: Product,
     strategy: Annotated[Strategy | None, typer.Option(help="instead of the spec's rollout.strategy")] = None,
     window: Annotated[
-        str | None, typer.Option(help="instead of the spec's data.window: START..END or a length such as 60d", metavar="START..END")
+        str | None,
+        typer.Option(
+            help="instead of the spec's data.window: START..END or a length such as 60d", metavar="START..END"
+        ),
     ] = None,
     replicas: Annotated[int | None, typer.Option(min=1, max=32, help="instead of the spec's rollout.replicas")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="let the platform's worker do it, and return at once")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="let the platform's worker do it, and return at once")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Train on the newest window and roll out, if data and model are good enough. Works with and without `seatrial up`."""
+    """Train and roll out, if data and model are good enough. Works with and without `seatrial up`."""
     from deployments.settings import current
     from tasks.spec_file import find_spec, load_product, parse_window
     from tasks.suites.child import warm
@@ -143,7 +150,9 @@ def release(  # noqa: PLR0913 - one option each
 @app.command()
 def rollback(
     product: Product,
-    to: Annotated[int | None, typer.Option("--to", min=1, help="version; without it the champion before the present one")] = None,
+    to: Annotated[
+        int | None, typer.Option("--to", min=1, help="version; without it the champion before the present one")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Bring the former champion back to all traffic."""
@@ -166,7 +175,10 @@ def rollback(
 
 
 @app.command()
-def status(product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None, json: Json = False) -> None:
+def status(
+    product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None,
+    json: Json = False,
+) -> None:
     """What is up, and which version of each product serves which share of traffic."""
     from flows.entrypoints.reports import print_status, status_report
 
@@ -191,7 +203,9 @@ def history(
 
 @app.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="a process, such as gateway or model-flights-v1-0; a list without it")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="a process, such as gateway or model-flights-v1-0; a list without it")
+    ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="how many of the last lines")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as lines come; Ctrl-C ends it")] = False,
 ) -> None:
@@ -222,9 +236,11 @@ def _run() -> int:
         return console.fail("interrupted: traffic is as before (`seatrial status` shows it)", 130)
     except UsageError as error:
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     except ValidationError as error:
-        return console.fail("; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()), 2)
+        return console.fail(
+            "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()), 2
+        )
     except Exception as error:  # noqa: BLE001 - the edge of the process
         return console.unexpected(error)
     return code if isinstance(code, int) else 0

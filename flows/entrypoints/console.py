@@ -23,7 +23,9 @@ class Progress(logging.Handler):
         if event is None:
             return
         facts: Mapping[str, Any] = getattr(record, "facts", {})
-        told = "  ".join(f"[dim]{name}[/dim] {_escape(value)}" for name, value in facts.items() if value not in (None, ""))
+        told = "  ".join(
+            f"[dim]{name}[/dim] {_escape(value)}" for name, value in facts.items() if value not in (None, "")
+        )
         mark = "[red]✗[/red]" if event.endswith(("refused", "given_up", "failed")) else "[green]✓[/green]"
         err.print(f"{mark} {event:<22} {told}", soft_wrap=True)
 
@@ -61,7 +63,9 @@ def unexpected(error: Exception) -> int:
     """Print what nobody foresaw, with where it happened, as briefly as helps a report; returns exit code 1."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{last.filename}:{last.lineno}"
-    return fail(f"unexpected {type(error).__name__} at {place}: {error}\nThis is a defect of Seatrial: please report it", 1)
+    return fail(
+        f"unexpected {type(error).__name__} at {place}: {error}\nThis is a defect of Seatrial: please report it", 1
+    )
 
 
 def _escape(value: object) -> str:

@@ -12,7 +12,21 @@ from deployments.wiring import Doors
 from flows.entrypoints import console
 
 _DETAILS = {"step.intended"}
-_SHOWN = ("window", "rows", "fingerprint", "checks", "warnings", "algorithm", "against", "scores", "version", "candidate", "step", "seen", "reason")
+_SHOWN = (
+    "window",
+    "rows",
+    "fingerprint",
+    "checks",
+    "warnings",
+    "algorithm",
+    "against",
+    "scores",
+    "version",
+    "candidate",
+    "step",
+    "seen",
+    "reason",
+)
 
 
 def status_report(product: str | None) -> dict[str, Any]:
@@ -42,7 +56,14 @@ def print_status(report: dict[str, Any]) -> None:
     parts = [(part, url or "not up") for part, url in report["platform"].items()]
     console.print_table("Platform", ("part", "address"), parts)
     rows = [
-        (name, version["version"], version["status"], " ".join(version["aliases"]), _percent(facts, version), _servers(facts, version))
+        (
+            name,
+            version["version"],
+            version["status"],
+            " ".join(version["aliases"]),
+            _percent(facts, version),
+            _servers(facts, version),
+        )
         for name, facts in report["products"].items()
         for version in facts["versions"]
     ]
@@ -69,8 +90,8 @@ def print_history(report: list[dict[str, Any]]) -> None:
     width = max((len(entry["product"]) for entry in report), default=0)
     for entry in report:
         if entry["event"] not in _DETAILS:
-            line = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}  {'  '.join(_fields(entry))}"
-            typer.echo(line.rstrip())
+            known = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}"
+            typer.echo("  ".join([known, *_fields(entry)]))
 
 
 def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
@@ -131,5 +152,11 @@ def _servers(facts: dict[str, Any], version: dict[str, Any]) -> str:
 def _fields(entry: dict[str, Any]) -> Iterator[str]:
     for name, value in entry.items():
         if name in _SHOWN and value not in (None, "", [], {}):
-            text = " ".join(str(value).split())
+            text = " ".join(_plain(value).split())
             yield f"{name} {text if len(text) <= 200 else text[:199] + '…'}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -62,7 +62,7 @@ def begin(order: Order, doors: Doors) -> RolloutState:
 
 
 def advance(state: RolloutState, section: RolloutSection, doors: Doors) -> RolloutState:
-    """Carry out the one thing that `state` calls for, and write down how it went. A finished rollout is returned as it is."""
+    """Carry out the one thing that `state` calls for, and write down how it went; nothing for a finished rollout."""
     lease = hold(state.product, doors)
     match decide(state):
         case Perform(position):
@@ -127,7 +127,9 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
         arrived = state.phase is Phase.RUNNING and champion is not None and champion.version == state.candidate
         if not arrived:
             _dismiss(state, doors)
-        over = state.with_phase(Phase.DONE if arrived else Phase.ABANDONED, state.reason or "its process died", doors.clock.now())
+        over = state.with_phase(
+            Phase.DONE if arrived else Phase.ABANDONED, state.reason or "its process died", doors.clock.now()
+        )
         doors.journal.save(over, lease)
         note(over, f"rollout.{over.phase.value}", doors, seen=seen)
     return seen

@@ -3,7 +3,6 @@
 import json
 import math
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, assert_never
 
 from deployments.errors import NeverReady, RolloutFailed
@@ -54,7 +53,9 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
             return f"{replicas} ready after {doors.clock.monotonic() - began:.1f} s"
         for replica in seen:
             if replica.state is ReplicaState.FAILED:
-                raise NeverReady(f"{replica.name} cannot start: {replica.detail or 'see seatrial logs ' + replica.name}")
+                raise NeverReady(
+                    f"{replica.name} cannot start: {replica.detail or 'see seatrial logs ' + replica.name}"
+                )
         if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
             waiting = ", ".join(replica.name for replica in seen if replica not in ready) or f"v{version}"
             raise NeverReady(
@@ -76,7 +77,9 @@ def verify(product: str, version: int, doors: Doors) -> str:
 
 def _compare(replica: Replica, answer: Any, expected: list[Any]) -> None:
     if answer.status != 200:
-        raise NeverReady(f"{replica.name} answered {answer.status} to sample rows: {answer.body[:200].decode(errors='replace')}")
+        raise NeverReady(
+            f"{replica.name} answered {answer.status} to sample rows: {answer.body[:200].decode(errors='replace')}"
+        )
     given = json.loads(answer.body)["predictions"]
     if len(given) != len(expected):
         raise NeverReady(f"{replica.name} gave {len(given)} predictions for {len(expected)} sample rows")
@@ -96,7 +99,8 @@ def _equal(got: Any, wanted: Any) -> bool:
 def shift(product: str, weights: Weights, doors: Doors) -> str:
     """Every version with servers stays known to the router; `weights` says who is asked."""
     backends = tuple(
-        Backend(version, _addresses(doors.target.replicas(product, version))) for version in doors.target.versions(product)
+        Backend(version, _addresses(doors.target.replicas(product, version)))
+        for version in doors.target.versions(product)
     )
     try:
         routing = Routing(tuple(backend for backend in backends if backend.addresses), weights)
@@ -105,7 +109,9 @@ def shift(product: str, weights: Weights, doors: Doors) -> str:
     doors.router.apply(product, routing)
     live = doors.router.read(product)
     if live is None or live.weights != weights:
-        raise RolloutFailed(f"{product}: asked for {weights}, but the gateway reports {live.weights if live else 'no route'}")
+        raise RolloutFailed(
+            f"{product}: asked for {weights}, but the gateway reports {live.weights if live else 'no route'}"
+        )
     return f"gateway confirms {weights}"
 
 
@@ -118,7 +124,9 @@ def retire(product: str, version: int, section: RolloutSection, doors: Doors) ->
     live = doors.router.read(product)
     if live is not None and live.backend(version) is not None:
         if live.weights.of(version):
-            raise RolloutFailed(f"{product}: v{version} still has {live.weights.of(version)} % of the traffic: shift it away first")
+            raise RolloutFailed(
+                f"{product}: v{version} still has {live.weights.of(version)} % of the traffic: shift it away first"
+            )
         rest = tuple(backend for backend in live.backends if backend.version != version)
         _drain(product, version, section.drain_timeout, doors)
         doors.router.apply(product, Routing(rest, live.weights))
@@ -156,7 +164,6 @@ def restore(product: str, section: RolloutSection, doors: Doors) -> str:
 
 def _points_at_servers(live: Routing, product: str, doors: Doors) -> bool:
     return all(
-        set(backend.addresses) == set(_addresses(doors.target.replicas(product, backend.version))) for backend in live.backends
+        set(backend.addresses) == set(_addresses(doors.target.replicas(product, backend.version)))
+        for backend in live.backends
     )
-
-

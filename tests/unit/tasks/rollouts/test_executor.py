@@ -57,7 +57,7 @@ def run(wanted: Order, doors: Doors) -> RolloutState:
     state = begin(wanted, doors)
     try:
         return to_its_end(state, doors)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as the flow does
         return to_its_end(give_up(state_of(wanted, doors), str(error), doors), doors)
 
 
@@ -219,7 +219,12 @@ def mortal(doors: Doors, calls: int) -> Doors:
 
 def side_effects_of(wanted: Order, doors: Doors) -> int:
     life = Life(10_000)
-    run(wanted, replace(doors, **{name: Mortal(getattr(doors, name), life) for name in ("router", "target", "journal", "registry")}))
+    run(
+        wanted,
+        replace(
+            doors, **{name: Mortal(getattr(doors, name), life) for name in ("router", "target", "journal", "registry")}
+        ),
+    )
     return 10_000 - life.left
 
 
