@@ -6,5 +6,6 @@ are (`deployments.platform`, `deployments.targets`).
 
 from deployments.supervision.program import Program, ProgramReport, ProgramState
 from deployments.supervision.supervisor import Supervisor
+from deployments.supervision.unix_http import UnixConnection
 
-__all__ = ["Program", "ProgramReport", "ProgramState", "Supervisor"]
+__all__ = ["Program", "ProgramReport", "ProgramState", "Supervisor", "UnixConnection"]

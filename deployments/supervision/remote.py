@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import socket
 import xmlrpc.client
 from collections.abc import Iterator
 from enum import IntEnum
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.errors import BadInput, TargetUnreachable
+from deployments.supervision.unix_http import UnixConnection
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -97,21 +97,6 @@ class _SocketTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        connection = _SocketConnection(self._path)
+        connection = UnixConnection(self._path, _TIMEOUT_SECONDS)
         self._connection = host, connection  # closed by `close`
         return connection
-
-
-class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("supervisord", timeout=_TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(str(self._path))
-        except OSError:
-            self.sock.close()
-            raise

@@ -3,22 +3,20 @@
 Everything is in supervisord and in its conf files: any process, also a new one after a crash, sees the same.
 """
 
+import contextlib
 import hashlib
+import http.client
 import os
 import re
-import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
-
-import httpx
 
 import deployments
 from deployments.errors import TargetUnreachable
 from deployments.settings import Settings
-from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor
+from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
 from deployments.targets.last_words import last_words_in
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
@@ -62,15 +60,12 @@ class ProcessTarget:
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`."""
-        with self._client(replica.address, _ANSWER_TIMEOUT_SECONDS) as client:
-            try:
-                response = client.post(path, content=body, headers={"content-type": "application/json"})
-            except httpx.TransportError as error:
-                raise TargetUnreachable(
-                    f"{replica.name} does not answer on {replica.address} ({type(error).__name__}): "
-                    f"see {self._log(replica.name)}"
-                ) from error
-        return Answer(response.status_code, response.content)
+        try:
+            return _requested(replica.address, "POST", path, body, _ANSWER_TIMEOUT_SECONDS)
+        except (OSError, http.client.HTTPException) as error:
+            raise TargetUnreachable(
+                f"{replica.name} does not answer on {replica.address} ({error!r}): see {self._log(replica.name)}"
+            ) from error
 
     def retire(self, product: str, version: int, drain: timedelta) -> None:
         """See `Target`. A server that is still answering after `drain` is killed."""
@@ -110,7 +105,7 @@ class ProcessTarget:
             return Replica(name, address, ReplicaState.FAILED, "it is defined, but nobody keeps it: launch it again")
         match report.state:
             case ProgramState.STARTING | ProgramState.RUNNING:
-                return Replica(name, address, ReplicaState.READY if self._is_ready(address) else ReplicaState.STARTING)
+                return Replica(name, address, ReplicaState.READY if _is_ready(address) else ReplicaState.STARTING)
             case ProgramState.STOPPING:
                 return Replica(name, address, ReplicaState.STOPPING)
         last = last_words_in(self._log(name))
@@ -118,13 +113,6 @@ class ProcessTarget:
             return Replica(name, address, ReplicaState.STARTING)
         detail = last.text or report.problem or f"it is {report.state}, exit code {report.exit_status}"
         return Replica(name, address, ReplicaState.FAILED, detail)
-
-    def _is_ready(self, address: str) -> bool:
-        with self._client(address, _READY_TIMEOUT_SECONDS) as client:
-            try:
-                return client.get("/v2/health/ready").status_code == 200
-            except httpx.TransportError:
-                return False
 
     def _remove(self, names: list[str], drain: timedelta) -> None:
         if not names:
@@ -143,15 +131,20 @@ class ProcessTarget:
     def _log(self, name: str) -> Path:
         return self._settings.logs / f"{name}.log"
 
-    def _client(self, address: str, timeout: float) -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=address, verify=self._no_certificates)
-        return httpx.Client(transport=transport, base_url="http://model-server", timeout=timeout, trust_env=False)
-
-    @cached_property
-    def _no_certificates(self) -> ssl.SSLContext:
-        """Loading the usual ones for each client takes longer than the request."""
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
 
 def _name(product: str, version: int, index: int) -> str:
     return f"model-{product}-v{version}-{index}"
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return _requested(address, "GET", "/v2/health/ready", None, _READY_TIMEOUT_SECONDS).status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _requested(address: str, method: str, path: str, body: bytes | None, timeout: float) -> Answer:
+    with contextlib.closing(UnixConnection(Path(address), timeout)) as connection:
+        connection.request(method, path, body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        return Answer(response.status, response.read())

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import shutil
 import signal
@@ -38,9 +39,9 @@ time.sleep(1000)
 """
 
 
-@pytest.fixture
-def home() -> Iterator[Path]:
-    # Short, for the sockets; with every character that configuration files like to stumble over.
+@contextlib.contextmanager
+def short_folder() -> Iterator[Path]:
+    """Short, for the sockets; with every character that configuration files like to stumble over."""
     folder = Path(tempfile.mkdtemp(prefix="s %[a]'")).resolve()
     (folder / "run").mkdir(mode=0o700)
     yield folder
@@ -48,7 +49,41 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def supervisor(home: Path) -> Iterator[Supervisor]:
+def empty() -> Iterator[Path]:
+    """A home in which nothing was started yet."""
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def mortal(empty: Path) -> Iterator[Supervisor]:
+    """A supervisord that may be killed."""
+    with running_in(empty) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Supervisor, Path]]:
+    with short_folder() as folder, running_in(folder) as supervisor:
+        yield supervisor, folder
+
+
+@pytest.fixture
+def home(shared: tuple[Supervisor, Path]) -> Path:
+    return shared[1]
+
+
+@pytest.fixture
+def supervisor(shared: tuple[Supervisor, Path]) -> Iterator[Supervisor]:
+    """A supervisord that has no program yet, shared by the tests that do not kill it."""
+    supervisor, _ = shared
+    yield supervisor
+    for name in supervisor.known():
+        supervisor.remove(name, within=timedelta(0))
+
+
+@contextlib.contextmanager
+def running_in(home: Path) -> Iterator[Supervisor]:
     supervisor = Supervisor(home / "run", home, home / "logs")
     supervisor.start()
     yield supervisor
@@ -176,77 +211,75 @@ def test_the_children_of_a_program_go_with_it(supervisor: Supervisor, home: Path
     assert not is_alive(child.pid)
 
 
-def test_starting_twice_at_once_gives_one_supervisord(home: Path) -> None:
+def test_starting_twice_at_once_gives_one_supervisord(empty: Path) -> None:
     start = "import sys; from pathlib import Path; from deployments.supervision import Supervisor; "
     start += "home = Path(sys.argv[1]); Supervisor(home / 'run', home, home / 'logs').start()"
     repository = Path(__file__).resolve().parents[3]
-    racing = [subprocess.Popen([sys.executable, "-c", start, str(home)], cwd=repository) for _ in range(3)]
+    racing = [subprocess.Popen([sys.executable, "-c", start, str(empty)], cwd=repository) for _ in range(3)]
     assert [process.wait(60) for process in racing] == [0, 0, 0]
-    supervisor = Supervisor(home / "run", home, home / "logs")
-    [daemon] = daemons_of(home / "run")
+    supervisor = Supervisor(empty / "run", empty, empty / "logs")
+    [daemon] = daemons_of(empty / "run")
     assert os.getsid(daemon.pid) != os.getsid(0)
     supervisor.shutdown()
     assert not is_alive(daemon.pid)
 
 
-def test_after_a_crash_of_supervisord_its_programs_come_back_once(supervisor: Supervisor, home: Path) -> None:
-    supervisor.put(program(home))
-    orphan = pid_of(supervisor)
-    _kill_daemon(home)
-    assert not supervisor.running()
+def test_after_a_crash_of_supervisord_its_programs_come_back_once(mortal: Supervisor, empty: Path) -> None:
+    mortal.put(program(empty))
+    orphan = pid_of(mortal)
+    _kill_daemon(empty)
+    assert not mortal.running()
     assert is_alive(orphan)
-    supervisor.start()
+    mortal.start()
     assert not is_alive(orphan)
-    assert eventually(lambda: supervisor.reports()["sleeper"].pid not in {None, orphan})
+    assert eventually(lambda: mortal.reports()["sleeper"].pid not in {None, orphan})
 
 
-def test_after_a_crash_a_program_with_a_socket_serves_until_it_is_taken_over(
-    supervisor: Supervisor, home: Path
-) -> None:
-    path = home / "run" / "x.sock"
-    taking = program(home, sys.executable, "-S", "-c", TAKES_SOCKET, str(path), takes_over=path)
-    supervisor.put(taking)
+def test_after_a_crash_a_program_with_a_socket_serves_until_it_is_taken_over(mortal: Supervisor, empty: Path) -> None:
+    path = empty / "run" / "x.sock"
+    taking = program(empty, sys.executable, "-S", "-c", TAKES_SOCKET, str(path), takes_over=path)
+    mortal.put(taking)
     assert eventually(path.exists)
-    orphan = psutil.Process(pid_of(supervisor))
-    _kill_daemon(home)
+    orphan = psutil.Process(pid_of(mortal))
+    _kill_daemon(empty)
     before = path.stat()
-    supervisor.start()
+    mortal.start()
     assert not is_alive(orphan.pid)
     assert path.stat().st_ctime_ns > before.st_ctime_ns
-    assert supervisor.state("sleeper") in {ProgramState.STARTING, ProgramState.RUNNING}
+    assert mortal.state("sleeper") in {ProgramState.STARTING, ProgramState.RUNNING}
 
 
-def test_after_a_crash_a_removed_program_is_ended_as_well(supervisor: Supervisor, home: Path) -> None:
-    path = home / "run" / "x.sock"
-    supervisor.put(program(home, takes_over=path))
-    orphan = pid_of(supervisor)
-    _kill_daemon(home)
+def test_after_a_crash_a_removed_program_is_ended_as_well(mortal: Supervisor, empty: Path) -> None:
+    path = empty / "run" / "x.sock"
+    mortal.put(program(empty, takes_over=path))
+    orphan = pid_of(mortal)
+    _kill_daemon(empty)
     with pytest.raises(TargetUnreachable):
-        supervisor.remove("sleeper")
-    supervisor.shutdown()
+        mortal.remove("sleeper")
+    mortal.shutdown()
     assert not is_alive(orphan)
 
 
-def test_shutdown_leaves_no_process_and_no_socket_but_the_definitions(home: Path) -> None:
-    supervisor = Supervisor(home / "run", home, home / "logs")
+def test_shutdown_leaves_no_process_and_no_socket_but_the_definitions(empty: Path) -> None:
+    supervisor = Supervisor(empty / "run", empty, empty / "logs")
     supervisor.start()
-    supervisor.put(program(home))
+    supervisor.put(program(empty))
     pid = pid_of(supervisor)
     supervisor.shutdown()
     assert not is_alive(pid)
-    assert not daemons_of(home / "run")
-    assert not list((home / "run").glob("*.sock")) + list((home / "run").glob("*.pid"))
-    assert (home / "programs" / "sleeper.conf").is_file()
+    assert not daemons_of(empty / "run")
+    assert not list((empty / "run").glob("*.sock")) + list((empty / "run").glob("*.pid"))
+    assert (empty / "programs" / "sleeper.conf").is_file()
     supervisor.shutdown()
 
 
-def test_without_supervisord_every_question_says_what_to_run(home: Path) -> None:
-    supervisor = Supervisor(home / "run", home, home / "logs")
+def test_without_supervisord_every_question_says_what_to_run(empty: Path) -> None:
+    supervisor = Supervisor(empty / "run", empty, empty / "logs")
     assert not supervisor.running()
     with pytest.raises(TargetUnreachable, match=r"supervisord\.sock.*seatrial up"):
         supervisor.states()
     with pytest.raises(TargetUnreachable, match="seatrial up"):
-        supervisor.put(program(home))
+        supervisor.put(program(empty))
 
 
 def test_a_broken_definition_is_named(supervisor: Supervisor, home: Path) -> None:

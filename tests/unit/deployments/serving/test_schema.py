@@ -1,0 +1,158 @@
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.serving.model import Feature, Kind
+from deployments.serving.schema import Unanswerable, columns_of_mlflow, columns_of_v2, frame_of
+
+HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
+CARRIER = Feature("carrier", Kind.CATEGORICAL, "string", required=False)
+FEATURES = (HOUR, CARRIER)
+
+
+def frame_from(document: Any, rows: int = 100) -> pd.DataFrame:
+    return frame_of(columns_of_mlflow(document, FEATURES), FEATURES, rows)
+
+
+def frame_from_v2(*tensors: Any) -> pd.DataFrame:
+    return frame_of(columns_of_v2({"inputs": list(tensors)}, FEATURES), FEATURES, 100)
+
+
+def tensor(name: str, data: list[Any], datatype: str = "FP64", shape: list[int] | None = None) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"dataframe_split": {"columns": ["carrier", "hour"], "data": [["UA", 5], [None, None]]}},
+        {"dataframe_split": {"columns": ["hour", "x", "carrier"], "index": [7, 8], "data": [[5, 1, "UA"], [None] * 3]}},
+        {"dataframe_records": [{"hour": 5, "carrier": "UA"}, {"hour": None}]},
+        {"instances": [{"hour": 5.0, "carrier": "UA"}, {"hour": None, "carrier": None, "x": {"y": 1}}]},
+        {"instances": [[5, "UA"], [None, None]]},
+        {"inputs": {"hour": [5, None], "carrier": ["UA", None]}},
+        {"inputs": [[5, "UA"], [None, None]]},
+    ],
+)
+def test_every_form_of_a_request_gives_the_same_frame(document: Any) -> None:
+    frame = frame_from(document)
+    assert list(frame.columns) == ["hour", "carrier"]
+    assert [str(kind) for kind in frame.dtypes] == ["float64", "object"]
+    assert frame["hour"][0] == 5.0
+    assert math.isnan(frame["hour"][1])
+    assert frame["carrier"].tolist() == ["UA", None]
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+@pytest.mark.parametrize("hours", [[5, None], [[5], [None]]])
+def test_tensors_give_the_same_frame(hours: list[Any], shape: list[int]) -> None:
+    frame = frame_from_v2(tensor("hour", hours, "INT64", shape), tensor("carrier", ["UA", None], "BYTES"))
+    assert frame["hour"][0] == 5.0
+    assert math.isnan(frame["hour"][1])
+    assert frame["carrier"].tolist() == ["UA", None]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(7, "7"), (7.0, "7"), (7.5, "7.5"), (True, "true"), (False, "false"), ("7", "7"), ("", "")]
+)
+def test_categories_are_written_as_in_training(value: Any, written: str) -> None:
+    frame = frame_from({"dataframe_records": [{"hour": 1, "carrier": value}]})
+    assert frame["carrier"].tolist() == [written]
+
+
+def test_categories_are_written_as_training_writes_them() -> None:
+    from tasks.models.features import as_category
+
+    for value in ("UA", 7, 7.0, 7.5, True, False, -3, 1e300, 2**60):
+        frame = frame_from({"dataframe_records": [{"hour": 1, "carrier": value}]})
+        assert frame["carrier"].tolist() == [as_category(value)]
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "said"),
+    [
+        ([], 400, "exactly one of dataframe_split"),
+        ({}, 400, "exactly one of"),
+        ({"instances": [], "inputs": []}, 400, "exactly one of"),
+        ({"dataframe_split": []}, 400, "dataframe_split needs"),
+        ({"dataframe_split": {"columns": [1], "data": []}}, 400, "dataframe_split needs"),
+        ({"dataframe_split": {"columns": ["hour"], "data": [5]}}, 400, "dataframe_split needs"),
+        ({"dataframe_split": {"columns": ["hour", "hour"], "data": [[1, 2]]}}, 422, "given twice"),
+        ({"dataframe_split": {"columns": ["hour"], "data": [[1], [1, 2]]}}, 422, "row 1 has 2 values for 1 columns"),
+        ({"dataframe_split": {"columns": ["hour"], "data": []}}, 422, "no row"),
+        ({"dataframe_split": {"columns": ["secret"], "data": [["s3cret"]]}}, 422, "takes hour, carrier"),
+        ({"dataframe_records": [1]}, 400, "dataframe_records needs"),
+        ({"dataframe_records": []}, 422, "no row"),
+        ({"dataframe_records": [{"hour": 1}, {"carrier": "s3cret"}]}, 422, "column 'hour' is missing"),
+        ({"dataframe_records": [{"hour": "s3cret"}]}, 422, "column 'hour' must hold numbers or null"),
+        ({"dataframe_records": [{"hour": 1, "carrier": ["s3cret"]}]}, 422, "column 'carrier' must hold text"),
+        ({"dataframe_records": [{"hour": 1, "carrier": {"a": "s3cret"}}]}, 422, "column 'carrier' must hold text"),
+        ({"instances": "s3cret"}, 400, "instances needs"),
+        ({"instances": [[1, 2], {"hour": 1}]}, 400, "instances needs"),
+        ({"inputs": {"hour": "s3cret"}}, 400, "column 'hour' of inputs needs a list"),
+        ({"inputs": {"hour": [1, 2], "carrier": ["UA"]}}, 422, "column 'carrier' has 1 values, others 2"),
+        ({"inputs": {"carrier": ["UA"]}}, 422, "column 'hour' is missing"),
+        ({"inputs": {"hour": [1] * 101}}, 413, "at most 100"),
+    ],
+)
+def test_a_refusal_names_the_column_and_never_what_was_sent(document: Any, status: int, said: str) -> None:
+    with pytest.raises(Unanswerable, match=said) as refused:
+        frame_from(document)
+    assert refused.value.status == status
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        ([tensor("hour", [1], "COMPLEX")], "column 'hour': its datatype must be one of BOOL"),
+        ([tensor("hour", [1, 2], shape=[1])], r"column 'hour': its shape must be \[2\] or \[2, 1\]"),
+        ([tensor("hour", [1, 2], shape=[1, 2])], "column 'hour': its shape"),
+        ([tensor("hour", [[1, 2]], shape=[1, 2])], "column 'hour': its shape"),
+        ([tensor("hour", [1]), tensor("hour", [1])], "column 'hour' is given twice"),
+        ([{"name": "hour", "datatype": "FP64", "shape": [1]}], "column 'hour' needs `data`"),
+    ],
+)
+def test_a_broken_tensor_is_named(tensors: list[Any], said: str) -> None:
+    with pytest.raises(Unanswerable, match=said):
+        frame_from_v2(*tensors)
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"inputs": {}}, {"inputs": [1]}])
+def test_no_tensors_at_all_is_said_plainly(document: Any) -> None:
+    with pytest.raises(Unanswerable, match="list of tensors"):
+        columns_of_v2(document, FEATURES)
+
+
+def test_a_feature_that_may_be_absent_is_missing_in_every_row() -> None:
+    assert frame_from({"inputs": {"hour": [1, 2]}})["carrier"].tolist() == [None, None]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["hour", "carrier", "columns", "data", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs"]), json_values)
+def test_whatever_json_is_sent_it_is_a_frame_or_a_refusal(form: str, value: Any) -> None:
+    for read in (
+        lambda: frame_from({form: value}),
+        lambda: frame_of(columns_of_v2({"inputs": value}, FEATURES), FEATURES, 9),
+    ):
+        try:
+            frame = read()
+        except Unanswerable as refused:
+            assert 400 <= refused.status < 500
+        else:
+            assert list(frame.columns) == ["hour", "carrier"]
+            assert frame["hour"].dtype == np.float64
