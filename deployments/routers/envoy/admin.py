@@ -1,0 +1,143 @@
+"""What the gateway reports of itself, asked over its admin socket."""
+
+import http.client
+import json
+import re
+import socket
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployments.errors import RouterUnreachable
+from deployments.routers.envoy.clusters import address_of, product_and_version
+from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.listener import STAT_PREFIX
+from deployments.routers.envoy.routes import TABLE
+
+_TIMEOUT_SECONDS = 5.0
+_SAMPLE = re.compile(r"^envoy_model_requests\{(?P<labels>[^}]*)\} (?P<count>\d+)$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """How far Envoy is with one watched file: the version it took last, and how many updates it took or refused."""
+
+    version: str
+    taken: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """Questions to one Envoy. All raise `RouterUnreachable` when it does not answer."""
+
+    path: Path
+
+    def clusters(self) -> Subscription:
+        """The state of the list of clusters (CDS)."""
+        return self._subscription("cluster_manager.cds")
+
+    def routes(self) -> Subscription:
+        """The state of the route table (RDS)."""
+        return self._subscription(f"http.{STAT_PREFIX}.rds.{TABLE}")
+
+    def route_table(self) -> Json:
+        """The route configuration that is live; empty if there is none yet."""
+        dumped = self._json("/config_dump?resource=dynamic_route_configs").get("configs", [])
+        tables: list[Json] = [each.get("route_config", {}) for each in dumped]
+        return next((table for table in tables if table.get("name") == TABLE), {})
+
+    def servers(self) -> dict[str, dict[str, bool]]:
+        """By cluster: every address that Envoy knows, in its order, and whether it gets requests."""
+        statuses = self._json("/clusters?format=json").get("cluster_statuses", [])
+        return {
+            each["name"]: {address_of(host["address"]): _is_well(host) for host in each.get("host_statuses", [])}
+            for each in statuses
+        }
+
+    def in_flight(self, cluster: str) -> int:
+        """Requests that a cluster answers or holds back for a connection; 0 for an unknown one."""
+        found = self._stats(rf"^cluster\.{re.escape(cluster)}\.upstream_rq_(pending_)?active$")
+        return sum(int(value) for value in found.values())
+
+    def requests(self) -> int:
+        """Requests that clients are waiting for right now."""
+        return sum(int(value) for value in self._stats(rf"^http\.{STAT_PREFIX}\.downstream_rq_active$").values())
+
+    def stop_accepting(self) -> None:
+        """Tell clients to go elsewhere, and close the listener after the drain time of the command line."""
+        self._ask("POST", "/drain_listeners?graceful")
+
+    def counts(self, product: str) -> dict[int, dict[int, int]]:
+        """Answered requests by version and HTTP code since Envoy's start; code 0 is a client that went away."""
+        pattern = rf"^model\.requests\..*{re.escape(product)}_v"
+        text = self._ask("GET", f"/stats/prometheus?usedonly&filter={_quoted(pattern)}").decode()
+        found: dict[int, dict[int, int]] = {}
+        for sample in _SAMPLE.finditer(text):
+            labels = dict(_LABEL.findall(sample["labels"]))
+            owner = product_and_version(labels.get("version", ""))
+            if owner is not None and owner[0] == product:
+                codes = found.setdefault(owner[1], {})
+                codes[int(labels["code"])] = codes.get(int(labels["code"]), 0) + int(sample["count"])
+        return found
+
+    def _subscription(self, prefix: str) -> Subscription:
+        found = self._stats(rf"^{re.escape(prefix)}\.(version_text|update_success|update_rejected|update_failure)$")
+        refused = int(found.get(f"{prefix}.update_rejected", 0)) + int(found.get(f"{prefix}.update_failure", 0))
+        return Subscription(
+            str(found.get(f"{prefix}.version_text", "")), int(found.get(f"{prefix}.update_success", 0)), refused
+        )
+
+    def _stats(self, pattern: str) -> Mapping[str, int | str]:
+        listed = self._json(f"/stats?format=json&filter={_quoted(pattern)}")["stats"]
+        return {each["name"]: each["value"] for each in listed if "name" in each}
+
+    def _json(self, target: str) -> Json:
+        answer: Json = json.loads(self._ask("GET", target))
+        return answer
+
+    def _ask(self, method: str, target: str) -> bytes:
+        connection = _SocketConnection(self.path)
+        try:
+            connection.request(method, target)
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise RouterUnreachable(
+                f"the gateway does not answer at {self.path} ({reason}): see that it runs, then try again"
+            ) from error
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise RouterUnreachable(
+                f"the gateway answers {response.status} to {target} at {self.path}: was it started by `prepare`?"
+            )
+        return body
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("gateway", timeout=_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_SECONDS)
+        self.sock.connect(str(self._path))
+
+
+def _quoted(pattern: str) -> str:
+    return urllib.parse.quote(pattern, safe="")
+
+
+def _is_well(host: Mapping[str, Any]) -> bool:
+    status = host.get("health_status", {})
+    return not any(
+        status.get(flag) for flag in ("failed_active_health_check", "pending_active_hc", "active_hc_timeout")
+    )

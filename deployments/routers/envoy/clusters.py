@@ -1,0 +1,130 @@
+"""How the gateway treats the servers of one version: one Envoy cluster for each product and version.
+
+The numbers and their reasons: a dead server is left after at most a second, connections are closed before the server
+closes them, and retries stay inside the version, so that a canary's failures stay its own.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from deployments.routers.accepted import host_and_port, is_socket_path
+from deployments.routers.envoy.files import Json
+
+TYPE = "type.googleapis.com/"
+READY_PATH = "/v2/health/ready"
+
+# Prometheus labels a cluster by what stands before the first dot, so there is none; no product has an underscore.
+_CLUSTER = re.compile(r"(?P<product>[a-z][a-z0-9-]*)_v(?P<version>\d+)")
+_MANY = 1024
+
+
+def cluster_name(product: str, version: int) -> str:
+    """Name of the cluster of one version, such as `flights_v3`."""
+    return f"{product}_v{version}"
+
+
+def product_and_version(cluster: str) -> tuple[str, int] | None:
+    """The reverse of `cluster_name`; None for a name that it does not make."""
+    found = _CLUSTER.fullmatch(cluster)
+    return (found["product"], int(found["version"])) if found else None
+
+
+def watched_cluster(name: str, endpoints_file: Path) -> Json:
+    """A cluster whose addresses Envoy reads from `endpoints_file`, again whenever it is replaced."""
+    source = {"path_config_source": {"path": str(endpoints_file)}, "resource_api_version": "V3"}
+    return {**_treatment(name), "type": "EDS", "eds_cluster_config": {"eds_config": source}}
+
+
+def fixed_cluster(name: str, addresses: Iterable[str]) -> Json:
+    """The same cluster with its addresses inline: what `--mode validate` can see."""
+    return {**_treatment(name), "type": "STATIC", "load_assignment": _load_assignment(name, addresses)}
+
+
+def endpoints(name: str, addresses: Iterable[str]) -> Json:
+    """The addresses of one cluster as Envoy's endpoint discovery reads them."""
+    return {"@type": f"{TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment", **_load_assignment(name, addresses)}
+
+
+def address_of(endpoint: Json) -> str:
+    """The address in Envoy's own form, as a socket path or `host:port`."""
+    if "pipe" in endpoint:
+        return str(endpoint["pipe"]["path"])
+    host, port = endpoint["socket_address"]["address"], endpoint["socket_address"]["port_value"]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def addresses_in(endpoints_resource: Json) -> tuple[str, ...]:
+    """The reverse of `endpoints`."""
+    localities: Sequence[Json] = endpoints_resource.get("endpoints", ())
+    return tuple(
+        address_of(each["endpoint"]["address"]) for locality in localities for each in locality.get("lb_endpoints", ())
+    )
+
+
+def _load_assignment(name: str, addresses: Iterable[str]) -> Json:
+    members = [{"endpoint": {"address": _endpoint(address)}} for address in addresses]
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": members}]}
+
+
+def _endpoint(address: str) -> Json:
+    if is_socket_path(address):
+        return {"pipe": {"path": address}}
+    host, port = host_and_port(address)
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _treatment(name: str) -> Json:
+    return {
+        "@type": f"{TYPE}envoy.config.cluster.v3.Cluster",
+        "name": name,
+        "connect_timeout": "0.5s",
+        # A server taken off the list gets nothing more at once; a sick one gets nothing even if it is the only one.
+        "ignore_health_on_host_removal": True,
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        # The default of 3 concurrent retries makes them fail exactly when they are needed.
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY, "max_retries": _MANY}
+            ]
+        },
+        "health_checks": [_health_check()],
+        "outlier_detection": _outlier_detection(),
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol()},
+    }
+
+
+def _health_check() -> Json:
+    return {
+        "timeout": "2s",
+        "interval": "1s",
+        "unhealthy_interval": "0.2s",
+        # Without these a version that has no traffic yet is looked at once a minute.
+        "no_traffic_interval": "0.2s",
+        "no_traffic_healthy_interval": "1s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "http_health_check": {"path": READY_PATH},
+    }
+
+
+def _outlier_detection() -> Json:
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 2,
+        # A model's own 500s are the rollout's evidence; only dead connections put a server aside.
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": "2s",
+        "max_ejection_percent": 50,
+    }
+
+
+def _protocol() -> Json:
+    return {
+        "@type": f"{TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        # Below the server's keep-alive (5 s), or the two race and requests are lost.
+        "common_http_protocol_options": {"idle_timeout": "3s"},
+        "explicit_http_config": {"http_protocol_options": {}},
+    }

@@ -1,0 +1,119 @@
+"""The files that the gateway reads: where they are, how they are written, and by whom at one time.
+
+Envoy notices a file only when another one is renamed onto it, and each file is watched on its own.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from deployments.clock import Clock
+from deployments.disk import write_atomically
+from deployments.errors import RouterUnreachable
+
+Json = dict[str, Any]
+
+ADMIN_SOCKET = "envoy.sock"
+
+_PRIVATE = 0o600
+_POLL = timedelta(milliseconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyFiles:
+    """Paths below `folder` (kept for good) and `run_folder` (short, for the admin socket)."""
+
+    folder: Path
+    run_folder: Path
+
+    @property
+    def bootstrap(self) -> Path:
+        """Read by Envoy once, at its start."""
+        return self.folder / "bootstrap.json"
+
+    @property
+    def clusters(self) -> Path:
+        """The version groups that Envoy knows (CDS)."""
+        return self.folder / "cds.json"
+
+    @property
+    def routes(self) -> Path:
+        """Which path goes to which versions, in which shares (RDS); when it is replaced, traffic moves."""
+        return self.folder / "rds.json"
+
+    @property
+    def candidate(self) -> Path:
+        """What is about to be written, for Envoy to validate."""
+        return self.folder / "candidate.json"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where Envoy answers questions about itself; for its owner only."""
+        return self.run_folder / ADMIN_SOCKET
+
+    def endpoints(self, cluster: str) -> Path:
+        """The addresses of one cluster (EDS takes one file a cluster)."""
+        return self.folder / "eds" / f"{cluster}.json"
+
+
+@contextlib.contextmanager
+def sole_writer(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator[None]:
+    """Only one process (or thread) at a time is inside the block; the lock goes with its holder, whatever kills it.
+
+    Raises `RouterUnreachable` when it is not free within `timeout`.
+    """
+    files.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = files.folder / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+    try:
+        _take(descriptor, path, clock, timeout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Replaces `path` by `document` as JSON, in one step. Raises `DiskFull`."""
+    write_atomically(path, as_bytes(document), mode=_PRIVATE)
+
+
+def as_bytes(document: Mapping[str, Any]) -> bytes:
+    """The one way that a document is written, so that equal documents are equal files."""
+    return json.dumps(document, indent=1, sort_keys=True).encode()
+
+
+def read_document(path: Path) -> Json | None:
+    """The JSON object in `path`; None if there is none, or something else."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def versioned(resources: Sequence[Json]) -> Json:
+    """A discovery document whose version says its content, so that Envoy's answer tells what it took."""
+    digest = hashlib.sha256(as_bytes({"resources": list(resources)})).hexdigest()
+    return {"version_info": digest[:16], "resources": list(resources)}
+
+
+def _take(descriptor: int, path: Path, clock: Clock, timeout: timedelta) -> None:
+    deadline = clock.monotonic() + timeout.total_seconds()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if clock.monotonic() >= deadline:
+                raise RouterUnreachable(
+                    f"{path} has been held by another process for {timeout.total_seconds():g} s: "
+                    "see what that waits for, then try again"
+                ) from None
+            clock.sleep(_POLL)

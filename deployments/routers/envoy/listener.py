@@ -1,0 +1,136 @@
+"""What a request meets before it is routed: the address, the limits, the counting, and the errors' form."""
+
+from collections.abc import Iterable
+
+from deployments.routers.envoy.clusters import TYPE
+from deployments.routers.envoy.files import EnvoyFiles, Json
+from deployments.routers.envoy.routes import TABLE
+
+STAT_PREFIX = "gateway"
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+_MAX_CONNECTIONS = 5000
+_FILTERS = f"{TYPE}envoy.extensions.filters"
+_SOURCE_VERSION = "V3"
+_ADMIN_PATHS = (
+    {"prefix": "/stats"},
+    {"prefix": "/clusters"},
+    {"prefix": "/config_dump"},
+    {"prefix": "/drain_listeners"},
+    {"exact": "/ready"},
+    {"exact": "/server_info"},
+)
+
+
+def bootstrap(files: EnvoyFiles, host: str, port: int) -> Json:
+    """What Envoy starts with: the listener stands here, so that a taken port ends the process with an error."""
+    routes = {"rds": {"route_config_name": TABLE, "config_source": _watched(str(files.routes))}}
+    return {
+        **_process(),
+        "admin": {
+            "address": {"pipe": {"path": str(files.admin_socket), "mode": 0o600}},
+            "allow_paths": list(_ADMIN_PATHS),
+        },
+        "dynamic_resources": {"cds_config": _watched(str(files.clusters))},
+        "static_resources": {"listeners": [_listener(host, port, routes)]},
+    }
+
+
+def candidate(clusters: Iterable[Json], table: Json) -> Json:
+    """The same gateway with everything inline, as `--mode validate` must be asked: it reads no watched file."""
+    inline = {"route_config": {key: value for key, value in table.items() if key != "@type"}}
+    listed = [{key: value for key, value in cluster.items() if key != "@type"} for cluster in clusters]
+    return {**_process(), "static_resources": {"listeners": [_listener("127.0.0.1", 0, inline)], "clusters": listed}}
+
+
+def _watched(path: str) -> Json:
+    return {"path_config_source": {"path": path}, "resource_api_version": _SOURCE_VERSION}
+
+
+def _process() -> Json:
+    connections = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    limit = {"@type": f"{TYPE}{connections}", "max_active_downstream_connections": _MAX_CONNECTIONS}
+    return {
+        "node": {"id": "seatrial-gateway", "cluster": "seatrial"},
+        # Histograms are merged at this pace; the default of 5 s is too late for a judge.
+        "stats_flush_interval": "0.5s",
+        "application_log_config": {"log_format": {"text_format": "%Y-%m-%dT%H:%M:%S.%e%z %l envoy.%n %_"}},
+        "overload_manager": {
+            "resource_monitors": [
+                {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
+            ]
+        },
+    }
+
+
+def _listener(host: str, port: int, routes: Json) -> Json:
+    manager = {"name": "http", "typed_config": _connection_manager(routes)}
+    return {
+        "name": "main",
+        "address": {"socket_address": {"address": host, "port_value": port}},
+        # With the default a second process shares the port in silence.
+        "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _connection_manager(routes: Json) -> Json:
+    return {
+        "@type": f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": STAT_PREFIX,
+        # Strips the headers by which a client could pretend to be the gateway.
+        "use_remote_address": True,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "server_header_transformation": "PASS_THROUGH",
+        "always_set_request_id_in_response": True,
+        # Against clients that send slowly or not at all; the stream's limit must exceed the slowest prediction.
+        "request_headers_timeout": "10s",
+        "request_timeout": "60s",
+        "stream_idle_timeout": "65s",
+        "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        "local_reply_config": _own_replies(),
+        "access_log": [{"name": "stats", "typed_config": _counting()}],
+        "http_filters": [
+            _filter("buffer", f"{_FILTERS}.http.buffer.v3.Buffer", max_request_bytes=MAX_BODY_BYTES),
+            _filter("router", f"{_FILTERS}.http.router.v3.Router", suppress_envoy_headers=True),
+        ],
+        **routes,
+    }
+
+
+def _filter(name: str, kind: str, **settings: int | bool) -> Json:
+    return {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": kind, **settings}}
+
+
+def _own_replies() -> Json:
+    """What Envoy answers itself is JSON: an error says `error`, a success is passed on as it stands."""
+    success = {
+        "status_code_filter": {"comparison": {"op": "EQ", "value": {"default_value": 200, "runtime_key": "unused"}}}
+    }
+    as_it_stands = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "application/json"}
+    return {
+        "mappers": [{"filter": success, "body_format_override": as_it_stands}],
+        "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
+    }
+
+
+def _counting() -> Json:
+    product = {"name": "product", "value_format": "%ROUTE_NAME%"}
+    version = {"name": "version", "value_format": "%UPSTREAM_CLUSTER_RAW%"}
+    code = {"name": "code", "value_format": "%RESPONSE_CODE%"}
+    tags = [product, version, code]
+    return {
+        "@type": f"{TYPE}envoy.extensions.access_loggers.stats.v3.Config",
+        "stats_scope": {"prefix": "model"},
+        "counters": [{"stat": {"name": "requests", "tags": tags}, "value_fixed": 1}],
+        "histograms": [
+            {
+                "stat": {"name": "latency", "tags": tags},
+                "unit": "Microseconds",
+                "value_format": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+            }
+        ],
+    }

@@ -1,0 +1,188 @@
+"""The steps by which the watched files change; each returns once Envoy confirmed it.
+
+Nothing is taken away before what replaces it is in use: addresses and clusters are added, traffic moves, and only then
+do the former ones go.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from deployments.clock import Clock
+from deployments.errors import RouterRefused, RouterUnreachable, SeatrialError
+from deployments.routers.envoy.admin import Admin, Subscription
+from deployments.routers.envoy.clusters import READY_PATH, addresses_in, endpoints, fixed_cluster, watched_cluster
+from deployments.routers.envoy.complaints import Complaints
+from deployments.routers.envoy.files import EnvoyFiles, Json, as_bytes, read_document, versioned, write_document
+from deployments.routers.envoy.listener import candidate
+from deployments.routers.envoy.readiness import servers_missing, servers_of
+from deployments.routers.envoy.routes import route_table
+from deployments.routers.envoy.validation import validate
+from deployments.traffic import Routing
+
+_SOON = timedelta(milliseconds=2)
+_SETTLED = timedelta(milliseconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait: for the files' lock, for Envoy to confirm a file, for new servers, for requests in flight."""
+
+    lock: timedelta = timedelta(seconds=120)
+    confirm: timedelta = timedelta(seconds=5)
+    ready: timedelta = timedelta(seconds=10)
+    drain: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Writes the watched files of one gateway; to be used by the sole writer only."""
+
+    files: EnvoyFiles
+    admin: Admin
+    clock: Clock
+    patience: Patience
+    complaints: Complaints
+
+    def validate(self, products: Mapping[str, Routing]) -> None:
+        """Raises `RouterRefused` if Envoy would not take these routings. Skipped if nothing changes."""
+        if _holds(self.files.routes, routes_document(products)) and self._holds_servers(products):
+            return
+        clusters = [fixed_cluster(name, addresses) for name, addresses in servers_of(products).items()]
+        validate(candidate(clusters, route_table(products)), self.files.candidate)
+
+    def add_servers(self, products: Mapping[str, Routing]) -> None:
+        """Tell Envoy every server that is wanted, beside those that it knows."""
+        listed = listed_clusters(self.files)
+        wanted = servers_of(products)
+        for cluster, addresses in wanted.items():
+            former = [address for address in self._written(cluster) if address not in addresses]
+            self._write_endpoints(cluster, (*addresses, *former))
+        self._push(self.files.clusters, clusters_document(self.files, listed | wanted.keys()), self.admin.clusters)
+
+    def await_servers(self, product: str, former: Routing | None, wanted: Routing) -> None:
+        """Wait until the servers that get traffic are well. Raises `RouterRefused` that names those that are not."""
+
+        def missing() -> tuple[str, ...]:
+            return servers_missing(product, former, wanted, self.admin.servers())
+
+        if not self._within(self.patience.ready, lambda: not missing()):
+            raise RouterRefused(
+                f"{product}: no 200 to GET {READY_PATH} within {self.patience.ready.total_seconds():g} s "
+                f"from {', '.join(missing())}: see why these servers are not ready, then apply again; "
+                "the former routing is still live"
+            )
+
+    def move_traffic(self, products: Mapping[str, Routing]) -> None:
+        """Make the weights live."""
+        self._push(self.files.routes, routes_document(products), self.admin.routes)
+
+    def put_back(self, product: str, products: Mapping[str, Routing]) -> None:
+        """The files say the former routing again, even if Envoy is gone; what it can still confirm, it does."""
+        if not _holds(self.files.routes, routes_document(products)):
+            write_document(self.files.routes, routes_document(products))
+        with contextlib.suppress(SeatrialError):
+            self.move_traffic(products)
+            if product in products:
+                self.drop_servers(product, products[product])
+            self.drop_clusters(products)
+
+    def drop_servers(self, product: str, routing: Routing) -> None:
+        """Leave only the wanted addresses in the clusters of one product; returns once the others get nothing more."""
+        wanted = servers_of({product: routing})
+        for cluster, addresses in wanted.items():
+            self._write_endpoints(cluster, addresses)
+
+        def settled() -> bool:
+            servers = self.admin.servers()
+            return all(set(servers.get(cluster, ())) == set(addresses) for cluster, addresses in wanted.items())
+
+        if not self._within(self.patience.confirm, settled):
+            raise RouterUnreachable(
+                f"the gateway still has other servers of {product} than {self.files.folder}/eds says: apply again"
+            )
+
+    def drop_clusters(self, products: Mapping[str, Routing]) -> frozenset[str]:
+        """Forget the clusters that nothing names and that answer nothing any more; returns those that still do."""
+        listed = listed_clusters(self.files)
+        unnamed = listed - servers_of(products).keys()
+        quiet = self._quiet(self._quiet(unnamed))
+        if quiet:
+            self._push(self.files.clusters, clusters_document(self.files, listed - quiet), self.admin.clusters)
+        for cluster in quiet:
+            self.files.endpoints(cluster).unlink(missing_ok=True)
+        return unnamed - quiet
+
+    def _quiet(self, clusters: frozenset[str]) -> frozenset[str]:
+        if not clusters:
+            return clusters
+        # A worker may have chosen the former route a moment before it got the new one.
+        self.clock.sleep(_SETTLED)
+        return frozenset(cluster for cluster in clusters if self.admin.in_flight(cluster) == 0)
+
+    def _written(self, cluster: str) -> tuple[str, ...]:
+        resources = (read_document(self.files.endpoints(cluster)) or {}).get("resources") or [{}]
+        return addresses_in(resources[0])
+
+    def _write_endpoints(self, cluster: str, addresses: Iterable[str]) -> None:
+        document = versioned([endpoints(cluster, addresses)])
+        if not _holds(self.files.endpoints(cluster), document):
+            write_document(self.files.endpoints(cluster), document)
+
+    def _holds_servers(self, products: Mapping[str, Routing]) -> bool:
+        wanted = servers_of(products).items()
+        return all(
+            _holds(self.files.endpoints(cluster), versioned([endpoints(cluster, addresses)]))
+            for cluster, addresses in wanted
+        )
+
+    def _push(self, path: Path, document: Json, state: Callable[[], Subscription]) -> None:
+        before, said = state(), self.complaints.position()
+        version = document["version_info"]
+        if before.version == version and _holds(path, document):
+            return
+        write_document(path, document)
+
+        def answered() -> bool:
+            now = state()
+            if now.refused > before.refused:
+                raise RouterRefused(
+                    f"the gateway refuses {path.name}: {self.complaints.since(said)}; the former routing is still live"
+                )
+            return now.version == version and now.taken != before.taken
+
+        if not self._within(self.patience.confirm, answered):
+            seconds = self.patience.confirm.total_seconds()
+            raise RouterUnreachable(
+                f"the gateway did not take {path} within {seconds:g} s: see that it was started with this folder"
+            )
+
+    def _within(self, timeout: timedelta, done: Callable[[], bool]) -> bool:
+        deadline = self.clock.monotonic() + timeout.total_seconds()
+        while not done():
+            if self.clock.monotonic() >= deadline:
+                return False
+            self.clock.sleep(_SOON)
+        return True
+
+
+def routes_document(products: Mapping[str, Routing]) -> Json:
+    """The route table's file."""
+    return versioned([route_table(products)])
+
+
+def clusters_document(files: EnvoyFiles, names: Iterable[str]) -> Json:
+    """The file that lists these clusters."""
+    return versioned([watched_cluster(name, files.endpoints(name)) for name in sorted(names)])
+
+
+def listed_clusters(files: EnvoyFiles) -> frozenset[str]:
+    """The clusters in the file; without those whose addresses are missing, which Envoy could not start with."""
+    resources = (read_document(files.clusters) or {}).get("resources", ())
+    return frozenset(each["name"] for each in resources if files.endpoints(each["name"]).is_file())
+
+
+def _holds(path: Path, document: Mapping[str, object]) -> bool:
+    return path.is_file() and path.read_bytes() == as_bytes(document)

@@ -1,0 +1,67 @@
+"""What each product's routing should be, one small file a product.
+
+The moment that counts is the replacement of the route table. An intention is noted before it and kept after it, so
+that a process killed in between leaves the former routing or the new one, never a record that differs from the table.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.errors import RouterRefused
+from deployments.routers.envoy.files import Json, read_document, write_document
+from deployments.traffic import Backend, Routing, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The routings below `folder`; only the sole writer of the gateway's files may change them."""
+
+    folder: Path
+
+    def all(self) -> dict[str, Routing]:
+        """Every product's routing. Raises `RouterRefused` for a record that cannot be read."""
+        return {path.stem: _read(path) for path in sorted(self.folder.glob("products/*.json"))}
+
+    def intend(self, product: str, routing: Routing | None, version: str) -> None:
+        """Note what becomes true with `version` of the route table; None: the product is forgotten."""
+        write_document(
+            self._intention, {"product": product, "version": version, "routing": _to_json(routing) if routing else None}
+        )
+
+    def settle(self, version: str) -> None:
+        """Keep the noted intention if the route table has its version, else drop it. Without one nothing happens."""
+        intention = read_document(self._intention)
+        if intention is not None and intention["version"] == version:
+            self._keep(intention["product"], intention["routing"])
+        self._intention.unlink(missing_ok=True)
+
+    @property
+    def _intention(self) -> Path:
+        return self.folder / "intention.json"
+
+    def _keep(self, product: str, routing: Json | None) -> None:
+        path = self.folder / "products" / f"{product}.json"
+        if routing is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_document(path, routing)
+
+
+def _to_json(routing: Routing) -> Json:
+    return {
+        "backends": {str(backend.version): list(backend.addresses) for backend in routing.backends},
+        "weights": {str(version): percent for version, percent in routing.weights.percents.items()},
+    }
+
+
+def _read(path: Path) -> Routing:
+    try:
+        return _from_json(read_document(path) or {})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RouterRefused(f"{path} is no routing ({error!r}): remove it, then roll out {path.stem} again") from error
+
+
+def _from_json(content: Json) -> Routing:
+    backends = tuple(Backend(int(version), tuple(addresses)) for version, addresses in content["backends"].items())
+    weights = Weights({int(version): int(percent) for version, percent in content["weights"].items()})
+    return Routing(tuple(sorted(backends, key=lambda backend: backend.version)), weights)

@@ -1,0 +1,133 @@
+"""The router of the embedded platform."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from deployments.clock import Clock
+from deployments.routers.accepted import accepted
+from deployments.routers.envoy.admin import Admin
+from deployments.routers.envoy.clusters import cluster_name, product_and_version
+from deployments.routers.envoy.complaints import Complaints
+from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writer
+from deployments.routers.envoy.publishing import Patience, Publisher, routes_document
+from deployments.routers.envoy.records import Records
+from deployments.routers.envoy.routes import live_weights
+from deployments.traffic import Backend, Routing
+
+_POLL = timedelta(milliseconds=50)
+
+
+class EnvoyRouter:
+    """Changes the files of a gateway that was started with the command of `prepare(folder, run_folder, …)`.
+
+    Several processes may use one gateway at once. `log_file` is where the keeper writes Envoy's standard error; with
+    it a refusal carries Envoy's own reason.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        run_folder: Path,
+        clock: Clock,
+        log_file: Path | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._files = EnvoyFiles(folder.resolve(), run_folder.resolve())
+        self._admin = Admin(self._files.admin_socket)
+        self._records = Records(self._files.folder)
+        self._clock = clock
+        self._patience = patience or Patience()
+        self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
+
+    def read(self, product: str) -> Routing | None:
+        """The routing as Envoy reports it: weights of the live route, addresses of the live clusters.
+
+        None also for a route that leads to no server or to none of this product (somebody edited it).
+        """
+        weights = live_weights(self._admin.route_table(), product)
+        if weights is None:
+            return None
+        backends = tuple(sorted(_backends(product, self._admin.servers()), key=lambda backend: backend.version))
+        try:
+            return Routing(backends, weights)
+        except ValueError:
+            return None
+
+    def apply(self, product: str, routing: Routing) -> None:
+        """Make `routing` live without losing a request: new servers in, traffic over, former servers out.
+
+        Waits for requests in flight on versions that go; after `patience.drain` these stay known until a later call.
+        """
+        wanted = accepted(product, routing)
+        with self._writing() as records:
+            self._publisher.validate(records | {product: wanted})
+            with self._all_or_nothing(product, records):
+                self._publisher.add_servers(records | {product: wanted})
+                self._publisher.await_servers(product, records.get(product), wanted)
+                self._move_traffic(product, wanted, records)
+            self._publisher.drop_servers(product, wanted)
+        self._drop_clusters(product)
+
+    def in_flight(self, product: str, version: int) -> int:
+        """Requests that the gateway has sent to this version, or holds back for it, and that are not answered."""
+        return self._admin.in_flight(cluster_name(product, version))
+
+    def remove(self, product: str) -> None:
+        """Take the product's route away, then its servers once they have answered what they have."""
+        with self._writing() as records, self._all_or_nothing(product, records):
+            self._move_traffic(product, None, records)
+        self._drop_clusters(product)
+
+    def counts(self, product: str) -> Mapping[int, Mapping[int, int]]:
+        """Answered requests by version and HTTP code since Envoy's start; code 0 is a client that went away."""
+        return self._admin.counts(product)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[dict[str, Routing]]:
+        with sole_writer(self._files, self._clock, self._patience.lock):
+            self._admin.routes()
+            self._records.settle(self._written_version())
+            yield self._records.all()
+
+    def _move_traffic(self, product: str, wanted: Routing | None, records: Mapping[str, Routing]) -> None:
+        others = {name: routing for name, routing in records.items() if name != product}
+        products = others | {product: wanted} if wanted else others
+        if wanted or product in records:
+            self._records.intend(product, wanted, routes_document(products)["version_info"])
+        self._publisher.move_traffic(products)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self, product: str, records: Mapping[str, Routing]) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._publisher.put_back(product, records)
+            raise
+        finally:
+            self._records.settle(self._written_version())
+
+    def _drop_clusters(self, product: str) -> None:
+        deadline = self._clock.monotonic() + self._patience.drain.total_seconds()
+        while True:
+            with self._writing() as records:
+                busy = self._publisher.drop_clusters(records)
+            if not any(_belongs(cluster, product) for cluster in busy) or self._clock.monotonic() >= deadline:
+                return
+            self._clock.sleep(_POLL)
+
+    def _written_version(self) -> str:
+        return str((read_document(self._files.routes) or {}).get("version_info", ""))
+
+
+def _belongs(cluster: str, product: str) -> bool:
+    owner = product_and_version(cluster)
+    return owner is not None and owner[0] == product
+
+
+def _backends(product: str, servers: Mapping[str, Mapping[str, bool]]) -> Iterator[Backend]:
+    for cluster, addresses in servers.items():
+        owner = product_and_version(cluster)
+        if owner is not None and owner[0] == product and addresses:
+            yield Backend(owner[1], tuple(addresses))

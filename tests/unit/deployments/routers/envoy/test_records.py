@@ -1,0 +1,57 @@
+"""Records follow the route table, whenever the writer dies."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.errors import RouterRefused
+from deployments.routers.envoy.records import Records
+from deployments.traffic import Backend, Routing, Weights
+
+OLD = Routing((Backend(1, ("/a",)),), Weights.all_to(1))
+NEW = Routing((Backend(1, ("/a",)), Backend(2, ("/b", "10.0.0.1:80"))), Weights({1: 90, 2: 10}))
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    made = Records(tmp_path)
+    made.intend("flights", OLD, "before")
+    made.settle("before")
+    return made
+
+
+def test_an_intention_becomes_true_with_its_version(records: Records) -> None:
+    records.intend("flights", NEW, "after")
+    assert records.all() == {"flights": OLD}
+    records.settle("after")
+    assert records.all() == {"flights": NEW}
+
+
+def test_an_intention_whose_version_never_came_is_dropped_for_good(records: Records) -> None:
+    records.intend("flights", NEW, "after")
+    records.settle("before")
+    records.settle("after")
+    assert records.all() == {"flights": OLD}
+
+
+def test_settling_twice_is_settling_once(records: Records) -> None:
+    records.intend("trains", NEW, "after")
+    records.settle("after")
+    records.settle("after")
+    assert records.all() == {"flights": OLD, "trains": NEW}
+
+
+def test_a_product_is_forgotten_with_its_version(records: Records) -> None:
+    records.intend("flights", None, "after")
+    assert records.all() == {"flights": OLD}
+    records.settle("after")
+    assert records.all() == {}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"backends": {"1": ["/a"]}, "weights": {"1": 99}}', '{"backends": 3, "weights": 3}']
+)
+def test_a_damaged_record_is_named(records: Records, tmp_path: Path, content: str) -> None:
+    (tmp_path / "products" / "trains.json").write_text(content)
+    with pytest.raises(RouterRefused, match=r"trains\.json is no routing .*roll out trains again"):
+        records.all()
