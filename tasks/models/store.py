@@ -1,5 +1,6 @@
 """A fitted model as MLflow's files: skops, signature, requirements, and what the server must know."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ def write_model(place: Path, fitted: Fitted, card: ModelCard, logged: Any, trust
 
     This is `log_model` without its global state and its guesses. Raises `BadModel` if skops cannot keep the model.
     """
-    import mlflow.sklearn
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
@@ -29,7 +29,7 @@ def write_model(place: Path, fitted: Fitted, card: ModelCard, logged: Any, trust
         run_id=logged.source_run_id,
     )
     try:
-        mlflow.sklearn.save_model(
+        _flavor().save_model(
             fitted.model,
             str(place),
             mlflow_model=description,
@@ -58,6 +58,15 @@ def types_to_trust(fitted: Fitted, spec: ProductSpec, settings: Settings) -> lis
             "if you know them, name them under model.trusted_types"
         )
     return sorted(found)
+
+
+def _flavor() -> Any:
+    """MLflow's scikit-learn flavor; importing it warns of type hints in MLflow itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc
+        import mlflow.sklearn
+    return mlflow.sklearn
 
 
 def _signature(card: ModelCard) -> Any:
