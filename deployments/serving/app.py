@@ -61,7 +61,12 @@ def make_app(service: Service) -> Envelope:
         Route("/version", endpoints.version),
         Route("/metrics", endpoints.metrics),
     ]
-    handlers = {HTTPException: _wrong_path, Unanswerable: _unanswerable, NotFinite: endpoints.not_finite}
+    handlers = {
+        HTTPException: _wrong_path,
+        Unanswerable: _unanswerable,
+        NotFinite: endpoints.not_finite,
+        Exception: _failed,
+    }
     application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     application.router.redirect_slashes = False
     return Envelope(application, service)
@@ -172,8 +177,12 @@ async def _unanswerable(request: Request, error: Unanswerable) -> Response:
     return _error(request, error.status, str(error))
 
 
+async def _failed(request: Request, _: Exception) -> Response:
+    return _error(request, 500, "the server failed on this request: its log says where")
+
+
 async def _wrong_path(request: Request, error: HTTPException) -> Response:
-    response = _error(request, error.status_code, error.detail)
+    response = _error(request, error.status_code, f"{error.detail}: predictions are asked by POST at /invocations")
     response.headers.update(error.headers or {})
     return response
 

@@ -1,10 +1,9 @@
-"""What every answer gets, whatever it says: who answered, the request's id, a count, and a plain 500 for a surprise."""
+"""What every answer gets, whatever it says: who answered, the request's id, a count; and a log line for a surprise."""
 
 import re
 import uuid
 from typing import Protocol
 
-import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -60,10 +59,8 @@ class Envelope:
             await self._inner(scope, receive, send_enveloped)
         except ClientDisconnect:
             code = _CLIENT_GONE
-        except Exception as error:  # noqa: BLE001 - the edge of the process: the caller gets a 500 and no stack trace
+        except Exception as error:  # noqa: BLE001 - the edge of the process: the inner application has sent a plain 500
             complain("request failed", request_id=request_id, error=place_of(error))
-            if not code:
-                await _send_failure(request_id, send_enveloped)
         finally:
             metrics.in_flight -= counted
             if counted:
@@ -89,10 +86,3 @@ def _given_id(scope: Scope) -> str | None:
             given: str = value.decode()
             return given
     return None
-
-
-async def _send_failure(request_id: str, send: Send) -> None:
-    body = orjson.dumps({"error": "the server failed on this request; its log says where", "request_id": request_id})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -54,7 +54,7 @@ class Description:
     features: tuple[Feature, ...]
 
 
-class NotFinite(ArithmeticError):  # noqa: N818 - it stays inside this process, where it becomes an answer 500
+class NotFinite(ArithmeticError):
     """The model predicted NaN or an infinity, which no JSON can carry."""
 
 

@@ -27,7 +27,7 @@ class Fault(IntEnum):
     CANNOT_READ = 92
 
 
-class Objection(Exception):  # noqa: N818 - no failure: an answer
+class Objection(Exception):
     """supervisord answered with a fault that the caller has to judge."""
 
     def __init__(self, fault: Fault) -> None:

@@ -1,0 +1,142 @@
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.serving.listening import tcp_listener, unix_listener
+from deployments.supervision import UnixConnection
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+# A server whose model takes its time: how long stands in the row.
+SLOW_SERVER = """
+import sys, time
+from pathlib import Path
+from deployments.serving.app import Service
+from deployments.serving.events import log_as_json
+from deployments.serving.listening import serve_until_told, unix_listener
+from deployments.serving.model import Description, Feature, Kind, Model, Output
+
+class Slow:
+    def predict(self, frame):
+        time.sleep(frame["seconds"].iloc[0])
+        return frame["seconds"].to_numpy()
+
+log_as_json()
+feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
+service = Service(Model(Description("slow", Output.PREDICTION, (), (feature,)), Slow()), "1")
+with unix_listener(Path(sys.argv[1])) as listener:
+    serve_until_told(service, listener)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="l"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def slow_server(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", SLOW_SERVER, str(path)], cwd=REPOSITORY, stdout=subprocess.PIPE)
+    try:
+        while not path.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def connected(path: Path) -> Iterator[UnixConnection]:
+    with contextlib.closing(UnixConnection(path, timeout=20)) as connection:
+        yield connection
+
+
+def ask(connection: UnixConnection, seconds: float) -> http.client.HTTPResponse:
+    connection.request("POST", "/invocations", json.dumps({"instances": [[seconds]]}))
+    response = connection.getresponse()
+    response.read()
+    return response
+
+
+def test_a_socket_is_for_its_owner_alone_and_goes_with_its_server(folder: Path) -> None:
+    with unix_listener(folder / "s"):
+        assert stat.S_IMODE((folder / "s").stat().st_mode) == 0o600
+        assert [path.name for path in folder.iterdir()] == ["s"]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_second_server_takes_the_path_over_and_keeps_it_when_the_first_goes(folder: Path) -> None:
+    with contextlib.ExitStack() as first, unix_listener(folder / "s") as second:
+        pass
+    with contextlib.ExitStack() as first:
+        first.enter_context(unix_listener(folder / "s"))
+        with unix_listener(folder / "s") as second:
+            first.close()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(folder / "s"))
+                accepted, _ = second.accept()
+                accepted.close()
+
+
+def test_a_file_that_a_killed_server_left_is_no_obstacle(folder: Path) -> None:
+    (folder / "s").touch()
+    (folder / f".{os.getpid()}").touch()
+    with unix_listener(folder / "s"), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(folder / "s"))
+
+
+def test_a_port_is_listened_on(folder: Path) -> None:
+    with tcp_listener("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        pass
+
+
+def test_sigterm_lets_the_server_finish_what_it_is_answering(folder: Path) -> None:
+    with slow_server(folder / "s") as process, connected(folder / "s") as busy:
+        statuses: list[int] = []
+        asking = threading.Thread(target=lambda: statuses.append(ask(busy, 0.8).status))
+        asking.start()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert statuses == [200]
+        assert process.wait(10) == 0
+        assert not (folder / "s").exists()
+
+
+def test_a_leaving_server_is_not_ready_and_tells_kept_connections_to_close(folder: Path) -> None:
+    with slow_server(folder / "s") as process, connected(folder / "s") as first, connected(folder / "s") as second:
+        assert ask(first, 0).getheader("connection") is None
+        assert ask(second, 0).status == 200
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        farewell = ask(first, 0)
+        assert (farewell.status, farewell.getheader("connection")) == (200, "close")
+        second.request("GET", "/v2/health/ready")
+        assert second.getresponse().status == 503
+        assert process.wait(10) == 0
+
+
+def test_a_server_that_nobody_asks_leaves_at_once(folder: Path) -> None:
+    with slow_server(folder / "s") as process:
+        time.sleep(0.2)
+        before = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - before < 0.9
