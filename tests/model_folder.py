@@ -24,7 +24,7 @@ def write_model_folder(
     output: str = "probability",
     seed: int = 7,
 ) -> Path:
-    """Trains a tiny pipeline on seeded rows and stores it in `folder`; two seeds make models that answer differently."""
+    """Trains a tiny pipeline on seeded rows and stores it in `folder`; two seeds make models that differ."""
     estimator = _fitted(task, seed)
     probabilities = output == "probability"
     answers = (estimator.predict_proba if probabilities else estimator.predict)(frame_of(ROWS)).tolist()

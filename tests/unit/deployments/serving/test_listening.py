@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 SLOW_SERVER = """
 import sys, time
 from pathlib import Path
+from deployments.serving import listening
 from deployments.serving.app import Service
 from deployments.serving.events import log_as_json
 from deployments.serving.listening import serve_until_told, unix_listener
@@ -34,6 +35,7 @@ class Slow:
         time.sleep(frame["seconds"].iloc[0])
         return frame["seconds"].to_numpy()
 
+listening._FAREWELL_SECONDS = float(sys.argv[2])
 log_as_json()
 feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
 service = Service(Model(Description("slow", Output.PREDICTION, (), (feature,)), Slow()), "1")
@@ -50,8 +52,10 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def slow_server(path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", SLOW_SERVER, str(path)], cwd=REPOSITORY, stdout=subprocess.PIPE)
+def slow_server(path: Path, farewell: float = 1.0) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_SERVER, str(path), str(farewell)], cwd=REPOSITORY, stdout=subprocess.PIPE
+    )
     try:
         while not path.exists():
             assert process.poll() is None
@@ -83,8 +87,6 @@ def test_a_socket_is_for_its_owner_alone_and_goes_with_its_server(folder: Path) 
 
 
 def test_a_second_server_takes_the_path_over_and_keeps_it_when_the_first_goes(folder: Path) -> None:
-    with contextlib.ExitStack() as first, unix_listener(folder / "s") as second:
-        pass
     with contextlib.ExitStack() as first:
         first.enter_context(unix_listener(folder / "s"))
         with unix_listener(folder / "s") as second:
@@ -133,10 +135,9 @@ def test_a_leaving_server_is_not_ready_and_tells_kept_connections_to_close(folde
         assert process.wait(10) == 0
 
 
-def test_a_server_that_nobody_asks_leaves_at_once(folder: Path) -> None:
-    with slow_server(folder / "s") as process:
-        time.sleep(0.2)
-        before = time.monotonic()
+def test_a_server_that_nobody_asks_leaves_without_a_farewell(folder: Path) -> None:
+    with slow_server(folder / "s", farewell=1000.0) as process:
+        with connected(folder / "s") as connection:
+            assert ask(connection, 0).status == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        assert time.monotonic() - before < 0.9
+        assert process.wait(20) == 0

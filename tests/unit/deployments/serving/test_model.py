@@ -1,4 +1,3 @@
-import json
 import shutil
 from pathlib import Path
 
@@ -111,8 +110,3 @@ def test_a_prediction_that_is_not_finite_never_leaves(model: Model, bad: float) 
 
     with pytest.raises(NotFinite):
         Model(model.description, Broken()).predictions(frame_of(ROWS[:2]))
-
-
-def test_the_verification_rows_stay_the_same_request(folder: Path) -> None:
-    request, _ = verification_of(folder)
-    assert json.loads(request)["dataframe_split"]["columns"] == list(COLUMNS)
