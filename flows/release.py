@@ -5,7 +5,7 @@ from prefect.runtime import flow_run
 
 from deployments.settings import current
 from deployments.strategies.plan import Goal
-from flows.requests import ReleaseRequest
+from flows.requests import ReleaseRequest, run_name
 from flows.rollout import roll_out
 from tasks.data import ingest
 from tasks.evaluation import evaluate
@@ -17,7 +17,7 @@ from tasks.training import train
 from tasks.validation import validate
 
 
-@flow(name="release", flow_run_name="{request.product} release")
+@flow(name="release", flow_run_name=run_name)
 def release(request: ReleaseRequest) -> Result:
     """Take a product from its data to live traffic.
 

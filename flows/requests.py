@@ -1,5 +1,8 @@
 """What a run is asked for: the parameters of the flows, from which the Prefect pages draw a form."""
 
+from pathlib import Path
+
+from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.spec import Strategy
@@ -18,6 +21,13 @@ class ReleaseRequest(BaseModel):
         examples=["2013-02-01..2013-04-01", "60d"],
     )
     replicas: int | None = Field(default=None, ge=1, le=32, description="instead of the spec's rollout.replicas")
+
+
+def run_name() -> str:
+    """Name of a flow run until its version is known: the product and what is done, such as `flights release`."""
+    request = flow_run.parameters["request"]
+    product = request["product"] if isinstance(request, dict) else request.product
+    return f"{Path(product).stem} {flow_run.flow_name}"
 
 
 class RollbackRequest(BaseModel):

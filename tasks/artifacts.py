@@ -1,6 +1,11 @@
-"""Tables and links that a run leaves in the Prefect pages."""
+"""What a run leaves in the Prefect pages: tables, links, its name."""
 
 from collections.abc import Sequence
+from uuid import UUID
+
+from deployments.platform.addresses import read_addresses
+from deployments.settings import current
+from tasks.product import Run
 
 
 def leave_table(key: str, rows: Sequence[dict[str, str]], description: str) -> None:
@@ -10,11 +15,17 @@ def leave_table(key: str, rows: Sequence[dict[str, str]], description: str) -> N
     create_table_artifact(table=list(rows), key=key, description=description)
 
 
-def leave_link(key: str, link: str, text: str, description: str) -> None:
-    """A link under `key`."""
+def leave_links(run: Run, version: int) -> None:
+    """Where to look further: the version in MLflow's pages, and the address that users call."""
     from prefect.artifacts import create_link_artifact
 
-    create_link_artifact(link=link, link_text=text, key=key, description=description)
+    known = read_addresses(current())
+    if mlflow := known.url("mlflow"):
+        link = f"{mlflow}/#/models/{run.product}/versions/{version}"
+        create_link_artifact(link=link, link_text=f"{run.product} v{version} in MLflow", key=f"{run.product}-mlflow")
+    if gateway := known.url("gateway"):
+        link = f"{gateway}/v2/models/{run.product}"
+        create_link_artifact(link=link, link_text=f"{run.product} at the gateway", key=f"{run.product}-gateway")
 
 
 def leave_markdown(key: str, text: str, description: str) -> None:
@@ -22,3 +33,11 @@ def leave_markdown(key: str, text: str, description: str) -> None:
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(markdown=text, key=key, description=description)
+
+
+def name_run(run: Run, version: int, doing: str) -> None:
+    """Give the flow run a name that tells product and version, such as `flights v3 release`."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(run.run_id), name=f"{run.product} v{version} {doing}")

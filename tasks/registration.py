@@ -1,7 +1,5 @@
 """Making a candidate that passed the gate a version of its product."""
 
-from uuid import UUID
-
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -9,7 +7,7 @@ from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.registry import ModelVersion
 from tasks import retries
-from tasks.artifacts import leave_markdown
+from tasks.artifacts import leave_links, leave_markdown, name_run
 from tasks.datasets.snapshot import Snapshot
 from tasks.events import tell
 from tasks.gate.evaluate import Evaluation
@@ -23,19 +21,12 @@ def register(run: Run, snapshot: Snapshot, candidate: TrainedModel, evaluation: 
     """The number of the version. Idempotent by MLflow run: a repeated call finds the version that is there."""
     facts = version_facts(candidate, run.spec, snapshot, evaluation.candidate, SystemClock().now())
     version = wiring.registry().register(run.product, candidate.run_id, candidate.model_uri, facts)
-    name_run(run.run_id, f"{version.name} release")
+    name_run(run, version.version, "release")
+    leave_links(run, version.version)
     leave_markdown(f"{run.product}-version", _card(version), f"{version.name}, as it stands in the registry")
     tell("model.registered", version=f"v{version.version}", size=f"{facts.size_mb:.2f} MB")
     record(run, "model.registered", version=version.version, mlflow_run=candidate.run_id)
     return version.version
-
-
-def name_run(run_id: str, name: str) -> None:
-    """Give the flow run a name that tells product and version."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(UUID(run_id), name=name)
 
 
 def _card(version: ModelVersion) -> str:

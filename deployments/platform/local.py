@@ -1,5 +1,6 @@
 """`seatrial up` and `seatrial down`: the whole platform on this machine, and nothing left of it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 from filelock import FileLock, Timeout
 
 from deployments.clock import Clock, SystemClock
@@ -45,8 +47,8 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     _start_pages(settings, supervisor, addresses)
     wait_until(lambda: _prefect_answers(addresses), services.PREFECT, _LIMIT, clock)
     tell(f"Prefect       {addresses.url('prefect')}")
+    _see_to_pool(addresses)
     supervisor.put(services.prefect_worker(settings, addresses))
-    wait_until(lambda: _pool_exists(addresses), services.WORKER, _LIMIT, clock)
     deploy_flows(settings, addresses)
     tell("flows         deployed from prefect.yaml")
     wait_until(lambda: _mlflow_answers(addresses), services.MLFLOW, _LIMIT, clock)
@@ -80,8 +82,6 @@ def live_addresses(settings: Settings) -> Addresses:
 
 def deploy_flows(settings: Settings, addresses: Addresses) -> None:
     """Make Prefect know the deployments of prefect.yaml: the project's own file, or the one that came with Seatrial."""
-    import os
-
     own = settings.project / "prefect.yaml"
     shipped = Path(__file__).parents[2] / "prefect.yaml"
     result = subprocess.run(
@@ -127,8 +127,12 @@ def _prefect_answers(addresses: Addresses) -> bool:
     return addresses.prefect is not None and answers(f"{addresses.url('prefect')}/api/health")
 
 
-def _pool_exists(addresses: Addresses) -> bool:
-    return answers(f"{addresses.url('prefect')}/api/work_pools/{services.WORK_POOL}")
+def _see_to_pool(addresses: Addresses) -> None:
+    """The work pool, before the worker comes to it: deploying need not wait for the worker."""
+    pools = f"{addresses.url('prefect')}/api/work_pools/"
+    if not answers(f"{pools}{services.WORK_POOL}"):
+        wanted = {"name": services.WORK_POOL, "type": "process"}
+        httpx.post(pools, json=wanted, timeout=30, trust_env=False).raise_for_status()
 
 
 def _mlflow_answers(addresses: Addresses) -> bool:

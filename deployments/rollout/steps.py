@@ -14,7 +14,8 @@ class Launch:
     replicas: int
 
     def __str__(self) -> str:
-        return f"launch {self.replicas} × v{self.version} and wait until ready"
+        servers = "server" if self.replicas == 1 else "servers"
+        return f"launch {self.replicas} {servers} of v{self.version} and wait until ready"
 
 
 @dataclass(frozen=True, slots=True)
