@@ -13,6 +13,7 @@ from deployments.errors import BadArtifact
 DEFAULT_TRUSTED_TYPES: Final = (
     "numpy.dtype",
     "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",

@@ -28,6 +28,7 @@ _MANNERS: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -86,7 +87,10 @@ def answering(tracking_uri: str) -> Iterator[None]:
 
 
 def download(tracking_uri: str, location: str, into: Path) -> Path:
-    """The copy, in the folder `into`, of the file or folder at `location`. Raises `BadArtifact` if it is gone."""
+    """The copy, in the folder `into`, of the file or folder at `location`.
+
+    Raises `BadArtifact` if it is gone, and `DiskFull` if `into` has no room.
+    """
     prepare_mlflow()
     try:
         with answering(tracking_uri):
@@ -96,6 +100,8 @@ def download(tracking_uri: str, location: str, into: Path) -> Path:
                 artifact_uri=location, dst_path=str(into), tracking_uri=tracking_uri
             )
             return Path(copy)
+    except DiskFull as error:
+        raise DiskFull(f"no space left while writing {into}: free some room and run the same command again") from error
     except NotFound as error:
         raise BadArtifact(f"{location} is gone from the artifact store: train and register the model anew") from error
 
@@ -107,10 +113,10 @@ def _open(database: Path) -> None:
 
 
 def _translated(error: Exception, tracking_uri: str) -> SeatrialError | None:
-    text = str(error)
+    code = getattr(error, "error_code", None)
+    text = str(error).removeprefix(f"{code}: ")
     if any(sign in text for sign in _FULL):
         return DiskFull(f"no space left for {tracking_uri}: free some room and run the same command again")
-    code = getattr(error, "error_code", None)
     if code == "RESOURCE_DOES_NOT_EXIST":
         return NotFound(f"{_first_line(text)} (asked {tracking_uri}): check the name with `seatrial versions`")
     if code in _PASSING or _is_of_a_database(error) or isinstance(error, OSError):

@@ -117,11 +117,10 @@ def _check_parameters(path: str, maker: type, parameters: Iterable[str]) -> None
 
 
 def _check_task(made: Any, model: ModelSection) -> None:
-    """Duck-typed estimators without scikit-learn's tags are taken at their word."""
-    from sklearn.base import is_classifier, is_regressor
+    from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
-    if not hasattr(made, "__sklearn_tags__"):
-        return
+    if not isinstance(made, BaseEstimator):
+        raise BadModel(f"{_name_of(made)} is no scikit-learn estimator: let it inherit sklearn.base.BaseEstimator")
     fits = is_classifier(made) if model.task is TaskKind.CLASSIFICATION else is_regressor(made)
     if not fits:
         kind = "classifier" if model.task is TaskKind.CLASSIFICATION else "regressor"
@@ -138,8 +137,6 @@ def _bound_jobs(made: Any, jobs: int) -> None:
 
 
 def _set_where(made: Any, name: str, new: Any) -> None:
-    if not hasattr(made, "get_params"):
-        return
     known = made.get_params(deep=True)
     wanted = {key: new(value) for key, value in known.items() if key == name or key.endswith(f"__{name}")}
     if changed := {key: value for key, value in wanted.items() if value is not known[key]}:

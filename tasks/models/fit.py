@@ -62,8 +62,7 @@ def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Sett
 
 
 def _hyperparameters(estimator: Any) -> dict[str, str]:
-    known = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
-    return {name: str(value) for name, value in sorted(known.items())}
+    return {name: str(value) for name, value in sorted(estimator.get_params(deep=True).items())}
 
 
 def _serve_on_one_core(pipeline: Any) -> None:

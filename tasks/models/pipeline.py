@@ -82,4 +82,4 @@ def _chain(steps: list[tuple[str, Any]]) -> Any:
 def _takes_sparse(estimator: Any) -> bool:
     from sklearn.utils import get_tags
 
-    return hasattr(estimator, "__sklearn_tags__") and bool(get_tags(estimator).input_tags.sparse)
+    return bool(get_tags(estimator).input_tags.sparse)

@@ -111,6 +111,11 @@ def test_a_factory_is_called_with_the_parameters_and_seeded_all_the_way_down(set
         ("shy_factory", "def make(depth):\n    pass", "raised TypeError"),
         ("nothing_factory", "def make():\n    return None", "returned NoneType, which has no fit and predict"),
         ("class_factory", "def make():\n    return linear_model.LogisticRegression", "returned the class Logistic"),
+        (
+            "duck_factory",
+            "class Duck:\n    fit = predict = predict_proba = print\nmake = lambda: Duck()",
+            "Duck is no scikit-learn estimator",
+        ),
         ("wrong_factory", "def make():\n    return linear_model.Ridge()", "Ridge is no classifier"),
     ],
 )
