@@ -51,6 +51,8 @@ class Settings(BaseSettings):
         default=8192, ge=256, description="memory that a training may take beyond what is in use at its start"
     )
 
+    warm: bool = Field(default=True, description="run releases in a fork of the platform's warm process, if it is up")
+
     @property
     def specs_folder(self) -> Path:
         """Absolute folder of the product specs."""

@@ -49,6 +49,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     tell(f"Prefect       {addresses.url('prefect')}")
     _see_to_pool(addresses)
     supervisor.put(services.prefect_worker(settings, addresses))
+    supervisor.put(services.warm_process(settings, addresses))
     deploy_flows(settings, addresses)
     tell("flows         deployed from prefect.yaml")
     wait_until(lambda: _mlflow_answers(addresses), services.MLFLOW, _LIMIT, clock)

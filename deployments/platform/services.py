@@ -12,6 +12,7 @@ GATEWAY = "gateway"
 PREFECT = "prefect-server"
 WORKER = "prefect-worker"
 MLFLOW = "mlflow-server"
+WARM = "warm"
 WORK_POOL = "seatrial"
 
 
@@ -39,6 +40,11 @@ def prefect_server(settings: Settings, addresses: Addresses) -> Program:
 def prefect_worker(settings: Settings, addresses: Addresses) -> Program:
     """Runs the flows that were started from the pages, by schedule or by webhook."""
     return _python(WORKER, settings, addresses, "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process")
+
+
+def warm_process(settings: Settings, addresses: Addresses) -> Program:
+    """Has imported everything, and forks for each release from the command line."""
+    return _python(WARM, settings, addresses, "flows.entrypoints.warm")
 
 
 def mlflow_server(settings: Settings, addresses: Addresses) -> Program:

@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import assert_never
 
 from deployments.errors import BadInput
-from deployments.spec import Strategy
 from deployments.rollout.steps import Launch, Promote, Reinstate, Retire, Shift, Step, Verify
+from deployments.spec import Strategy
 from deployments.traffic import Weights
 
 
@@ -25,7 +25,9 @@ def plan(strategy: Strategy, goal: Goal, candidate: int, running: tuple[int, ...
         case Strategy.ROLLING:
             return _rolling(goal, candidate, running, replicas)
         case Strategy.BLUE_GREEN | Strategy.CANARY | Strategy.AB | Strategy.SHADOW:
-            raise BadInput(f"strategy {strategy.value!r} is not available yet: use {Strategy.ROLLING.value!r} (nothing was moved)")
+            raise BadInput(
+                f"strategy {strategy.value!r} is not available yet: use {Strategy.ROLLING.value!r} (nothing was moved)"
+            )
         case _:
             assert_never(strategy)
 

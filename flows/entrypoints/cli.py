@@ -34,8 +34,8 @@ def up(json: Json = False) -> None:
     from deployments.platform.local import up as start
     from deployments.settings import current
 
-    console.err.print("Starting the platform (the first time takes about half a minute)")
-    addresses = start(current(), lambda line: console.err.print(f"[green]✓[/green] {line}"))
+    console.err().print("Starting the platform (the first time takes about half a minute)")
+    addresses = start(current(), lambda line: console.err().print(f"[green]✓[/green] {line}"))
     if json:
         console.print_json({part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")})
 
@@ -50,7 +50,7 @@ def down(json: Json = False) -> None:
     if json:
         console.print_json({"ended": names})
     else:
-        console.err.print(f"Ended {len(names)} processes; {current().home} keeps data, models and records")
+        console.err().print(f"Ended {len(names)} processes; {current().home} keeps data, models and records")
 
 
 @app.command()
@@ -71,7 +71,7 @@ def lint(spec: Product, json: Json = False) -> None:
     if json:
         console.print_json({"spec": path, "ok": True, "product": product.product})
     else:
-        console.out.print(f"{path}: product {product.product} is well formed")
+        console.out().print(f"{path}: product {product.product} is well formed")
 
 
 @app.command()
@@ -98,7 +98,7 @@ def profile(
         console.print_json(proposal.suite)
         return
     path = proposal.write()
-    console.err.print(f"[green]✓[/green] wrote {path}: read it and edit what is not meant so")
+    console.err().print(f"[green]✓[/green] wrote {path}: read it and edit what is not meant so")
 
 
 @app.command()
@@ -119,6 +119,10 @@ def release(
 ) -> None:
     """Train and roll out, if data and model are good enough. Works with and without `seatrial up`."""
     from deployments.settings import current
+    from flows.entrypoints.warm import run_warm
+
+    if not detach and (code := run_warm(current(), sys.argv[1:])) is not None:
+        raise typer.Exit(code)
     from tasks.spec_file import find_spec, load_product, parse_window
     from tasks.suites.child import warm
 
@@ -128,6 +132,7 @@ def release(
         parse_window(window)
     if not detach:
         warm()
+        import skops.io  # noqa: F401 - before Prefect: it looks through every module that is there
     _enter_platform(needs_server=detach)
     from flows.requests import ReleaseRequest
     from flows.starting import run_detached, run_here
@@ -135,7 +140,7 @@ def release(
     request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
     if detach:
         run = run_detached("release/release", request)
-        console.print_json(run) if json else console.out.print(f"started {run['name']}: {run['page']}")
+        console.print_json(run) if json else console.out().print(f"started {run['name']}: {run['page']}")
         return
     from flows.release import release as flow
 
@@ -144,7 +149,7 @@ def release(
     if json:
         console.print_json(result.document())
         return
-    console.out.print(result.sentence(), soft_wrap=True)
+    console.out().print(result.sentence(), soft_wrap=True)
 
 
 @app.command()
@@ -171,7 +176,7 @@ def rollback(
     if json:
         console.print_json(result.document())
         return
-    console.out.print(result.sentence(), soft_wrap=True)
+    console.out().print(result.sentence(), soft_wrap=True)
 
 
 @app.command()
@@ -224,10 +229,11 @@ def logs(
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
-    sys.exit(_run())
+    sys.exit(run())
 
 
-def _run() -> int:
+def run() -> int:
+    """Run the command line over `sys.argv`; returns the exit code."""
     try:
         code = app(standalone_mode=False)
     except SeatrialError as error:

@@ -4,14 +4,24 @@ import json
 import logging
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+@lru_cache(maxsize=1)
+def out() -> Console:
+    """Standard output; made at the first use, when the terminal is known."""
+    return Console(highlight=False)
+
+
+@lru_cache(maxsize=1)
+def err() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False)
 
 
 class Progress(logging.Handler):
@@ -27,7 +37,7 @@ class Progress(logging.Handler):
             f"[dim]{name}[/dim] {_escape(value)}" for name, value in facts.items() if value not in (None, "")
         )
         mark = "[red]✗[/red]" if event.endswith(("refused", "given_up", "failed")) else "[green]✓[/green]"
-        err.print(f"{mark} {event:<22} {told}", soft_wrap=True)
+        err().print(f"{mark} {event:<22} {told}", soft_wrap=True)
 
 
 def show_progress(quiet: bool) -> None:
@@ -50,12 +60,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else _escape(cell) for cell in row))
-    out.print(table)
+    out().print(table)
 
 
 def fail(message: str, code: int) -> int:
     """Print an error; returns the exit code that it was given."""
-    err.print(f"[red]error:[/red] {_escape(message)}", soft_wrap=True)
+    err().print(f"[red]error:[/red] {_escape(message)}", soft_wrap=True)
     return code
 
 

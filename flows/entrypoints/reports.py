@@ -68,10 +68,10 @@ def print_status(report: dict[str, Any]) -> None:
         for version in facts["versions"]
     ]
     if rows:
-        console.out.print()
+        console.out().print()
         console.print_table("Products", ("product", "version", "status", "alias", "traffic", "servers"), rows)
     else:
-        console.out.print("\nNothing released yet: try `seatrial release flights`")
+        console.out().print("\nNothing released yet: try `seatrial release flights`")
 
 
 def history_report(product: str | None, limit: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The child process of `child.py`: imports first, then one request from standard input, one answer to standard output."""
+"""The child process of `child.py`: imports first, then one request from standard input and one answer."""
 
 import os
 import pickle

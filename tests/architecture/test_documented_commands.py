@@ -24,5 +24,7 @@ def test_a_command_that_does_not_exist_is_found(tmp_path: Path, text: str, compl
 
 
 def test_good_commands_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "page.md").write_text("`make demo`, `seatrial release flights --window 60d --json`, `seatrial logs gateway -f`")
+    (tmp_path / "page.md").write_text(
+        "`make demo`, `seatrial release flights --window 60d --json`, `seatrial logs gateway -f`"
+    )
     assert not list(mistakes(tmp_path / "page.md"))

@@ -22,7 +22,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     code = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
-    return subprocess.run([sys.executable, "-c", code, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_contracts_hold(copy: Path) -> None:

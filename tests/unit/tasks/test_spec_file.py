@@ -25,8 +25,15 @@ GOOD: dict[str, Any] = {
     },
     "validation": {"suite": "churn.suite.json"},
     "preprocessing": {"numeric": {"columns": ["age", "spend"]}, "categorical": {"columns": ["plan"]}},
-    "model": {"task": "classification", "estimator": "sklearn.linear_model.LogisticRegression", "parameters": {"C": 0.5}},
-    "gate": {"thresholds": [{"metric": "roc_auc", "min": 0.6}], "against_champion": [{"metric": "log_loss", "margin": 0.01}]},
+    "model": {
+        "task": "classification",
+        "estimator": "sklearn.linear_model.LogisticRegression",
+        "parameters": {"C": 0.5},
+    },
+    "gate": {
+        "thresholds": [{"metric": "roc_auc", "min": 0.6}],
+        "against_champion": [{"metric": "log_loss", "margin": 0.01}],
+    },
 }
 
 
@@ -72,7 +79,11 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("data.target", ..., "data.target: required, but not given"),
         ("product", "Churn!", "product: string should match pattern"),
         ("product", "v2", "the gateway keeps the path /v2/ for itself"),
-        ("data.source", {"path": "a.csv", "url": "s3://b/c.csv"}, "data.source: give exactly one of path, url or sql, not path and url"),
+        (
+            "data.source",
+            {"path": "a.csv", "url": "s3://b/c.csv"},
+            "data.source: give exactly one of path, url or sql, not path and url",
+        ),
         ("data.source", {}, "exactly one of path, url or sql, not none of them"),
         ("data.source", {"sql": "select 1"}, "sql and connection_env go together"),
         ("data.source", {"path": "rows.dat"}, "add format: csv or format: parquet"),
@@ -87,12 +98,16 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("preprocessing", {}, "no features"),
         ("preprocessing.categorical.columns", ["age"], "named more than once: age"),
         ("model.factory", "mine.make", "exactly one of estimator or factory"),
-        ("model.seed", "7", "model.seed: input should be a valid integer, not \"7\""),
+        ("model.seed", "7", 'model.seed: input should be a valid integer, not "7"'),
         ("model.seed", -1, "model.seed"),
         ("model.estimator", "LogisticRegression", "model.estimator"),
         ("gate.thresholds", [], "at least one threshold"),
         ("gate.thresholds", [{"metric": "roc_auc"}], "roc_auc: give min or max"),
-        ("gate.thresholds", [{"metric": "rmse", "max": 3.0}], "'rmse' is no metric of classification: use one of accuracy"),
+        (
+            "gate.thresholds",
+            [{"metric": "rmse", "max": 3.0}],
+            "'rmse' is no metric of classification: use one of accuracy",
+        ),
         ("gate.thresholds", [{"metric": "roc_auc", "max": 0.9}], "better when higher: give min"),
         ("gate.thresholds", [{"metric": "log_loss", "min": 0.1}], "better when lower: give max"),
         ("gate.against_champion", [{"metric": "roc_auc", "margin": -0.1}], "gate.against_champion.0.margin"),
@@ -102,7 +117,9 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("rollout", {"ready_timeout": "0s"}, "rollout.ready_timeout"),
     ],
 )
-def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(tmp_path: Path, path: str, value: Any, says: str) -> None:
+def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(
+    tmp_path: Path, path: str, value: Any, says: str
+) -> None:
     assert says in complaint(tmp_path, changed(path, value))
 
 

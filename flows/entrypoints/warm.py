@@ -1,0 +1,152 @@
+"""A process that has imported everything already, and forks for each command: seconds of imports become milliseconds.
+
+`serve` is a program of the platform (`seatrial up`); `run_warm` is what a command calls first. The forked process gets
+the caller's terminal, folder, environment and Ctrl-C; when the caller dies, it is interrupted as by Ctrl-C. Nothing
+that reads settings runs before the fork. After a change of Seatrial's own files the process ends, and supervisord
+starts it anew; the command that found it so runs by itself.
+"""
+
+import atexit
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from deployments.settings import Settings
+
+_ROOT = Path(__file__).parents[2]
+_PACKAGES = ("flows", "tasks", "deployments")
+_INTERRUPT = b"I"
+_STALE = b"stale"
+_LARGEST = 1 << 20
+_forked = False
+
+
+def socket_of(settings: Settings) -> Path:
+    """Where the process listens."""
+    return settings.run_folder / "warm.sock"
+
+
+def run_warm(settings: Settings, arguments: list[str]) -> int | None:
+    """Run a command in a fork of the warm process; its exit code, or None if there is no such process to be had.
+
+    None also inside such a fork, and where SEATRIAL_WARM is false.
+    """
+    if _forked or not settings.warm:
+        return None
+    caller = socket.socket(socket.AF_UNIX)
+    try:
+        caller.connect(str(socket_of(settings)))
+    except OSError:
+        caller.close()
+        return None
+    request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    with caller:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        socket.send_fds(caller, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+        return _answer(caller)
+
+
+def _answer(caller: socket.socket) -> int | None:
+    while True:
+        try:
+            answer = caller.recv(16)
+        except KeyboardInterrupt:
+            caller.sendall(_INTERRUPT)
+            continue
+        if answer == _STALE or not answer:
+            return None if answer else 1
+        return int(answer)
+
+
+def serve(settings: Settings, run: Callable[[], int]) -> None:
+    """Import everything, then fork for each caller until SIGTERM; `run` is the command line over `sys.argv`."""
+    _import_everything()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the forks
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    known, place = _state_of_files(), socket_of(settings)
+    listener = socket.socket(socket.AF_UNIX)
+    fresh = place.with_name(f".{place.name}.{os.getpid()}")
+    listener.bind(str(fresh))
+    fresh.chmod(0o600)
+    fresh.replace(place)
+    listener.listen()
+    while True:
+        caller, _ = listener.accept()
+        if _state_of_files() != known:
+            caller.sendall(_STALE)
+            os._exit(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; none runs yet
+            if os.fork() == 0:
+                listener.close()
+                _become(caller, run)
+        caller.close()
+
+
+def _become(caller: socket.socket, run: Callable[[], int]) -> None:
+    """From here on this process is the caller's command."""
+    global _forked
+    _forked, code = True, 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        message, terminal, _, _ = socket.recv_fds(caller, _LARGEST, 3)
+        while not message.endswith(b"\n"):
+            message += caller.recv(_LARGEST)
+        request = json.loads(message)
+        for number, descriptor in enumerate(terminal):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.chdir(request["folder"])
+        sys.argv = ["seatrial", *request["arguments"]]
+        threading.Thread(target=_listen, args=(caller,), daemon=True).start()
+        code = run()
+    finally:
+        atexit._run_exitfuncs()  # Prefect sends its last log lines here; tearing the modules down is left out
+        sys.stdout.flush()
+        sys.stderr.flush()
+        caller.sendall(str(code).encode())
+        os._exit(code)
+
+
+def _listen(caller: socket.socket) -> None:
+    """Ctrl-C in the caller's terminal, or the caller's death, interrupts this process."""
+    while caller.recv(1) == _INTERRUPT:
+        os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _state_of_files() -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for name in _PACKAGES for path in (_ROOT / name).rglob("*.py")}
+
+
+def main() -> None:
+    """`python -m flows.entrypoints.warm`: what supervisord runs."""
+    from flows.entrypoints.cli import run
+
+    import_module("flows.entrypoints.warm").serve(
+        Settings(), run
+    )  # the module that the command line knows, not __main__
+
+
+def _import_everything() -> None:
+    from tasks.warming import import_libraries
+
+    import_libraries()
+    for name in ("flows.release", "flows.rollback", "flows.starting", "deployments.routers.envoy"):
+        import_module(name)
+
+
+if __name__ == "__main__":
+    main()
