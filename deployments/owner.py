@@ -7,6 +7,9 @@ from functools import lru_cache
 
 import psutil
 
+# The start of a process is derived from the boot time, which clock corrections move a little.
+_SAME_START_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -31,9 +34,12 @@ class Owner:
             return False
         try:
             process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) > 1.0 or process.status() == psutil.STATUS_ZOMBIE
+            reborn = abs(process.create_time() - self.started) > _SAME_START_SECONDS
+            return reborn or process.status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
+        except psutil.AccessDenied:
+            return False
 
 
 @lru_cache(maxsize=1)

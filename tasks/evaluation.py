@@ -1,5 +1,7 @@
 """The gate: candidate and champion on the same held-out rows."""
 
+import shutil
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -24,13 +26,17 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     """Scores and verdict of a candidate that passed. Raises `GateRefused` with every reason. Only reads."""
     settings, registry = current(), wiring.registry()
     champion = registry.champion(run.product)
-    evaluation = judge_models(
-        run.spec,
-        split_by_time(load_snapshot(snapshot), run.spec.data).evaluation,
-        registry.fetch_candidate(candidate.run_id, candidate.model_uri, candidate.manifest, settings.candidates),
-        registry.fetch(run.product, champion.version, settings.models) if champion else None,
-        settings,
-    )
+    place = registry.fetch_candidate(candidate.run_id, candidate.model_uri, candidate.manifest, settings.candidates)
+    try:
+        evaluation = judge_models(
+            run.spec,
+            split_by_time(load_snapshot(snapshot), run.spec.data).evaluation,
+            place,
+            registry.fetch(run.product, champion.version, settings.models) if champion else None,
+            settings,
+        )
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
     rows = rows_for_table(evaluation.verdict)
     against = f"v{champion.version}" if champion else "no champion"
     leave_table(f"{run.product}-gate", rows, f"Is the candidate for {run.product} good enough? Held against {against}")

@@ -118,7 +118,7 @@ def _translated(error: Exception, tracking_uri: str) -> SeatrialError | None:
     if any(sign in text for sign in _FULL):
         return DiskFull(f"no space left for {tracking_uri}: free some room and run the same command again")
     if code == "RESOURCE_DOES_NOT_EXIST":
-        return NotFound(f"{_first_line(text)} (asked {tracking_uri}): check the name with `seatrial versions`")
+        return NotFound(f"{_first_line(text)} (asked {tracking_uri}): check the name with `seatrial status`")
     if code in _PASSING or _is_of_a_database(error) or isinstance(error, OSError):
         reason = _first_line(text)
         return RegistryUnreachable(f"{tracking_uri} does not answer ({reason}): see that it is up, then try again")

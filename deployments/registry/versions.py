@@ -33,7 +33,7 @@ class VersionFacts:
 
     `model_type` is the kind of task (classification, regression), `algorithm` the estimator's class, `size_mb` the real
     size of all its files in units of 10^6 bytes, `manifest` the SHA-256 of every file of the model folder by its path.
-    A metric that could not be computed is NaN.
+    A metric that could not be computed is NaN. `trusted_types` are those that the spec allowed the model to hold.
     """
 
     created_at: datetime
@@ -45,6 +45,7 @@ class VersionFacts:
     size_mb: float
     manifest: Mapping[str, str]
     spec_digest: str
+    trusted_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def version_of(raw: Any, aliases: tuple[str, ...]) -> ModelVersion:
     tags: Mapping[str, str] = raw.tags
     if not is_ours(tags):
         raise NotFound(
-            f"{raw.name} v{raw.version} was not registered by Seatrial: `seatrial versions` lists those that were"
+            f"{raw.name} v{raw.version} was not registered by Seatrial: `seatrial status` shows those that were"
         )
     return ModelVersion(
         product=raw.name,
@@ -120,4 +121,5 @@ def _facts_in(tags: Mapping[str, str]) -> VersionFacts:
         size_mb=float(text("size_mb")),
         manifest=json.loads(text("manifest")),
         spec_digest=text("spec_digest"),
+        trusted_types=tuple(json.loads(text("trusted_types"))),
     )

@@ -81,7 +81,7 @@ class ProcessTarget:
         socket = self._socket(name)
         server = [sys.executable, "-P", "-m", "deployments.serving", "--model", str(launch.model.resolve())]
         identity = ["--product", launch.product, "--version", str(launch.version), "--uds", str(socket)]
-        trusted = [word for kind in self._settings.trusted_types for word in ("--trust", kind)]
+        trusted = [word for kind in (*self._settings.trusted_types, *launch.trusted) for word in ("--trust", kind)]
         return Program(
             name=name,
             command=(*server, *identity, *trusted),

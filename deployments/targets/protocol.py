@@ -9,12 +9,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch)."""
+    """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch).
+
+    `trusted` names the types of the user's own that the model may hold.
+    """
 
     product: str
     version: int
     model: Path
     replicas: int
+    trusted: tuple[str, ...] = ()
 
 
 class ReplicaState(StrEnum):
@@ -70,5 +74,5 @@ class Target(Protocol):
         ...
 
     def retire(self, product: str, version: int, drain: timedelta) -> None:
-        """Stop all servers of a version: each first finishes what it is answering, within `drain`. Returns when all are gone."""
+        """Stop all servers of a version; each first finishes its answers, within `drain`. Returns when gone."""
         ...

@@ -1,9 +1,7 @@
-"""Where a model comes from: code, packages, and the process that trained it."""
+"""Where a model comes from: code and packages."""
 
-import os
 import platform
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 # What is needed to load and ask a stored model.
 SERVING_PACKAGES: Final = ("scikit-learn", "skops", "pandas", "numpy")
 _TRAINING_PACKAGES: Final = (*SERVING_PACKAGES, "mlflow", "scipy", "pyarrow")
-# The start of a process is derived from the boot time, which clock corrections move a little.
-_SAME_START_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +41,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: found for name in _TRAINING_PACKAGES if (found := _version(name))
     }
-
-
-def this_process() -> str:
-    """A name for this process that no later one shares: host, pid and start time."""
-    return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.2f}"
-
-
-def is_gone(owner: str) -> bool:
-    """Whether the process that `this_process` named has ended. One on another host, or an unreadable name, has not."""
-    try:
-        host, pid, started = owner.split("|")
-        if host != socket.gethostname():
-            return False
-        process = psutil.Process(int(pid))
-        return (
-            abs(process.create_time() - float(started)) > _SAME_START_SECONDS
-            or process.status() == psutil.STATUS_ZOMBIE
-        )
-    except psutil.NoSuchProcess:
-        return True
-    except (ValueError, psutil.AccessDenied):
-        return False
 
 
 def _version(package: str) -> str | None:

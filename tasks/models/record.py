@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from deployments.clock import Clock
 from deployments.errors import SeatrialError
+from deployments.owner import Owner, this_process
 from deployments.registry.connection import answering, artifact_root, connect
 from deployments.registry.folder import MODEL, VERIFICATION
 from deployments.settings import Settings
-from tasks.models.provenance import is_gone, this_process
 
 OWNER: Final = "seatrial.owner"
 _ERROR: Final = "seatrial.error"
@@ -38,7 +38,7 @@ def recorded(product: str, name: str, tags: Mapping[str, str], settings: Setting
     client = connect(uri)
     with answering(uri):
         experiment = _experiment(client, uri, product)
-        owned = {**tags, OWNER: this_process()}
+        owned = {**tags, OWNER: str(this_process())}
         started = client.create_run(experiment, start_time=_milliseconds(clock), tags=owned, run_name=name)
     run = Run(client, uri, started.info.run_id, experiment)
     try:
@@ -59,7 +59,7 @@ def close_abandoned_runs(product: str, settings: Settings) -> tuple[str, ...]:
     with answering(settings.mlflow_uri):
         experiment = client.get_experiment_by_name(product)
         running = _running(client, experiment.experiment_id) if experiment else []
-        abandoned = tuple(run.info.run_id for run in running if is_gone(run.data.tags.get(OWNER, "")))
+        abandoned = tuple(run.info.run_id for run in running if _is_abandoned(run))
         for run_id in abandoned:
             client.set_tag(run_id, _ERROR, "the process that trained it is gone")
             client.set_terminated(run_id, "KILLED")
@@ -121,6 +121,13 @@ def _fail(run: Run, error: BaseException) -> None:
     with contextlib.suppress(SeatrialError), answering(run.uri):
         run.client.set_tag(run.id, _ERROR, f"{type(error).__name__}: {error}"[:5000])
         run.client.set_terminated(run.id, "FAILED")
+
+
+def _is_abandoned(run: Any) -> bool:
+    try:
+        return Owner.parse(run.data.tags.get(OWNER, "")).is_gone()
+    except ValueError:
+        return False
 
 
 def _running(client: Any, experiment: str) -> list[Any]:

@@ -83,6 +83,7 @@ def version_facts(
         size_mb=trained.size_mb,
         manifest=trained.manifest,
         spec_digest=spec_digest(spec),
+        trusted_types=spec.model.trusted_types,
     )
 
 

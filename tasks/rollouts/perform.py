@@ -44,7 +44,8 @@ def perform(step: Step, product: str, section: RolloutSection, doors: Doors) -> 
 def launch(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> str:
     """Start servers of `version` and wait until all are ready; `NeverReady` says which one is not, and why."""
     folder = doors.registry.fetch(product, version, doors.models)
-    doors.target.launch(Servers(product, version, folder, replicas))
+    trusted = doors.registry.get(product, version).facts.trusted_types
+    doors.target.launch(Servers(product, version, folder, replicas, trusted))
     began = doors.clock.monotonic()
     while True:
         seen = doors.target.replicas(product, version)

@@ -132,13 +132,20 @@ SPEC: dict[str, Any] = {
         "seed": 1,
         "output": "probability",
     },
-    "gate": {"thresholds": [{"metric": "roc_auc", "min": 0.7}], "against_champion": [{"metric": "roc_auc", "margin": 0.02}]},
+    "gate": {
+        "thresholds": [{"metric": "roc_auc", "min": 0.7}],
+        "against_champion": [{"metric": "roc_auc", "margin": 0.02}],
+    },
     "rollout": {"replicas": 1, "drain_timeout": "5s"},
 }
 SUITE = {
     "name": "shop",
     "expectations": [
-        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "min_value": 0}, "severity": "critical"},
+        {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": "price", "min_value": 0},
+            "severity": "critical",
+        },
     ],
     "meta": {"seatrial": {"types": {}}},
 }

@@ -1,12 +1,9 @@
-import os
-import socket
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tasks.models.provenance import commit_of, is_gone, requirements, this_process, versions
+from tasks.models.provenance import commit_of, requirements, versions
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -48,27 +45,3 @@ def test_requirements_are_pinned_to_what_is_installed() -> None:
     assert [each.partition("==")[0] for each in found] == ["scikit-learn", "skops", "pandas", "numpy"]
     assert f"numpy=={versions()['numpy']}" in found
     assert requirements(["no-such-package"]) == []
-
-
-def test_a_living_process_is_not_gone() -> None:
-    assert not is_gone(this_process())
-
-
-def test_a_process_that_ended_is_gone() -> None:
-    child = psutil.Popen(["/bin/sleep", "60"])
-    owner = f"{socket.gethostname()}|{child.pid}|{child.create_time():.2f}"
-    assert not is_gone(owner)
-
-    child.kill()
-    child.wait()
-
-    assert is_gone(owner)
-
-
-def test_a_pid_that_was_given_to_somebody_else_is_gone() -> None:
-    assert is_gone(f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time() - 60:.2f}")
-
-
-@pytest.mark.parametrize("owner", ["another-host|1|5.0", "", "nonsense", "a|b|c|d"])
-def test_of_what_is_not_known_nobody_says_it_is_gone(owner: str) -> None:
-    assert not is_gone(owner)

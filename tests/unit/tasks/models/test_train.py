@@ -10,6 +10,7 @@ import pytest
 
 from deployments.clock import ManualClock
 from deployments.errors import BadData, BadModel, DiskFull, RegistryUnreachable
+from deployments.owner import this_process
 from deployments.registry import ModelRegistry
 from deployments.registry.connection import connect
 from deployments.registry.folder import MODEL_FILE, check_intact, size_mb
@@ -336,11 +337,11 @@ def test_two_specs_that_say_the_same_have_one_digest() -> None:
 def test_abandoned_runs_are_closed_and_living_ones_left_alone(settings: Settings) -> None:
     client = connect(settings.mlflow_uri)
     experiment = client.create_experiment("punctual")
-    host = record.this_process().partition("|")[0]
+    host = this_process().host
     owners = {
-        "dead": f"{host}|999999999|1.0",
-        "living": record.this_process(),
-        "elsewhere": "another-host|1|1.0",
+        "dead": f"{host}:999999999:1.0",
+        "living": str(this_process()),
+        "elsewhere": "another-host:1:1.0",
         "not ours": None,
     }
     runs = {
