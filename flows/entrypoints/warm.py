@@ -116,6 +116,7 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
         atexit._run_exitfuncs()  # Prefect sends its last log lines here; tearing the modules down is left out
         sys.stdout.flush()
         sys.stderr.flush()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller leaves once it has the code: no interruption any more
         caller.sendall(str(code).encode())
         os._exit(code)
 

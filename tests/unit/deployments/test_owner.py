@@ -37,5 +37,5 @@ def test_of_another_host_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", "a:b:c", "host:1"])
 def test_text_that_names_nobody_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not enough values|could not convert|invalid literal"):
+    with pytest.raises(ValueError, match=r"not enough values|could not convert|invalid literal"):
         Owner.parse(text)
