@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
 from deployments.errors import BadData
@@ -10,10 +10,11 @@ from tasks.datasets.windows import STEP
 from tasks.spec import DataSection
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
-# Without a time column rows are dealt out by this seed: the same rows give the same parts.
-_SEED = 20130101
+# Without a time column rows are dealt out by their content under this key, not by their place.
+_DEAL = "seatrial deal 01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,13 @@ class Split:
 def split_by_time(frame: "pd.DataFrame", data: DataSection) -> Split:
     """The newest part of `frame` for the evaluation, the rest for training, both sorted by time.
 
-    Rows of one moment stay together, on the newer side. Without a time column rows are drawn by a fixed seed, for their
-    order may mean something (all of one class first), and stay in that order. The frame's index labels are kept.
+    Rows of one moment stay together, on the newer side. Without a time column a row's own content (its key, if the spec
+    names one) decides: equal rows stay together, and a row that the champion learned from is not held out to judge it
+    later, wherever the source puts it. Either part keeps the rows' order and index labels.
 
     Raises `BadData` if a part is empty, misses the target in some rows, or knows only one value of it.
     """
-    split = _at_random(frame, data) if data.time_column is None else _at_moment(frame, data, data.time_column)
+    split = _by_content(frame, data) if data.time_column is None else _at_moment(frame, data, data.time_column)
     for name, part in (("training", split.training), ("evaluation", split.evaluation)):
         _check_part(name, part, data)
     return split
@@ -59,12 +61,27 @@ def _moment_of_share(moments: "pd.Series[pd.Timestamp]", data: DataSection) -> "
     return moments.iloc[-max(1, _held_out(len(moments), data))]
 
 
-def _at_random(frame: "pd.DataFrame", data: DataSection) -> Split:
+def _by_content(frame: "pd.DataFrame", data: DataSection) -> Split:
     import numpy as np
 
-    order = np.random.default_rng(_SEED).permutation(len(frame))
-    first = len(frame) - _held_out(len(frame), data)
-    return Split(frame.iloc[np.sort(order[:first])], frame.iloc[np.sort(order[first:])], None)
+    held_out = _held_out(len(frame), data)
+    if not held_out:
+        return Split(frame, frame.iloc[:0], None)
+    lots = _lots(frame[list(data.key)] if data.key else frame)
+    is_evaluation = lots <= np.partition(lots, held_out - 1)[held_out - 1]
+    return Split(frame[~is_evaluation], frame[is_evaluation], None)
+
+
+def _lots(frame: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+    """A number a row, as good as drawn; whole numbers with gaps, which pandas holds as floats, count as without."""
+    from pandas.api import types
+    from pandas.util import hash_pandas_object
+
+    plain = {
+        name: column.astype("float64") if types.is_numeric_dtype(column.dtype) else column.astype(str)
+        for name, column in frame.items()
+    }
+    return hash_pandas_object(type(frame)(plain), index=False, hash_key=_DEAL).to_numpy()
 
 
 def _held_out(rows: int, data: DataSection) -> int:

@@ -62,6 +62,28 @@ def test_without_a_time_rows_are_drawn_and_always_the_same() -> None:
     assert list(split.evaluation["row"]) != list(range(75, 100))
 
 
+def test_a_row_that_was_learned_from_is_not_held_out_after_the_source_changed_order_and_grew() -> None:
+    data = _data(time_column=None)
+    before = split_by_time(_frame(list(range(400))), data)
+    after = split_by_time(_frame(list(range(440))).sample(frac=1.0, random_state=1), data)
+    crossed = set(before.training["row"]) & set(after.evaluation["row"])
+    assert len(crossed) <= 10  # by chance it would be about 80
+
+
+def test_copies_of_a_row_stay_together_without_a_time() -> None:
+    once = _frame(list(range(100)))
+    split = split_by_time(pd.concat([once, once], ignore_index=True), _data(time_column=None))
+    assert not set(split.training["row"]) & set(split.evaluation["row"])
+    assert len(split.evaluation) == 50
+
+
+def test_the_key_alone_decides_where_a_row_falls() -> None:
+    frame = _frame(list(range(100)))
+    data = _data(time_column=None, key=("row",))
+    corrected = frame.assign(y=list(reversed(frame["y"])))
+    assert list(split_by_time(frame, data).evaluation["row"]) == list(split_by_time(corrected, data).evaluation["row"])
+
+
 def test_rows_sorted_by_class_still_split_without_a_time() -> None:
     frame = _frame(list(range(90)), y=[row // 30 for row in range(90)])
     split = split_by_time(frame, _data(time_column=None))
