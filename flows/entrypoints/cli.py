@@ -119,10 +119,9 @@ def release(
 ) -> None:
     """Train and roll out, if data and model are good enough. Works with and without `seatrial up`."""
     from deployments.settings import current
-    from flows.entrypoints.warm import run_warm
 
-    if not detach and (code := run_warm(current(), sys.argv[1:])) is not None:
-        raise typer.Exit(code)
+    if not detach:
+        _hand_to_warm_process()
     from tasks.spec_file import find_spec, load_product, parse_window
     from tasks.suites.child import warm
 
@@ -162,6 +161,8 @@ def rollback(
 ) -> None:
     """Bring the former champion back to all traffic."""
     from deployments.settings import current
+
+    _hand_to_warm_process()
     from tasks.spec_file import find_spec, load_product
 
     path = find_spec(product, current().specs_folder)
@@ -250,6 +251,15 @@ def run() -> int:
     except Exception as error:  # noqa: BLE001 - the edge of the process
         return console.unexpected(error)
     return code if isinstance(code, int) else 0
+
+
+def _hand_to_warm_process() -> None:
+    """Let a fork of the platform's warm process do all of it, if there is one; then this process has only to end."""
+    from deployments.settings import current
+    from flows.entrypoints.warm import run_warm
+
+    if (code := run_warm(current(), sys.argv[1:])) is not None:
+        raise typer.Exit(code)
 
 
 def _enter_platform(needs_server: bool = False) -> None:

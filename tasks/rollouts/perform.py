@@ -121,7 +121,7 @@ def _addresses(replicas: tuple[Replica, ...]) -> tuple[str, ...]:
 
 
 def retire(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
-    """Take `version` out of the routing, let it finish what it is answering, stop its servers, delete its files."""
+    """Take `version` out of the routing, let it finish what it is answering, stop its servers."""
     live = doors.router.read(product)
     if live is not None and live.backend(version) is not None:
         if live.weights.of(version):

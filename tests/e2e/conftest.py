@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ class Seatrial:
             except psutil.Error:
                 continue
         return found
+
+
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
+    """Whether `condition` came true in time; asked four times a second."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.25)
+    return True
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ import httpx
 import pandas as pd
 import pytest
 
-from tests.e2e.conftest import ROOT, Seatrial, Shop, rows
+from tests.e2e.conftest import ROOT, Seatrial, Shop, rows, until
 
 pytestmark = pytest.mark.platform
 
@@ -193,7 +193,7 @@ def test_a_release_through_the_worker_ends_with_a_champion(seatrial: Seatrial, s
     shop.write()
     started = seatrial.told("release", str(shop.file), "--detach")
     api = f"http://127.0.0.1:{json.loads((seatrial.home / 'platform.json').read_text())['prefect']}/api"
-    state = _wait_for_end(api, started["id"])
+    state = end_of(api, started["id"])
     assert state["type"] == "COMPLETED", state
     assert seatrial.product(shop.name)["champion"] == 1
     run = httpx.get(f"{api}/flow_runs/{started['id']}", trust_env=False).json()
@@ -203,15 +203,15 @@ def test_a_release_through_the_worker_ends_with_a_champion(seatrial: Seatrial, s
     assert {f"{shop.name}-validation", f"{shop.name}-gate", f"{shop.name}-version", f"{shop.name}-mlflow"} <= keys
 
 
-def _wait_for_end(api: str, run_id: str) -> dict[str, str]:
-    import time
+def end_of(api: str, run_id: str) -> dict[str, str]:
+    """The final state of a flow run; its last one after two minutes."""
 
-    for _ in range(240):
-        state: dict[str, str] = httpx.get(f"{api}/flow_runs/{run_id}", trust_env=False).json()["state"]
-        if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}:
-            return state
-        time.sleep(0.5)
-    return state
+    def state() -> dict[str, str]:
+        found: dict[str, str] = httpx.get(f"{api}/flow_runs/{run_id}", trust_env=False).json()["state"]
+        return found
+
+    until(lambda: state()["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+    return state()
 
 
 def test_the_deployments_draw_a_form_and_the_schedule_is_off(seatrial: Seatrial) -> None:
@@ -221,3 +221,19 @@ def test_the_deployments_draw_a_form_and_the_schedule_is_off(seatrial: Seatrial)
     assert {"product", "strategy", "window", "replicas"} <= set(form)
     assert [schedule["active"] for schedule in release["schedules"]] == [False]
     assert httpx.get(f"{api}/deployments/name/rollback/rollback", trust_env=False).status_code == 200
+
+
+def test_an_active_schedule_really_schedules_runs(seatrial: Seatrial) -> None:
+    """Guards the SQLAlchemy pin: with 2.1, Prefect's scheduler fails silently and nothing is ever scheduled."""
+    api = f"http://127.0.0.1:{json.loads((seatrial.home / 'platform.json').read_text())['prefect']}/api"
+    release = httpx.get(f"{api}/deployments/name/release/release", trust_env=False).json()
+    address = f"{api}/deployments/{release['id']}/schedules/{release['schedules'][0]['id']}"
+    scheduled = {
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "deployments": {"id": {"any_": [release["id"]]}},
+    }
+    httpx.patch(address, json={"active": True}, trust_env=False).raise_for_status()
+    try:
+        assert until(lambda: httpx.post(f"{api}/flow_runs/count", json=scheduled, trust_env=False).json() > 0)
+    finally:
+        httpx.patch(address, json={"active": False}, trust_env=False).raise_for_status()
