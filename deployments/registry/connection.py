@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from deployments.disk import saying_when_full
 from deployments.errors import BadArtifact, BadInput, DiskFull, NotFound, RegistryUnreachable, SeatrialError
+from deployments.secrets import masked, without_secrets
 
 _SQLITE: Final = "sqlite:///"
 _FULL: Final = ("disk is full", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
@@ -73,17 +74,19 @@ def artifact_root(tracking_uri: str) -> str | None:
 def answering(tracking_uri: str) -> Iterator[None]:
     """Turns what MLflow, SQLAlchemy and the file system raise in the block into our errors.
 
-    Not reachable → `RegistryUnreachable`, unknown → `NotFound`, no space → `DiskFull`, refused → `BadInput`.
+    Not reachable → `RegistryUnreachable`, unknown → `NotFound`, no space → `DiskFull`, refused, or no driver for such a
+    database → `BadInput`. A password in `tracking_uri` is in none of them, nor in their causes.
     """
+    shown = masked(tracking_uri)
     try:
-        with saying_when_full(database_of(tracking_uri) or Path(tracking_uri)):
+        with saying_when_full(database_of(tracking_uri) or Path(shown)):
             yield
     except SeatrialError:
         raise
     except Exception as error:
         if (translated := _translated(error, tracking_uri)) is None:
             raise
-        raise translated from error
+        raise translated from (error if shown == tracking_uri else None)
 
 
 def download(tracking_uri: str, location: str, into: Path) -> Path:
@@ -114,16 +117,18 @@ def _open(database: Path) -> None:
 
 def _translated(error: Exception, tracking_uri: str) -> SeatrialError | None:
     code = getattr(error, "error_code", None)
-    text = str(error).removeprefix(f"{code}: ")
-    if any(sign in text for sign in _FULL):
-        return DiskFull(f"no space left for {tracking_uri}: free some room and run the same command again")
+    shown = masked(tracking_uri)
+    said = _first_line(without_secrets(str(error), tracking_uri).removeprefix(f"{code}: "))
+    if any(sign in str(error) for sign in _FULL):
+        return DiskFull(f"no space left for {shown}: free some room and run the same command again")
+    if isinstance(error, ImportError):
+        return BadInput(f"{shown} needs the package {error.name or said}: install it beside Seatrial")
     if code == "RESOURCE_DOES_NOT_EXIST":
-        return NotFound(f"{_first_line(text)} (asked {tracking_uri}): check the name with `seatrial status`")
+        return NotFound(f"{said} (asked {shown}): check the name with `seatrial status`")
     if code in _PASSING or _is_of_a_database(error) or isinstance(error, OSError):
-        reason = _first_line(text)
-        return RegistryUnreachable(f"{tracking_uri} does not answer ({reason}): see that it is up, then try again")
+        return RegistryUnreachable(f"{shown} does not answer ({said}): see that it is up, then try again")
     if code is not None:
-        return BadInput(f"{tracking_uri} refused ({code}): {_first_line(text)}")
+        return BadInput(f"{shown} refused ({code}): {said}")
     return None
 
 

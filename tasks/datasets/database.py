@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from deployments.errors import BadData, SourceUnreachable
-from tasks.datasets.addresses import without_secrets
+from deployments.secrets import without_secrets
 from tasks.spec import Source
 
 if TYPE_CHECKING:

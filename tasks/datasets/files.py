@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from deployments.errors import BadData, SourceUnreachable
-from tasks.datasets.addresses import masked, without_secrets
+from deployments.secrets import masked, without_secrets
 from tasks.spec import Format, Source
 
 _DELIMITERS = ",;\t|"

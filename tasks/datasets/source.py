@@ -5,7 +5,7 @@ from collections import Counter
 import pyarrow as pa
 
 from deployments.errors import BadData
-from tasks.datasets.addresses import masked
+from deployments.secrets import masked
 from tasks.datasets.database import read_query
 from tasks.datasets.files import read_file
 from tasks.spec import Source

@@ -14,6 +14,7 @@ from deployments.clock import Clock, SystemClock
 from deployments.registry.connection import answering
 from deployments.registry.folder import MODEL, VERIFICATION, manifest_of, size_mb
 from deployments.registry.versions import VersionFacts
+from deployments.secrets import masked
 from deployments.settings import Settings
 from tasks.datasets.snapshot import Snapshot
 from tasks.datasets.split import Split
@@ -139,11 +140,18 @@ def _write_kept(place: Path, job: _Job, fitted: Fitted, logged: Any) -> None:
 
 def _write_noted(place: Path, job: _Job, fitted: Fitted) -> None:
     place.mkdir()
-    (place / "spec.json").write_text(job.spec.model_dump_json(indent=2), encoding="utf-8")
+    (place / "spec.json").write_text(_without_secrets(job.spec).model_dump_json(indent=2), encoding="utf-8")
     if job.data.report is not None:
         (place / "validation.html").write_text(job.data.report, encoding="utf-8")
     if fitted.warnings:
         (place / "warnings.txt").write_text("\n".join(fitted.warnings), encoding="utf-8")
+
+
+def _without_secrets(spec: ProductSpec) -> ProductSpec:
+    """The spec as everybody who sees MLflow's pages may read it."""
+    source = spec.data.source
+    shown = source.model_copy(update={"url": masked(source.url) if source.url else None})
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"source": shown})})
 
 
 def _run_name(job: _Job) -> str:

@@ -1,6 +1,7 @@
 import os
 import sqlite3
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,21 @@ def test_a_server_that_is_down_is_unreachable(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(RegistryUnreachable, match=r"http://127\.0\.0\.1:9 does not answer"):
         ModelRegistry("http://127.0.0.1:9").get("flights", 1)
+
+
+def test_a_password_in_the_address_is_in_no_error_and_no_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    password = "".join(["hunt", "er2"])  # in one piece it would stand in the traceback as a line of this file
+
+    with pytest.raises(RegistryUnreachable, match=r"http://\*\*\*@127\.0\.0\.1:9 does not answer") as caught:
+        ModelRegistry(f"http://ann:{password}@127.0.0.1:9").get("flights", 1)
+
+    assert password not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_database_without_its_driver_says_what_to_install() -> None:
+    with pytest.raises(BadInput, match="needs the package psycopg2: install it"):
+        connect("postgresql://ann:hunter2@127.0.0.1:9/mlflow")
 
 
 def test_a_full_database_is_disk_full(tmp_path: Path) -> None:

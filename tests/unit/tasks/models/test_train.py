@@ -156,6 +156,22 @@ def test_one_run_records_parameters_numbers_tags_and_files(settings: Settings) -
     assert {each.key for each in logged.metrics} >= {"roc_auc"}
 
 
+def test_the_spec_that_people_can_read_holds_no_secret_of_its_source(settings: Settings) -> None:
+    product = spec()
+    source = product.data.source.model_copy(
+        update={"path": None, "url": "https://ann:hunter2@files.example/rows.parquet?sig=abc123"}
+    )
+    product = product.model_copy(update={"data": product.data.model_copy(update={"source": source})})
+
+    trained(settings, product)
+
+    client = connect(settings.mlflow_uri)
+    written = Path(client.download_artifacts(run_of(settings).info.run_id, "spec.json")).read_text()
+    assert "files.example/rows.parquet" in written
+    assert "hunter2" not in written
+    assert "abc123" not in written
+
+
 def test_files_lie_beside_the_database_in_the_home(settings: Settings) -> None:
     trained(settings)
 

@@ -1,8 +1,16 @@
 """Addresses as they may be shown: without passwords, keys and tokens."""
 
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _HIDDEN = "***"
+
+
+def _quoted(secret: str) -> str:
+    return quote(secret, safe="")
+
+
+# Whoever quotes an address may have decoded it, or encoded it anew.
+_WAYS_TO_WRITE = (str, unquote, quote_plus, _quoted)
 
 
 def masked(address: str) -> str:
@@ -15,7 +23,8 @@ def masked(address: str) -> str:
 def without_secrets(text: str, address: str) -> str:
     """`text` of somebody else's error, in which `address` and each secret part of it are hidden."""
     shown = text.replace(address, masked(address))
-    for secret in sorted(_secrets(address), key=len, reverse=True):
+    written = {way(secret) for secret in _secrets(address) for way in _WAYS_TO_WRITE}
+    for secret in sorted(written, key=len, reverse=True):
         shown = shown.replace(secret, _HIDDEN)
     return shown
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.datasets.addresses import masked, without_secrets
+from deployments.secrets import masked, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,9 @@ def test_the_words_of_a_foreign_error_lose_the_address_and_each_secret_of_it() -
     assert "hunter2" not in said
     assert "abc123" not in said
     assert "files.example" in said
+
+
+@pytest.mark.parametrize("said", ["p@ss/w", "p%40ss%2Fw", "a+b", "a%2Bb"])
+def test_a_secret_is_hidden_however_it_is_written(said: str) -> None:
+    address = "postgresql://ann:p%40ss%2Fw@db.example/shop?sslpassword=a%2Bb"
+    assert without_secrets(f"refused {said}!", address) == "refused ***!"
