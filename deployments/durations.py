@@ -7,15 +7,22 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=36_525)
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
 def parse_duration(text: str) -> timedelta:
-    """`"1.5h"` → 1 h 30 min. One number and one unit; raises ValueError with the units that exist."""
+    """`"1.5h"` → 1 h 30 min. One number and one unit, at most a century; raises ValueError that says so."""
     matched = _PATTERN.fullmatch(text.strip())
     if matched is None:
         raise ValueError(f"{text!r} is not a duration: write a number and one of ms, s, m, h, d, w, such as 30s or 14d")
-    return timedelta(**{_UNITS[matched[2]]: float(matched[1])})
+    try:
+        duration = timedelta(**{_UNITS[matched[2]]: float(matched[1])})
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ValueError(f"{text!r} is longer than a century ({format_duration(_LONGEST)}): write less")
+    return duration
 
 
 def format_duration(duration: timedelta) -> str:
