@@ -76,13 +76,13 @@ def _made(path: str, maker: Any, model: ModelSection) -> Any:
 
 
 def _check_place(path: str, settings: Settings) -> None:
-    """A factory may only come from the user's project or an allowed package, whatever else is installed."""
+    """A factory may only come from the user's project: packages have functions that delete folders, too."""
     package = path.split(".", maxsplit=1)[0]
-    if package in settings.allowed_packages:
-        return
     project = settings.project.resolve()
     if importlib.machinery.PathFinder.find_spec(package, [str(project)]) is None:
-        raise BadModel(f"factory {path!r}: no module {package!r} in {project}; check the path and SEATRIAL_PROJECT")
+        raise BadModel(
+            f"factory {path!r}: no module {package!r} in {project}: write the function there, or check SEATRIAL_PROJECT"
+        )
     make_importable(project)
     if not _lies_in(project, _module(package, path)):
         raise BadModel(f"factory {path!r}: an installed package is called {package!r} too; rename yours in {project}")

@@ -130,6 +130,16 @@ def test_a_factory_must_lie_in_the_project(settings: Settings, factory: str) -> 
         built(settings, factory=factory)
 
 
+def test_a_spec_cannot_call_a_function_of_a_package_that_deletes_folders(settings: Settings) -> None:
+    precious = settings.project / "precious"
+    precious.mkdir()
+
+    with pytest.raises(BadModel, match="no module 'sklearn'"):
+        built(settings, factory="sklearn.datasets.clear_data_home", parameters={"data_home": str(precious)})
+
+    assert precious.is_dir()
+
+
 def test_a_factory_whose_name_is_taken_by_a_package_is_refused(settings: Settings) -> None:
     path = factory_file(settings, "yaml", "def make():\n    return linear_model.LogisticRegression()")
 
