@@ -481,6 +481,13 @@ def test_a_name_that_can_be_no_path_is_refused(world: World, name: str) -> None:
     assert world.router.read(name) is None
 
 
+@pytest.mark.parametrize("name", ["z" * 40, "a-1-" * 10])
+def test_the_longest_name_that_a_spec_may_have_is_served(world: World, name: str) -> None:
+    world.router.apply(name, one(7, world.server(7)))
+    assert set(world.ask(name, 3)) == {7}
+    world.router.remove(name)
+
+
 def test_products_do_not_disturb_each_other(world: World, product: str) -> None:
     other = f"{product}-too"
     mine, theirs = one(1, world.server(1)), one(7, world.server(7))

@@ -10,6 +10,7 @@ STAT_PREFIX = "gateway"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _MAX_CONNECTIONS = 5000
+_REGEX_SIZE = 400
 _FILTERS = f"{TYPE}envoy.extensions.filters"
 _SOURCE_VERSION = "V3"
 _ADMIN_PATHS = (
@@ -54,6 +55,10 @@ def _process() -> Json:
         "node": {"id": "seatrial-gateway", "cluster": "seatrial"},
         # Histograms are merged at this pace; the default of 5 s is too late for a judge.
         "stats_flush_interval": "0.5s",
+        # The default of 100 does not hold the route of a product whose name has the full 40 letters.
+        "layered_runtime": {
+            "layers": [{"name": "limits", "static_layer": {"re2.max_program_size.error_level": _REGEX_SIZE}}]
+        },
         "application_log_config": {"log_format": {"text_format": "%Y-%m-%dT%H:%M:%S.%e%z %l envoy.%n %_"}},
         "overload_manager": {
             "resource_monitors": [
