@@ -5,6 +5,7 @@ Training, evaluation and serving agree on this form; the server builds the same 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -117,11 +118,16 @@ def _written(values: Iterable[Any]) -> list[str]:
 
 
 def as_category(value: Any) -> str:
-    """The text of one category, the same as JSON would write it: `true`, `7` (also for 7.0), `7.5`, text as it is."""
+    """The text of one category, the same as JSON would write it: `true`, `7` (also for 7.0), `7.5`, text as it is.
+
+    A decimal number counts by its value: 1.50 is `1.5`, for no client can say otherwise.
+    """
     if isinstance(value, str):
         return value
     if hasattr(value, "item"):
         value = value.item()
+    if isinstance(value, Decimal):
+        value = float(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

@@ -58,6 +58,7 @@ def test_numbers_of_every_kind_become_float64(values: Any) -> None:
         (pd.Series(["a", None], dtype="category"), ["a", None]),
         (pd.array([7, None], dtype="Int64"), ["7", None]),
         ([None, None], [None, None]),
+        ([Decimal("1.50"), Decimal("7.00"), None], ["1.5", "7", None]),
     ],
     ids=str,
 )
