@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test check format bench lock clean
+.PHONY: help demo up down test test-crash check format bench lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(READY) ## from data to live traffic: three releases of flights, one of them refused
 	@$(BIN)/python -m examples.demo
@@ -18,8 +18,11 @@ up: $(READY) ## start the platform
 down: $(READY) ## end it; nothing is left running
 	@$(BIN)/seatrial down
 
-test: $(READY) ## every test
-	@$(BIN)/python -m pytest
+test: $(READY) ## every test, with a sample of the crashes
+	@$(BIN)/python -m pytest -m "not crash"
+
+test-crash: $(READY) ## all crashes: half an hour or so
+	@$(BIN)/python -m pytest -m crash tests/e2e
 
 check: $(READY) ## format, lint, types, import contracts, spelling
 	@$(BIN)/ruff format --check .

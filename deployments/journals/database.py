@@ -87,7 +87,11 @@ class DatabaseJournal:
             elif not held.holder or now >= _aware(held.expires_at) or Owner.parse(held.holder).is_gone():
                 lease = Lease(product, holder, held.token + 1)
             else:
-                raise Busy(f"{product}: {held.holder} is changing its traffic: wait for it to end, or end it")
+                other = Owner.parse(held.holder)
+                raise Busy(
+                    f"{product}: process {other.pid} on {other.host} is changing its traffic: "
+                    "wait for it to end, or end it"
+                )
             connection.execute(
                 update(_leases)
                 .where(_leases.c.product == product)

@@ -55,16 +55,27 @@ def free_port(wanted: int, host: str) -> int:
     )
 
 
+def why_not(port: int) -> str:
+    """Why `port` is not used: who listens there, or that this home took another one earlier, which stays its own."""
+    holder = _listener(port)
+    return f"{holder} has it" if holder else "an earlier start took another, which it keeps"
+
+
 def holder_of(port: int) -> str:
     """The process that listens on `port`, as `name (pid)`; "another process" if the system does not say."""
+    return _listener(port) or "another process"
+
+
+def _listener(port: int) -> str | None:
     try:
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-            if listens and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+            if listens:
+                pid = connection.pid
+                return f"{psutil.Process(pid).name()} (pid {pid})" if pid else "a process of another user"
     except psutil.Error:
         pass
-    return "another process"
+    return None
 
 
 def _is_free(port: int, host: str) -> bool:

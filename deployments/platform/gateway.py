@@ -11,7 +11,7 @@ from deployments.platform.addresses import Addresses, free_port, read_addresses,
 from deployments.platform.health import answers, wait_until
 from deployments.routers.envoy import prepare
 from deployments.settings import Settings
-from deployments.supervision import Supervisor
+from deployments.supervision import ProgramState, Supervisor
 
 _LIMIT = timedelta(seconds=30)
 _HEALTH = "/seatrial/health"
@@ -26,9 +26,18 @@ def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor
     supervisor = Supervisor.of(settings)
     with FileLock(settings.home / "gateway.lock", timeout=120):
         supervisor.start()
-        if not _is_up(read_addresses(settings)):
+        if not is_up(supervisor, read_addresses(settings)):
             _start(settings, supervisor, clock or SystemClock())
     return supervisor
+
+
+def is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
+    """Whether this home's own gateway answers; another home's on the same port does not count."""
+    return (
+        supervisor.state(services.GATEWAY) is ProgramState.RUNNING
+        and addresses.gateway is not None
+        and answers(f"{addresses.url('gateway')}{_HEALTH}")
+    )
 
 
 def _start(settings: Settings, supervisor: Supervisor, clock: Clock) -> None:
@@ -39,8 +48,4 @@ def _start(settings: Settings, supervisor: Supervisor, clock: Clock) -> None:
     write_addresses(settings, addresses)
     command = prepare(settings.home.resolve() / "gateway", settings.run_folder, settings.gateway_host, port)
     supervisor.put(services.gateway(settings, command))
-    wait_until(lambda: _is_up(addresses), services.GATEWAY, _LIMIT, clock)
-
-
-def _is_up(addresses: Addresses) -> bool:
-    return addresses.gateway is not None and answers(f"{addresses.url('gateway')}{_HEALTH}")
+    wait_until(lambda: is_up(supervisor, addresses), services.GATEWAY, _LIMIT, clock)

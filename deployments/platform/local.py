@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable
 from deployments.platform import services
-from deployments.platform.addresses import Addresses, free_port, read_addresses, write_addresses
+from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.environment import environment
-from deployments.platform.gateway import ensure_gateway
+from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.health import answers, wait_until
 from deployments.settings import Settings
-from deployments.supervision import ProgramReport, Supervisor
+from deployments.supervision import ProgramReport, ProgramState, Supervisor
 
 _LIMIT = timedelta(seconds=180)
 Progress = Callable[[str], None]
@@ -42,26 +42,29 @@ def up(settings: Settings, tell: Progress, clock: Clock | None = None) -> Addres
 
 def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     supervisor = ensure_gateway(settings, clock)
-    addresses = _choose_ports(settings)
-    tell(f"gateway       {addresses.url('gateway')}")
+    addresses = _choose_ports(settings, supervisor)
+    tell(f"gateway       {addresses.url('gateway')}{_instead_of(settings.gateway_port, addresses.gateway)}")
     _start_pages(settings, supervisor, addresses)
-    wait_until(lambda: _prefect_answers(addresses), services.PREFECT, _LIMIT, clock)
-    tell(f"Prefect       {addresses.url('prefect')}")
+    wait_until(lambda: _prefect_is_up(supervisor, addresses), services.PREFECT, _LIMIT, clock)
+    tell(f"Prefect       {addresses.url('prefect')}{_instead_of(settings.prefect_port, addresses.prefect)}")
     _see_to_pool(addresses)
     supervisor.put(services.prefect_worker(settings, addresses))
     supervisor.put(services.warm_process(settings, addresses))
     deploy_flows(settings, addresses)
     tell("flows         deployed from prefect.yaml")
-    wait_until(lambda: _mlflow_answers(addresses), services.MLFLOW, _LIMIT, clock)
-    tell(f"MLflow        {addresses.url('mlflow')}")
+    wait_until(lambda: _mlflow_is_up(supervisor, addresses), services.MLFLOW, _LIMIT, clock)
+    tell(f"MLflow        {addresses.url('mlflow')}{_instead_of(settings.mlflow_port, addresses.mlflow)}")
     return addresses
 
 
 def down(settings: Settings) -> tuple[str, ...]:
-    """End every process of the platform, model servers included; returns their names. Data, models and records stay."""
+    """End every process of the platform, model servers included; returns their names. Data, models and records stay.
+
+    Model servers come back with the next start of anything here, the platform's own parts only with `up`.
+    """
     supervisor = Supervisor.of(settings)
     names = tuple(supervisor.states()) if supervisor.running() else ()
-    supervisor.shutdown()
+    supervisor.shutdown(forget=services.PARTS)
     return names
 
 
@@ -72,12 +75,15 @@ def programs(settings: Settings) -> dict[str, ProgramReport]:
 
 
 def live_addresses(settings: Settings) -> Addresses:
-    """Where the parts that answer right now listen."""
-    known = read_addresses(settings)
+    """Where the parts that answer right now listen; another home's parts on the same ports do not count."""
+    known, supervisor = read_addresses(settings), Supervisor.of(settings)
+    if not supervisor.running():
+        return Addresses(known.host)
     return replace(
         known,
-        prefect=known.prefect if _prefect_answers(known) else None,
-        mlflow=known.mlflow if _mlflow_answers(known) else None,
+        gateway=known.gateway if is_up(supervisor, known) else None,
+        prefect=known.prefect if _prefect_is_up(supervisor, known) else None,
+        mlflow=known.mlflow if _mlflow_is_up(supervisor, known) else None,
     )
 
 
@@ -106,17 +112,22 @@ def deploy_flows(settings: Settings, addresses: Addresses) -> None:
         raise PlatformUnreachable(f"the flows were not deployed: {(result.stdout + result.stderr).strip()[-600:]}")
 
 
-def _choose_ports(settings: Settings) -> Addresses:
+def _choose_ports(settings: Settings, supervisor: Supervisor) -> Addresses:
+    """A part that runs keeps its port; the ports of the others are theirs again if they are still free."""
     known = read_addresses(settings)
+    prefect = supervisor.state(services.PREFECT).has_process
+    mlflow = supervisor.state(services.MLFLOW).has_process
     chosen = replace(
         known,
-        prefect=known.prefect
-        if _prefect_answers(known)
-        else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
-        mlflow=known.mlflow if _mlflow_answers(known) else free_port(known.mlflow or settings.mlflow_port, "127.0.0.1"),
+        prefect=known.prefect if prefect else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
+        mlflow=known.mlflow if mlflow else free_port(known.mlflow or settings.mlflow_port, "127.0.0.1"),
     )
     write_addresses(settings, chosen)
     return chosen
+
+
+def _instead_of(wanted: int, chosen: int | None) -> str:
+    return "" if chosen == wanted else f"  (not {wanted}: {why_not(wanted)})"
 
 
 def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresses) -> None:
@@ -124,8 +135,8 @@ def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresse
     supervisor.put(services.mlflow_server(settings, addresses))
 
 
-def _prefect_answers(addresses: Addresses) -> bool:
-    return addresses.prefect is not None and answers(f"{addresses.url('prefect')}/api/health")
+def _prefect_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
+    return _runs(supervisor, services.PREFECT) and answers(f"{addresses.url('prefect')}/api/health")
 
 
 def _see_to_pool(addresses: Addresses) -> None:
@@ -136,5 +147,9 @@ def _see_to_pool(addresses: Addresses) -> None:
         httpx.post(pools, json=wanted, timeout=30, trust_env=False).raise_for_status()
 
 
-def _mlflow_answers(addresses: Addresses) -> bool:
-    return addresses.mlflow is not None and answers(f"{addresses.url('mlflow')}/health")
+def _mlflow_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
+    return _runs(supervisor, services.MLFLOW) and answers(f"{addresses.url('mlflow')}/health")
+
+
+def _runs(supervisor: Supervisor, part: str) -> bool:
+    return supervisor.state(part) is ProgramState.RUNNING

@@ -13,6 +13,7 @@ PREFECT = "prefect-server"
 WORKER = "prefect-worker"
 MLFLOW = "mlflow-server"
 WARM = "warm"
+PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM)
 WORK_POOL = "seatrial"
 
 

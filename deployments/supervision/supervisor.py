@@ -1,7 +1,7 @@
 """The one way to supervisord: start it, give it programs, ask how they are, take them away."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,10 @@ class Supervisor:
         """Names of all programs that are defined or that supervisord keeps, in alphabetical order."""
         return tuple(sorted({*self.reports(), *(path.stem for path in self._programs.glob("*.conf"))}))
 
-    def shutdown(self, within: timedelta = _STOP_WITHIN) -> None:
+    def shutdown(self, within: timedelta = _STOP_WITHIN, forget: Iterable[str] = ()) -> None:
         """Stops every program and supervisord itself, SIGKILL after `within`; leaves no process and no socket.
 
-        The definitions stay: the next `start` takes them up again. Fine when nothing runs.
+        The definitions stay, those of `forget` excepted: the next `start` takes them up again. Fine when nothing runs.
         """
         with locked(self._run_folder / "supervisord.lock"):
             # An unreachable supervisord is ended by its process number below.
@@ -127,6 +127,8 @@ class Supervisor:
             leftovers.end(leftovers.leftovers_of(self._run_folder), _LEFTOVER_GRACE, self._clock)
             daemon.socket_of(self._run_folder).unlink(missing_ok=True)
             (self._run_folder / "supervisord.pid").unlink(missing_ok=True)
+            for path in (path for name in forget for path in self._files(name)):
+                path.unlink(missing_ok=True)
 
     def _answers_late(self) -> bool:
         """Whether a supervisord that is there, but silent, begins to answer; False once it is gone."""

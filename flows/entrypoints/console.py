@@ -12,6 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 
+class Terminal(Console):
+    """A console whose reader may go away (`| head`, a closed window) without ending what is under way."""
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: what comes is dropped."""
+        self.quiet = True
+
+
 @lru_cache(maxsize=1)
 def out() -> Console:
     """Standard output; made at the first use, when the terminal is known."""
@@ -21,7 +29,7 @@ def out() -> Console:
 @lru_cache(maxsize=1)
 def err() -> Console:
     """Standard error."""
-    return Console(stderr=True, highlight=False)
+    return Terminal(stderr=True, highlight=False)
 
 
 class Progress(logging.Handler):

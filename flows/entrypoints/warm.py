@@ -7,6 +7,7 @@ starts it anew; the command that found it so runs by itself.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
+from deployments.errors import GiveUp
 from deployments.settings import Settings
 
 _ROOT = Path(__file__).parents[2]
@@ -61,9 +64,9 @@ def _answer(caller: socket.socket) -> int | None:
         except KeyboardInterrupt:
             caller.sendall(_INTERRUPT)
             continue
-        if answer == _STALE or not answer:
-            return None if answer else 1
-        return int(answer)
+        if not answer:
+            raise GiveUp("the process of this command was killed: run it again, which first puts right what is left")
+        return None if answer == _STALE else int(answer)
 
 
 def serve(settings: Settings, run: Callable[[], int]) -> None:
@@ -113,11 +116,20 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
         threading.Thread(target=_listen, args=(caller,), daemon=True).start()
         code = run()
     finally:
-        atexit._run_exitfuncs()  # Prefect sends its last log lines here; tearing the modules down is left out
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _leave(caller, code)
+
+
+def _leave(caller: socket.socket, code: int) -> NoReturn:
+    """Tell the caller, who may be gone together with its terminal, and end. Tearing the modules down is left out."""
+    try:
+        atexit._run_exitfuncs()  # Prefect sends its last log lines here
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller leaves once it has the code: no interruption any more
-        caller.sendall(str(code).encode())
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            caller.sendall(str(code).encode())
+    finally:
         os._exit(code)
 
 
