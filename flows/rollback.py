@@ -28,5 +28,5 @@ def rollback(request: RollbackRequest) -> Result:
         name_run(run, version, "rollback")
         return roll_out(run, version, Goal.REINSTATE)
     except BaseException as error:
-        record_failure(run, error)
+        record_failure(run, error, "rollback")
         raise

@@ -8,7 +8,7 @@ from deployments.clock import SystemClock
 from deployments.settings import Settings
 from deployments.spec import Strategy
 from tasks.spec import ProductSpec, Window
-from tasks.spec_file import find_spec, load_product, parse_window
+from tasks.spec_file import check_available, find_spec, load_product, parse_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ def open_run(
     spec = load_product(find_spec(product, settings.specs_folder))
     wanted = {"strategy": strategy, "replicas": replicas}
     rollout = spec.rollout.model_copy(update={name: value for name, value in wanted.items() if value is not None})
+    check_available(rollout)
     return Run(
         run_id,
         spec.model_copy(update={"rollout": rollout}),

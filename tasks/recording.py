@@ -14,13 +14,13 @@ def record(run: Run, kind: str, **detail: object) -> None:
     wiring.journal().record(Event(run.product, run.run_id, SystemClock().now(), kind, detail))
 
 
-def record_failure(run: Run, error: BaseException) -> None:
-    """The run ended without a new champion, and why."""
+def record_failure(run: Run, error: BaseException, doing: str = "release") -> None:
+    """The run ended without a new champion, and why; `doing` is `release` or `rollback`."""
     if isinstance(error, Refused):
-        kind = "release.refused"
+        kind = f"{doing}.refused"
     elif isinstance(error, Exception):
-        kind = "release.failed"
+        kind = f"{doing}.failed"
     else:
-        kind = "release.interrupted"
+        kind = f"{doing}.interrupted"
     record(run, kind, reason=explain(error))
     tell(kind, reason=explain(error).splitlines()[0])

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from deployments.errors import BadInput, BadSpec, NotFound
-from deployments.spec import Section
+from deployments.spec import RolloutSection, Section, TargetKind
+from deployments.strategies.plan import Goal, plan
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
 from tasks.spec import (
@@ -48,7 +49,9 @@ def parse_window(text: str) -> Window:
             raise BadInput("neither start nor end is given")
         return Window.model_validate_json(json.dumps(fields))
     except (ValidationError, BadInput) as error:
-        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        why = (
+            error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else str(error)
+        )
         raise BadInput(
             f"window {text!r}: {why}. Write START..END such as 2013-01-01..2013-03-01, or a length such as 60d"
         ) from None
@@ -82,6 +85,13 @@ def load_product(path: Path) -> ProductSpec:
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise BadSpec(f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}\n{listed}")
     return spec
+
+
+def check_available(rollout: RolloutSection) -> None:
+    """Raises `BadInput` for a strategy or target that has a name but no implementation yet."""
+    plan(rollout.strategy, Goal.PROMOTE, 1, (), rollout.replicas)
+    if rollout.target is not TargetKind.LOCAL:
+        raise BadInput(f"target {rollout.target.value!r} is not available yet: use {TargetKind.LOCAL.value!r}")
 
 
 def json_schema() -> dict[str, Any]:
@@ -204,6 +214,9 @@ def _impossible(document: dict[str, Any]) -> Iterator[Problem]:
         yield from _impossible_data(data, preprocessing)
     if model is not None and gate is not None:
         yield from _unknown_metrics(model.task, gate)
+    rollout = _section(RolloutSection, document.get("rollout", {}))
+    if rollout is not None:
+        yield from _unavailable(rollout)
 
 
 def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | None) -> Iterator[Problem]:
@@ -220,6 +233,13 @@ def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | No
     for name in data.key:
         if name in preprocessing.features and name == data.time_column:
             yield Problem("preprocessing", f"{name!r} is key and time column: it cannot be a feature as well")
+
+
+def _unavailable(rollout: RolloutSection) -> Iterator[Problem]:
+    try:
+        check_available(rollout)
+    except BadInput as error:
+        yield Problem("rollout", str(error))
 
 
 def _unknown_metrics(task: TaskKind, gate: GateSection) -> Iterator[Problem]:

@@ -144,7 +144,9 @@ def _see_to_pool(addresses: Addresses) -> None:
     pools = f"{addresses.url('prefect')}/api/work_pools/"
     if not answers(f"{pools}{services.WORK_POOL}"):
         wanted = {"name": services.WORK_POOL, "type": "process"}
-        httpx.post(pools, json=wanted, timeout=30, trust_env=False).raise_for_status()
+        made = httpx.post(pools, json=wanted, timeout=30, trust_env=False)
+        if made.status_code != httpx.codes.CONFLICT:  # there already: a slow server's first answer came too late
+            made.raise_for_status()
 
 
 def _mlflow_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:

@@ -98,7 +98,7 @@ def profile(
         console.print_json(proposal.suite)
         return
     path = proposal.write()
-    console.err().print(f"[green]✓[/green] wrote {path}: read it and edit what is not meant so")
+    console.err().print(f"[green]✓[/green] wrote {path}: read it and edit what is not meant so", soft_wrap=True)
 
 
 @app.command()
@@ -122,11 +122,13 @@ def release(
 
     if not detach:
         _hand_to_warm_process()
-    from tasks.spec_file import find_spec, load_product, parse_window
+    from tasks.spec_file import check_available, find_spec, load_product, parse_window
     from tasks.suites.child import warm
 
     path = find_spec(product, current().specs_folder)
-    load_product(path)  # what is wrong is refused before anything is started
+    spec = load_product(path)  # what is wrong is refused before anything is started
+    if strategy:
+        check_available(spec.rollout.model_copy(update={"strategy": strategy}))
     if window:
         parse_window(window)
     if not detach:
@@ -139,7 +141,9 @@ def release(
     request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
     if detach:
         run = run_detached("release/release", request)
-        console.print_json(run) if json else console.out().print(f"started {run['name']}: {run['page']}")
+        console.print_json(run) if json else console.out().print(
+            f"started {run['name']}: {run['page']}", soft_wrap=True
+        )
         return
     from flows.release import release as flow
 
