@@ -13,7 +13,7 @@ from tasks.artifacts import leave_table
 from tasks.datasets.snapshot import Snapshot, load_snapshot
 from tasks.datasets.split import split_by_time
 from tasks.events import tell
-from tasks.gate.evaluate import Evaluation
+from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
 from tasks.gate.verdict import rows_for_table
 from tasks.models.train import TrainedModel
@@ -32,7 +32,9 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
             run.spec,
             split_by_time(load_snapshot(snapshot), run.spec.data).evaluation,
             place,
-            registry.fetch(run.product, champion.version, settings.models) if champion else None,
+            Champion(registry.fetch(run.product, champion.version, settings.models), champion.facts.trusted_types)
+            if champion
+            else None,
             settings,
         )
     finally:

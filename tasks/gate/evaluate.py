@@ -28,34 +28,45 @@ class Evaluation:
     verdict: GateVerdict
 
 
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The model folder of the champion, and the user's own types that its spec allowed it to hold."""
+
+    folder: Path
+    trusted_types: tuple[str, ...] = ()
+
+
 def evaluate(
-    spec: ProductSpec, held_out: "pd.DataFrame", candidate: Path, champion: Path | None, settings: Settings
+    spec: ProductSpec, held_out: "pd.DataFrame", candidate: Path, champion: Champion | None, settings: Settings
 ) -> Evaluation:
-    """Judges the model folder `candidate` on `held_out`, against the model folder `champion` if there is one.
+    """Judges the model folder `candidate` on `held_out`, against `champion` if there is one.
 
     Each model gets its own columns, as its card says: the champion may have been trained with others. Raises
     `BadArtifact`, `BadData` or `BadModel` if the candidate cannot be loaded or cannot score the rows.
     """
-    answers = _answers(spec, held_out, candidate, settings)
+    answers = _answers(spec, held_out, candidate, _trusted(settings, spec.model.trusted_types))
     scores = score(spec.model.task, answers)
     former = None if champion is None else _former(spec, held_out, champion, settings)
     verdict = judge(spec.gate, scores, former, constant=is_constant(answers))
     return Evaluation(scores, former if isinstance(former, Scores) else None, verdict)
 
 
-def _former(spec: ProductSpec, held_out: "pd.DataFrame", champion: Path, settings: Settings) -> Scores | Unscorable:
+def _former(spec: ProductSpec, held_out: "pd.DataFrame", champion: Champion, settings: Settings) -> Scores | Unscorable:
+    trusted = _trusted(settings, champion.trusted_types)
     try:
-        return score(spec.model.task, _answers(spec, held_out, champion, settings))
+        return score(spec.model.task, _answers(spec, held_out, champion.folder, trusted))
     except (BadArtifact, BadData, BadModel) as error:
         return Unscorable(str(error))
 
 
-def _answers(spec: ProductSpec, held_out: "pd.DataFrame", folder: Path, settings: Settings) -> Answers:
+def _trusted(settings: Settings, own: tuple[str, ...]) -> tuple[str, ...]:
+    make_importable(settings.project.resolve())
+    return *DEFAULT_TRUSTED_TYPES, *settings.trusted_types, *own
+
+
+def _answers(spec: ProductSpec, held_out: "pd.DataFrame", folder: Path, trusted: tuple[str, ...]) -> Answers:
     card = read_card(folder)
     if card.task is not spec.model.task:
-        raise BadModel(f"it was trained for {card.task}, but model.task is {spec.model.task}: train a new model")
-    make_importable(settings.project.resolve())
-    model = load_model(
-        folder / MODEL_FILE, (*DEFAULT_TRUSTED_TYPES, *settings.trusted_types, *spec.model.trusted_types)
-    )
+        raise BadModel(f"it was trained for {card.task}, but model.task is {spec.model.task}")
+    model = load_model(folder / MODEL_FILE, trusted)
     return ask(model, held_out, card.features, spec.data.target, card.task)

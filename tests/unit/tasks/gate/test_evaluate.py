@@ -10,7 +10,7 @@ from deployments.errors import BadArtifact, BadData
 from deployments.registry import ModelRegistry
 from deployments.registry.folder import MODEL_FILE
 from deployments.settings import Settings
-from tasks.gate.evaluate import evaluate
+from tasks.gate.evaluate import Champion, evaluate
 from tasks.models.train import train
 from tasks.spec import ProductSpec
 from tests.unit.tasks.models.real_mlflow import data_facts, settings_in, spec, split
@@ -33,6 +33,10 @@ def folder(settings: Settings, product: ProductSpec) -> Path:
     return registry.fetch_candidate(model.run_id, model.model_uri, model.manifest, settings.home / "candidates")
 
 
+def champion_of(settings: Settings, product: ProductSpec) -> Champion:
+    return Champion(folder(settings, product), product.model.trusted_types)
+
+
 def test_a_good_candidate_without_a_champion_passes(settings: Settings) -> None:
     found = evaluate(spec(gate=COMPARING), ROWS.evaluation, folder(settings, spec()), None, settings)
 
@@ -50,7 +54,7 @@ def test_a_constant_model_is_refused_whatever_the_limits_say(settings: Settings)
 
 
 def test_a_worse_candidate_loses_against_the_champion_on_the_same_rows(settings: Settings) -> None:
-    champion = folder(settings, spec())
+    champion = champion_of(settings, spec())
     worse = spec(
         estimator="sklearn.tree.DecisionTreeClassifier",
         gate=COMPARING | {"thresholds": [{"metric": "roc_auc", "min": 0.0}]},
@@ -75,7 +79,7 @@ def with_features(names: list[str]) -> ProductSpec:
 
 
 def test_a_champion_with_other_features_gets_its_own_columns(settings: Settings) -> None:
-    champion = folder(settings, with_features(["hour", "stops"]))
+    champion = champion_of(settings, with_features(["hour", "stops"]))
     product = with_features(["hour"])
 
     found = evaluate(product, ROWS.evaluation, folder(settings, product), champion, settings)
@@ -86,7 +90,7 @@ def test_a_champion_with_other_features_gets_its_own_columns(settings: Settings)
 
 
 def test_a_champion_whose_columns_are_gone_fails_the_gate_with_the_reason(settings: Settings) -> None:
-    champion = folder(settings, with_features(["hour", "stops"]))
+    champion = champion_of(settings, with_features(["hour", "stops"]))
     product = with_features(["hour"])
 
     found = evaluate(product, ROWS.evaluation.drop(columns="stops"), folder(settings, product), champion, settings)
@@ -98,16 +102,31 @@ def test_a_champion_whose_columns_are_gone_fails_the_gate_with_the_reason(settin
     )
 
 
+def test_a_champion_holds_the_types_that_its_own_spec_trusted(settings: Settings) -> None:
+    (settings.project / "own_model.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\n"
+        "class Mine(LogisticRegression): pass\n"
+        "def make(): return Mine()\n"
+    )
+    champion = champion_of(settings, spec(factory="own_model.make", trusted_types=["own_model.Mine"]))
+    product = spec(gate=COMPARING)
+
+    found = evaluate(product, ROWS.evaluation, folder(settings, product), champion, settings)
+
+    assert found.champion is not None, str(found.verdict)
+
+
 def test_a_champion_that_is_damaged_or_of_another_task_fails_the_gate(settings: Settings) -> None:
     product = spec(gate=COMPARING)
     candidate = folder(settings, product)
     regression = spec(task="regression", target="delay", output="prediction", estimator="sklearn.linear_model.Ridge")
 
-    other = evaluate(product, ROWS.evaluation, candidate, folder(settings, regression), settings)
+    other = evaluate(product, ROWS.evaluation, candidate, champion_of(settings, regression), settings)
     assert "it was trained for regression" in other.verdict.failures[0]
+    assert "leave gate.against_champion out for one release" in other.verdict.failures[0]
 
-    damaged = folder(settings, spec(seed=9))
-    (damaged / MODEL_FILE).write_bytes(b"PK")
+    damaged = champion_of(settings, spec(seed=9))
+    (damaged.folder / MODEL_FILE).write_bytes(b"PK")
     broken = evaluate(product, ROWS.evaluation, candidate, damaged, settings)
     assert "cannot be loaded" in broken.verdict.failures[0]
 
@@ -116,7 +135,7 @@ def test_a_champion_that_knows_other_classes_cannot_be_compared(settings: Settin
     product = spec(gate=COMPARING)
 
     found = evaluate(
-        product, ROWS.evaluation, folder(settings, product), folder(settings, spec(target="status")), settings
+        product, ROWS.evaluation, folder(settings, product), champion_of(settings, spec(target="status")), settings
     )
 
     assert any("the model does not know the class" in reason for reason in found.verdict.failures)

@@ -119,7 +119,8 @@ def test_a_champion_that_cannot_score_is_never_taken_for_none(asked: bool) -> No
     verdict = judge(rule, scores(roc_auc=0.9), Unscorable("the rows lack the features wind"), constant=False)
 
     assert verdict.passed is not asked
-    assert verdict.checks[-1].reason == "the champion cannot score these rows: the rows lack the features wind"
+    assert verdict.checks[-1].reason.startswith("the champion cannot score these rows: the rows lack the features wind")
+    assert ("leave gate.against_champion out" in verdict.checks[-1].reason) is asked
 
 
 def test_one_failure_among_many_checks_fails_the_gate() -> None:
