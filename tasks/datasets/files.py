@@ -1,5 +1,7 @@
 """CSV and Parquet files, on this machine or behind any fsspec URL."""
 
+import gzip
+import lzma
 import re
 import zipfile
 import zlib
@@ -13,6 +15,7 @@ from tasks.spec import Format, Source
 
 _DELIMITERS = ",;\t|"
 _LONGEST_BLOCK = 2**31 - 1
+_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, EOFError, zlib.error)
 
 
 def read_file(source: Source) -> pa.Table:
@@ -42,8 +45,8 @@ def _fetch(source: Source) -> bytes:
         raise BadData(f"{shown} may not be read by this user: change its rights, or give another file") from None
     except ImportError as error:
         raise BadData(f"{shown} needs a package that is not installed ({error}): install it beside Seatrial") from error
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise BadData(f"{shown} is compressed and damaged ({error}): fetch it again") from error
+    except _DAMAGED as error:
+        raise BadData(f"{shown} is not compressed as its name says, or damaged ({error}): fetch it again") from error
     except ValueError as error:
         raise BadData(f"{shown} cannot be opened ({_harmless(error, source)}): check data.source") from None
     # Every file system brings its own exceptions; a chained one would show the address with its secrets.
@@ -73,6 +76,8 @@ def _harmless(error: Exception, source: Source) -> str:
 def _from_parquet(content: bytes, shown: str) -> pa.Table:
     import pyarrow.parquet as pq
 
+    if not content:
+        raise BadData(f"{shown} is empty: write it again")
     try:
         return pq.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:

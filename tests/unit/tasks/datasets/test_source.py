@@ -10,7 +10,7 @@ import pytest
 
 from deployments.errors import BadData, SourceUnreachable
 from tasks.datasets.source import describe, read_source
-from tasks.spec import Source
+from tasks.spec import Format, Source
 
 CSV = "at,heat,place\n2020-05-01 12:00:00,15.5,pier\n2020-05-02 12:00:00,,park\n"
 
@@ -114,6 +114,17 @@ def test_a_damaged_archive_is_bad_data(tmp_path: Path) -> None:
     whole = gzip.compress(CSV.encode() * 100)
     with pytest.raises(BadData, match="damaged"):
         read_source(_source(_written(tmp_path / "x.csv.gz", whole[: len(whole) // 2])))
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.csv.zip", "x.csv.xz"])
+def test_a_file_that_is_not_compressed_as_its_name_says_is_not_tried_again(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadData, match="not compressed as its name says"):
+        read_source(Source(path=str(_written(tmp_path / name, CSV)), format=Format.CSV))
+
+
+def test_an_empty_parquet_file_is_not_taken_for_text(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"x\.parquet is empty: write it again"):
+        read_source(_source(_written(tmp_path / "x.parquet", "")))
 
 
 def test_an_unknown_kind_of_url_is_bad_data_without_its_secret() -> None:
