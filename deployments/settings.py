@@ -90,7 +90,11 @@ class Settings(BaseSettings):
 
     @property
     def run_folder(self) -> Path:
-        """Short private folder for sockets and pid files (a socket's path holds 107 bytes)."""
+        """Short private folder for sockets and pid files (a socket's path holds 107 bytes).
+
+        It is the first thing made in `home`, which thereby is private, too: snapshots hold people's data.
+        """
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.home.resolve() / "run"
         if len(os.fsencode(folder)) > _LONGEST_RUN_FOLDER:
             digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
