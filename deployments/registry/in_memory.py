@@ -68,14 +68,14 @@ class InMemoryRegistry:
         if former is not None and former.version != version:
             self.set_status(product, former.version, DeploymentStatus.RETIRED)
             self._versions[product, version] = replace(self.get(product, version), rollback_version=former.version)
-        return self._crown(product, version, at)
+        return self._crown(product, version, at, former)
 
     def reinstate(self, product: str, version: int, at: datetime) -> ModelVersion:
         """See `Champions.reinstate`."""
         ousted = self.champion(product)
         if ousted is not None and ousted.version != version:
             self.set_status(product, ousted.version, DeploymentStatus.ROLLED_BACK)
-        return self._crown(product, version, at)
+        return self._crown(product, version, at, ousted)
 
     def fetch(self, product: str, version: int, folder: Path) -> Path:
         """See `Champions.fetch`; `folder` is not used, the files lie ready."""
@@ -86,10 +86,10 @@ class InMemoryRegistry:
         version = self._names.get((product, name))
         return None if version is None else self.get(product, version)
 
-    def _crown(self, product: str, version: int, at: datetime) -> ModelVersion:
-        self._versions[product, version] = replace(
-            self.get(product, version), status=DeploymentStatus.LIVE, deployed_at=at
-        )
+    def _crown(self, product: str, version: int, at: datetime, former: ModelVersion | None) -> ModelVersion:
+        found = self.get(product, version)
+        since = found.deployed_at if former is not None and former.version == version else at
+        self._versions[product, version] = replace(found, status=DeploymentStatus.LIVE, deployed_at=since)
         self._names[product, "champion"] = version
         if self._names.get((product, "challenger")) == version:
             self.set_challenger(product, None)
