@@ -19,7 +19,7 @@ from tasks.rollouts import executor
 def recover(run: Run) -> None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent."""
     doors = wiring.doors()
-    lease = executor.hold(run.product, doors)
+    lease = executor.hold(run.product, doors, run.spec.rollout)
     try:
         seen = executor.settle(run.product, run.spec.rollout, doors, lease)
     finally:

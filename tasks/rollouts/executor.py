@@ -14,6 +14,7 @@ from deployments.strategies.plan import Goal, plan
 from deployments.wiring import Doors
 from tasks.rollouts.perform import perform, restore
 
+# Beside what a spec lets one step wait for; renewed with every step.
 LEASE = timedelta(minutes=10)
 
 
@@ -35,7 +36,7 @@ def begin(order: Order, doors: Doors) -> RolloutState:
     Raises `Busy` while another rollout of the product is under way, `BadInput` for a strategy that is not there.
     """
     plan(order.strategy, order.goal, order.candidate, (), order.section.replicas)  # refuses before anything moves
-    lease = hold(order.product, doors)
+    lease = hold(order.product, doors, order.section)
     settle(order.product, order.section, doors, lease)
     champion = doors.registry.champion(order.product)
     running = doors.target.versions(order.product)
@@ -63,7 +64,7 @@ def begin(order: Order, doors: Doors) -> RolloutState:
 
 def advance(state: RolloutState, section: RolloutSection, doors: Doors) -> RolloutState:
     """Carry out the one thing that `state` calls for, and write down how it went; nothing for a finished rollout."""
-    lease = hold(state.product, doors)
+    lease = hold(state.product, doors, section)
     match decide(state):
         case Perform(position):
             step = state.steps[position]
@@ -135,9 +136,13 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
     return seen
 
 
-def hold(product: str, doors: Doors) -> Lease:
-    """The lease on the product for this process; renewed if it has it already."""
-    return doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE)
+def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> Lease:
+    """The lease on the product for this process; renewed if it has it already.
+
+    It outlasts whatever `section` lets one step wait for; None: the step that follows waits for nothing.
+    """
+    waits = section.ready_timeout + 2 * section.drain_timeout if section else timedelta(0)
+    return doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE + waits)
 
 
 def note(state: RolloutState, kind: str, doors: Doors, **detail: object) -> None:

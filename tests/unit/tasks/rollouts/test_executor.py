@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,14 @@ def test_a_second_rollout_is_refused_while_another_process_has_the_lease(doors: 
     doors.journal.acquire("bikes", Owner("another-host", 1, 0.0), doors.clock.now(), LEASE)
     with pytest.raises(Busy, match="another-host"):
         begin(order(1), doors)
+
+
+def test_the_lease_outlasts_the_longest_step_that_the_spec_allows(doors: Doors) -> None:
+    patient = RolloutSection(ready_timeout=timedelta(hours=2))
+    begin(replace(order(1), section=patient), doors)
+    doors.clock.sleep(timedelta(hours=2))
+    with pytest.raises(Busy):
+        doors.journal.acquire("bikes", Owner("another-host", 1, 0.0), doors.clock.now(), LEASE)
 
 
 def test_the_lease_is_free_after_the_end(doors: Doors) -> None:
