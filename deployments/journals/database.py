@@ -24,13 +24,14 @@ from sqlalchemy import (
 )
 from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
-from deployments.errors import Busy, DiskFull, PlatformUnreachable
+from deployments.errors import BadInput, Busy, DiskFull, PlatformUnreachable
 from deployments.journals.protocol import Event, Lease
 from deployments.owner import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import from_json, to_json
+from deployments.secrets import masked, without_secrets
 
 _schema = MetaData()
 _rollouts = Table(
@@ -65,7 +66,8 @@ class DatabaseJournal:
     """The contract of `Journal` over SQLAlchemy; the password in `url` never reaches an error or a log."""
 
     def __init__(self, url: str) -> None:
-        self._place = make_url(url).render_as_string(hide_password=True)
+        self._url = url
+        self._place = masked(url)
         self._engine = _engine_for(url)
         with self._transaction() as connection:
             _schema.create_all(connection)
@@ -168,7 +170,7 @@ class DatabaseJournal:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            reason = str(error.orig)
+            reason = without_secrets(str(error.orig), self._url).strip()
             if "disk is full" in reason or "disk I/O error" in reason:
                 raise DiskFull(
                     f"no space left while writing the journal {self._place}: free some room and run again"
@@ -176,12 +178,24 @@ class DatabaseJournal:
             raise PlatformUnreachable(
                 f"the journal {self._place} does not answer ({reason}): check the disk or SEATRIAL_JOURNAL_URL"
             ) from None
+        except ProgrammingError as error:
+            reason = without_secrets(str(error.orig), self._url).strip()
+            raise BadInput(
+                f"the journal {self._place} refuses ({reason}): let its user create and write tables there"
+            ) from None
 
 
 def _engine_for(url: str) -> Engine:
-    parsed = make_url(url)
-    if not parsed.drivername.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+    try:
+        parsed = make_url(url)
+        if not parsed.drivername.startswith("sqlite"):
+            return create_engine(parsed, pool_pre_ping=True)
+    except ImportError as error:
+        raise BadInput(
+            f"SEATRIAL_JOURNAL_URL needs the driver {error.name or 'it names'}: install it beside Seatrial"
+        ) from None
+    except ArgumentError:  # also for a kind of database that is not known
+        raise BadInput("SEATRIAL_JOURNAL_URL holds no database URL: write dialect://user:password@host/name") from None
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": 30})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import Busy, PlatformUnreachable
+from deployments.errors import BadInput, Busy, PlatformUnreachable
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.protocol import Event, Journal
@@ -114,3 +114,17 @@ def test_a_database_that_cannot_be_opened_is_named_with_the_next_step(tmp_path: 
     (tmp_path / "journal.db").mkdir()
     with pytest.raises(PlatformUnreachable, match=r"journal\.db.*SEATRIAL_JOURNAL_URL"):
         DatabaseJournal(f"sqlite:///{tmp_path / 'journal.db'}")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://ann:hunter2@127.0.0.1:9/journal", "needs the driver psycopg2: install it"),
+        ("nonsense-hunter2", "holds no database URL"),
+        ("no-such-kind://ann:hunter2@host/journal", "holds no database URL"),
+    ],
+)
+def test_an_address_that_cannot_be_used_says_what_to_do_without_its_password(url: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message) as caught:
+        DatabaseJournal(url)
+    assert "hunter2" not in str(caught.value)
