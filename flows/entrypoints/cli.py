@@ -24,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
 )
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
+_INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output instead of text")]
 Product = Annotated[str, typer.Argument(help="name of a product in specs/, or the path of a spec", metavar="PRODUCT")]
 
@@ -234,17 +235,20 @@ def logs(
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
-    sys.exit(run())
+    code = run()
+    if code == _INTERRUPTED:
+        console.fail("interrupted: traffic is as before (`seatrial status` shows it)", code)
+    sys.exit(code)
 
 
 def run() -> int:
-    """Run the command line over `sys.argv`; returns the exit code."""
+    """Run the command line over `sys.argv`; returns the exit code, of an interruption without a word about it."""
     try:
         code = app(standalone_mode=False)
     except SeatrialError as error:
         return console.fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return console.fail("interrupted: traffic is as before (`seatrial status` shows it)", 130)
+        return _INTERRUPTED
     except UsageError as error:
         error.show()
         return int(error.exit_code)

@@ -49,7 +49,7 @@ def test_a_killed_release_loses_no_request_and_completes_when_repeated(
 ) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
-        release = UnderWay(seatrial, served.file).wait_for(stage)
+        release = UnderWay(seatrial, "release", served.file).wait_for(stage)
         time.sleep(random.Random(stage).uniform(0, 0.5) if late else 0)
         release.flow_process().kill()
         code = release.end()
@@ -68,7 +68,7 @@ def test_a_killed_release_loses_no_request_and_completes_when_repeated(
 def test_a_kill_just_after_an_entry_in_the_journal_is_put_right(seatrial: Seatrial, served: Shop, event: str) -> None:
     known = entries(seatrial, event)
     with Traffic(seatrial, served.name) as traffic:
-        release = UnderWay(seatrial, served.file)
+        release = UnderWay(seatrial, "release", served.file)
         assert until(lambda: entries(seatrial, event) > known)
         release.flow_process().kill()
         assert release.end() in {1, -signal.SIGKILL}
@@ -89,7 +89,7 @@ def entries(seatrial: Seatrial, kind: str) -> int:
 @pytest.mark.parametrize("stage", ["train", "shift", "retire"])
 def test_a_killed_cold_release_completes_when_repeated(seatrial: Seatrial, served: Shop, stage: str) -> None:
     with Traffic(seatrial, served.name) as traffic:
-        release = UnderWay(seatrial, served.file, **COLD).wait_for(stage)
+        release = UnderWay(seatrial, "release", served.file, **COLD).wait_for(stage)
         release.command.kill()
         assert release.end() == -signal.SIGKILL
         again = seatrial.told("release", str(served.file))
@@ -107,7 +107,7 @@ def test_a_release_whose_terminal_dies_ends_by_itself_and_puts_traffic_back(
 ) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
-        release = UnderWay(seatrial, served.file).wait_for(stage)
+        release = UnderWay(seatrial, "release", served.file).wait_for(stage)
         fork = release.flow_process()
         assert fork.pid != release.command.pid
         release.command.kill()
@@ -137,7 +137,7 @@ def test_ctrl_c_leaves_traffic_as_before_and_nothing_running(
 ) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
-        release = UnderWay(seatrial, served.file, **changed).wait_for(stage)
+        release = UnderWay(seatrial, "release", served.file, **changed).wait_for(stage)
         release.command.send_signal(signal.SIGINT)
         assert release.end() == 130, release.said
     assert release.lines[-1] == "error: interrupted: traffic is as before (`seatrial status` shows it)\n"
@@ -154,7 +154,7 @@ def test_a_second_ctrl_c_does_no_harm_that_the_next_release_does_not_repair(
     seatrial: Seatrial, served: Shop, changed: dict[str, str]
 ) -> None:
     with Traffic(seatrial, served.name) as traffic:
-        release = UnderWay(seatrial, served.file, **changed).wait_for("promote")
+        release = UnderWay(seatrial, "release", served.file, **changed).wait_for("promote")
         release.command.send_signal(signal.SIGINT)
         time.sleep(0.05)
         release.command.send_signal(signal.SIGINT)
@@ -168,7 +168,7 @@ def test_a_second_ctrl_c_does_no_harm_that_the_next_release_does_not_repair(
 def test_of_two_releases_at_once_none_disturbs_the_other(seatrial: Seatrial, served: Shop) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
-        both = [UnderWay(seatrial, served.file), UnderWay(seatrial, served.file)]
+        both = [UnderWay(seatrial, "release", served.file), UnderWay(seatrial, "release", served.file)]
         codes = [release.end() for release in both]
     assert traffic.failures == []
     assert 0 in codes

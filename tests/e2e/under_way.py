@@ -1,5 +1,6 @@
 """A release under way: followed by its progress, and broken at a chosen moment."""
 
+import contextlib
 import json
 import queue
 import sqlite3
@@ -30,13 +31,13 @@ _PATIENCE = 150.0
 
 
 class UnderWay:
-    """A `seatrial release` that runs. Its flow process is a fork of the warm process, or the command itself."""
+    """A command that runs; a release's flow process is a fork of the warm process, or the command itself."""
 
-    def __init__(self, seatrial: Seatrial, spec: object, **changed: str) -> None:
+    def __init__(self, seatrial: Seatrial, *arguments: object, **changed: str) -> None:
         self._warm = _warm_process(seatrial)
         self._others = self._warm.children() if self._warm else []
         self.command = subprocess.Popen(
-            seatrial.command("release", str(spec)),
+            seatrial.command(*map(str, arguments)),
             env=seatrial.environment | changed,
             cwd=seatrial.project,
             stdout=subprocess.DEVNULL,
@@ -62,7 +63,9 @@ class UnderWay:
 
     def flow_process(self) -> psutil.Process:
         """Who carries out the release, once it has said something: a fork of the warm process, or the command."""
-        forks = [fork for fork in self._warm.children() if fork not in self._others] if self._warm else []
+        forks: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            forks = [fork for fork in self._warm.children() if fork not in self._others] if self._warm else []
         return forks[0] if forks else psutil.Process(self.command.pid)
 
     def end(self) -> int:
