@@ -4,12 +4,15 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
+from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.spec import RolloutSection, Section, TargetKind
 from deployments.strategies.plan import Goal, plan
@@ -96,8 +99,16 @@ def check_available(rollout: RolloutSection) -> None:
 
 def json_schema() -> dict[str, Any]:
     """JSON schema of a product spec (draft 2020-12), for editors."""
-    schema = ProductSpec.model_json_schema()
+    schema = ProductSpec.model_json_schema(schema_generator=_Schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Seatrial product spec", **schema}
+
+
+class _Schema(GenerateJsonSchema):
+    """Defaults as people write them in a spec: a duration has a unit."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """`1m` instead of pydantic's `PT1M`, which no spec may hold."""
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 class _StrictLoader(yaml.SafeLoader):
