@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         return self.tracking_uri or f"sqlite:///{self.home.resolve() / 'mlflow' / 'mlflow.db'}"
 
     @property
+    def has_own_mlflow(self) -> bool:
+        """Whether MLflow's pages are the platform's to start; a tracking server brings its own."""
+        return not self.mlflow_uri.startswith(("http://", "https://"))
+
+    @property
     def journal_database(self) -> str:
         """SQLAlchemy URL of the rollout journal."""
         return self.journal_url or f"sqlite:///{self.home.resolve() / 'journal.db'}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from deployments.platform.addresses import read_addresses
+from deployments.secrets import masked
 from deployments.settings import current
 from tasks.product import Run
 
@@ -19,8 +20,8 @@ def leave_links(run: Run, version: int) -> None:
     """Where to look further: the version in MLflow's pages, and the address that users call."""
     from prefect.artifacts import create_link_artifact
 
-    known = read_addresses(current())
-    if mlflow := known.url("mlflow"):
+    settings, known = current(), read_addresses(current())
+    if mlflow := known.url("mlflow") if settings.has_own_mlflow else masked(settings.mlflow_uri):
         link = f"{mlflow}/#/models/{run.product}/versions/{version}"
         create_link_artifact(link=link, link_text=f"{run.product} v{version} in MLflow", key=f"{run.product}-mlflow")
     if gateway := known.url("gateway"):

@@ -18,6 +18,7 @@ from deployments.platform.addresses import Addresses, free_port, read_addresses,
 from deployments.platform.environment import environment
 from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.health import answers, wait_until
+from deployments.secrets import masked
 from deployments.settings import Settings
 from deployments.supervision import ProgramReport, ProgramState, Supervisor
 
@@ -52,8 +53,11 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     supervisor.put(services.warm_process(settings, addresses))
     deploy_flows(settings, addresses)
     tell("flows         deployed from prefect.yaml")
-    wait_until(lambda: _mlflow_is_up(supervisor, addresses), services.MLFLOW, _LIMIT, clock)
-    tell(f"MLflow        {addresses.url('mlflow')}{_instead_of(settings.mlflow_port, addresses.mlflow)}")
+    if settings.has_own_mlflow:
+        wait_until(lambda: _mlflow_is_up(supervisor, addresses), services.MLFLOW, _LIMIT, clock)
+        tell(f"MLflow        {addresses.url('mlflow')}{_instead_of(settings.mlflow_port, addresses.mlflow)}")
+    else:
+        tell(f"MLflow        {masked(settings.mlflow_uri)}  (your own, by SEATRIAL_TRACKING_URI)")
     return addresses
 
 
@@ -116,14 +120,19 @@ def _choose_ports(settings: Settings, supervisor: Supervisor) -> Addresses:
     """A part that runs keeps its port; the ports of the others are theirs again if they are still free."""
     known = read_addresses(settings)
     prefect = supervisor.state(services.PREFECT).has_process
-    mlflow = supervisor.state(services.MLFLOW).has_process
     chosen = replace(
         known,
         prefect=known.prefect if prefect else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
-        mlflow=known.mlflow if mlflow else free_port(known.mlflow or settings.mlflow_port, "127.0.0.1"),
+        mlflow=_mlflow_port(settings, supervisor, known) if settings.has_own_mlflow else None,
     )
     write_addresses(settings, chosen)
     return chosen
+
+
+def _mlflow_port(settings: Settings, supervisor: Supervisor, known: Addresses) -> int | None:
+    if supervisor.state(services.MLFLOW).has_process:
+        return known.mlflow
+    return free_port(known.mlflow or settings.mlflow_port, "127.0.0.1")
 
 
 def _instead_of(wanted: int, chosen: int | None) -> str:
@@ -132,7 +141,10 @@ def _instead_of(wanted: int, chosen: int | None) -> str:
 
 def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresses) -> None:
     supervisor.put(services.prefect_server(settings, addresses))
-    supervisor.put(services.mlflow_server(settings, addresses))
+    if settings.has_own_mlflow:
+        supervisor.put(services.mlflow_server(settings, addresses))
+    else:
+        supervisor.remove(services.MLFLOW)
 
 
 def _prefect_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:

@@ -1,6 +1,7 @@
 """The programs of the platform, as supervisord is told of them."""
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 from deployments.platform.addresses import Addresses
@@ -49,18 +50,21 @@ def warm_process(settings: Settings, addresses: Addresses) -> Program:
 
 
 def mlflow_server(settings: Settings, addresses: Addresses) -> Program:
-    """MLflow's pages over the database that the flows write to themselves."""
-    return _python(
+    """MLflow's pages over the database that the flows write to themselves.
+
+    The database's address may hold a password: it goes by the environment, for everybody can read a command line.
+    """
+    program = _python(
         MLFLOW,
         settings,
         addresses,
         "mlflow",
         "server",
-        *("--backend-store-uri", settings.mlflow_uri),
         *("--default-artifact-root", str(settings.home.resolve() / "mlflow" / "artifacts")),
         "--no-serve-artifacts",
         *("--host", "127.0.0.1", "--port", str(addresses.mlflow), "--workers", "1"),
     )
+    return replace(program, environment={**program.environment, "MLFLOW_BACKEND_STORE_URI": settings.mlflow_uri})
 
 
 def _python(name: str, settings: Settings, addresses: Addresses, *arguments: str) -> Program:
