@@ -153,7 +153,7 @@ def _quality(replay: Replay) -> str:
 
 
 def _chapter(title: str) -> None:
-    console.print(f"\n[bold]{title}[/bold]")
+    console.print(f"\n[bold]{title}[/bold]", soft_wrap=True)
 
 
 def _tell(story: Story) -> None:
