@@ -74,14 +74,18 @@ def _by_content(frame: "pd.DataFrame", data: DataSection) -> Split:
 
 def _lots(frame: "pd.DataFrame") -> "np.ndarray[Any, Any]":
     """A number a row, as good as drawn; whole numbers with gaps, which pandas holds as floats, count as without."""
-    from pandas.api import types
     from pandas.util import hash_pandas_object
 
-    plain = {
-        name: column.astype("float64") if types.is_numeric_dtype(column.dtype) else column.astype(str)
-        for name, column in frame.items()
-    }
+    plain = {name: _hashable(column) for name, column in frame.items()}
     return hash_pandas_object(type(frame)(plain), index=False, hash_key=_DEAL).to_numpy()
+
+
+def _hashable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    from pandas.api import types
+
+    if types.is_numeric_dtype(column.dtype):
+        return column.astype("float64")
+    return column.astype(str) if column.dtype == object else column  # lists, dates and other objects by their text
 
 
 def _held_out(rows: int, data: DataSection) -> int:

@@ -1,3 +1,5 @@
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -75,6 +77,13 @@ def test_copies_of_a_row_stay_together_without_a_time() -> None:
     split = split_by_time(pd.concat([once, once], ignore_index=True), _data(time_column=None))
     assert not set(split.training["row"]) & set(split.evaluation["row"])
     assert len(split.evaluation) == 50
+
+
+def test_every_kind_of_column_can_decide_where_a_row_falls() -> None:
+    odd = {"kinds": [None, True, Decimal("1.5"), "x"] * 10, "lists": [[1], [2], [3], []] * 10, "day": [date.max] * 40}
+    gaps = pd.array([1, None, 2, 3] * 10, dtype="Int64")
+    split = split_by_time(_frame(list(range(40))).assign(gaps=gaps, **odd), _data(time_column=None))
+    assert len(split.evaluation) == 10
 
 
 def test_the_key_alone_decides_where_a_row_falls() -> None:
