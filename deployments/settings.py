@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     def run_folder(self) -> Path:
         """Short private folder for sockets and pid files (a socket's path holds 107 bytes).
 
-        It is the first thing made in `home`, which thereby is private, too: snapshots hold people's data.
+        `home` is made with it if need be, private as well: snapshots hold people's data.
         """
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.home.resolve() / "run"

@@ -22,7 +22,7 @@ def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor
 
     The port of an earlier start is taken again if it is still free, so that users' addresses stay good.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     supervisor = Supervisor.of(settings)
     with FileLock(settings.home / "gateway.lock", timeout=120):
         supervisor.start()

@@ -71,10 +71,11 @@ def _answer(caller: socket.socket) -> int | None:
 
 def serve(settings: Settings, run: Callable[[], int]) -> None:
     """Import everything, then fork for each caller until SIGTERM; `run` is the command line over `sys.argv`."""
+    known = _state_of_files()  # before the imports: a file that changes meanwhile is not what they read
     _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the forks
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    known, place = _state_of_files(), socket_of(settings)
+    place = socket_of(settings)
     listener = socket.socket(socket.AF_UNIX)
     fresh = place.with_name(f".{place.name}.{os.getpid()}")
     listener.bind(str(fresh))
@@ -85,6 +86,8 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
         caller, _ = listener.accept()
         if _state_of_files() != known:
             caller.sendall(_STALE)
+            caller.close()
+            listener.close()
             os._exit(0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; none runs yet
