@@ -103,7 +103,8 @@ def _sabotaged_spec() -> Path:
     folder = current().home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     frame = pd.read_parquet(DATA)
-    features = list(load_product(SPEC).preprocessing.features)
+    spec = load_product(SPEC)
+    features = [name for name in spec.preprocessing.features if name not in spec.data.key]  # a key given twice shows
     moments = pd.to_datetime(frame["scheduled_at"], utc=True)
     learnt = np.flatnonzero(((moments >= "2013-02-01") & (moments < "2013-03-18")).to_numpy())
     shuffled = np.random.default_rng(13).permutation(learnt)
