@@ -19,10 +19,11 @@ from deployments.routers.in_memory import InMemoryRouter
 from deployments.spec import RolloutSection, Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour, InMemoryTarget
-from deployments.traffic import Weights
+from deployments.targets.protocol import Launch
+from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
 from tasks.rollouts.executor import LEASE, Order, advance, begin, give_up, hold, outcome, settle
-from tasks.rollouts.perform import restore
+from tasks.rollouts.perform import restore, retire, shift
 
 SECTION = RolloutSection(replicas=2)
 FACTS = VersionFacts(
@@ -271,3 +272,25 @@ def test_a_kill_at_any_point_leaves_traffic_answered_and_the_next_run_completes(
 
 def test_weights_name_every_version_that_serves() -> None:
     assert str(Weights({1: 30, 2: 70})) == "v1 30 %, v2 70 %"
+
+
+def test_a_gateway_that_reports_other_weights_than_asked_for_fails_the_step(doors: Doors) -> None:
+    run(order(1), doors)
+    doors.target.launch(Launch("bikes", 2, doors.models, 1))
+
+    class Deaf(InMemoryRouter):
+        def apply(self, product: str, routing: Routing) -> None:
+            """Takes it and does nothing."""
+
+        def read(self, product: str) -> Routing | None:
+            return doors.router.read(product)
+
+    with pytest.raises(RolloutFailed, match="gateway reports v1 100 %"):
+        shift("bikes", Weights.all_to(2), replace(doors, router=Deaf()))
+
+
+def test_a_version_that_still_has_traffic_is_not_retired(doors: Doors) -> None:
+    run(order(1), doors)
+    with pytest.raises(RolloutFailed, match="still has 100 % of the traffic"):
+        retire("bikes", 1, RolloutSection(), doors)
+    assert doors.target.versions("bikes") == (1,)
