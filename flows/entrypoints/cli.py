@@ -36,7 +36,7 @@ def up(json: Json = False) -> None:
     from deployments.settings import current
 
     console.err().print("Starting the platform (the first time takes about half a minute)")
-    addresses = start(current(), lambda line: console.err().print(f"[green]✓[/green] {line}"))
+    addresses = start(current(), lambda line: console.err().print(f"[green]✓[/green] {line}", soft_wrap=True))
     if json:
         console.print_json({part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")})
 
