@@ -67,7 +67,7 @@ def next_step(state: RolloutState) -> str:
 
 
 def former_version(run: Run, wanted: int | None) -> int:
-    """The version that a rollback goes to. Raises `NotFound` when there is none, or it is champion already."""
+    """The version that a rollback goes to. Raises `NotFound` when it never was champion, or is it now."""
     registry = wiring.registry()
     champion = registry.champion(run.product)
     if champion is None:
@@ -81,7 +81,10 @@ def former_version(run: Run, wanted: int | None) -> int:
         return previous.version
     if wanted == champion.version:
         raise NotFound(f"{run.product} v{wanted} is the champion already: nothing to roll back")
-    return registry.get(run.product, wanted).version
+    version = registry.get(run.product, wanted)
+    if version.deployed_at is None:
+        raise NotFound(f"{version.name} never was champion ({version.status}): name one that was, or release anew")
+    return version.version
 
 
 def result_of(run: Run, state: RolloutState) -> Result:

@@ -1,5 +1,7 @@
 """Environment of every process that speaks to Prefect or MLflow: where they are, no telemetry, no hidden servers."""
 
+import json
+
 from deployments.platform.addresses import Addresses
 from deployments.settings import Settings
 
@@ -11,6 +13,7 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
     """
     home = settings.home.resolve()
     variables = {
+        **_given(settings),
         "SEATRIAL_HOME": str(home),
         "SEATRIAL_PROJECT": str(settings.project.resolve()),
         "DO_NOT_TRACK": "1",
@@ -30,3 +33,12 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
     if server is None:
         return variables | {"PREFECT_SERVER_EPHEMERAL_ENABLED": "true"}
     return variables | {"PREFECT_API_URL": f"{server}/api", "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """Settings that differ from their defaults: the worker must not depend on who started supervisord first."""
+    values = settings.model_dump(mode="json", include=set(settings.model_fields_set))
+    return {
+        f"SEATRIAL_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+    }
