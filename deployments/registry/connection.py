@@ -79,7 +79,7 @@ def answering(tracking_uri: str) -> Iterator[None]:
     """
     shown = masked(tracking_uri)
     try:
-        with saying_when_full(database_of(tracking_uri) or Path(shown)):
+        with _naming_what_is_full(database_of(tracking_uri) or Path(shown)):
             yield
     except SeatrialError:
         raise
@@ -87,6 +87,17 @@ def answering(tracking_uri: str) -> Iterator[None]:
         if (translated := _translated(error, tracking_uri)) is None:
             raise
         raise translated from (error if shown == tracking_uri else None)
+
+
+@contextlib.contextmanager
+def _naming_what_is_full(otherwise: Path) -> Iterator[None]:
+    """Files are copied into the artifact store: the system says which one found no room, if it knows."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename2 or error.filename or otherwise
+        with saying_when_full(Path(str(place))):
+            raise
 
 
 def download(tracking_uri: str, location: str, into: Path) -> Path:
