@@ -26,7 +26,7 @@ from deployments.settings import Settings
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("flows", "tasks", "deployments")
 _INTERRUPT = b"I"
-_STALE = b"stale"
+_ACCEPTED = b"accepted"
 _LARGEST = 1 << 20
 _forked = False
 
@@ -53,20 +53,31 @@ def run_warm(settings: Settings, arguments: list[str]) -> int | None:
     with caller:
         sys.stdout.flush()
         sys.stderr.flush()
-        socket.send_fds(caller, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
-        return _answer(caller)
-
-
-def _answer(caller: socket.socket) -> int | None:
-    while True:
         try:
-            answer = caller.recv(16)
+            socket.send_fds(caller, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+            if _word(caller) != _ACCEPTED:
+                return None
+        except OSError:  # it ended while this command waited for its turn
+            return None
+        code = _word(caller)
+    if not code:
+        raise GiveUp("the process of this command was killed: run it again, which first puts right what is left")
+    return int(code)
+
+
+def _word(caller: socket.socket) -> bytes:
+    """What the other side said, up to the end of the line; empty when it is gone. Ctrl-C meanwhile is passed on."""
+    word = b""
+    while not word.endswith(b"\n"):
+        try:
+            letter = caller.recv(1)
         except KeyboardInterrupt:
             caller.sendall(_INTERRUPT)
             continue
-        if not answer:
-            raise GiveUp("the process of this command was killed: run it again, which first puts right what is left")
-        return None if answer == _STALE else int(answer)
+        if not letter:
+            return b""
+        word += letter
+    return word.strip()
 
 
 def serve(settings: Settings, run: Callable[[], int]) -> None:
@@ -85,8 +96,7 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
     while True:
         caller, _ = listener.accept()
         if _state_of_files() != known:
-            caller.sendall(_STALE)
-            caller.close()
+            caller.close()  # nobody accepted: it runs by itself
             listener.close()
             os._exit(0)
         with warnings.catch_warnings():
@@ -105,6 +115,7 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        caller.sendall(_ACCEPTED + b"\n")
         message, terminal, _, _ = socket.recv_fds(caller, _LARGEST, 3)
         while not message.endswith(b"\n"):
             message += caller.recv(_LARGEST)
@@ -131,7 +142,7 @@ def _leave(caller: socket.socket, code: int) -> NoReturn:
             sys.stdout.flush()
             sys.stderr.flush()
         with contextlib.suppress(OSError):
-            caller.sendall(str(code).encode())
+            caller.sendall(f"{code}\n".encode())
     finally:
         os._exit(code)
 
@@ -151,9 +162,8 @@ def main() -> None:
     """`python -m flows.entrypoints.warm`: what supervisord runs."""
     from flows.entrypoints.cli import run
 
-    import_module("flows.entrypoints.warm").serve(
-        Settings(), run
-    )  # the module that the command line knows, not __main__
+    known_to_cli = import_module("flows.entrypoints.warm")  # this file runs as __main__, which is another module
+    known_to_cli.serve(Settings(), run)
 
 
 def _import_everything() -> None:

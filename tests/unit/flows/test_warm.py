@@ -1,12 +1,76 @@
+"""The warm process: each command is a fork of its own, with the caller's terminal, and dies alone."""
+
+import os
+import shutil
 import socket
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deployments.errors import GiveUp
 from deployments.settings import Settings
 from flows.entrypoints import warm
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    folder = Path(tempfile.mkdtemp(prefix="w-", dir="/tmp"))
+    yield Settings(home=folder)
+    shutil.rmtree(folder)
+
+
+def listening(settings: Settings, *answers: bytes) -> threading.Thread:
+    """A process that takes one caller, answers so, and is gone."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(warm.socket_of(settings)))
+    listener.listen()
+
+    def once() -> None:
+        with listener:
+            caller, _ = listener.accept()
+            with caller:
+                if answers:
+                    message, descriptors, _, _ = socket.recv_fds(caller, 1 << 20, 3)
+                    assert message.endswith(b"\n")
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+                for answer in answers:
+                    caller.sendall(answer)
+
+    thread = threading.Thread(target=once)
+    thread.start()
+    return thread
+
+
+def test_without_a_warm_process_a_command_runs_by_itself(settings: Settings) -> None:
+    assert warm.run_warm(settings, ["release"]) is None
+
+
+def test_where_it_is_switched_off_nobody_is_asked(settings: Settings) -> None:
+    assert warm.run_warm(settings.model_copy(update={"warm": False}), ["release"]) is None
+
+
+@pytest.mark.parametrize(("answers", "code"), [((b"accepted\n", b"0\n"), 0), ((b"acc", b"epted\n130", b"\n"), 130)])
+def test_the_exit_code_is_the_forks(settings: Settings, answers: tuple[bytes, ...], code: int) -> None:
+    other = listening(settings, *answers)
+    assert warm.run_warm(settings, ["release"]) == code
+    other.join()
+
+
+def test_a_process_that_ends_before_it_accepted_leaves_the_command_to_the_caller(settings: Settings) -> None:
+    other = listening(settings)
+    assert warm.run_warm(settings, ["release"]) is None
+    other.join()
+
+
+def test_a_fork_that_was_killed_is_told_with_the_next_step(settings: Settings) -> None:
+    other = listening(settings, b"accepted\n")
+    with pytest.raises(GiveUp, match="was killed: run it again"):
+        warm.run_warm(settings, ["release"])
+    other.join()
 
 
 class _EndedError(BaseException):
@@ -49,4 +113,4 @@ def test_a_file_that_changed_while_it_was_imported_makes_the_process_stale(
         warm.serve(Settings(home=tmp_path), lambda: 0)
     callers[0].join(5)
 
-    assert answers == [warm._STALE]
+    assert answers == [b""]
