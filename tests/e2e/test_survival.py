@@ -105,6 +105,7 @@ def test_a_killed_cold_release_completes_when_repeated(seatrial: Seatrial, serve
 def test_a_release_whose_terminal_dies_ends_by_itself_and_puts_traffic_back(
     seatrial: Seatrial, served: Shop, stage: str
 ) -> None:
+    known = running_in_prefect(seatrial, served.name)  # a kill leaves its run there for ever
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
         release = UnderWay(seatrial, "release", served.file).wait_for(stage)
@@ -116,7 +117,7 @@ def test_a_release_whose_terminal_dies_ends_by_itself_and_puts_traffic_back(
     assert traffic.failures == []
     assert whole(seatrial, served.name) == before
     assert running_in_mlflow(seatrial) == []
-    assert running_in_prefect(seatrial, served.name) == []
+    assert running_in_prefect(seatrial, served.name) <= known
 
 
 @pytest.mark.parametrize(
@@ -135,6 +136,7 @@ def test_a_release_whose_terminal_dies_ends_by_itself_and_puts_traffic_back(
 def test_ctrl_c_leaves_traffic_as_before_and_nothing_running(
     seatrial: Seatrial, served: Shop, stage: str, changed: dict[str, str]
 ) -> None:
+    known = running_in_prefect(seatrial, served.name)  # a kill leaves its run there for ever
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
         release = UnderWay(seatrial, "release", served.file, **changed).wait_for(stage)
@@ -145,7 +147,7 @@ def test_ctrl_c_leaves_traffic_as_before_and_nothing_running(
     assert traffic.failures == []
     assert whole(seatrial, served.name) == before
     assert running_in_mlflow(seatrial) == []
-    assert running_in_prefect(seatrial, served.name) == []
+    assert running_in_prefect(seatrial, served.name) <= known
 
 
 @pytest.mark.crash

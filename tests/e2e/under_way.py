@@ -136,12 +136,12 @@ def running_in_mlflow(seatrial: Seatrial) -> list[str]:
     return [row[0] for row in rows]
 
 
-def running_in_prefect(seatrial: Seatrial, product: str) -> list[str]:
-    """Names of this product's flow runs that Prefect believes to go on."""
+def running_in_prefect(seatrial: Seatrial, product: str) -> set[str]:
+    """Ids of this product's flow runs that Prefect believes to go on."""
     prefect = json.loads((seatrial.home / "platform.json").read_text())["prefect"]
     wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}
     found = httpx.post(f"http://127.0.0.1:{prefect}/api/flow_runs/filter", json=wanted, timeout=30, trust_env=False)
-    return [run["name"] for run in found.raise_for_status().json() if run["name"].startswith(product)]
+    return {run["id"] for run in found.raise_for_status().json() if run["name"].startswith(product)}
 
 
 def whole(seatrial: Seatrial, product: str) -> int:
