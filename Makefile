@@ -50,7 +50,7 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "Seatrial needs Python 3.11 to 3.13, and $(PYTHON) is another: make PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Setting up $(VENV) from requirements.lock (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	@$(BIN)/uv pip install -q --compile-bytecode --require-hashes -p $(BIN)/python -r requirements.lock
 	@$(BIN)/uv pip install -q --no-build-isolation --no-deps -p $(BIN)/python -e .
 	@touch $@
