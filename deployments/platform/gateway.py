@@ -8,10 +8,10 @@ from filelock import FileLock
 from deployments.clock import Clock, SystemClock
 from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, write_addresses
-from deployments.platform.health import answers, wait_until
+from deployments.platform.health import answers, runs, wait_until
 from deployments.routers.envoy import prepare
 from deployments.settings import Settings
-from deployments.supervision import ProgramState, Supervisor
+from deployments.supervision import Supervisor
 
 _LIMIT = timedelta(seconds=30)
 _HEALTH = "/seatrial/health"
@@ -34,8 +34,8 @@ def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor
 def is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
     """Whether this home's own gateway answers; another home's on the same port does not count."""
     return (
-        supervisor.state(services.GATEWAY) is ProgramState.RUNNING
-        and addresses.gateway is not None
+        addresses.gateway is not None
+        and runs(supervisor, services.GATEWAY)
         and answers(f"{addresses.url('gateway')}{_HEALTH}")
     )
 

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import httpx
 
-from deployments.clock import Clock
+from deployments.clock import Clock, SystemClock
 from deployments.errors import PlatformUnreachable
+from deployments.supervision import ProgramState, Supervisor
 
 _POLL = timedelta(milliseconds=100)
+_UNDECIDED = timedelta(seconds=5)
 
 
 def answers(url: str, timeout: float = 2.0) -> bool:
@@ -17,6 +19,17 @@ def answers(url: str, timeout: float = 2.0) -> bool:
         return httpx.get(url, timeout=timeout, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def runs(supervisor: Supervisor, part: str, clock: Clock | None = None) -> bool:
+    """Whether supervisord keeps the part running. Waits out the second after a start in which it cannot tell yet."""
+    clock = clock or SystemClock()
+    began = clock.monotonic()
+    while (state := supervisor.state(part)) is ProgramState.STARTING:
+        if clock.monotonic() - began > _UNDECIDED.total_seconds():
+            return False
+        clock.sleep(_POLL)
+    return state is ProgramState.RUNNING
 
 
 def wait_until(ready: Callable[[], bool], part: str, limit: timedelta, clock: Clock) -> None:

@@ -17,10 +17,10 @@ from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.environment import environment
 from deployments.platform.gateway import ensure_gateway, is_up
-from deployments.platform.health import answers, wait_until
+from deployments.platform.health import answers, runs, wait_until
 from deployments.secrets import masked
 from deployments.settings import Settings
-from deployments.supervision import ProgramReport, ProgramState, Supervisor
+from deployments.supervision import ProgramReport, Supervisor
 
 _LIMIT = timedelta(seconds=180)
 Progress = Callable[[str], None]
@@ -148,7 +148,7 @@ def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresse
 
 
 def _prefect_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
-    return _runs(supervisor, services.PREFECT) and answers(f"{addresses.url('prefect')}/api/health")
+    return runs(supervisor, services.PREFECT) and answers(f"{addresses.url('prefect')}/api/health")
 
 
 def _see_to_pool(addresses: Addresses) -> None:
@@ -162,8 +162,4 @@ def _see_to_pool(addresses: Addresses) -> None:
 
 
 def _mlflow_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
-    return _runs(supervisor, services.MLFLOW) and answers(f"{addresses.url('mlflow')}/health")
-
-
-def _runs(supervisor: Supervisor, part: str) -> bool:
-    return supervisor.state(part) is ProgramState.RUNNING
+    return runs(supervisor, services.MLFLOW) and answers(f"{addresses.url('mlflow')}/health")

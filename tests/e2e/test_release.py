@@ -134,7 +134,7 @@ def spoilt(what: str) -> pd.DataFrame:
     [
         ("a column gone", {2}, "visits"),
         ("one class only", {2, 3}, "bought"),
-        ("no rows", {2, 3}, "0 rows"),
+        ("no rows", {2}, "has columns but no row"),
         ("NaN in the target", {2, 3}, "bought"),
         ("all of a feature null", {3}, "visits"),
     ],
