@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     insert,
+    inspect,
     select,
     text,
     update,
@@ -69,8 +70,11 @@ class DatabaseJournal:
         self._url = url
         self._place = masked(url)
         self._engine = _engine_for(url)
-        with self._transaction() as connection:
-            _schema.create_all(connection)
+        with self._transaction(writes=False) as connection:
+            complete = set(_schema.tables) <= set(inspect(connection).get_table_names())
+        if not complete:  # looking at a journal needs no room on the disk
+            with self._transaction() as connection:
+                _schema.create_all(connection)
 
     def close(self) -> None:
         """Let the database's connections go."""
@@ -134,7 +138,7 @@ class DatabaseJournal:
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         query = select(_rollouts.c.state).where(_rollouts.c.product == product).order_by(_rollouts.c.started_at.desc())
-        with self._transaction() as connection:
+        with self._transaction(writes=False) as connection:
             return tuple(_read_state(document) for document in connection.execute(query).scalars())
 
     def record(self, event: Event) -> None:
@@ -148,7 +152,7 @@ class DatabaseJournal:
         query = select(_events).order_by(_events.c.number)
         if product is not None:
             query = query.where(_events.c.product == product)
-        with self._transaction() as connection:
+        with self._transaction(writes=False) as connection:
             return tuple(
                 Event(row.product, row.run, _aware(row.at), row.kind, json.loads(row.detail))
                 for row in connection.execute(query)
@@ -165,9 +169,9 @@ class DatabaseJournal:
         return lease
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, writes: bool = True) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
                 yield connection
         except OperationalError as error:
             reason = without_secrets(str(error.orig), self._url).strip()
@@ -203,12 +207,12 @@ def _engine_for(url: str) -> Engine:
     @hooks.listens_for(engine, "connect")
     def _durable(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's own BEGIN below decides, not the driver
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
     @hooks.listens_for(engine, "begin")
     def _one_writer(connection: Connection) -> None:
-        connection.execute(text("BEGIN IMMEDIATE"))
+        writes = connection.get_execution_options().get("writes", True)
+        connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
 
     return engine
 
