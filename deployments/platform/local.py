@@ -119,20 +119,18 @@ def deploy_flows(settings: Settings, addresses: Addresses) -> None:
 def _choose_ports(settings: Settings, supervisor: Supervisor) -> Addresses:
     """A part that runs keeps its port; the ports of the others are theirs again if they are still free."""
     known = read_addresses(settings)
-    prefect = supervisor.state(services.PREFECT).has_process
+
+    def port(part: str, before: int | None, wanted: int) -> int | None:
+        return before if supervisor.state(part).has_process else free_port(before or wanted, "127.0.0.1")
+
+    own_mlflow = settings.has_own_mlflow
     chosen = replace(
         known,
-        prefect=known.prefect if prefect else free_port(known.prefect or settings.prefect_port, "127.0.0.1"),
-        mlflow=_mlflow_port(settings, supervisor, known) if settings.has_own_mlflow else None,
+        prefect=port(services.PREFECT, known.prefect, settings.prefect_port),
+        mlflow=port(services.MLFLOW, known.mlflow, settings.mlflow_port) if own_mlflow else None,
     )
     write_addresses(settings, chosen)
     return chosen
-
-
-def _mlflow_port(settings: Settings, supervisor: Supervisor, known: Addresses) -> int | None:
-    if supervisor.state(services.MLFLOW).has_process:
-        return known.mlflow
-    return free_port(known.mlflow or settings.mlflow_port, "127.0.0.1")
 
 
 def _instead_of(wanted: int, chosen: int | None) -> str:
