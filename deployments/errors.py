@@ -4,6 +4,7 @@
     ├── TryAgain                          5      the same call may succeed later; `delay` says when
     │   ├── RouterUnreachable             5      the gateway's admin interface does not answer
     │   ├── TargetUnreachable             5      the place where model servers run does not answer
+    │   ├── MetricsUnreachable            5      the counters cannot be read
     │   ├── RegistryUnreachable           5      MLflow does not answer
     │   ├── SourceUnreachable             5      the data source does not answer
     │   └── PlatformUnreachable           5      a part of the platform is not up
@@ -49,6 +50,10 @@ class RouterUnreachable(TryAgain):
 
 class TargetUnreachable(TryAgain):
     """The place where model servers run does not answer."""
+
+
+class MetricsUnreachable(TryAgain):
+    """The counters cannot be read: nothing is known of the traffic."""
 
 
 class RegistryUnreachable(TryAgain):

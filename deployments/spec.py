@@ -1,12 +1,17 @@
-"""The rollout section of a product spec: what "deploy" means for this product."""
+"""The rollout section of a product spec: what "deploy" means for this product, and by what it is judged."""
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from deployments.durations import Duration
+
+_METRIC = r"^(error_rate|latency|predictions|disagreement|accuracy|feedback\.[a-z][a-z0-9_]*)$"
+# Percent to two decimals: the gateway splits by ten-thousandths.
+Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
 
 
 class Section(BaseModel):
@@ -32,6 +37,201 @@ class TargetKind(StrEnum):
     KUBERNETES = "kubernetes"
 
 
+class Pace(StrEnum):
+    """When a canary's weight rises."""
+
+    CLOCK = "clock"  # after `wait` of observed healthy time
+    EVIDENCE = "evidence"  # as soon as the proved bound on harm is acceptable at the next weight
+
+
+class Second(StrEnum):
+    """What becomes of a rollout that starts while another one of the product is under way."""
+
+    REJECT = "reject"
+    QUEUE = "queue"
+    SUPERSEDE = "supersede"
+
+
+class OnDeadline(StrEnum):
+    """What is done when an observation has not come to its end by its deadline."""
+
+    ROLL_BACK = "roll_back"
+    PAUSE = "pause"  # a person decides
+    PROMOTE = "promote"
+
+
+class MetricRule(Section):
+    """One thing that a candidate is judged by."""
+
+    metric: str = Field(
+        pattern=_METRIC,
+        description="error_rate, latency, predictions, disagreement, accuracy or feedback.<name>",
+    )
+    margin: Annotated[float, Field(ge=0)] | None = Field(
+        default=None,
+        description="how much worse still counts as not worse: a difference of shares or means; for latency and "
+        "predictions how many more answers, relatively, may fall behind any bound (0.5: half as many again)",
+    )
+    limit: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="circuit breaker whatever the champion does: the largest error rate or disagreement (0-1), or for "
+        "latency the milliseconds that at most 1 % of the answers may exceed",
+    )
+    prove: bool = Field(
+        default=False, description="whether `margin` must be proved kept before promotion; else only harm counts"
+    )
+    better: Literal["higher", "lower"] = Field(default="higher", description="only for feedback: what is good")
+    range: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="only for feedback: smallest and largest value that is taken"
+    )
+    dry_run: bool = Field(default=False, description="shown, but decides nothing")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.margin is None and self.limit is None:
+            raise ValueError(f"{self.metric} has neither margin nor limit: give one, or it cannot decide anything")
+        if self.prove and (self.margin is None or self.metric in {"latency", "predictions"}):
+            raise ValueError(f"{self.metric} cannot be proved not worse: prove needs a margin, and a share or a mean")
+        if self.limit is not None and self.metric not in {"error_rate", "latency", "disagreement"}:
+            raise ValueError(f"{self.metric} takes no limit: only error_rate, latency and disagreement do")
+        if self.limit is not None and self.metric != "latency" and self.limit >= 1:
+            raise ValueError(f"limit {self.limit:g} of {self.metric} is no share: write one below 1, such as 0.1")
+        if self.range[0] >= self.range[1]:
+            raise ValueError(f"range {list(self.range)} is empty: give the smallest value first")
+        return self
+
+
+def _default_metrics() -> tuple[MetricRule, ...]:
+    return (
+        MetricRule(metric="error_rate", margin=0.01, limit=0.1, prove=True),
+        MetricRule(metric="latency", margin=1.0),
+    )
+
+
+class AnalysisSection(Section):
+    """How a candidate under traffic is judged: anytime-valid, so that looking often costs nothing."""
+
+    interval: Duration = Field(default=timedelta(seconds=10), gt=timedelta(0), description="time between two looks")
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.01, description="chance of ever rolling back a candidate that is no worse, over all metrics and looks"
+    )
+    beta: Annotated[float, Field(gt=0, lt=0.5)] = Field(
+        default=0.05, description="chance of promoting a candidate that is worse than a margin"
+    )
+    deadline: Duration = Field(
+        default=timedelta(hours=24), gt=timedelta(0), description="how long one observation may take, holds included"
+    )
+    on_deadline: OnDeadline = Field(default=OnDeadline.ROLL_BACK, description="what is done then")
+    metrics: tuple[MetricRule, ...] = Field(
+        default_factory=_default_metrics, min_length=1, description="what is judged; alpha and beta are shared out"
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [rule.metric for rule in self.metrics]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"metrics named twice: {', '.join(twice)}")
+        return self
+
+
+class CanaryStep(Section):
+    """One weight of a canary."""
+
+    weight: Percent = Field(description="percent of the requests that the candidate answers")
+    wait: Duration | None = Field(default=None, description="observed healthy time at this weight; None: canary.wait")
+    approve: bool = Field(default=False, description="whether a person must agree before the next weight")
+
+
+def _step(value: Any) -> Any:
+    return {"weight": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class CanarySection(Section):
+    """Traffic rises step by step while the candidate is judged."""
+
+    steps: tuple[Annotated[CanaryStep, BeforeValidator(_step)], ...] = Field(
+        default=(CanaryStep(weight=5), CanaryStep(weight=10), CanaryStep(weight=25), CanaryStep(weight=50)),
+        min_length=1,
+        description="weights in percent, each a number or {weight, wait, approve}; 100 follows by itself",
+    )
+    wait: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0), description="time at each weight")
+    pace: Pace = Field(default=Pace.CLOCK, description="when the weight rises")
+    acceptable_harm: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.002, description="for pace: evidence: share of all requests that may fail beyond the champion's"
+    )
+
+    @model_validator(mode="after")
+    def _weights_rise(self) -> Self:
+        for before, after in pairwise(self.steps):
+            if after.weight <= before.weight:
+                raise ValueError(f"weight {after.weight:g} does not rise above {before.weight:g}: weights must rise")
+        if self.steps[-1].weight >= 100:
+            raise ValueError("the last weight is 100: leave it out, the candidate gets all traffic by itself")
+        return self
+
+
+class BlueGreenSection(Section):
+    """All traffic at once, after checks at the preview address; the old colour stays warm for `bake`."""
+
+    preview: Duration = Field(
+        default=timedelta(0), description="how long the preview address is open before the switch"
+    )
+    approve: bool = Field(default=False, description="whether a person must agree to the switch")
+
+
+class MatchRule(Section):
+    """Requests that go to the candidate whatever the shares."""
+
+    header: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,64}$", description="name of a request header")
+    cookie: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="name of a cookie")
+    value: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="its exact value")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.header is None) == (self.cookie is None):
+            raise ValueError("give exactly one of header or cookie")
+        return self
+
+
+class ABSection(Section):
+    """A fixed share for a planned sample; the result is a report with intervals and a winner or none."""
+
+    share: Annotated[float, Field(ge=0, lt=100, multiple_of=0.01)] = Field(
+        default=50.0, description="percent of the requests that the candidate answers; 0: only those that match"
+    )
+    match: MatchRule | None = Field(default=None, description="requests that go to the candidate in any case")
+    sample: Annotated[int, Field(ge=10)] = Field(default=1000, description="requests that each version must answer")
+    then: Literal["report", "promote"] = Field(
+        default="report", description="promote: a candidate that wins gets all traffic"
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if not self.share and self.match is None:
+            raise ValueError("share 0 without match: nobody would ever meet the candidate")
+        return self
+
+
+class ShadowSection(Section):
+    """A share of the requests is mirrored to the candidate, whose answers nobody gets; predictions are compared."""
+
+    share: Percent = Field(default=100.0, description="percent of the requests that are mirrored")
+    sample: Annotated[int, Field(ge=10)] = Field(default=1000, description="pairs of predictions to compare")
+
+
+class StickyKey(Section):
+    """What keeps a user with one version: a header or cookie whose value is hashed."""
+
+    header: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,64}$", description="name of a request header")
+    cookie: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="name of a cookie")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.header is None) == (self.cookie is None):
+            raise ValueError("give exactly one of header or cookie")
+        return self
+
+
 class RolloutSection(Section):
     """Where, in how many copies and by which strategy a version is rolled out."""
 
@@ -52,3 +252,16 @@ class RolloutSection(Section):
         default=20,
         description="held-out rows sent to each new server before it gets traffic; answers must equal training's",
     )
+    second: Second = Field(default=Second.REJECT, description="what becomes of a rollout while another is under way")
+    key: StickyKey = Field(
+        default=StickyKey(header="x-seatrial-key"), description="what keeps a user with one version while weights rise"
+    )
+    bake: Duration = Field(
+        default=timedelta(minutes=5),
+        description="how long the former champion stays warm, and the candidate watched, at 100 % (not for rolling)",
+    )
+    canary: CanarySection = Field(default=CanarySection(), description="for strategy canary")
+    blue_green: BlueGreenSection = Field(default=BlueGreenSection(), description="for strategy blue_green")
+    ab: ABSection = Field(default=ABSection(), description="for strategy ab")
+    shadow: ShadowSection = Field(default=ShadowSection(), description="for strategy shadow")
+    analysis: AnalysisSection = Field(default_factory=AnalysisSection, description="by what a candidate is judged")

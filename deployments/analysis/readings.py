@@ -1,0 +1,77 @@
+"""Counters as they are read, and what was counted between two readings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from deployments.analysis.evidence import Counts, Pairs, Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts."""
+
+    version: int
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What had been counted at one moment, by source, ever since that source began.
+
+    `pairs` are mirrored requests compared since `pairs_epoch` began.
+    """
+
+    at: datetime
+    sources: Mapping[Source, Counts]
+    pairs: Pairs = Pairs()
+    pairs_epoch: str = ""
+
+    def since(self, former: "Reading") -> Mapping[int, Counts]:
+        """By version, what was counted between `former` and this reading; a source that began again counts whole."""
+        found: dict[int, Counts] = {}
+        for source, counts in self.sources.items():
+            fresh = _less(counts, former.sources.get(source, Counts()))
+            found[source.version] = found.get(source.version, Counts()) + fresh
+        return found
+
+    def pairs_since(self, former: "Reading") -> Pairs:
+        """The pairs compared between the two readings."""
+        if self.pairs_epoch != former.pairs_epoch:
+            return self.pairs
+        return Pairs(
+            self.pairs.compared - former.pairs.compared,
+            self.pairs.disagreed - former.pairs.disagreed,
+            self.pairs.only_stable_right - former.pairs.only_stable_right,
+            self.pairs.only_candidate_right - former.pairs.only_candidate_right,
+        )
+
+    def carrying(self, former: "Reading") -> "Reading":
+        """This reading with the sources that only `former` knew: one that is away for a moment is not counted anew."""
+        return replace(self, sources={**former.sources, **self.sources})
+
+
+def _less(now: Counts, before: Counts) -> Counts:
+    """Counters only rise; where one fell all the same (a correction), nothing counts for it."""
+    return Counts(
+        max(0, now.requests - before.requests),
+        max(0, now.errors - before.errors),
+        tuple(
+            max(0, late - early)
+            for late, early in zip(now.latency, before.latency or (0,) * len(now.latency), strict=True)
+        ),
+        {
+            name: count - before.predictions.get(name, 0)
+            for name, count in now.predictions.items()
+            if count > before.predictions.get(name, 0)
+        },
+        {
+            name: _less_sums(sums, before.feedback.get(name, Sums()))
+            for name, sums in now.feedback.items()
+            if sums.count > before.feedback.get(name, Sums()).count
+        },
+    )
+
+
+def _less_sums(now: Sums, before: Sums) -> Sums:
+    return Sums(now.count - before.count, now.total - before.total, now.squares - before.squares)
