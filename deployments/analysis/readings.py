@@ -1,7 +1,7 @@
 """Counters as they are read, and what was counted between two readings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from deployments.analysis.evidence import Counts, Pairs, Sums
@@ -24,7 +24,7 @@ class Reading:
 
     at: datetime
     sources: Mapping[Source, Counts]
-    pairs: Pairs = Pairs()
+    pairs: Pairs = field(default_factory=Pairs)
     pairs_epoch: str = ""
 
     def since(self, former: "Reading") -> Mapping[int, Counts]:
