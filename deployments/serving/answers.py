@@ -11,10 +11,14 @@ _DATATYPE_OF_LABEL: dict[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to the caller, and how many rows it is about."""
+    """What goes back to the caller, how many rows it is about, and what it says of each.
+
+    `predictions` are probabilities of the classes where the answer has them, else a class or number a row.
+    """
 
     rows: int
     content: dict[str, Any]
+    predictions: list[Any]
 
 
 def answer_invocation(model: Model, document: Any, max_rows: int) -> Answer:
@@ -26,9 +30,8 @@ def answer_invocation(model: Model, document: Any, max_rows: int) -> Answer:
     features = model.description.features
     frame = frame_of(columns_of_mlflow(document, features), features, max_rows)
     gives_probabilities = model.description.output is Output.PROBABILITY
-    return Answer(
-        len(frame), {"predictions": model.probabilities(frame) if gives_probabilities else model.predictions(frame)}
-    )
+    predictions = model.probabilities(frame) if gives_probabilities else model.predictions(frame)
+    return Answer(len(frame), {"predictions": predictions}, predictions)
 
 
 def answer_inference(model: Model, version: str, document: Any, request_id: str, max_rows: int) -> Answer:
@@ -39,13 +42,14 @@ def answer_inference(model: Model, version: str, document: Any, request_id: str,
     features = model.description.features
     frame = frame_of(columns_of_v2(document, features), features, max_rows)
     given_id = document.get("id")
+    outputs = {name: _output(model, name, frame) for name in _wanted_outputs(model, document)}
     content = {
         "model_name": model.description.product,
         "model_version": version,
         "id": given_id if isinstance(given_id, str) else request_id,
-        "outputs": [_tensor(model, name, frame) for name in _wanted_outputs(model, document)],
+        "outputs": [_tensor(name, rows) for name, rows in outputs.items()],
     }
-    return Answer(len(frame), content)
+    return Answer(len(frame), content, outputs.get("probability") or outputs["prediction"])
 
 
 def describe_model(model: Model, version: str) -> dict[str, Any]:
@@ -80,13 +84,15 @@ def _wanted_outputs(model: Model, document: dict[str, Any]) -> list[str]:
     return known
 
 
-def _tensor(model: Model, name: str, frame: Any) -> dict[str, Any]:
+def _output(model: Model, name: str, frame: Any) -> list[Any]:
+    return model.probabilities(frame) if name == "probability" else model.predictions(frame)
+
+
+def _tensor(name: str, rows: list[Any]) -> dict[str, Any]:
     if name == "probability":
-        rows = model.probabilities(frame)
         flat = [value for row in rows for value in row]
         return {"name": name, "datatype": "FP64", "shape": [len(rows), len(rows[0])], "data": flat}
-    labels = model.predictions(frame)
-    return {"name": name, "datatype": _datatype_of(labels[0]), "shape": [len(labels)], "data": labels}
+    return {"name": name, "datatype": _datatype_of(rows[0]), "shape": [len(rows)], "data": rows}
 
 
 def _datatype_of(label: Any) -> str:

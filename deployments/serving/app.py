@@ -1,6 +1,8 @@
 """The HTTP skin of the model server: paths, codes, sizes; the answers come from `answers`."""
 
 import asyncio
+import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,10 +16,12 @@ from starlette.routing import Route
 
 from deployments.clock import Clock, SystemClock
 from deployments.serving.answers import Answer, answer_inference, answer_invocation, describe_model
-from deployments.serving.envelope import Envelope, request_id_of
+from deployments.serving.envelope import Envelope, predicts, request_id_of
 from deployments.serving.events import complain
 from deployments.serving.metrics import ServerMetrics
 from deployments.serving.model import Model, NotFinite
+from deployments.serving.predicted import Predicted, predicted
+from deployments.serving.recent import RecentAnswers
 from deployments.serving.schema import Unanswerable
 
 # Bigger requests are answered beside the event loop, so that health checks do not wait for them.
@@ -34,12 +38,15 @@ class Limits:
 
 @dataclass(slots=True)
 class Service:
-    """A loaded, warm model and how it is served. `draining` is the one thing that changes, once."""
+    """A loaded, warm model and how it is served; what it counts began with `epoch`. `draining` changes once."""
 
     model: Model
     version: str
     limits: Limits = Limits()
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    predictions: Counter[str] = field(default_factory=Counter)
+    recent: RecentAnswers = field(default_factory=RecentAnswers)
+    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
     clock: Clock = field(default_factory=SystemClock)
     draining: bool = False
 
@@ -60,6 +67,8 @@ def make_app(service: Service) -> Envelope:
         Route("/health", endpoints.ready),
         Route("/version", endpoints.version),
         Route("/metrics", endpoints.metrics),
+        Route("/seatrial/counts", endpoints.counts),
+        Route("/seatrial/answers", endpoints.answers),
     ]
     handlers = {
         HTTPException: _wrong_path,
@@ -120,6 +129,17 @@ class _Endpoints:
     async def metrics(self, _: Request) -> Response:
         return PlainTextResponse(self._service.metrics.as_text(), media_type="text/plain; version=0.0.4")
 
+    async def counts(self, request: Request) -> Response:
+        _refuse_outsiders(request)
+        return _json(200, {"epoch": self._service.epoch, "predictions": self._service.predictions})
+
+    async def answers(self, request: Request) -> Response:
+        _refuse_outsiders(request)
+        recent = self._service.recent
+        answers, dropped = recent.after(_number_of(request, "after", 0), _number_of(request, "limit", 1000))
+        told = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
+        return _json(200, {"epoch": self._service.epoch, "last": recent.last, "answers": told, "dropped": dropped})
+
     async def not_finite(self, request: Request, _: Exception) -> Response:
         self._service.metrics.not_finite += 1
         complain("prediction not finite", request_id=request_id_of(request.scope))
@@ -133,21 +153,37 @@ class _Endpoints:
     async def _answered(self, request: Request, answer: Callable[[object], Answer]) -> Response:
         body = await _body_of(request, self._service.limits.body_bytes)
 
-        def work() -> tuple[int, bytes]:
+        classes = self._service.model.description.classes
+
+        def work() -> tuple[int, bytes, Predicted]:
             answered = answer(_parsed(body))
-            return answered.rows, orjson.dumps(answered.content)
+            return answered.rows, orjson.dumps(answered.content), predicted(answered.predictions, classes)
 
         if len(body) <= _QUICK_BYTES:
-            rows, content = work()
+            rows, content, what = work()
         else:
-            rows, content = await asyncio.get_running_loop().run_in_executor(self._beside, work)
+            rows, content, what = await asyncio.get_running_loop().run_in_executor(self._beside, work)
         self._service.metrics.rows += rows
+        predicts(request.scope, what)
         return Response(content, media_type="application/json")
 
 
 def _both(model: str, ending: str, endpoint: Callable[[Request], object], method: str) -> list[Route]:
     """The path of a model, with and without its version."""
     return [Route(f"{model}{middle}{ending}", endpoint, methods=[method]) for middle in ("", "/versions/{version}")]
+
+
+def _refuse_outsiders(request: Request) -> None:
+    """What one user was told is nobody else's business; only the gateway sets this header."""
+    if "x-forwarded-proto" in request.headers:
+        raise HTTPException(404)
+
+
+def _number_of(request: Request, name: str, default: int) -> int:
+    given = request.query_params.get(name, str(default))
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        raise Unanswerable(422, f"`{name}` must be a number of at least 0")
+    return int(given)
 
 
 async def _body_of(request: Request, limit: int) -> bytes:

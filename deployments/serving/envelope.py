@@ -2,6 +2,8 @@
 
 import re
 import uuid
+from collections import Counter
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
@@ -11,8 +13,12 @@ from deployments.clock import Clock
 from deployments.serving.events import complain, place_of
 from deployments.serving.metrics import ServerMetrics
 from deployments.serving.model import Model
+from deployments.serving.predicted import Predicted
+from deployments.serving.recent import RecentAnswers
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_PAIRED, _MIRRORED = b"x-seatrial-paired", b"x-seatrial-mirrored"
+_FLAGS = frozenset({_PAIRED, _MIRRORED})
 _CLIENT_GONE = 499
 
 
@@ -22,8 +28,19 @@ class Enveloped(Protocol):
     model: Model
     version: str
     metrics: ServerMetrics
+    predictions: Counter[str]
+    recent: RecentAnswers
     clock: Clock
     draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """What the request's headers say: its id, if they give one, and what the gateway does with the answer."""
+
+    request_id: str | None = None
+    paired: bool = False
+    mirrored: bool = False
 
 
 class Envelope:
@@ -42,7 +59,8 @@ class Envelope:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        request_id = scope["seatrial.request_id"] = _given_id(scope) or uuid.uuid4().hex
+        caller = _caller_of(scope)
+        request_id = scope["seatrial.request_id"] = caller.request_id or uuid.uuid4().hex
         counted = scope["path"] == "/invocations" or scope["path"].endswith("/infer")
         metrics, clock, started = self._service.metrics, self._service.clock, self._service.clock.monotonic()
         code = 0
@@ -65,6 +83,14 @@ class Envelope:
             metrics.in_flight -= counted
             if counted:
                 metrics.answered(code or _CLIENT_GONE, clock.monotonic() - started)
+                self._count(caller, code, scope.get("seatrial.predicted"))
+
+    def _count(self, caller: _Caller, code: int, predicted: Predicted | None) -> None:
+        """What was predicted for a user; and, for whoever compares two versions, what either of them made of it."""
+        if predicted is not None and not caller.mirrored:
+            self._service.predictions.update(predicted.bins)
+        if caller.request_id and (caller.paired or caller.mirrored) and code not in {0, _CLIENT_GONE}:
+            self._service.recent.keep(caller.request_id, caller.mirrored, predicted.kept if predicted else None)
 
     def _headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
         headers = [*self._identity, (b"x-request-id", request_id.encode())]
@@ -80,9 +106,16 @@ def request_id_of(scope: Scope) -> str:
     return request_id
 
 
-def _given_id(scope: Scope) -> str | None:
+def predicts(scope: Scope, predicted: Predicted) -> None:
+    """Tells the envelope what the answer to a request predicts."""
+    scope["seatrial.predicted"] = predicted
+
+
+def _caller_of(scope: Scope) -> _Caller:
+    request_id, flags = None, set()
     for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            given: str = value.decode()
-            return given
-    return None
+        if name == b"x-request-id" and request_id is None and _REQUEST_ID.fullmatch(value):
+            request_id = value.decode()
+        elif value == b"1" and name in _FLAGS:
+            flags.add(name)
+    return _Caller(request_id, _PAIRED in flags, _MIRRORED in flags)

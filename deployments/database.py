@@ -1,0 +1,83 @@
+"""SQL databases as Seatrial uses them: every commit is on the disk, and no password reaches an error or a log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import MetaData, create_engine, inspect, text
+from sqlalchemy import event as hooks
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+
+from deployments.errors import BadInput, DiskFull, PlatformUnreachable
+from deployments.secrets import masked, without_secrets
+
+
+class Database:
+    """The tables of `schema` at a SQLAlchemy URL, made where they are missing; looking at them needs no room on a disk.
+
+    `name` is what messages call it ("the journal"), `setting` the variable that holds the URL. Raises `BadInput` for a
+    URL that cannot be used, and whatever `transaction` raises.
+    """
+
+    def __init__(self, url: str, schema: MetaData, name: str, setting: str = "SEATRIAL_JOURNAL_URL") -> None:
+        self._url, self._setting = url, setting
+        self._called = f"{name} {masked(url)}"
+        self._engine = _engine_for(url, setting)
+        with self.transaction(writes=False) as connection:
+            complete = set(schema.tables) <= set(inspect(connection).get_table_names())
+        if not complete:
+            with self.transaction() as connection:
+                schema.create_all(connection)
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self, writes: bool = True) -> Iterator[Connection]:
+        """All of the block or nothing of it; durable once the block is left.
+
+        SQLite has one writer at a time: others wait up to 30 s. Raises `DiskFull`, `PlatformUnreachable` when the
+        database does not answer, `BadInput` when it refuses.
+        """
+        try:
+            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
+                yield connection
+        except OperationalError as error:
+            reason = without_secrets(str(error.orig), self._url).strip()
+            if "disk is full" in reason or "disk I/O error" in reason:
+                raise DiskFull(f"no space left while writing {self._called}: free some room and run again") from None
+            raise PlatformUnreachable(
+                f"{self._called} does not answer ({reason}): check the disk or {self._setting}"
+            ) from None
+        except ProgrammingError as error:
+            reason = without_secrets(str(error.orig), self._url).strip()
+            raise BadInput(f"{self._called} refuses ({reason}): let its user create and write tables there") from None
+
+
+def _engine_for(url: str, setting: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if not parsed.drivername.startswith("sqlite"):
+            return create_engine(parsed, pool_pre_ping=True)
+    except ImportError as error:
+        raise BadInput(f"{setting} needs the driver {error.name or 'it names'}: install it beside Seatrial") from None
+    except ArgumentError:  # also for a kind of database that is not known
+        raise BadInput(f"{setting} holds no database URL: write dialect://user:password@host/name") from None
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @hooks.listens_for(engine, "connect")
+    def _durable(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy's own BEGIN below decides, not the driver
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @hooks.listens_for(engine, "begin")
+    def _one_writer(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", True)
+        connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
+
+    return engine

@@ -1,0 +1,90 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployments.serving.predicted import ROWS_KEPT, bin_of_number, label_text, predicted
+
+
+def bounds_of(name: str) -> tuple[float, float]:
+    """The two numbers of `low..high`."""
+    low, high = name.split("..")
+    return float(low), float(high)
+
+
+@given(st.floats(min_value=2**-20, max_value=2**59))
+def test_a_number_lies_in_the_bin_that_is_named_after_its_bounds(number: float) -> None:
+    low, high = bounds_of(bin_of_number(number))
+    assert low * 0.99 <= number <= high * 1.01  # the names are rounded to three digits
+    assert high / low == pytest.approx(2**0.25, rel=0.01)
+
+
+@given(st.floats(min_value=2**-20, max_value=2**59))
+def test_negative_numbers_mirror_the_positive_ones(number: float) -> None:
+    low, high = bounds_of(bin_of_number(number))
+    assert bounds_of(bin_of_number(-number)) == (-high, -low)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_bins_are_few_and_stand_in_the_order_of_their_numbers(one: float, other: float) -> None:
+    every = {bin_of_number(sign * 2.0 ** (quarter / 4)) for quarter in range(-400, 400) for sign in (-1, 1)}
+    assert len(every) == 2 * 321 + 1
+    assert {bin_of_number(one), bin_of_number(other)} <= every
+    if abs(one) * 1.5 < abs(other) and 2**-20 <= abs(other) < 2**60:
+        assert bin_of_number(one) != bin_of_number(other)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(0.0, "0"), (1e-9, "0"), (-1e-300, "0"), (1.0, "1..1.19"), (-1.5, "-1.68..-1.41"), (1e300, ">=1.15e+18")],
+)
+def test_bins_have_readable_names(number: float, name: str) -> None:
+    assert bin_of_number(number) == name
+
+
+def test_scores_of_two_classes_are_counted_by_tenths_and_kept_as_the_class() -> None:
+    rows = [[0.95, 0.05], [0.45, 0.55], [0.0, 1.0], [0.7, 0.3]]
+    what = predicted(rows, (False, True))
+    assert what.bins == {"0.0..0.1": 1, "0.5..0.6": 1, "0.9..1.0": 1, "0.3..0.4": 1}
+    assert what.kept == ("false", "true", "true", "false")
+
+
+def test_probabilities_of_more_classes_are_counted_by_the_likeliest() -> None:
+    what = predicted([[0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.6, 0.3]], ("a", "b", "c"))
+    assert (what.bins, what.kept) == ({"b": 2, "a": 1}, ("b", "a", "b"))
+
+
+def test_labels_are_counted_as_text_and_numbers_by_their_bin() -> None:
+    assert predicted([7, 8, 7], (7, 8)).bins == {"7": 2, "8": 1}
+    numbers = predicted([7.0, 7.1, -7.0], ())
+    assert numbers.bins == {"6.73..8": 2, "-8..-6.73": 1}
+    assert numbers.kept == (7.0, 7.1, -7.0)
+
+
+def test_more_labels_than_anybody_reads_share_a_thousand_bins() -> None:
+    labels = [f"label {number}" for number in range(5000)]
+    assert len(predicted(labels, labels).bins) <= 1000
+    assert predicted(labels[:3], labels).bins == predicted(labels[:3], labels[:4000]).bins
+
+
+def test_of_a_long_batch_all_rows_are_counted_and_the_first_are_kept() -> None:
+    what = predicted([1.0] * 1000, ())
+    assert (sum(what.bins.values()), len(what.kept)) == (1000, ROWS_KEPT)
+
+
+@pytest.mark.parametrize("rows", [[], [[1.0, 2.0]], [None], ["text"], [{"a": 1}]])
+def test_an_unusual_model_is_counted_somehow_and_never_fails(rows: list[object]) -> None:
+    assert sum(predicted(rows, ()).bins.values()) == len(rows)
+
+
+@pytest.mark.parametrize(("label", "text"), [(True, "true"), (7, "7"), (7.0, "7"), (7.5, "7.5"), ("UA", "UA")])
+def test_a_label_has_one_text_whatever_its_type(label: object, text: str) -> None:
+    assert label_text(label) == text
+
+
+def test_a_bin_takes_its_lower_bound_and_not_its_upper() -> None:
+    for quarter in range(-80, 240):
+        edge = 2.0 ** (quarter / 4)
+        below = math.nextafter(edge, 0)
+        assert bin_of_number(edge) != bin_of_number(below)
