@@ -1,0 +1,172 @@
+"""Evidence about a difference: by how much more often does the candidate go badly than the stable version?
+
+A block e-variable after Turner, Ly & Grünwald (JSPI 2024, arXiv 2106.02693), written as a bet: against "candidate minus
+stable is at most delta", every request of a block multiplies the wealth by
+
+    1 + lambda_c · (bad - t - delta)   if the candidate answered it,
+    1 - lambda_s · (bad - t)           if the stable version did,      with n_c · lambda_c = n_s · lambda_s,
+
+where t and the stakes are chosen from earlier blocks only. The mean is at most 1 for any t and any stakes
+(docs/statistics.md has the proof), so that choosing them badly costs power and never the guarantee. Values between 0
+and 1 may stand for bad ones: their sum is all that is needed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from deployments.analysis.series import Arms, Array
+
+ERRORS_EXPECTED: Final = 0.005  # what is taken for the error rate until there are counts
+VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users
+_EDGE: Final = 1e-6  # rates keep this distance from 0 and 1
+_WIDEST: Final = 0.999  # no difference beyond is looked at
+_BOLDEST: Final = 0.9  # part of the wealth that a single request may cost
+_TYPICAL: Final = 0.75  # part of the wealth on what is typical; the rest learns from the blocks before
+_PASSES: Final = 3  # of the projection; more change nothing that matters
+_HALVINGS: Final = 6  # of an interval about as wide as the standard error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Blocks in which both versions took part, with the rates forecast for each from the ones before; (blocks,)."""
+
+    arms: Arms
+    stable_rate: Array
+    candidate_rate: Array
+
+    @property
+    def observed(self) -> float:
+        """Candidate minus stable over all blocks; 0 where one of them has nothing."""
+        arms = self.arms
+        if not arms.stable.sum() or not arms.candidate.sum():
+            return 0.0
+        return float(arms.candidate_bad.sum() / arms.candidate.sum() - arms.stable_bad.sum() / arms.stable.sum())
+
+
+def compare(arms: Arms, expected: float) -> Comparison:
+    """`arms` (one kind of bad) with forecasts; `expected` is the rate (0-1) that is taken until there are counts."""
+    weight = 1 / expected
+    stable = (_before(arms.stable_bad) + expected * weight) / (_before(arms.stable) + weight)
+    candidate = (_before(arms.candidate_bad) + stable * weight) / (_before(arms.candidate) + weight)
+    both = (arms.stable > 0) & (arms.candidate > 0)
+    kept = Arms(arms.stable[both], arms.stable_bad[both], arms.candidate[both], arms.candidate_bad[both])
+    return Comparison(kept, stable[both], candidate[both])
+
+
+def log_e_above(comparison: Comparison, delta: float) -> float:
+    """Log of the e-value against "candidate minus stable is at most `delta`"; 0 without blocks."""
+    delta = min(delta, _WIDEST)
+    bound = np.clip(comparison.stable_rate + delta, _EDGE, 1 - _EDGE)
+    several_times = 2 * bound * (1 - bound)
+    as_before = np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
+    return _shared(_log_wealth(comparison, delta, several_times), _log_wealth(comparison, delta, as_before))
+
+
+def log_e_below(comparison: Comparison, delta: float) -> float:
+    """Log of the e-value against "candidate minus stable is at least `delta`"; 0 without blocks."""
+    delta = min(delta, _WIDEST)
+    return _shared(*(_log_wealth(comparison, delta, bet) for bet in _bets_below(comparison, delta)))
+
+
+def lower_bound(comparison: Comparison, log_needed: float) -> float:
+    """What candidate minus stable is at least: the largest delta up to which `log_e_above` reaches `log_needed`.
+
+    True at every moment at once, but for a chance of exp(-log_needed); -1 where nothing is known.
+    """
+    return -_bound(lambda delta: log_e_above(comparison, -delta) - log_needed, comparison, -comparison.observed)
+
+
+def upper_bound(comparison: Comparison, log_needed: float) -> float:
+    """What candidate minus stable is at most; as `lower_bound`, 1 where nothing is known."""
+    return _bound(lambda delta: log_e_below(comparison, delta) - log_needed, comparison, comparison.observed)
+
+
+def growth(rates: tuple[float, float], share: float, delta: float) -> float:
+    """Expected growth of `log_e_below` per request of both versions, of which `share` (0-1) meet the candidate.
+
+    `rates` are the stable version's and the candidate's. At most 0 where the question can never be settled.
+    """
+    stable_rate, candidate_rate = rates
+    stable, candidate = np.array([1 - share]), np.array([share])
+    arms = Arms(stable, stable * stable_rate, candidate, candidate * candidate_rate)
+    one_request = Comparison(arms, np.array([stable_rate]), np.array([candidate_rate]))
+    return max(_log_wealth(one_request, delta, bet) for bet in _bets_below(one_request, delta))
+
+
+def _before(counts: Array) -> Array:
+    return np.cumsum(counts) - counts
+
+
+def _bets_below(comparison: Comparison, delta: float) -> tuple[Array, Array]:
+    """The separations that are bet on: no difference at all, and the one forecast."""
+    no_different = np.full_like(comparison.stable_rate, min(-delta, 0))
+    return no_different, np.minimum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
+
+
+def _shared(typical: float, learned: float) -> float:
+    """Wealth of both bets, begun with unequal parts."""
+    return float(np.logaddexp(typical + np.log(_TYPICAL), learned + np.log1p(-_TYPICAL)))
+
+
+def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> float:
+    """Log of the wealth from betting that the candidate lies `separation` beyond delta (negative: below it)."""
+    arms = comparison.arms
+    base = _base(comparison, delta, separation)
+    bound = base + delta
+    stake = separation / (_variance(bound) / arms.candidate + _variance(base) / arms.stable)
+    most = np.minimum(arms.candidate / bound, arms.stable / (1 - base))
+    least = np.minimum(arms.candidate / (1 - bound), arms.stable / base)
+    stake = np.clip(stake, -_BOLDEST * least, _BOLDEST * most)
+    on_candidate, on_stable = stake / arms.candidate, stake / arms.stable
+    logs = (
+        arms.candidate_bad * np.log1p(on_candidate * (1 - bound))
+        + (arms.candidate - arms.candidate_bad) * np.log1p(-on_candidate * bound)
+        + arms.stable_bad * np.log1p(-on_stable * (1 - base))
+        + (arms.stable - arms.stable_bad) * np.log1p(on_stable * base)
+    )
+    return float(logs.sum())
+
+
+def _base(comparison: Comparison, delta: float, separation: Array) -> Array:
+    """The stable rate t that makes "exactly delta" hardest to tell from the forecast: its reverse KL projection."""
+    low, high = max(_EDGE, _EDGE - delta), min(1 - _EDGE, 1 - _EDGE - delta)
+    base = np.clip(comparison.stable_rate, low, high)
+    for _ in range(_PASSES):
+        by_candidate = comparison.arms.candidate / _variance(base + delta)
+        by_stable = comparison.arms.stable / _variance(base)
+        moved = comparison.stable_rate + separation * by_candidate / (by_candidate + by_stable)
+        base = np.clip(np.maximum(moved, comparison.stable_rate / 8), low, high)
+    return base
+
+
+def _variance(rate: Array) -> Array:
+    return rate * (1 - rate)
+
+
+def _bound(excess: Callable[[float], float], comparison: Comparison, start: float) -> float:
+    """Where `excess` turns positive at or above `start`, rounded up; 1 where it never does."""
+    width = _deviation(comparison)
+    inner, outer = start, start + width
+    while excess(min(outer, _WIDEST)) < 0:
+        if outer >= _WIDEST:
+            return 1.0
+        inner, width = outer, 2 * width
+        outer = inner + width
+    outer = min(outer, _WIDEST)
+    for _ in range(_HALVINGS):
+        middle = (inner + outer) / 2
+        inner, outer = (inner, middle) if excess(middle) >= 0 else (middle, outer)
+    return outer
+
+
+def _deviation(comparison: Comparison) -> float:
+    """About one standard deviation of the observed difference."""
+    arms = comparison.arms
+    counts = arms.stable.sum(), arms.candidate.sum()
+    if not all(counts):
+        return 1.0
+    rate = (arms.stable_bad.sum() + arms.candidate_bad.sum() + 1) / (sum(counts) + 2)
+    return float(np.sqrt(rate * (1 - rate) * sum(1 / count for count in counts)))

@@ -1,0 +1,46 @@
+"""Evidence that the candidate goes badly more often than so many times as often: "whose error was it?".
+
+The e-process of Lindon & Malek, "Anytime-Valid Inference for Multinomial Count Data" (NeurIPS 2022, arXiv 2011.03567),
+for two versions. Of the k bad ones of a block, y are the candidate's, who had the share w of all. For a ratio r beyond
+r0 the factor is
+
+    (r / r0)^y · ((1 + w(r0 - 1)) / (1 + w(r - 1)))^k.
+
+Its mean is at most 1 whenever the candidate's rate is at most r0 times the stable one's, whatever the rates are and
+however they move from block to block (docs/statistics.md has the proof).
+"""
+
+from typing import Final
+
+import numpy as np
+
+from deployments.analysis.series import Arms, Array
+
+# How many times beyond r0 the ratio may be: a mixture with equal weights.
+BEYOND: Final = np.geomspace(1.1, 40, 8)
+
+
+def log_e_above(arms: Arms, ratio: float) -> Array:
+    """Logs of the e-values against "the candidate's rate is at most `ratio` times the stable one's", shape (kinds,).
+
+    One kind of bad gives shape (1,). 0 where nothing bad, or nothing comparable, was seen. `ratio` is above 0.
+    """
+    total = arms.stable + arms.candidate
+    share = np.divide(arms.candidate, total, out=np.zeros_like(total), where=total > 0)
+    candidate_bad = _columns(arms.candidate_bad)
+    both = (share > 0) & (share < 1)
+    bad = np.where(both[:, None], candidate_bad + _columns(arms.stable_bad), 0.0)
+    own = np.where(both[:, None], candidate_bad, 0.0).sum(axis=0)
+    beyond = ratio * BEYOND
+    shrink = np.log1p(np.outer(beyond - 1, share)) - np.log1p((ratio - 1) * share)
+    logs = np.outer(np.log(BEYOND), own) - shrink @ bad
+    return _log_mean(logs)
+
+
+def _columns(bad: Array) -> Array:
+    return bad if bad.ndim == 2 else bad[:, None]
+
+
+def _log_mean(logs: Array) -> Array:
+    mean: Array = np.logaddexp.reduce(logs, axis=0) - np.log(len(logs))
+    return mean
