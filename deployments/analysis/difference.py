@@ -11,7 +11,6 @@ where t and the stakes are chosen from earlier blocks only. The mean is at most 
 and 1 may stand for bad ones: their sum is all that is needed.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,11 +21,10 @@ from deployments.analysis.series import Arms, Array
 ERRORS_EXPECTED: Final = 0.005  # what is taken for the error rate until there are counts
 VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users
 _EDGE: Final = 1e-6  # rates keep this distance from 0 and 1
-_WIDEST: Final = 0.999  # no difference beyond is looked at
+WIDEST: Final = 0.999  # no difference beyond is looked at
 _BOLDEST: Final = 0.9  # part of the wealth that a single request may cost
 _TYPICAL: Final = 0.75  # part of the wealth on what is typical; the rest learns from the blocks before
 _PASSES: Final = 3  # of the projection; more change nothing that matters
-_HALVINGS: Final = 6  # of an interval about as wide as the standard error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,30 +56,14 @@ def compare(arms: Arms, expected: float) -> Comparison:
 
 def log_e_above(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at most `delta`"; 0 without blocks."""
-    delta = min(delta, _WIDEST)
-    bound = np.clip(comparison.stable_rate + delta, _EDGE, 1 - _EDGE)
-    several_times = 2 * bound * (1 - bound)
-    as_before = np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
-    return _shared(_log_wealth(comparison, delta, several_times), _log_wealth(comparison, delta, as_before))
+    delta = min(delta, WIDEST)
+    return _shared(*(_log_wealth(comparison, delta, bet) for bet in _bets_above(comparison, delta)))
 
 
 def log_e_below(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at least `delta`"; 0 without blocks."""
-    delta = min(delta, _WIDEST)
+    delta = min(delta, WIDEST)
     return _shared(*(_log_wealth(comparison, delta, bet) for bet in _bets_below(comparison, delta)))
-
-
-def lower_bound(comparison: Comparison, log_needed: float) -> float:
-    """What candidate minus stable is at least: the largest delta up to which `log_e_above` reaches `log_needed`.
-
-    True at every moment at once, but for a chance of exp(-log_needed); -1 where nothing is known.
-    """
-    return -_bound(lambda delta: log_e_above(comparison, -delta) - log_needed, comparison, -comparison.observed)
-
-
-def upper_bound(comparison: Comparison, log_needed: float) -> float:
-    """What candidate minus stable is at most; as `lower_bound`, 1 where nothing is known."""
-    return _bound(lambda delta: log_e_below(comparison, delta) - log_needed, comparison, comparison.observed)
 
 
 def growth(rates: tuple[float, float], share: float, delta: float) -> float:
@@ -100,6 +82,12 @@ def _before(counts: Array) -> Array:
     return np.cumsum(counts) - counts
 
 
+def _bets_above(comparison: Comparison, delta: float) -> tuple[Array, Array]:
+    """The separations that are bet on: several times what delta allows, and the one forecast."""
+    bound = np.clip(comparison.stable_rate + delta, _EDGE, 1 - _EDGE)
+    return 2 * bound * (1 - bound), np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
+
+
 def _bets_below(comparison: Comparison, delta: float) -> tuple[Array, Array]:
     """The separations that are bet on: no difference at all, and the one forecast."""
     no_different = np.full_like(comparison.stable_rate, min(-delta, 0))
@@ -107,7 +95,7 @@ def _bets_below(comparison: Comparison, delta: float) -> tuple[Array, Array]:
 
 
 def _shared(typical: float, learned: float) -> float:
-    """Wealth of both bets, begun with unequal parts."""
+    """Log of the wealth of both bets together, begun with unequal parts."""
     return float(np.logaddexp(typical + np.log(_TYPICAL), learned + np.log1p(-_TYPICAL)))
 
 
@@ -119,7 +107,7 @@ def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> floa
     stake = separation / (_variance(bound) / arms.candidate + _variance(base) / arms.stable)
     most = np.minimum(arms.candidate / bound, arms.stable / (1 - base))
     least = np.minimum(arms.candidate / (1 - bound), arms.stable / base)
-    stake = np.clip(stake, -_BOLDEST * least, _BOLDEST * most)
+    stake = np.minimum(np.maximum(stake, -_BOLDEST * least), _BOLDEST * most)
     on_candidate, on_stable = stake / arms.candidate, stake / arms.stable
     logs = (
         arms.candidate_bad * np.log1p(on_candidate * (1 - bound))
@@ -132,41 +120,16 @@ def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> floa
 
 def _base(comparison: Comparison, delta: float, separation: Array) -> Array:
     """The stable rate t that makes "exactly delta" hardest to tell from the forecast: its reverse KL projection."""
-    low, high = max(_EDGE, _EDGE - delta), min(1 - _EDGE, 1 - _EDGE - delta)
-    base = np.clip(comparison.stable_rate, low, high)
+    low, high = _EDGE + max(0, -delta), 1 - _EDGE - max(0, delta)
+    lowest = np.maximum(comparison.stable_rate / 8, low)
+    base = np.minimum(np.maximum(comparison.stable_rate, low), high)
     for _ in range(_PASSES):
         by_candidate = comparison.arms.candidate / _variance(base + delta)
         by_stable = comparison.arms.stable / _variance(base)
-        moved = comparison.stable_rate + separation * by_candidate / (by_candidate + by_stable)
-        base = np.clip(np.maximum(moved, comparison.stable_rate / 8), low, high)
+        moved = comparison.stable_rate + separation * (by_candidate / (by_candidate + by_stable))
+        base = np.minimum(np.maximum(moved, lowest), high)
     return base
 
 
 def _variance(rate: Array) -> Array:
     return rate * (1 - rate)
-
-
-def _bound(excess: Callable[[float], float], comparison: Comparison, start: float) -> float:
-    """Where `excess` turns positive at or above `start`, rounded up; 1 where it never does."""
-    width = _deviation(comparison)
-    inner, outer = start, start + width
-    while excess(min(outer, _WIDEST)) < 0:
-        if outer >= _WIDEST:
-            return 1.0
-        inner, width = outer, 2 * width
-        outer = inner + width
-    outer = min(outer, _WIDEST)
-    for _ in range(_HALVINGS):
-        middle = (inner + outer) / 2
-        inner, outer = (inner, middle) if excess(middle) >= 0 else (middle, outer)
-    return outer
-
-
-def _deviation(comparison: Comparison) -> float:
-    """About one standard deviation of the observed difference."""
-    arms = comparison.arms
-    counts = arms.stable.sum(), arms.candidate.sum()
-    if not all(counts):
-        return 1.0
-    rate = (arms.stable_bad.sum() + arms.candidate_bad.sum() + 1) / (sum(counts) + 2)
-    return float(np.sqrt(rate * (1 - rate) * sum(1 / count for count in counts)))

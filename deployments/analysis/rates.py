@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from deployments.analysis import difference, ratio, series, share
 from deployments.analysis.difference import Comparison
 from deployments.analysis.evidence import Block
+from deployments.analysis.interval import lower_bound, upper_bound
 from deployments.analysis.levels import Levels
 from deployments.analysis.series import Arms
 from deployments.analysis.weighed import Weighed, percent, still_missing
@@ -73,7 +74,7 @@ def difference_bounds(comparison: Comparison, levels: Levels) -> tuple[float | N
     if not comparison.arms.stable.size:
         return None, None
     needed = levels.log_safe_needed
-    return difference.lower_bound(comparison, needed), difference.upper_bound(comparison, needed)
+    return lower_bound(comparison, needed), upper_bound(comparison, needed)
 
 
 def scaled_margin(rule: MetricRule) -> float:

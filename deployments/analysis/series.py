@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
 _UNMEASURED: Final = (0,) * BUCKETS
 _NOTHING: Final = Sums()
+_SLOWER: Final = np.tri(BUCKETS, BUCKETS - 1, -1)  # which buckets lie beyond which bound
 # Labels are named by the first blocks with so many predictions; what comes up later is one more label.
 NAMING_ROWS: Final = 100
 
@@ -94,12 +95,11 @@ def _bad_values(sums: Sequence[Sums], rule: MetricRule) -> tuple[Array, Array]:
 
 
 def _buckets(counts: Sequence[Counts]) -> Array:
-    flat = chain.from_iterable(each.latency or _UNMEASURED for each in counts)
-    return np.fromiter(flat, np.float64, len(counts) * BUCKETS).reshape(len(counts), BUCKETS)
+    return np.array([each.latency or _UNMEASURED for each in counts], np.float64).reshape(-1, BUCKETS)
 
 
 def _slower(buckets: Array) -> Array:
-    return np.flip(np.cumsum(np.flip(buckets, axis=1), axis=1), axis=1)[:, 1:]
+    return buckets @ _SLOWER
 
 
 def _by_label(counts: Sequence[Counts], rows: Array, labels: Sequence[str]) -> Array:
