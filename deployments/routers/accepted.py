@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 
 from deployments.errors import RouterRefused
 from deployments.traffic import Backend, Routing, Weights
@@ -30,10 +31,10 @@ def accepted(product: str, routing: Routing) -> Routing:
         raise RouterRefused(
             f"{product}: a version is named twice among the back ends {versions}: give all its addresses in one"
         )
-    return Routing(
-        backends,
-        Weights({version: percent for version, percent in routing.weights.percents.items() if version in versions}),
+    weights = Weights(
+        {version: percent for version, percent in routing.weights.percents.items() if version in versions}
     )
+    return replace(routing, backends=backends, weights=weights)
 
 
 def is_socket_path(address: str) -> bool:

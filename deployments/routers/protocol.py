@@ -1,7 +1,10 @@
 """The door to whatever splits traffic."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
+from deployments.analysis.evidence import Counts
+from deployments.analysis.readings import Source
 from deployments.traffic import Routing
 
 
@@ -24,6 +27,14 @@ class Router(Protocol):
 
     def in_flight(self, product: str, version: int) -> int:
         """Requests that this version is answering right now; 0 for one the gateway does not know."""
+        ...
+
+    def tallies(self, product: str) -> Mapping[Source, Counts]:
+        """What each version has answered since this gateway started, by version and start.
+
+        Counted is what came through the split or a match, under the code that the client got (`errors` are 5xx); not
+        what was asked at a preview address, nor mirrored copies, nor requests whose client went away before an answer.
+        """
         ...
 
     def remove(self, product: str) -> None:

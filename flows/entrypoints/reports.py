@@ -119,7 +119,7 @@ def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
     }
 
 
-def _traffic(name: str, live: Doors | None) -> dict[str, int] | None:
+def _traffic(name: str, live: Doors | None) -> dict[str, float] | None:
     """Percent by version; None when the gateway does not say."""
     try:
         routing = live.router.read(name) if live else None

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
-from deployments.routers.envoy.clusters import address_of, product_and_version
+from deployments.routers.envoy.clusters import address_of
 from deployments.routers.envoy.files import Json
-from deployments.routers.envoy.listener import STAT_PREFIX
+from deployments.routers.envoy.listener import MODEL_SCOPE, STAT_PREFIX
 from deployments.routers.envoy.routes import TABLE
+from deployments.routers.envoy.tallies import counted
 
 _TIMEOUT_SECONDS = 5.0
-_SAMPLE = re.compile(r"^envoy_model_requests\{(?P<labels>[^}]*)\} (?P<count>\d+)$", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,15 @@ class Admin:
         """Tell clients to go elsewhere, and close the listener after the drain time of the command line."""
         self._ask("POST", "/drain_listeners?graceful")
 
-    def counts(self, product: str) -> dict[int, dict[int, int]]:
-        """Answered requests by version and HTTP code since Envoy's start; code 0 is a client that went away."""
-        pattern = rf"^model\.requests\..*{re.escape(product)}_v"
-        text = self._ask("GET", f"/stats/prometheus?usedonly&filter={_quoted(pattern)}").decode()
-        found: dict[int, dict[int, int]] = {}
-        for sample in _SAMPLE.finditer(text):
-            labels = dict(_LABEL.findall(sample["labels"]))
-            owner = product_and_version(labels.get("version", ""))
-            if owner is not None and owner[0] == product:
-                codes = found.setdefault(owner[1], {})
-                codes[int(labels["code"])] = codes.get(int(labels["code"]), 0) + int(sample["count"])
-        return found
+    def started_at(self) -> str:
+        """When this Envoy started, in its own words, to the millisecond."""
+        dumped = self._json("/config_dump?mask=last_updated").get("configs", [])
+        return str(next(each["last_updated"] for each in dumped if each["@type"].endswith(".BootstrapConfigDump")))
+
+    def counted(self, product: str) -> Mapping[int, Counts]:
+        """By version, what was answered since Envoy's start; latencies follow after half a second."""
+        pattern = rf"^{MODEL_SCOPE}\..*{re.escape(product)}_v"
+        return counted(self._ask("GET", f"/stats/prometheus?usedonly&filter={_quoted(pattern)}").decode(), product)
 
     def _subscription(self, prefix: str) -> Subscription:
         found = self._stats(rf"^{re.escape(prefix)}\.(version_text|update_success|update_rejected|update_failure)$")

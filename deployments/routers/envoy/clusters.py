@@ -13,10 +13,14 @@ from deployments.routers.envoy.files import Json
 
 TYPE = "type.googleapis.com/"
 READY_PATH = "/v2/health/ready"
+CONTROL = "control"
 
 # Prometheus labels a cluster by what stands before the first dot, so there is none; no product has an underscore.
 _CLUSTER = re.compile(r"(?P<product>[a-z][a-z0-9-]*)_v(?P<version>\d+)")
+_MIRROR = "_mirror"
 _MANY = 1024
+# A slow shadow holds back this many copies; all further ones are dropped, and no user notices.
+_MOST_MIRRORED = 32
 
 
 def cluster_name(product: str, version: int) -> str:
@@ -28,6 +32,28 @@ def product_and_version(cluster: str) -> tuple[str, int] | None:
     """The reverse of `cluster_name`; None for a name that it does not make."""
     found = _CLUSTER.fullmatch(cluster)
     return (found["product"], int(found["version"])) if found else None
+
+
+def mirror_name(product: str, version: int) -> str:
+    """Name of the cluster that gets copies for one version, such as `flights_v3_mirror`: the same servers, capped."""
+    return f"{cluster_name(product, version)}{_MIRROR}"
+
+
+def product_of(cluster: str) -> str | None:
+    """The product whose requests or copies a cluster gets; None for a cluster of no product."""
+    owner = product_and_version(cluster.removesuffix(_MIRROR))
+    return owner[0] if owner else None
+
+
+def control_cluster(socket: Path) -> Json:
+    """The control service of this machine, behind a Unix socket; what is asked of it while it is down gets 503."""
+    return {
+        "name": CONTROL,
+        "connect_timeout": "0.5s",
+        "type": "STATIC",
+        "load_assignment": _load_assignment(CONTROL, (str(socket),)),
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol()},
+    }
 
 
 def watched_cluster(name: str, endpoints_file: Path) -> Json:
@@ -75,6 +101,7 @@ def _endpoint(address: str) -> Json:
 
 
 def _treatment(name: str) -> Json:
+    most = _MOST_MIRRORED if name.endswith(_MIRROR) else _MANY
     return {
         "@type": f"{TYPE}envoy.config.cluster.v3.Cluster",
         "name": name,
@@ -85,7 +112,7 @@ def _treatment(name: str) -> Json:
         # The default of 3 concurrent retries makes them fail exactly when they are needed.
         "circuit_breakers": {
             "thresholds": [
-                {"max_connections": _MANY, "max_pending_requests": _MANY, "max_requests": _MANY, "max_retries": _MANY}
+                {"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most}
             ]
         },
         "health_checks": [_health_check()],

@@ -21,6 +21,7 @@ from deployments.errors import RouterUnreachable
 Json = dict[str, Any]
 
 ADMIN_SOCKET = "envoy.sock"
+CONTROL_SOCKET = "control.sock"
 
 _PRIVATE = 0o600
 _POLL = timedelta(milliseconds=20)
@@ -57,6 +58,11 @@ class EnvoyFiles:
     def admin_socket(self) -> Path:
         """Where Envoy answers questions about itself; for its owner only."""
         return self.run_folder / ADMIN_SOCKET
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the control service listens, if it runs."""
+        return self.run_folder / CONTROL_SOCKET
 
     def endpoints(self, cluster: str) -> Path:
         """The addresses of one cluster (EDS takes one file a cluster)."""

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 
-from deployments.routers.envoy.clusters import TYPE
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS
+from deployments.routers.envoy.clusters import TYPE, control_cluster
 from deployments.routers.envoy.files import EnvoyFiles, Json
-from deployments.routers.envoy.routes import TABLE
+from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
 
 STAT_PREFIX = "gateway"
+MODEL_SCOPE = "model"
+# Envoy keeps bins of two significant digits, and counts the one that begins at a bound as below it: hence one less.
+LATENCY_BOUNDS_US = tuple(bound * 1000 - 1 for bound in LATENCY_BOUNDS_MS)
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _MAX_CONNECTIONS = 5000
@@ -33,15 +37,24 @@ def bootstrap(files: EnvoyFiles, host: str, port: int) -> Json:
             "allow_paths": list(_ADMIN_PATHS),
         },
         "dynamic_resources": {"cds_config": _watched(str(files.clusters))},
-        "static_resources": {"listeners": [_listener(host, port, routes)]},
+        "static_resources": {
+            "listeners": [_listener(host, port, routes)],
+            "clusters": [control_cluster(files.control_socket)],
+        },
     }
 
 
-def candidate(clusters: Iterable[Json], table: Json) -> Json:
+def candidate(files: EnvoyFiles, clusters: Iterable[Json], table: Json) -> Json:
     """The same gateway with everything inline, as `--mode validate` must be asked: it reads no watched file."""
     inline = {"route_config": {key: value for key, value in table.items() if key != "@type"}}
     listed = [{key: value for key, value in cluster.items() if key != "@type"} for cluster in clusters]
-    return {**_process(), "static_resources": {"listeners": [_listener("127.0.0.1", 0, inline)], "clusters": listed}}
+    return {
+        **_process(),
+        "static_resources": {
+            "listeners": [_listener("127.0.0.1", 0, inline)],
+            "clusters": [control_cluster(files.control_socket), *listed],
+        },
+    }
 
 
 def _watched(path: str) -> Json:
@@ -55,6 +68,7 @@ def _process() -> Json:
         "node": {"id": "seatrial-gateway", "cluster": "seatrial"},
         # Histograms are merged at this pace; the default of 5 s is too late for a judge.
         "stats_flush_interval": "0.5s",
+        "stats_config": {"histogram_bucket_settings": [_latency_buckets()]},
         # The default of 100 does not hold the route of a product whose name has the full 40 letters.
         "layered_runtime": {
             "layers": [{"name": "limits", "static_layer": {"re2.max_program_size.error_level": _REGEX_SIZE}}]
@@ -66,6 +80,10 @@ def _process() -> Json:
             ]
         },
     }
+
+
+def _latency_buckets() -> Json:
+    return {"match": {"prefix": f"{MODEL_SCOPE}.latency"}, "buckets": list(LATENCY_BOUNDS_US)}
 
 
 def _listener(host: str, port: int, routes: Json) -> Json:
@@ -86,6 +104,7 @@ def _connection_manager(routes: Json) -> Json:
         "stat_prefix": STAT_PREFIX,
         # Strips the headers by which a client could pretend to be the gateway.
         "use_remote_address": True,
+        "early_header_mutation_extensions": [_without_our_own_marks()],
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
@@ -104,6 +123,12 @@ def _connection_manager(routes: Json) -> Json:
         ],
         **routes,
     }
+
+
+def _without_our_own_marks() -> Json:
+    mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    removed = [{"remove": MIRRORED_HEADER}, {"remove": PAIRED_HEADER}]
+    return {"name": "own-marks", "typed_config": {"@type": f"{TYPE}{mutation}", "mutations": removed}}
 
 
 def _filter(name: str, kind: str, **settings: int | bool) -> Json:
@@ -129,7 +154,7 @@ def _counting() -> Json:
     tags = [product, version, code]
     return {
         "@type": f"{TYPE}envoy.extensions.access_loggers.stats.v3.Config",
-        "stats_scope": {"prefix": "model"},
+        "stats_scope": {"prefix": MODEL_SCOPE},
         "counters": [{"stat": {"name": "requests", "tags": tags}, "value_fixed": 1}],
         "histograms": [
             {

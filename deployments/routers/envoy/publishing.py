@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from deployments.clock import Clock
@@ -17,9 +18,10 @@ from deployments.routers.envoy.clusters import READY_PATH, addresses_in, endpoin
 from deployments.routers.envoy.complaints import Complaints
 from deployments.routers.envoy.files import EnvoyFiles, Json, as_bytes, read_document, versioned, write_document
 from deployments.routers.envoy.listener import candidate
-from deployments.routers.envoy.readiness import servers_missing, servers_of
+from deployments.routers.envoy.readiness import is_well, servers_of
 from deployments.routers.envoy.routes import route_table
 from deployments.routers.envoy.validation import validate
+from deployments.routers.readiness import servers_missing
 from deployments.traffic import Routing
 
 _SOON = timedelta(milliseconds=2)
@@ -51,7 +53,7 @@ class Publisher:
         if _holds(self.files.routes, routes_document(products)) and self._holds_servers(products):
             return
         clusters = [fixed_cluster(name, addresses) for name, addresses in servers_of(products).items()]
-        validate(candidate(clusters, route_table(products)), self.files.candidate)
+        validate(candidate(self.files, clusters, route_table(products)), self.files.candidate)
 
     def add_servers(self, products: Mapping[str, Routing]) -> None:
         """Tell Envoy every server that is wanted, beside those that it knows."""
@@ -66,7 +68,7 @@ class Publisher:
         """Wait until the servers that get traffic are well. Raises `RouterRefused` that names those that are not."""
 
         def missing() -> tuple[str, ...]:
-            return servers_missing(product, former, wanted, self.admin.servers())
+            return servers_missing(former, wanted, partial(is_well, product, wanted, self.admin.servers()))
 
         if not self._within(self.patience.ready, lambda: not missing()):
             raise RouterRefused(

@@ -4,12 +4,12 @@ The moment that counts is the replacement of the route table. An intention is no
 that a process killed in between leaves the former routing or the new one, never a record that differs from the table.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployments.errors import RouterRefused
 from deployments.routers.envoy.files import Json, read_document, write_document
-from deployments.traffic import Backend, Routing, Weights
+from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ def _to_json(routing: Routing) -> Json:
     return {
         "backends": {str(backend.version): list(backend.addresses) for backend in routing.backends},
         "weights": {str(version): percent for version, percent in routing.weights.percents.items()},
+        "matches": [asdict(match) for match in routing.matches],
+        "mirror": asdict(routing.mirror) if routing.mirror else None,
+        "key": asdict(routing.key) if routing.key else None,
     }
 
 
@@ -63,5 +66,11 @@ def _read(path: Path) -> Routing:
 
 def _from_json(content: Json) -> Routing:
     backends = tuple(Backend(int(version), tuple(addresses)) for version, addresses in content["backends"].items())
-    weights = Weights({int(version): int(percent) for version, percent in content["weights"].items()})
-    return Routing(tuple(sorted(backends, key=lambda backend: backend.version)), weights)
+    mirror, key = content.get("mirror"), content.get("key")
+    return Routing(
+        tuple(sorted(backends, key=lambda backend: backend.version)),
+        Weights({int(version): percent for version, percent in content["weights"].items()}),
+        tuple(Match(**match) for match in content.get("matches", ())),
+        Mirror(**mirror) if mirror else None,
+        StickyKey(**key) if key else None,
+    )

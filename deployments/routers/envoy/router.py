@@ -5,15 +5,17 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from deployments.analysis.evidence import Counts
+from deployments.analysis.readings import Source
 from deployments.clock import Clock
 from deployments.routers.accepted import accepted
 from deployments.routers.envoy.admin import Admin
-from deployments.routers.envoy.clusters import cluster_name, product_and_version
+from deployments.routers.envoy.clusters import cluster_name, mirror_name, product_and_version, product_of
 from deployments.routers.envoy.complaints import Complaints
 from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writer
+from deployments.routers.envoy.live import live_routing
 from deployments.routers.envoy.publishing import Patience, Publisher, routes_document
 from deployments.routers.envoy.records import Records
-from deployments.routers.envoy.routes import live_weights
 from deployments.traffic import Backend, Routing
 
 _POLL = timedelta(milliseconds=50)
@@ -42,18 +44,12 @@ class EnvoyRouter:
         self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
 
     def read(self, product: str) -> Routing | None:
-        """The routing as Envoy reports it: weights of the live route, addresses of the live clusters.
+        """The routing as Envoy reports it: what the live routes say, and the addresses of the live clusters.
 
-        None also for a route that leads to no server or to none of this product (somebody edited it).
+        None also for routes that no routing stands for, such as one that leads to no server (somebody edited them).
         """
-        weights = live_weights(self._admin.route_table(), product)
-        if weights is None:
-            return None
         backends = tuple(sorted(_backends(product, self._admin.servers()), key=lambda backend: backend.version))
-        try:
-            return Routing(backends, weights)
-        except ValueError:
-            return None
+        return live_routing(self._admin.route_table(), product, backends)
 
     def apply(self, product: str, routing: Routing) -> None:
         """Make `routing` live without losing a request: new servers in, traffic over, former servers out.
@@ -71,8 +67,11 @@ class EnvoyRouter:
         self._drop_clusters(product)
 
     def in_flight(self, product: str, version: int) -> int:
-        """Requests that the gateway has sent to this version, or holds back for it, and that are not answered."""
-        return self._admin.in_flight(cluster_name(product, version))
+        """Requests, and mirrored copies, that are sent to this version or held back for it, and not answered."""
+        return sum(
+            self._admin.in_flight(cluster)
+            for cluster in (cluster_name(product, version), mirror_name(product, version))
+        )
 
     def remove(self, product: str) -> None:
         """Take the product's route away, then its servers once they have answered what they have."""
@@ -80,9 +79,14 @@ class EnvoyRouter:
             self._move_traffic(product, None, records)
         self._drop_clusters(product)
 
-    def counts(self, product: str) -> Mapping[int, Mapping[int, int]]:
-        """Answered requests by version and HTTP code since Envoy's start; code 0 is a client that went away."""
-        return self._admin.counts(product)
+    def tallies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router.tallies`. Requests are counted at once, their latencies at most half a second later."""
+        while True:
+            epoch = self._admin.started_at()
+            counted = self._admin.counted(product)
+            # A gateway that began again in between would have its counts taken for its predecessor's.
+            if self._admin.started_at() == epoch:
+                return {Source(version, epoch): counts for version, counts in counted.items()}
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[dict[str, Routing]]:
@@ -113,17 +117,12 @@ class EnvoyRouter:
         while True:
             with self._writing() as records:
                 busy = self._publisher.drop_clusters(records)
-            if not any(_belongs(cluster, product) for cluster in busy) or self._clock.monotonic() >= deadline:
+            if not any(product_of(cluster) == product for cluster in busy) or self._clock.monotonic() >= deadline:
                 return
             self._clock.sleep(_POLL)
 
     def _written_version(self) -> str:
         return str((read_document(self._files.routes) or {}).get("version_info", ""))
-
-
-def _belongs(cluster: str, product: str) -> bool:
-    owner = product_and_version(cluster)
-    return owner is not None and owner[0] == product
 
 
 def _backends(product: str, servers: Mapping[str, Mapping[str, bool]]) -> Iterator[Backend]:

@@ -1,22 +1,27 @@
-"""Which path goes to which versions: one route a product, so that its weights stand in one place only."""
+"""Which path goes to which versions.
 
-from collections.abc import Mapping
+A product's routes, in the order in which they are tried: its preview addresses (one version each), its matches, its
+split. They are named `flights.preview`, `flights.match` and `flights`, and counted under these names.
+"""
 
-from deployments.routers.envoy.clusters import TYPE, cluster_name, product_and_version
+from collections.abc import Iterator, Mapping
+
+from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.files import Json
-from deployments.traffic import Routing, Weights
+from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 
 TABLE = "products"
 HEALTH_PATH = "/seatrial/health"
-KEY_HEADER = "x-seatrial-key"
+FEEDBACK_PATH = "/seatrial/feedback"
+VERSION_HEADER = "x-seatrial-version"
+MIRRORED_HEADER = "x-seatrial-mirrored"
+PAIRED_HEADER = "x-seatrial-paired"
 
-# A constant total, or keys jump between versions; parts of a percent stay possible.
-_PARTS_PER_PERCENT = 100
 _UNKNOWN = "no product at this path; use /<product>/invocations or /v2/models/<product>/infer"
 
 
 def route_table(products: Mapping[str, Routing]) -> Json:
-    """The whole route configuration. Every weighted version must have its cluster, else Envoy refuses it."""
+    """The whole route configuration. Every version in it must have its cluster, else Envoy refuses it."""
     return {
         "@type": f"{TYPE}envoy.config.route.v3.RouteConfiguration",
         "name": TABLE,
@@ -25,62 +30,137 @@ def route_table(products: Mapping[str, Routing]) -> Json:
             {
                 "name": "all",
                 "domains": ["*"],
-                "routes": [
-                    _own_answer("gateway-health", {"path": HEALTH_PATH}, 200, '{"status": "up"}'),
-                    *(_product_route(product, routing.weights) for product, routing in sorted(products.items())),
-                    _own_answer("no-product", {"prefix": "/"}, 404, _UNKNOWN),
-                ],
+                "routes": list(_routes(products)),
             }
         ],
     }
 
 
-def live_weights(table: Json, product: str) -> Weights | None:
-    """The shares that a route configuration gives to the versions of `product`, rounded to whole percents.
+def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
+    yield _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
+    yield _feedback()
+    for product, routing in sorted(products.items()):
+        yield from _product_routes(product, routing)
+    yield _own_answer("seatrial.no-product", {"prefix": "/"}, 404, _UNKNOWN)
 
-    None if there is no such route, or one that leads elsewhere than to versions of this product.
-    """
-    parts: dict[int, int] = {}
-    for cluster, weight in _destinations(table, product).items():
-        owner = product_and_version(cluster)
-        if owner is None or owner[0] != product:
-            return None
-        parts[owner[1]] = weight
-    return Weights(_in_percent(parts)) if sum(parts.values()) else None
+
+def match_name(product: str) -> str:
+    """Name of the routes that lead to one version because of a header or cookie."""
+    return f"{product}.match"
 
 
 def _own_answer(name: str, match: Json, status: int, body: str) -> Json:
     return {"name": name, "match": match, "direct_response": {"status": status, "body": {"inline_string": body}}}
 
 
-def _product_route(product: str, weights: Weights) -> Json:
-    # The whole path must match. The rewrite touches only the short form; the other already is the server's own path.
+def _feedback() -> Json:
+    only_post = [{"name": ":method", "string_match": {"exact": "POST"}}]
     return {
-        "name": product,
-        "match": {"safe_regex": {"regex": f"/v2/models/{product}(/.*)?|/{product}/.*"}},
-        "route": {
-            "timeout": "60s",
-            "regex_rewrite": {"pattern": {"regex": f"^/{product}/"}, "substitution": "/"},
-            "hash_policy": [{"header": _salted_key(product)}],
-            "weighted_clusters": {"use_hash_policy": True, "clusters": _shares(product, weights)},
-            "retry_policy": _retries(),
-        },
+        "name": "seatrial.feedback",
+        "match": {"path": FEEDBACK_PATH, "headers": only_post},
+        "route": {"cluster": CONTROL, "timeout": "10s"},
     }
 
 
-def _salted_key(product: str) -> Json:
+def _product_routes(product: str, routing: Routing) -> Iterator[Json]:
+    yield from _previews(product, routing)
+    for match in routing.matches:
+        route = _to_version(product, match.version, _on_any_path(product) | _condition(match))
+        yield {"name": match_name(product), **route}
+    yield from _splits(product, routing)
+
+
+def _previews(product: str, routing: Routing) -> Iterator[Json]:
+    name, versions = f"{product}.preview", f"/v2/models/{product}/versions"
+    for backend in routing.backends:
+        by_path = {"path_separated_prefix": f"{versions}/{backend.version}"}
+        yield {"name": name, **_to_version(product, backend.version, by_path)}
+    for backend in routing.backends:
+        by_header = _on_any_path(product) | _equal("headers", VERSION_HEADER, str(backend.version))
+        yield {"name": name, **_to_version(product, backend.version, by_header)}
+    # Who asks for a version must not be answered by another one.
+    nobody = f"no such version of {product} at this gateway"
+    any_version: Json = {"headers": [{"name": VERSION_HEADER, "present_match": True}]}
+    yield _own_answer(name, {"prefix": f"{versions}/"}, 404, nobody)
+    yield _own_answer(name, _on_any_path(product) | any_version, 404, nobody)
+
+
+def _splits(product: str, routing: Routing) -> Iterator[Json]:
+    """One route; two for a cookie, since requests without it must be split by chance."""
+    split = _split(product, routing.weights) | _mirroring(product, routing.mirror)
+    key = routing.key or StickyKey(header=DEFAULT_KEY)
+    hashed = {"hash_policy": [{"header": _salted(product, key)}]}
+    anybody = _on_any_path(product)
+    if key.cookie is not None:
+        with_cookie: Json = {"cookies": [{"name": key.cookie, "string_match": {"safe_regex": {"regex": ".+"}}}]}
+        yield _split_route(product, anybody | with_cookie, split | hashed)
+        hashed = {}
+    yield _split_route(product, anybody, split | hashed)
+
+
+def _split_route(product: str, match: Json, action: Json) -> Json:
+    route: Json = {"name": product, "match": match, "route": action}
+    if "request_mirror_policies" in action:
+        route["request_headers_to_add"] = [_set(PAIRED_HEADER)]
+    return route
+
+
+def _split(product: str, weights: Weights) -> Json:
+    """Always 10,000 parts, versions ascending: a key's place never moves, only the borders between versions do."""
+    shares = [{"name": cluster_name(product, version), "weight": part} for version, part in weights.parts.items()]
+    return _action(product) | {"weighted_clusters": {"use_hash_policy": True, "clusters": shares}}
+
+
+def _mirroring(product: str, mirror: Mirror | None) -> Json:
+    if mirror is None:
+        return {}
+    policy = {
+        "cluster": mirror_name(product, mirror.version),
+        "runtime_fraction": {"default_value": {"numerator": mirror.parts, "denominator": "TEN_THOUSAND"}},
+        "disable_shadow_host_suffix_append": True,
+        "request_headers_mutations": [{"remove": PAIRED_HEADER}, {"append": _set(MIRRORED_HEADER)}],
+    }
+    return {"request_mirror_policies": [policy]}
+
+
+def _set(header: str) -> Json:
+    return {"header": {"key": header, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def _to_version(product: str, version: int, match: Json) -> Json:
+    return {"match": match, "route": _action(product) | {"cluster": cluster_name(product, version)}}
+
+
+def _on_any_path(product: str) -> Json:
+    # The whole path must match.
+    return {"safe_regex": {"regex": f"/v2/models/{product}(/.*)?|/{product}/.*"}}
+
+
+def _condition(match: Match) -> Json:
+    if match.header is not None:
+        return _equal("headers", match.header, match.value)
+    return _equal("cookies", match.cookie or "", match.value)
+
+
+def _equal(where: str, name: str, value: str) -> Json:
+    return {where: [{"name": name, "string_match": {"exact": value}}]}
+
+
+def _salted(product: str, key: StickyKey) -> Json:
     # Salted, so that the same users are not the first ones in every product's canary.
+    name, pattern = key.header, "^(.*)$"
+    if key.cookie is not None:
+        name, pattern = "cookie", f"^(?:.*?;\\s*)?{key.cookie}=([^;]*).*$"
+    return {"header_name": name, "regex_rewrite": {"pattern": {"regex": pattern}, "substitution": f"{product}:\\1"}}
+
+
+def _action(product: str) -> Json:
     return {
-        "header_name": KEY_HEADER,
-        "regex_rewrite": {"pattern": {"regex": "^(.*)$"}, "substitution": f"{product}:\\1"},
+        "timeout": "60s",
+        # Touches only the short form; the other already is the server's own path.
+        "regex_rewrite": {"pattern": {"regex": f"^/{product}/"}, "substitution": "/"},
+        "retry_policy": _retries(),
     }
-
-
-def _shares(product: str, weights: Weights) -> list[Json]:
-    return [
-        {"name": cluster_name(product, version), "weight": percent * _PARTS_PER_PERCENT}
-        for version, percent in sorted(weights.percents.items())
-    ]
 
 
 def _retries() -> Json:
@@ -93,24 +173,3 @@ def _retries() -> Json:
         "host_selection_retry_max_attempts": 5,
         "retry_back_off": {"base_interval": "0.01s", "max_interval": "0.1s"},
     }
-
-
-def _routes(table: Json) -> list[Json]:
-    return [route for host in table.get("virtual_hosts", ()) for route in host.get("routes", ())]
-
-
-def _destinations(table: Json, name: str) -> dict[str, int]:
-    action: Json = next((route.get("route", {}) for route in _routes(table) if route.get("name") == name), {})
-    if "cluster" in action:
-        return {action["cluster"]: 1}
-    return {each["name"]: each.get("weight", 0) for each in action.get("weighted_clusters", {}).get("clusters", ())}
-
-
-def _in_percent(parts: Mapping[int, int]) -> dict[int, int]:
-    """Largest remainders: whole percents that add up to 100."""
-    total = sum(parts.values())
-    percents = {version: part * 100 // total for version, part in parts.items()}
-    by_remainder = sorted(parts, key=lambda version: (-(parts[version] * 100 % total), version))
-    for version in by_remainder[: 100 - sum(percents.values())]:
-        percents[version] += 1
-    return percents

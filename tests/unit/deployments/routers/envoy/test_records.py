@@ -6,10 +6,16 @@ import pytest
 
 from deployments.errors import RouterRefused
 from deployments.routers.envoy.records import Records
-from deployments.traffic import Backend, Routing, Weights
+from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 
 OLD = Routing((Backend(1, ("/a",)),), Weights.all_to(1))
-NEW = Routing((Backend(1, ("/a",)), Backend(2, ("/b", "10.0.0.1:80"))), Weights({1: 90, 2: 10}))
+NEW = Routing(
+    (Backend(1, ("/a",)), Backend(2, ("/b", "10.0.0.1:80")), Backend(3, ("/c",))),
+    Weights({1: 99.5, 2: 0.5}),
+    (Match(2, "yes", header="x-beta"), Match(2, "b", cookie="exp")),
+    Mirror(3, 12.5),
+    StickyKey(cookie="uid"),
+)
 
 
 @pytest.fixture
@@ -46,6 +52,11 @@ def test_a_product_is_forgotten_with_its_version(records: Records) -> None:
     assert records.all() == {"flights": OLD}
     records.settle("after")
     assert records.all() == {}
+
+
+def test_a_record_from_before_matches_and_mirrors_is_read(records: Records, tmp_path: Path) -> None:
+    (tmp_path / "products" / "flights.json").write_text('{"backends": {"1": ["/a"]}, "weights": {"1": 100}}')
+    assert records.all() == {"flights": OLD}
 
 
 @pytest.mark.parametrize(

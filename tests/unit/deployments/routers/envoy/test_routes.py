@@ -1,89 +1,76 @@
-"""What the route table says, and how it is read back."""
+"""What the route table says."""
 
 import re
 
-import pytest
-
 from deployments.routers.envoy.files import Json
-from deployments.routers.envoy.routes import live_weights, route_table
-from deployments.traffic import Backend, Routing, Weights
+from deployments.routers.envoy.routes import route_table
+from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
+
+ALL = Routing(
+    (Backend(1, ("/1",)), Backend(2, ("/2",)), Backend(3, ("/3",))),
+    Weights({1: 99.5, 2: 0.5, 3: 0}),
+    (Match(2, "yes", header="x-beta"), Match(2, "b", cookie="exp")),
+    Mirror(3, 12.5),
+)
 
 
-def routing(**percents: int) -> Routing:
+def routing(**percents: float) -> Routing:
     weights = {int(name.removeprefix("v")): percent for name, percent in percents.items()}
     return Routing(tuple(Backend(version, (f"/{version}",)) for version in weights), Weights(weights))
 
 
-def table_with(action: Json) -> Json:
-    return {"virtual_hosts": [{"routes": [{"name": "flights", "route": action}]}]}
+def routes(product: str, wanted: Routing) -> list[Json]:
+    found: list[Json] = route_table({product: wanted})["virtual_hosts"][0]["routes"]
+    return [route for route in found if route["name"].partition(".")[0] == product]
 
 
-def split(**parts: int) -> Json:
-    return table_with(
-        {"weighted_clusters": {"clusters": [{"name": name, "weight": part} for name, part in parts.items()]}}
-    )
-
-
-def routes(table: Json) -> list[Json]:
-    found: list[Json] = table["virtual_hosts"][0]["routes"]
+def shares(wanted: Routing) -> list[Json]:
+    found: list[Json] = routes("flights", wanted)[-1]["route"]["weighted_clusters"]["clusters"]
     return found
 
 
-@pytest.mark.parametrize("percent", range(101))
-def test_weights_read_back_as_they_were_written(percent: int) -> None:
-    written = routing(v3=100 - percent, v4=percent)
-    table = route_table({"flights": written, "trains": routing(v1=100)})
-    assert live_weights(table, "flights") == written.weights
-
-
 def test_the_total_never_changes_so_that_keys_stay() -> None:
-    for weights in (routing(v1=100), routing(v1=1, v2=99), routing(v1=33, v2=33, v3=34)):
-        shares = routes(route_table({"flights": weights}))[1]["route"]["weighted_clusters"]["clusters"]
-        assert sum(share["weight"] for share in shares) == 10_000
+    for weights in (routing(v1=100), routing(v1=1, v2=99), routing(v1=33, v2=33, v3=34), routing(v1=99.99, v2=0.01)):
+        assert sum(share["weight"] for share in shares(weights)) == 10_000
 
 
 def test_versions_stand_in_ascending_order_whatever_order_they_were_given_in() -> None:
-    shares = routes(route_table({"flights": routing(v10=10, v9=90)}))[1]["route"]["weighted_clusters"]["clusters"]
-    assert [share["name"] for share in shares] == ["flights_v9", "flights_v10"]
+    assert [share["name"] for share in shares(routing(v10=10, v9=90))] == ["flights_v9", "flights_v10"]
 
 
-@pytest.mark.parametrize(
-    ("parts", "percents"),
-    [
-        ({"flights_v1": 1, "flights_v2": 2}, {1: 33, 2: 67}),
-        ({"flights_v1": 1, "flights_v2": 1, "flights_v3": 1}, {1: 34, 2: 33, 3: 33}),
-        ({"flights_v1": 9950, "flights_v2": 50}, {1: 100, 2: 0}),
-        ({"flights_v1": 0, "flights_v2": 7}, {1: 0, 2: 100}),
-    ],
-)
-def test_weights_edited_by_hand_are_rounded_to_percents_that_add_up(
-    parts: dict[str, int], percents: dict[int, int]
-) -> None:
-    assert live_weights(split(**parts), "flights") == Weights(percents)
+def test_previews_are_tried_before_matches_and_these_before_the_split() -> None:
+    names = [route["name"].removeprefix("flights") for route in routes("flights", ALL)]
+    assert names == [".preview"] * 8 + [".match"] * 2 + [""]
 
 
-def test_a_route_to_one_cluster_is_all_to_it() -> None:
-    assert live_weights(table_with({"cluster": "flights_v5"}), "flights") == Weights.all_to(5)
+def test_a_cookie_that_keeps_users_makes_a_second_split_for_those_without_it() -> None:
+    by_cookie = Routing(ALL.backends, ALL.weights, key=StickyKey(cookie="uid"))
+    with_it, without = routes("flights", by_cookie)[-2:]
+    assert with_it["match"]["cookies"][0]["name"] == "uid"
+    assert "hash_policy" in with_it["route"]
+    assert "cookies" not in without["match"]
+    assert "hash_policy" not in without["route"]
+    assert with_it["route"]["weighted_clusters"] == without["route"]["weighted_clusters"]
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        {},
-        split(),
-        split(flights_v1=0),
-        split(flights_v1=90, trains_v1=10),
-        split(elsewhere=1),
-        table_with({"cluster": "trains_v1"}),
-    ],
-)
-def test_a_route_that_leads_elsewhere_is_none(table: Json) -> None:
-    assert live_weights(table, "flights") is None
+def test_the_cookie_that_keeps_users_is_found_among_others_and_salted() -> None:
+    by_cookie = Routing(ALL.backends, ALL.weights, key=StickyKey(cookie="uid"))
+    rewrite = routes("flights", by_cookie)[-2]["route"]["hash_policy"][0]["header"]["regex_rewrite"]
+    pattern = re.compile(rewrite["pattern"]["regex"])
+    for header in ("uid=u1", "a=b; uid=u1", "xuid=9; uid=u1; c=d", "uid=u1;c=d"):
+        assert pattern.sub(rewrite["substitution"], header) == "flights:u1"
+
+
+def test_copies_go_to_a_cluster_of_their_own_and_only_from_the_split() -> None:
+    mirrored = [route for route in routes("flights", ALL) if "request_mirror_policies" in route.get("route", {})]
+    assert [route["name"] for route in mirrored] == ["flights"]
+    (policy,) = mirrored[0]["route"]["request_mirror_policies"]
+    assert policy["cluster"] == "flights_v3_mirror"
+    assert policy["runtime_fraction"]["default_value"] == {"numerator": 1250, "denominator": "TEN_THOUSAND"}
 
 
 def test_a_product_is_matched_by_its_whole_name() -> None:
-    route = routes(route_table({"flights": routing(v1=100)}))[1]
-    pattern = re.compile(route["match"]["safe_regex"]["regex"])
+    pattern = re.compile(routes("flights", routing(v1=100))[-1]["match"]["safe_regex"]["regex"])
     for path in ("/flights/", "/flights/invocations", "/v2/models/flights", "/v2/models/flights/infer"):
         assert pattern.fullmatch(path)
     for path in (
