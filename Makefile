@@ -22,7 +22,7 @@ test: $(READY) ## every test, with a sample of the crashes
 	@$(BIN)/python -m pytest -m "not crash"
 
 test-crash: $(READY) ## all crashes: half an hour or so
-	@$(BIN)/python -m pytest -m crash tests/e2e
+	@$(BIN)/python -m pytest -m crash
 
 check: $(READY) ## format, lint, types, import contracts, spelling
 	@$(BIN)/ruff format --check .

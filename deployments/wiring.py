@@ -1,5 +1,6 @@
 """Which implementation stands behind each door: the one place that knows."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deployments.clock import Clock, SystemClock
 from deployments.journals.protocol import Journal
+from deployments.metrics.protocol import Metrics
 from deployments.registry.protocol import Champions
 from deployments.routers.protocol import Router
 from deployments.settings import Settings, current
@@ -19,14 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Everything a rollout touches. `models` is the folder that model files are fetched into."""
+    """Everything a rollout touches.
+
+    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost.
+    """
 
     router: Router
     target: Target
     journal: Journal
     registry: Champions
+    metrics: Metrics
     clock: Clock
     models: Path
+    repair: Callable[[], object]
 
 
 @lru_cache(maxsize=1)
@@ -48,19 +55,32 @@ def doors_as_they_are() -> Doors:
 
 def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
+    from deployments.metrics.feedback import FeedbackLedger
+    from deployments.metrics.live import live_metrics
+    from deployments.platform.gateway import ensure_gateway
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
 
     clock = SystemClock()
+    gateway = settings.home.resolve() / "gateway"
+    router = EnvoyRouter(gateway, settings.run_folder, clock, settings.logs / "gateway.log")
+    target = ProcessTarget(supervisor, settings)
+
+    def servers(product: str) -> Mapping[int, Sequence[str]]:
+        return {
+            version: [replica.address for replica in target.replicas(product, version)]
+            for version in target.versions(product)
+        }
+
     return Doors(
-        router=EnvoyRouter(
-            settings.home.resolve() / "gateway", settings.run_folder, clock, settings.logs / "gateway.log"
-        ),
-        target=ProcessTarget(supervisor, settings),
+        router=router,
+        target=target,
         journal=journal(),
         registry=registry(),
+        metrics=live_metrics(router.tallies, servers, FeedbackLedger(settings.journal_database), clock),
         clock=clock,
         models=settings.models,
+        repair=lambda: ensure_gateway(settings),
     )
 
 

@@ -10,7 +10,7 @@ from flows.rollout import roll_out
 from tasks.data import ingest
 from tasks.evaluation import evaluate
 from tasks.product import Result, Run, open_run
-from tasks.recording import record, record_failure
+from tasks.recording import record_asked, record_failure
 from tasks.registration import register
 from tasks.rollout import recover
 from tasks.training import train
@@ -32,7 +32,7 @@ def release(request: ReleaseRequest) -> Result:
         strategy=request.strategy,
         replicas=request.replicas,
     )
-    record(run, "release.asked", window=request.window)
+    record_asked(run, "release", window=request.window)
     try:
         return _release(run)
     except BaseException as error:

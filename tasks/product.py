@@ -1,6 +1,6 @@
 """One run for one product: what was asked for, and what came of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,13 +28,24 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run ended with. `former` is the champion before, None if there was none."""
+    """What a run ended with. `former` is the champion before, None if there was none; `outcome` says it in words."""
 
     product: str
     version: int
     former: int | None
-    seconds: float
+    started_at: datetime
+    ended_at: datetime
     address: str
+    outcome: str
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended_at - self.started_at).total_seconds()
+
+    def since(self, started_at: datetime) -> "Result":
+        """The same end of a run that began earlier."""
+        return replace(self, started_at=started_at)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -44,12 +55,12 @@ class Result:
             "former_version": self.former,
             "seconds": round(self.seconds, 2),
             "address": self.address,
+            "outcome": self.outcome,
         }
 
     def sentence(self) -> str:
         """For people."""
-        before = f", in place of v{self.former}" if self.former and self.former != self.version else ""
-        return f"{self.product} v{self.version} serves all traffic{before} ({self.seconds:.1f} s): {self.address}"
+        return f"{self.product}: {self.outcome} ({self.seconds:.1f} s): {self.address}"
 
 
 def open_run(

@@ -3,15 +3,23 @@
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import Refused
-from deployments.journals.protocol import Event
+from deployments.journals.protocol import Event, Journal
+from deployments.owner import Owner, this_process
 from tasks.events import tell
 from tasks.product import Run
-from tasks.rollouts.executor import explain
+from tasks.rollouts.keeping import explain
+
+_ENDS = (".refused", ".failed", ".interrupted", ".done", ".rolled_back")
 
 
 def record(run: Run, kind: str, **detail: object) -> None:
     """One event of this run; `kind` is a dotted word."""
     wiring.journal().record(Event(run.product, run.run_id, SystemClock().now(), kind, detail))
+
+
+def record_asked(run: Run, doing: str, **detail: object) -> None:
+    """The beginning of a run, with the process that works on it; `doing` is `release` or `rollback`."""
+    record(run, f"{doing}.asked", process=str(this_process()), **detail)
 
 
 def record_failure(run: Run, error: BaseException, doing: str = "release") -> None:
@@ -24,3 +32,17 @@ def record_failure(run: Run, error: BaseException, doing: str = "release") -> No
         kind = f"{doing}.interrupted"
     record(run, kind, reason=explain(error))
     tell(kind, reason=explain(error).splitlines()[0])
+
+
+def died_silently(product: str, journal: Journal) -> tuple[str, ...]:
+    """Runs that were asked for and whose process died before their end; that is written down, so each is named once."""
+    asked: dict[str, str] = {}
+    for event in journal.events(product):
+        if event.kind.endswith(".asked"):
+            asked[event.run] = event.detail.get("process", "")
+        elif event.kind.endswith(_ENDS):
+            asked.pop(event.run, None)
+    dead = tuple(run for run, process in asked.items() if process and Owner.parse(process).is_gone())
+    for run in dead:
+        journal.record(Event(product, run, SystemClock().now(), "run.interrupted", {"reason": "its process died"}))
+    return dead

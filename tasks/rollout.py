@@ -5,65 +5,109 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
 from deployments.errors import NotFound
-from deployments.rollout.state import RolloutState
+from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import current
 from deployments.strategies.plan import Goal
 from tasks import retries
 from tasks.events import tell
 from tasks.models.record import close_abandoned_runs
 from tasks.product import Result, Run
-from tasks.rollouts import executor
+from tasks.recording import died_silently
+from tasks.rollouts.beginning import Wish, begin, carried_here, settle, take_over
+from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.keeping import explain, give_up, hold, outcome
+from tasks.runs import cancellation, close_dead_run
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
 def recover(run: Run) -> None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent."""
     doors = wiring.doors()
-    lease = executor.hold(run.product, doors, run.spec.rollout)
+    lease = hold(run.product, doors, run.spec.rollout)
     try:
-        seen = executor.settle(run.product, run.spec.rollout, doors, lease)
+        seen = settle(run.product, run.spec.rollout, doors, lease)
     finally:
         doors.journal.release(lease)
     if seen:
         tell("rollout.recovered", seen=seen)
+    for died in died_silently(run.product, doors.journal):
+        close_dead_run(died)
     if closed := close_abandoned_runs(run.product, current()):
         tell("runs.closed", count=len(closed))
 
 
 @task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retries.PROCESS)
-def begin_rollout(run: Run, version: int, goal: Goal) -> RolloutState:
-    """Write the plan to the journal. Idempotent: an unfinished rollout of a dead process is put right first."""
+def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None) -> RolloutState:
+    """Write the plan to the journal. Idempotent: an unfinished rollout of a dead process is put right first.
+
+    `carries` names the rollout whose evidence on this version counts again, None for none.
+    """
     section = run.spec.rollout
-    order = executor.Order(run.run_id, run.product, version, section, section.strategy, goal)
-    state = executor.begin(order, wiring.doors())
+    wish = Wish(run.run_id, run.product, version, section, section.strategy, goal, carries)
+    state = begin(wish, wiring.doors(), stop=cancellation(run.run_id))
     tell("rollout.planned", version=f"v{version}", strategy=state.strategy, steps=len(state.steps))
     return state
 
 
 @task(name="step", cache_policy=NO_CACHE, **retries.PROCESS)
-def take_step(run: Run, state: RolloutState) -> RolloutState:
-    """Carry out what the state calls for. Idempotent: every step says what shall be true afterwards."""
+def take_step(state: RolloutState) -> RolloutState:
+    """Carry out what the state calls for; an observation is carried to its end.
+
+    Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
+    """
+    doors = wiring.doors()
+    carrier = Carrier(doors, cancellation(state.rollout_id))
+    now, told = doors.journal.rollout(state.product, state.rollout_id), ""
+    while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
+        before, now = now, carrier.advance(now)
+        if not now.watched:
+            if before.phase is not now.phase or before.done != now.done:
+                break
+        elif (line := _progress(now)) != told:
+            told = line
+            tell("rollout.watched", phase=now.phase, seen=line)
     step = next_step(state)
-    after = executor.advance(state, run.spec.rollout, wiring.doors())
     tell(
-        f"rollout.{after.phase}" if not after.live else "rollout.step",
-        step=step if after.live else "",
-        reason=after.reason,
+        f"rollout.{now.phase}" if not now.live or now.phase is Phase.RESTORING else "rollout.step",
+        step=step if now.live else "",
+        reason=now.reason,
     )
-    return after
+    return now
 
 
-@task(name="give up", cache_policy=NO_CACHE, **retries.PROCESS)
-def give_up(state: RolloutState, error: BaseException) -> RolloutState:
-    """From here on the champion is put back."""
-    after = executor.give_up(state, executor.explain(error), wiring.doors())
+@task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.PROCESS)
+def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState | None:
+    """From here on the champion is put back. None if this process carries no such rollout, or it is over already."""
+    doors = wiring.doors()
+    state = carried_here(product, rollout_id, doors)
+    if state is None:
+        return None
+    after = give_up(state, explain(error), doors)
     tell("rollout.given_up", reason=after.reason)
     return after
 
 
+@task(name="take over", task_run_name="take over {product}", cache_policy=NO_CACHE, **retries.PROCESS)
+def resume(product: str, rollout_id: str) -> RolloutState:
+    """Carry on with a rollout whose process is gone. Raises `Busy` while somebody carries it, `NotFound` for none."""
+    doors = wiring.doors()
+    ours = carried_here(product, rollout_id, doors) is not None
+    state = take_over(doors.journal.rollout(product, rollout_id), doors)
+    if not ours:
+        tell("rollout.taken_over", version=f"v{state.candidate}", phase=state.phase, step=next_step(state))
+    return state
+
+
 def next_step(state: RolloutState) -> str:
     """What `take_step` will do, in words, for the name of its task run."""
-    return str(state.steps[state.done]) if state.done < len(state.steps) else "finish"
+    if state.phase is Phase.RESTORING:
+        return "put the champion back"
+    return str(state.step or "finish")
+
+
+def _progress(state: RolloutState) -> str:
+    spent = f"{state.observed.total_seconds():.0f} s healthy" if state.phase is Phase.OBSERVING else ""
+    return "; ".join(part for part in (spent, state.reason) if part)
 
 
 def former_version(run: Run, wanted: int | None) -> int:
@@ -87,10 +131,10 @@ def former_version(run: Run, wanted: int | None) -> int:
     return version.version
 
 
-def result_of(run: Run, state: RolloutState) -> Result:
+def result_of(state: RolloutState) -> Result:
     """What the run ended with. Raises `RolloutFailed` for a rollout that was given up."""
     from deployments.platform.addresses import read_addresses
 
-    done = executor.outcome(state)
-    address = f"{read_addresses(current()).url('gateway')}/{run.product}/invocations"
-    return Result(run.product, done.candidate, done.former, (done.updated_at - run.started_at).total_seconds(), address)
+    done = outcome(state)
+    address = f"{read_addresses(current()).url('gateway')}/{state.product}/invocations"
+    return Result(state.product, done.candidate, done.former, done.started_at, done.updated_at, address, done.reason)

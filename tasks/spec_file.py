@@ -15,7 +15,6 @@ from pydantic.json_schema import GenerateJsonSchema
 from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.spec import RolloutSection, Section, TargetKind
-from deployments.strategies.plan import Goal, plan
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
 from tasks.spec import (
@@ -91,8 +90,7 @@ def load_product(path: Path) -> ProductSpec:
 
 
 def check_available(rollout: RolloutSection) -> None:
-    """Raises `BadInput` for a strategy or target that has a name but no implementation yet."""
-    plan(rollout.strategy, Goal.PROMOTE, 1, (), rollout.replicas)
+    """Raises `BadInput` for a target that has a name but no implementation yet."""
     if rollout.target is not TargetKind.LOCAL:
         raise BadInput(f"target {rollout.target.value!r} is not available yet: use {TargetKind.LOCAL.value!r}")
 

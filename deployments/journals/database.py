@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     DateTime,
     Integer,
@@ -27,12 +28,15 @@ from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
-from deployments.errors import BadInput, Busy, DiskFull, PlatformUnreachable
+from deployments.analysis.evidence import Block, block_from_json, block_to_json
+from deployments.errors import BadInput, Busy, DiskFull, NotFound, PlatformUnreachable
 from deployments.journals.protocol import Event, Lease
 from deployments.owner import Owner
+from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import from_json, to_json
 from deployments.secrets import masked, without_secrets
+from deployments.spec import RolloutSection
 
 _schema = MetaData()
 _rollouts = Table(
@@ -42,6 +46,24 @@ _rollouts = Table(
     Column("product", String(40), nullable=False, index=True),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("state", Text, nullable=False),
+    Column("live", Boolean, nullable=False, index=True),
+)
+_blocks = Table(
+    "evidence",
+    _schema,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("rollout_id", String(64), nullable=False, index=True),
+    Column("block", Text, nullable=False),
+)
+_orders = Table(
+    "orders",
+    _schema,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("rollout_id", String(64), nullable=False, index=True),
+    Column("verb", String(16), nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
 )
 _events = Table(
     "events",
@@ -117,29 +139,76 @@ class DatabaseJournal:
     def save(self, state: RolloutState, lease: Lease) -> None:
         """See `Journal.save`."""
         document = _write_state(state)
+        written = {"state": document, "live": state.live}
         with self._transaction() as connection:
-            held = connection.execute(
-                select(_leases).where(_leases.c.product == lease.product).with_for_update()
-            ).one_or_none()
-            if held is None or held.token != lease.token:
-                raise Busy(
-                    f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written"
-                )
+            _check(connection, lease)
             changed = connection.execute(
-                update(_rollouts).where(_rollouts.c.rollout_id == state.rollout_id).values(state=document)
+                update(_rollouts).where(_rollouts.c.rollout_id == state.rollout_id).values(**written)
             )
             if changed.rowcount == 0:
                 connection.execute(
                     insert(_rollouts).values(
-                        rollout_id=state.rollout_id, product=state.product, started_at=state.started_at, state=document
+                        rollout_id=state.rollout_id, product=state.product, started_at=state.started_at, **written
                     )
                 )
+
+    def rollout(self, product: str, rollout_id: str) -> RolloutState:
+        """See `Journal.rollout`."""
+        query = select(_rollouts.c.state).where(_rollouts.c.rollout_id == rollout_id, _rollouts.c.product == product)
+        with self._transaction(writes=False) as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        if document is None:
+            raise NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product}` lists them")
+        return _read_state(document)
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         query = select(_rollouts.c.state).where(_rollouts.c.product == product).order_by(_rollouts.c.started_at.desc())
         with self._transaction(writes=False) as connection:
             return tuple(_read_state(document) for document in connection.execute(query).scalars())
+
+    def holder(self, product: str, now: datetime) -> Owner | None:
+        """See `Journal.holder`."""
+        with self._transaction(writes=False) as connection:
+            held = connection.execute(select(_leases).where(_leases.c.product == product)).one_or_none()
+        if held is None or not held.holder or now >= _aware(held.expires_at):
+            return None
+        owner = Owner.parse(held.holder)
+        return None if owner.is_gone() else owner
+
+    def under_way(self) -> tuple[RolloutState, ...]:
+        """See `Journal.under_way`."""
+        query = select(_rollouts.c.state).where(_rollouts.c.live).order_by(_rollouts.c.started_at)
+        with self._transaction(writes=False) as connection:
+            return tuple(_read_state(document) for document in connection.execute(query).scalars())
+
+    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
+        """See `Journal.keep`."""
+        with self._transaction() as connection:
+            _check(connection, lease)
+            connection.execute(insert(_blocks).values(rollout_id=rollout_id, block=json.dumps(block_to_json(block))))
+
+    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
+        """See `Journal.evidence`."""
+        query = select(_blocks.c.block).where(_blocks.c.rollout_id == rollout_id).order_by(_blocks.c.number)
+        with self._transaction(writes=False) as connection:
+            return tuple(block_from_json(json.loads(block)) for block in connection.execute(query).scalars())
+
+    def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
+        """See `Journal.give`."""
+        row = {"rollout_id": rollout_id, "verb": verb.value, "who": who, "reason": reason, "at": at}
+        with self._transaction() as connection:
+            number = connection.execute(insert(_orders).values(**row)).inserted_primary_key[0]
+        return Order(number, rollout_id, verb, who, reason, at)
+
+    def orders(self, rollout_id: str, after: int = 0) -> tuple[Order, ...]:
+        """See `Journal.orders`."""
+        mine = (_orders.c.rollout_id == rollout_id) & (_orders.c.number > after)
+        with self._transaction(writes=False) as connection:
+            return tuple(
+                Order(row.number, row.rollout_id, Verb(row.verb), row.who, row.reason, _aware(row.at))
+                for row in connection.execute(select(_orders).where(mine).order_by(_orders.c.number))
+            )
 
     def record(self, event: Event) -> None:
         """See `Journal.record`."""
@@ -217,16 +286,29 @@ def _engine_for(url: str) -> Engine:
     return engine
 
 
+def _check(connection: Connection, lease: Lease) -> None:
+    held = connection.execute(select(_leases).where(_leases.c.product == lease.product).with_for_update()).one_or_none()
+    if held is None or held.token != lease.token:
+        raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written")
+
+
 def _write_state(state: RolloutState) -> str:
     plain = {field.name: getattr(state, field.name) for field in fields(state)}
-    return json.dumps(plain | {"steps": [to_json(step) for step in state.steps]}, default=datetime.isoformat)
+    written = {
+        "steps": [to_json(step) for step in state.steps],
+        "section": state.section.model_dump(mode="json"),
+        "observed": state.observed.total_seconds(),
+    }
+    return json.dumps(plain | written, default=datetime.isoformat)
 
 
 def _read_state(document: str) -> RolloutState:
     values = json.loads(document)
     values["steps"] = tuple(from_json(step) for step in values["steps"])
     values["phase"] = Phase(values["phase"])
-    for name in ("started_at", "updated_at"):
+    values["section"] = RolloutSection.model_validate_json(json.dumps(values["section"]))
+    values["observed"] = timedelta(seconds=values["observed"])
+    for name in ("started_at", "updated_at", "entered_at"):
         values[name] = datetime.fromisoformat(values[name])
     return RolloutState(**values)
 

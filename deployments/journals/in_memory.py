@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from deployments.errors import Busy
+from deployments.analysis.evidence import Block
+from deployments.errors import Busy, NotFound
 from deployments.journals.protocol import Event, Lease
 from deployments.owner import Owner
+from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
 
 
@@ -16,6 +18,8 @@ class InMemoryJournal:
         self._events: list[Event] = []
         self._leases: dict[str, tuple[Lease, datetime]] = {}
         self._tokens: dict[str, int] = {}
+        self._blocks: dict[str, list[Block]] = {}
+        self._orders: list[Order] = []
 
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """See `Journal.acquire`."""
@@ -37,16 +41,49 @@ class InMemoryJournal:
 
     def save(self, state: RolloutState, lease: Lease) -> None:
         """See `Journal.save`."""
-        if not self._holds(lease):
-            raise Busy(
-                f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written"
-            )
+        self._check(lease)
         self._rollouts[state.rollout_id] = state
+
+    def rollout(self, product: str, rollout_id: str) -> RolloutState:
+        """See `Journal.rollout`."""
+        found = self._rollouts.get(rollout_id)
+        if found is None or found.product != product:
+            raise NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product}` lists them")
+        return found
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         mine = [state for state in self._rollouts.values() if state.product == product]
         return tuple(sorted(mine, key=lambda state: state.started_at, reverse=True))
+
+    def holder(self, product: str, now: datetime) -> Owner | None:
+        """See `Journal.holder`."""
+        held = self._leases.get(product)
+        return held[0].holder if held and now < held[1] and not held[0].holder.is_gone() else None
+
+    def under_way(self) -> tuple[RolloutState, ...]:
+        """See `Journal.under_way`."""
+        live = [state for state in self._rollouts.values() if state.live]
+        return tuple(sorted(live, key=lambda state: state.started_at))
+
+    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
+        """See `Journal.keep`."""
+        self._check(lease)
+        self._blocks.setdefault(rollout_id, []).append(block)
+
+    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
+        """See `Journal.evidence`."""
+        return tuple(self._blocks.get(rollout_id, ()))
+
+    def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
+        """See `Journal.give`."""
+        order = Order(len(self._orders) + 1, rollout_id, verb, who, reason, at)
+        self._orders.append(order)
+        return order
+
+    def orders(self, rollout_id: str, after: int = 0) -> tuple[Order, ...]:
+        """See `Journal.orders`."""
+        return tuple(order for order in self._orders if order.rollout_id == rollout_id and order.number > after)
 
     def record(self, event: Event) -> None:
         """See `Journal.record`."""
@@ -55,6 +92,12 @@ class InMemoryJournal:
     def events(self, product: str | None = None) -> tuple[Event, ...]:
         """See `Journal.events`."""
         return tuple(event for event in self._events if product in (None, event.product))
+
+    def _check(self, lease: Lease) -> None:
+        if not self._holds(lease):
+            raise Busy(
+                f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written"
+            )
 
     def _holds(self, lease: Lease) -> bool:
         held = self._leases.get(lease.product)

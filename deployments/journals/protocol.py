@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from deployments.analysis.evidence import Block
 from deployments.owner import Owner
+from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
 
 
@@ -48,8 +50,36 @@ class Journal(Protocol):
         """Write a rollout's state durably before this returns. Raises `Busy` if the lease went to somebody else."""
         ...
 
+    def rollout(self, product: str, rollout_id: str) -> RolloutState:
+        """One rollout as it is now. Raises `NotFound` for an unknown one."""
+        ...
+
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """All rollouts of a product, newest first."""
+        ...
+
+    def holder(self, product: str, now: datetime) -> Owner | None:
+        """Who may change the product's traffic; None: nobody, the holder's process is gone or its time is over."""
+        ...
+
+    def under_way(self) -> tuple[RolloutState, ...]:
+        """The rollouts of all products that have not ended, oldest first."""
+        ...
+
+    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
+        """Append a block of evidence durably. Raises `Busy` if the lease went to somebody else."""
+        ...
+
+    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
+        """The blocks of a rollout, oldest first."""
+        ...
+
+    def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
+        """Write down a person's order for whoever carries the rollout; returns it with its number."""
+        ...
+
+    def orders(self, rollout_id: str, after: int = 0) -> tuple[Order, ...]:
+        """The orders for a rollout whose number is greater than `after`, in the order they were given."""
         ...
 
     def record(self, event: Event) -> None:

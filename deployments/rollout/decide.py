@@ -1,16 +1,30 @@
-"""What comes next in a rollout: pure and total."""
+"""What comes next in a rollout: pure and total.
+
+`decide` says what to do now, `follow` what a look at the candidate means, `obey` what a person's order means.
+"""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import assert_never
 
+from deployments.analysis.verdict import Ruling, Verdict
+from deployments.durations import format_duration
+from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
+from deployments.rollout.steps import Act, Approve, Observe, Step, Until
+from deployments.spec import OnDeadline
 
 
 @dataclass(frozen=True, slots=True)
 class Perform:
-    """Carry out the step at `position` of the plan."""
+    """Carry out this step."""
 
-    position: int
+    step: Act
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Look at the candidate once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +42,134 @@ class Nothing:
     """The rollout is over."""
 
 
-Action = Perform | Finish | Restore | Nothing
+Action = Perform | Watch | Finish | Restore | Nothing
 
 
 def decide(state: RolloutState) -> Action:
     """The one action that `state` calls for. Doing it again after a crash does no harm."""
     match state.phase:
         case Phase.RUNNING:
-            return Perform(state.done) if state.done < len(state.steps) else Finish()
+            match state.step:
+                case None:
+                    return Finish()
+                case Observe() | Approve():
+                    return Watch()
+                case step:
+                    return Perform(step)
+        case Phase.OBSERVING | Phase.HOLDING | Phase.WAITING | Phase.PAUSED:
+            return Watch()
         case Phase.RESTORING:
             return Restore()
-        case Phase.DONE | Phase.ROLLED_BACK | Phase.ABANDONED:
+        case Phase.DONE | Phase.ROLLED_BACK:
             return Nothing()
         case _:
             assert_never(state.phase)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen: the verdict over all evidence so far, and the healthy time since the look before.
+
+    `bound` is the upper bound on the candidate's extra error rate, None if there is none yet; `compared` how many
+    requests (pairs) the version with fewer of them has had.
+    """
+
+    verdict: Verdict
+    healthy: timedelta
+    bound: float | None
+    compared: int
+
+
+def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
+    """The state after a look. Harm rolls back in every phase that waits; only an observation moves on."""
+    if not state.watched:
+        return state
+    if look.verdict.ruling is Ruling.ROLL_BACK:
+        return state.with_phase(Phase.RESTORING, look.verdict.reason, now)
+    step = state.step
+    if state.phase not in {Phase.OBSERVING, Phase.HOLDING} or not isinstance(step, Observe):
+        return state
+    if look.verdict.ruling is Ruling.HOLD:
+        state = state.with_phase(Phase.HOLDING, look.verdict.reason, now)
+    else:
+        state = state.with_observed(look.healthy, look.verdict.reason, now)
+        if _is_over(step, state, look):
+            return state.with_step_done(now, _why_over(step, look))
+    return _at_deadline(state, now)
+
+
+def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
+    if state.observed < step.time:
+        return False
+    proved = look.verdict.ruling is Ruling.PROMOTE
+    match step.until:
+        case Until.TIME:
+            return True
+        case Until.PROOF:
+            return proved
+        case Until.BOUND:
+            acceptable = state.section.canary.acceptable_harm
+            bounded = look.bound is not None and look.bound * (step.next or 100.0) / 100 <= acceptable
+            return proved or bounded
+        case Until.SAMPLE:
+            return look.compared >= (step.sample or 0)
+        case _:
+            assert_never(step.until)
+
+
+def _why_over(step: Observe, look: Look) -> str:
+    if step.until is Until.TIME and look.verdict.ruling is not Ruling.PROMOTE:
+        return f"no harm was seen in {format_duration(step.time)}"
+    return look.verdict.reason
+
+
+def _at_deadline(state: RolloutState, now: datetime) -> RolloutState:
+    limit = state.section.analysis.deadline
+    if now - state.entered_at < limit:
+        return state
+    reason = f"no decision within {format_duration(limit)} at this step ({state.reason})"
+    match state.section.analysis.on_deadline:
+        case OnDeadline.ROLL_BACK:
+            return state.with_phase(Phase.RESTORING, reason, now)
+        case OnDeadline.PAUSE:
+            return state.with_phase(Phase.PAUSED, f"{reason}: decide by hand", now)
+        case OnDeadline.PROMOTE:
+            return state.with_step_done(now, reason)
+        case _:
+            assert_never(state.section.analysis.on_deadline)
+
+
+class NotNowError(Exception):
+    """The order does not fit the phase; its text says why."""
+
+
+def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datetime) -> RolloutState:
+    """The state after a person's order; `finale` is the rest of the plan that gives the candidate all traffic.
+
+    Raises `NotNowError` where the order means nothing: the rollout then goes on as it is.
+    """
+    if not state.live or state.phase is Phase.RESTORING:
+        raise NotNowError(f"the rollout is {state.phase.value.replace('_', ' ')} already")
+    match order.verb:
+        case Verb.ABORT:
+            return state.with_phase(Phase.RESTORING, str(order), now)
+        case Verb.PROMOTE:
+            if state.split is None:
+                raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
+            return state.with_steps(finale, str(order), now)
+        case Verb.SKIP:
+            if not isinstance(state.step, Observe | Approve):
+                raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")
+            return state.with_step_done(now, str(order))
+        case Verb.APPROVE:
+            if not isinstance(state.step, Approve):
+                raise NotNowError("nothing is asked")
+            return state.with_step_done(now, str(order))
+        case Verb.PAUSE:
+            return state.with_phase(Phase.PAUSED, str(order), now)
+        case Verb.RESUME:
+            if state.phase is not Phase.PAUSED:
+                raise NotNowError("the rollout is not paused")
+            return state.with_resumed(str(order), now)
+        case _:
+            assert_never(order.verb)

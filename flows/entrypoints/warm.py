@@ -1,5 +1,7 @@
 """A process that has imported everything already, and forks for each command: seconds of imports become milliseconds.
 
+It is the watchdog, too: every few seconds it looks for rollouts whose process is gone, and forks for each of them.
+
 `serve` is a program of the platform (`seatrial up`); `run_warm` is what a command calls first. The forked process gets
 the caller's terminal, folder, environment and Ctrl-C; when the caller dies, it is interrupted as by Ctrl-C. Nothing
 that reads settings runs before the fork. After a change of Seatrial's own files the process ends, and supervisord
@@ -21,7 +23,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from deployments.errors import GiveUp
+from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
+from flows.entrypoints.watchdog import EVERY, Watchdog, carry_on
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("flows", "tasks", "deployments")
@@ -93,18 +97,51 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
     fresh.chmod(0o600)
     fresh.replace(place)
     listener.listen()
+    listener.settimeout(EVERY.total_seconds())
+    watchdog = Watchdog(settings)
     while True:
-        caller, _ = listener.accept()
+        caller = _next_caller(listener)
         if _state_of_files() != known:
-            caller.close()  # nobody accepted: it runs by itself
-            listener.close()
-            os._exit(0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; none runs yet
-            if os.fork() == 0:
+            os._exit(0)  # a caller whom nobody accepted runs by itself
+        if caller is not None:
+            if _fork() == 0:
                 listener.close()
                 _become(caller, run)
-        caller.close()
+            caller.close()
+        for orphan in watchdog.orphans():
+            if _fork() == 0:
+                listener.close()
+                _take_over(settings, orphan)
+
+
+def _next_caller(listener: socket.socket) -> socket.socket | None:
+    """None when nobody came for a while."""
+    try:
+        caller, _ = listener.accept()
+    except TimeoutError:
+        return None
+    caller.settimeout(None)
+    return caller
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; none runs yet
+        return os.fork()
+
+
+def _take_over(settings: Settings, orphan: RolloutState) -> NoReturn:
+    """From here on this process carries a rollout whose process is gone."""
+    global _forked
+    _forked, code = True, 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        code = carry_on(settings, orphan)
+    finally:
+        atexit._run_exitfuncs()
+        os._exit(code)
 
 
 def _become(caller: socket.socket, run: Callable[[], int]) -> None:

@@ -1,19 +1,23 @@
 """One suite for every journal: what a crash, a rival or a restart may not break."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from deployments.errors import BadInput, Busy, PlatformUnreachable
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
+from deployments.errors import BadInput, Busy, NotFound, PlatformUnreachable
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.protocol import Event, Journal
 from deployments.owner import Owner, this_process
+from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Launch, Promote, Retire, Shift, Verify
-from deployments.traffic import Weights
+from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TTL = timedelta(seconds=30)
@@ -32,8 +36,8 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
 
 
 def rollout(rollout_id: str = "r1", started_at: datetime = NOW) -> RolloutState:
-    steps = (Launch(2, 3), Verify(2), Shift(Weights({1: 10, 2: 90})), Promote(2), Retire(1))
-    return RolloutState(rollout_id, "flights", 2, 1, "rolling", steps, 0, Phase.RUNNING, "", started_at, started_at)
+    state = a_rollout(Phase.OBSERVING, 3, rollout_id=rollout_id, observed=timedelta(seconds=1.5), orders_done=4)
+    return replace(state, started_at=started_at, updated_at=started_at)
 
 
 def test_a_saved_rollout_reads_back_equal(journal: Journal) -> None:
@@ -49,6 +53,61 @@ def test_saving_again_replaces_the_state_of_that_rollout_only(journal: Journal) 
     journal.save(later, lease)
     journal.save(rollout().with_step_done(NOW), lease)
     assert journal.rollouts("flights") == (later, rollout().with_step_done(NOW))
+    assert journal.rollout("flights", "r2") == later
+
+
+@pytest.mark.parametrize(("product", "rollout_id"), [("flights", "r9"), ("bikeshare", "r1")])
+def test_an_unknown_rollout_is_named(journal: Journal, product: str, rollout_id: str) -> None:
+    journal.save(rollout(), journal.acquire("flights", this_process(), NOW, TTL))
+    with pytest.raises(NotFound, match=f"{product} has no rollout '{rollout_id}'"):
+        journal.rollout(product, rollout_id)
+
+
+def test_rollouts_under_way_are_those_of_all_products_that_have_not_ended(journal: Journal) -> None:
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    later = replace(rollout("r2", NOW + timedelta(hours=1)), product="bikeshare")
+    journal.save(later, journal.acquire("bikeshare", this_process(), NOW, TTL))
+    journal.save(rollout(), lease)
+    assert journal.under_way() == (rollout(), later)
+    journal.save(rollout().with_phase(Phase.RESTORING, "", NOW).with_phase(Phase.ROLLED_BACK, "", NOW), lease)
+    assert journal.under_way() == (later,)
+
+
+def test_the_holder_of_a_lease_is_known_while_it_lives(journal: Journal) -> None:
+    assert journal.holder("flights", NOW) is None
+    lease = journal.acquire("flights", ELSEWHERE, NOW, TTL)
+    assert journal.holder("flights", NOW) == ELSEWHERE
+    assert journal.holder("flights", NOW + TTL) is None
+    journal.release(lease)
+    assert journal.holder("flights", NOW) is None
+    journal.acquire("bikeshare", DEAD, NOW, TTL)
+    assert journal.holder("bikeshare", NOW) is None
+
+
+def test_evidence_comes_back_as_it_was_kept_and_a_late_writer_adds_none(journal: Journal) -> None:
+    counts = Counts(7, 1, (3,) * (len(LATENCY_BOUNDS_MS) + 1), {"late": 2}, {"sales": Sums(2, 1.5, 1.25)})
+    blocks = [
+        Block(NOW, NOW + TTL, 3, 0.25, counts, Counts(), Pairs(5, 1, 1, 0)),
+        Block(NOW + TTL, NOW + 2 * TTL, 4, None, Counts(3), counts),
+    ]
+    lease = journal.acquire("flights", ELSEWHERE, NOW, TTL)
+    for block in blocks:
+        journal.keep("r1", block, lease)
+    assert journal.evidence("r1") == tuple(blocks)
+    assert journal.evidence("r2") == ()
+    journal.acquire("flights", this_process(), NOW + TTL, TTL)
+    with pytest.raises(Busy, match="taken over"):
+        journal.keep("r1", blocks[0], lease)
+    assert len(journal.evidence("r1")) == 2
+
+
+def test_orders_reach_the_rollout_that_they_are_for_in_their_order(journal: Journal) -> None:
+    first = journal.give("r1", Verb.PAUSE, "ann", "lunch", NOW)
+    journal.give("r2", Verb.ABORT, "bob", "", NOW)
+    second = journal.give("r1", Verb.RESUME, "ann", "", NOW)
+    assert first.number < second.number
+    assert journal.orders("r1") == (first, second)
+    assert journal.orders("r1", after=first.number) == (second,)
 
 
 def test_a_second_holder_is_told_who_holds_the_lease(journal: Journal) -> None:
@@ -98,6 +157,26 @@ def test_events_come_back_in_order_with_their_facts(journal: Journal) -> None:
     journal.record(second)
     assert journal.events() == (first, second)
     assert journal.events("flights") == (first,)
+
+
+def test_of_two_that_begin_at_once_exactly_one_gets_the_lease_fifty_times(tmp_path: Path) -> None:
+    journals = [DatabaseJournal(f"sqlite:///{tmp_path / 'journal.db'}") for _ in range(2)]
+    gate = Barrier(2)
+
+    def begin(number: int, product: str) -> bool:
+        gate.wait()
+        try:
+            journals[number].acquire(product, Owner("another-host", number + 1, 0.0), NOW, TTL)
+        except Busy:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as both:
+        for attempt in range(50):
+            got = list(both.map(begin, range(2), [f"product-{attempt}"] * 2))
+            assert sorted(got) == [False, True], f"attempt {attempt}"
+    for journal in journals:
+        journal.close()
 
 
 def test_a_database_survives_its_process(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""The processes that carry rollouts: they must not start again what `seatrial down` ends."""
+
+import os
+import signal
+import socket
+from contextlib import suppress
+from datetime import datetime
+
+from deployments.journals.protocol import Journal
+
+
+def end_carriers(journal: Journal, now: datetime) -> tuple[str, ...]:
+    """Kill the processes of this machine that carry a rollout; returns the products.
+
+    They are killed as by a crash, on purpose: the journal knows how far each rollout is, and the next `seatrial up`
+    carries it on from there. A signal that they could answer would make them put the champion back.
+    """
+    ended = []
+    for state in journal.under_way():
+        owner = journal.holder(state.product, now)
+        if owner is not None and owner.host == socket.gethostname() and owner.pid != os.getpid():
+            with suppress(ProcessLookupError):
+                os.kill(owner.pid, signal.SIGKILL)
+            ended.append(state.product)
+    return tuple(ended)

@@ -1,0 +1,150 @@
+"""How a rollout begins, is taken over from a process that died, or gives way to another one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from deployments.errors import Busy, RolloutFailed
+from deployments.journals.protocol import Lease
+from deployments.owner import this_process
+from deployments.registry import DeploymentStatus
+from deployments.rollout.orders import Verb
+from deployments.rollout.state import Phase, RolloutState
+from deployments.spec import RolloutSection, Second, Strategy
+from deployments.strategies.plan import Change, Goal, plan
+from deployments.wiring import Doors
+from tasks.rollouts.keeping import GLANCE, hold, note, patiently
+from tasks.rollouts.perform import dismiss
+from tasks.rollouts.restore import restore
+
+
+def _nobody_stops() -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted: bring `candidate` of `product` to traffic. `rollout_id` is the id of the run that asks.
+
+    `carries` names an earlier rollout of the same candidate whose evidence is to count, None for none.
+    """
+
+    rollout_id: str
+    product: str
+    candidate: int
+    section: RolloutSection
+    strategy: Strategy
+    goal: Goal
+    carries: str | None = None
+
+
+def begin(wish: Wish, doors: Doors, stop: Callable[[], str | None] = _nobody_stops) -> RolloutState:
+    """Take the lease, put right what a dead rollout left, and write the plan. Nothing has moved for this rollout yet.
+
+    While another rollout of the product is under way the section's `second` decides: `Busy` is raised, or this one
+    waits for the other's end, or tells it to give up first.
+    """
+    lease = _first_lease(wish, doors, stop)
+    settle(wish.product, wish.section, doors, lease)
+    champion = doors.registry.champion(wish.product)
+    former = champion.version if champion else None
+    change = Change(wish.goal, wish.candidate, former, doors.target.versions(wish.product))
+    steps = plan(wish.strategy, change, wish.section)
+    now = doors.clock.now()
+    state = RolloutState(
+        rollout_id=wish.rollout_id,
+        product=wish.product,
+        candidate=wish.candidate,
+        former=former,
+        strategy=wish.strategy.value,
+        section=wish.section,
+        steps=steps,
+        done=0,
+        phase=Phase.RUNNING,
+        reason="",
+        started_at=now,
+        updated_at=now,
+        entered_at=now,
+        carries=wish.carries,
+    )
+    doors.journal.save(state, lease)
+    if wish.goal is Goal.PROMOTE:
+        doors.registry.set_challenger(wish.product, wish.candidate)
+        doors.registry.set_status(wish.product, wish.candidate, DeploymentStatus.DEPLOYING)
+    note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
+    return state
+
+
+def _first_lease(wish: Wish, doors: Doors, stop: Callable[[], str | None]) -> Lease:
+    told = ""
+    while True:
+        try:
+            return hold(wish.product, doors, wish.section)
+        except Busy:
+            if wish.section.second is Second.REJECT:
+                raise
+        if reason := stop():
+            raise RolloutFailed(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
+        under_way = next((state for state in doors.journal.rollouts(wish.product) if state.live), None)
+        if under_way is not None and wish.section.second is Second.SUPERSEDE and told != under_way.rollout_id:
+            told = under_way.rollout_id
+            reason = f"superseded by v{wish.candidate}"
+            doors.journal.give(told, Verb.ABORT, "seatrial", reason, doors.clock.now())
+        doors.clock.sleep(GLANCE)
+
+
+def take_over(state: RolloutState, doors: Doors) -> RolloutState:
+    """Carry on with a rollout: one that this process began, or one whose process is gone.
+
+    Raises `Busy` while somebody else carries it.
+    """
+    ours = doors.journal.holder(state.product, doors.clock.now()) == this_process()
+    lease = hold(state.product, doors, state.section)
+    current = doors.journal.rollout(state.product, state.rollout_id)
+    if current.live and not ours:
+        note(current, "rollout.taken_over", doors, phase=current.phase.value, step=str(current.step or "finish"))
+    elif not current.live:
+        doors.journal.release(lease)
+    return current
+
+
+def carried_here(product: str, rollout_id: str, doors: Doors) -> RolloutState | None:
+    """The rollout, if it is under way and this process is the one that carries it."""
+    ours = doors.journal.holder(product, doors.clock.now()) == this_process()
+    live = (state for state in doors.journal.rollouts(product) if state.live and state.rollout_id == rollout_id)
+    return next(live, None) if ours else None
+
+
+def orphans(doors: Doors) -> tuple[RolloutState, ...]:
+    """Rollouts under way whose process is gone."""
+    now = doors.clock.now()
+    return tuple(state for state in doors.journal.under_way() if doors.journal.holder(state.product, now) is None)
+
+
+def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) -> str | None:
+    """Put right what rollouts whose process died left behind; None when there was nothing.
+
+    The lease shows that nobody works on them any more. A new release is wanted instead of them, so the champion gets
+    all traffic back; without one they would be carried on (see `take_over`).
+    """
+    dead = [state for state in doors.journal.rollouts(product) if state.live]
+    if not dead:
+        return None
+    seen = patiently(lambda: restore(product, section, doors), doors)
+    champion = doors.registry.champion(product)
+    for state in dead:
+        arrived = state.phase is not Phase.RESTORING and champion is not None and champion.version == state.candidate
+        if not arrived:
+            dismiss(product, state.candidate, DeploymentStatus.REFUSED, doors)
+        over = _closed(state, arrived, doors)
+        doors.journal.save(over, lease)
+        note(over, f"rollout.{over.phase.value}", doors, seen=seen)
+    return seen
+
+
+def _closed(state: RolloutState, arrived: bool, doors: Doors) -> RolloutState:
+    now, reason = doors.clock.now(), state.reason or "its process died"
+    if arrived:
+        return replace(state, phase=Phase.RUNNING).with_phase(Phase.DONE, reason, now)
+    if state.phase is not Phase.RESTORING:
+        state = state.with_phase(Phase.RESTORING, "its process died, and another release was asked for", now)
+    return state.with_phase(Phase.ROLLED_BACK, state.reason, now)

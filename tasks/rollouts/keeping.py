@@ -1,0 +1,95 @@
+"""What every part of the engine does beside its work: hold the lease, write the history, wait for what is away."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TypeVar
+
+from deployments.analysis.verdict import Verdict
+from deployments.errors import RolloutFailed, SeatrialError, TryAgain
+from deployments.journals.protocol import Event, Lease
+from deployments.owner import this_process
+from deployments.rollout.state import Phase, RolloutState
+from deployments.spec import RolloutSection
+from deployments.wiring import Doors
+
+T = TypeVar("T")
+# Beside what a spec lets one step wait for; renewed with every step and every look.
+LEASE = timedelta(minutes=10)
+# How long a part that does not answer (a gateway that is being restarted) is waited for before a step is given up.
+PATIENCE = timedelta(seconds=60)
+GLANCE = timedelta(seconds=0.5)
+
+
+def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> Lease:
+    """The lease on the product for this process; renewed if it has it already.
+
+    It outlasts whatever `section` lets one step wait for; None: the step that follows waits for nothing.
+    """
+    waits = section.ready_timeout + 2 * section.drain_timeout + section.analysis.interval if section else timedelta(0)
+    return doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE + waits)
+
+
+def note(state: RolloutState, kind: str, doors: Doors, **detail: object) -> None:
+    """Append to the product's history."""
+    facts = {"candidate": state.candidate, "reason": state.reason} | detail
+    doors.journal.record(Event(state.product, state.rollout_id, doors.clock.now(), kind, facts))
+
+
+def note_verdict(state: RolloutState, verdict: Verdict, doors: Doors) -> None:
+    """Append a verdict with all that it rests on; `blocks` says how much of the evidence it had seen."""
+    note(
+        state,
+        "rollout.judged",
+        doors,
+        ruling=verdict.ruling.value,
+        why=verdict.reason,
+        phase=state.phase.value,
+        findings=[asdict(finding) for finding in verdict.findings],
+        blocks=len(doors.journal.evidence(state.rollout_id)),
+    )
+
+
+def patiently(act: Callable[[], T], doors: Doors) -> T:
+    """What `act` returns; while a part of the platform does not answer it is repaired and asked again, up to a minute.
+
+    Raises the last `TryAgain` after that.
+    """
+    until = doors.clock.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return act()
+        except TryAgain:
+            if doors.clock.monotonic() >= until:
+                raise
+        doors.clock.sleep(GLANCE)
+        try:
+            doors.repair()
+        except SeatrialError:
+            continue
+
+
+def give_up(state: RolloutState, reason: str, doors: Doors) -> RolloutState:
+    """From here on the rollout only puts the champion back. A rollout that is over is returned as it is."""
+    if not state.live or state.phase is Phase.RESTORING:
+        return state
+    lease = hold(state.product, doors)
+    state = state.with_phase(Phase.RESTORING, reason, doors.clock.now())
+    doors.journal.save(state, lease)
+    note(state, "rollout.given_up", doors)
+    return state
+
+
+def outcome(state: RolloutState) -> RolloutState:
+    """The state of a rollout that succeeded; `RolloutFailed` with its reason for one that did not."""
+    if state.phase is Phase.DONE:
+        return state
+    raise RolloutFailed(
+        f"{state.product} v{state.candidate} was not rolled out: {state.reason}. "
+        f"{f'v{state.former} serves as before' if state.former else 'Nothing is served, as before'}."
+    )
+
+
+def explain(error: BaseException) -> str:
+    """Why a step was given up, in one line for the journal."""
+    return str(error) if isinstance(error, SeatrialError) else f"{type(error).__name__}: {error}".rstrip(": ")

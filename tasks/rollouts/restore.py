@@ -1,0 +1,44 @@
+"""The way back: the champion has all traffic, nobody else has servers."""
+
+from deployments.rollout.steps import Shift
+from deployments.spec import RolloutSection
+from deployments.traffic import Routing, Weights
+from deployments.wiring import Doors
+from tasks.rollouts.servers import launch
+from tasks.rollouts.traffic import addresses, flows_as, retire, shift
+
+
+def restore(product: str, section: RolloutSection, doors: Doors) -> str:
+    """Make the world what the registry says: the champion has all traffic, nobody else has servers.
+
+    The answer to every failed step and to harm: the first thing that happens is that the champion's servers get all
+    traffic, if one of them is ready. With no champion the product has no route and no servers.
+    """
+    champion = doors.registry.champion(product)
+    if champion is None:
+        doors.router.remove(product)
+        for version in doors.target.versions(product):
+            doors.target.retire(product, version, section.drain_timeout)
+        return "no champion yet: nothing is served"
+    wanted = Shift(Weights.all_to(champion.version))
+    if addresses(doors.target.replicas(product, champion.version)):
+        _route(product, wanted, doors)
+    launch(product, champion.version, section.replicas, section, doors)
+    _route(product, wanted, doors)
+    for version in doors.target.versions(product):
+        if version != champion.version:
+            retire(product, version, section, doors)
+    return f"v{champion.version} has all traffic"
+
+
+def _route(product: str, wanted: Shift, doors: Doors) -> None:
+    live = doors.router.read(product)
+    if live is None or not flows_as(wanted, live) or not _points_at_servers(live, product, doors):
+        shift(product, wanted, doors)
+
+
+def _points_at_servers(live: Routing, product: str, doors: Doors) -> bool:
+    return all(
+        set(backend.addresses) == set(addresses(doors.target.replicas(product, backend.version)))
+        for backend in live.backends
+    )

@@ -1,0 +1,71 @@
+"""Bringing servers of a version up, and seeing that they answer as training did."""
+
+import json
+import math
+from datetime import timedelta
+from typing import Any
+
+from deployments.errors import NeverReady
+from deployments.spec import RolloutSection
+from deployments.targets.protocol import Launch as Servers
+from deployments.targets.protocol import Replica, ReplicaState
+from deployments.wiring import Doors
+
+_POLL = timedelta(milliseconds=100)
+_TOLERANCE = 1e-9
+
+
+def launch(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> str:
+    """Start servers of `version` and wait until all are ready; `NeverReady` says which one is not, and why."""
+    folder = doors.registry.fetch(product, version, doors.models)
+    trusted = doors.registry.get(product, version).facts.trusted_types
+    doors.target.launch(Servers(product, version, folder, replicas, trusted))
+    began = doors.clock.monotonic()
+    while True:
+        seen = doors.target.replicas(product, version)
+        ready = [replica for replica in seen if replica.state is ReplicaState.READY]
+        if len(ready) == len(seen) == replicas:
+            return f"{replicas} ready after {doors.clock.monotonic() - began:.1f} s"
+        for replica in seen:
+            if replica.state is ReplicaState.FAILED:
+                raise NeverReady(
+                    f"{replica.name} cannot start: {replica.detail or 'see seatrial logs ' + replica.name}"
+                )
+        if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
+            waiting = ", ".join(replica.name for replica in seen if replica not in ready) or f"v{version}"
+            raise NeverReady(
+                f"{waiting} not ready after {section.ready_timeout.total_seconds():g} s: "
+                f"see `seatrial logs {waiting.split(',')[0]}`, or raise rollout.ready_timeout"
+            )
+        doors.clock.sleep(_POLL)
+
+
+def verify(product: str, version: int, doors: Doors) -> str:
+    """Every server of `version` must answer the held-out sample rows as training did, to within 1e-9."""
+    folder = doors.registry.fetch(product, version, doors.models)
+    sample = json.loads((folder / "verification.json").read_bytes())
+    request = json.dumps(sample["request"]).encode()
+    for replica in doors.target.replicas(product, version):
+        _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
+    return f"{len(sample['predictions'])} sample rows answered as in training"
+
+
+def _compare(replica: Replica, answer: Any, expected: list[Any]) -> None:
+    if answer.status != 200:
+        raise NeverReady(
+            f"{replica.name} answered {answer.status} to sample rows: {answer.body[:200].decode(errors='replace')}"
+        )
+    given = json.loads(answer.body)["predictions"]
+    if len(given) != len(expected):
+        raise NeverReady(f"{replica.name} gave {len(given)} predictions for {len(expected)} sample rows")
+    for row, (got, wanted) in enumerate(zip(given, expected, strict=True)):
+        if not _equal(got, wanted):
+            raise NeverReady(f"{replica.name} answers sample row {row} with {got}, but training said {wanted}")
+
+
+def _equal(got: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return isinstance(got, list) and len(got) == len(wanted) and all(map(_equal, got, wanted))
+    if isinstance(wanted, float) and isinstance(got, int | float):
+        return math.isclose(got, wanted, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    return bool(got == wanted)

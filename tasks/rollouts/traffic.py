@@ -1,0 +1,71 @@
+"""Who is asked: shifting traffic, reading back that it moved, and taking a version out of it."""
+
+from datetime import timedelta
+
+from deployments.errors import RolloutFailed
+from deployments.rollout.steps import Shift
+from deployments.spec import RolloutSection
+from deployments.targets.protocol import Replica, ReplicaState
+from deployments.traffic import Backend, Routing, Weights
+from deployments.wiring import Doors
+
+_POLL = timedelta(milliseconds=100)
+
+
+def shift(product: str, wanted: Shift, doors: Doors) -> str:
+    """Every version with servers stays known to the router; `wanted` says who is asked."""
+    backends = tuple(
+        Backend(version, addresses(doors.target.replicas(product, version)))
+        for version in doors.target.versions(product)
+    )
+    try:
+        known = tuple(backend for backend in backends if backend.addresses)
+        routing = Routing(known, wanted.weights, wanted.matches, wanted.mirror, wanted.key)
+    except ValueError as error:
+        raise RolloutFailed(f"{product}: cannot {wanted}: {error}") from error
+    doors.router.apply(product, routing)
+    live = doors.router.read(product)
+    if live is None or not flows_as(wanted, live):
+        raise RolloutFailed(
+            f"{product}: asked for {wanted.weights}, but the gateway reports {live.weights if live else 'no route'}"
+        )
+    return f"gateway confirms {wanted.weights}"
+
+
+def flows_as(wanted: Shift, live: Routing) -> bool:
+    """Whether the live routing splits, matches and mirrors as `wanted`; versions without traffic do not count."""
+    return (
+        _shares(live.weights) == _shares(wanted.weights)
+        and set(live.matches) == set(wanted.matches)
+        and live.mirror == wanted.mirror
+    )
+
+
+def _shares(weights: Weights) -> dict[int, float]:
+    return {version: percent for version, percent in weights.percents.items() if percent}
+
+
+def addresses(replicas: tuple[Replica, ...]) -> tuple[str, ...]:
+    """Where the ready ones listen."""
+    return tuple(replica.address for replica in replicas if replica.state is ReplicaState.READY)
+
+
+def retire(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
+    """Take `version` out of the routing, let it finish what it is answering, stop its servers."""
+    live = doors.router.read(product)
+    if live is not None and live.backend(version) is not None:
+        if live.weights.of(version):
+            raise RolloutFailed(
+                f"{product}: v{version} still has {live.weights.of(version)} % of the traffic: shift it away first"
+            )
+        rest = tuple(backend for backend in live.backends if backend.version != version)
+        _drain(product, version, section.drain_timeout, doors)
+        doors.router.apply(product, Routing(rest, live.weights, key=live.key))
+    doors.target.retire(product, version, section.drain_timeout)
+    return f"v{version} is gone"
+
+
+def _drain(product: str, version: int, limit: timedelta, doors: Doors) -> None:
+    began = doors.clock.monotonic()
+    while doors.router.in_flight(product, version) and doors.clock.monotonic() - began < limit.total_seconds():
+        doors.clock.sleep(_POLL)

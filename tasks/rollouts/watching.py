@@ -1,0 +1,97 @@
+"""Looking at a candidate under live traffic: from counters to a block of evidence and a verdict."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from deployments.analysis.judge import bound_on_harm, judge
+
+from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.readings import Reading
+from deployments.analysis.verdict import Ruling, Verdict
+from deployments.errors import TryAgain
+from deployments.journals.protocol import Lease
+from deployments.rollout.decide import Look
+from deployments.rollout.state import RolloutState
+from deployments.rollout.steps import Shift
+from deployments.wiring import Doors
+from tasks.rollouts.perform import gathered
+from tasks.rollouts.traffic import flows_as, shift
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Remembers between two looks what had been counted; begins anew with each split, and after a crash.
+
+    What was counted while nobody looked is then left out: evidence is lost that way, but never made up.
+    """
+
+    split: Shift | None = None
+    last: Reading | None = None
+    looked_at: float = 0.0
+
+    def begin(self, state: RolloutState, doors: Doors) -> None:
+        """Take the first reading of the present split, if that is still to be done and the counters can be read."""
+        if self.last is not None and self.split == state.split:
+            return
+        self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
+        try:
+            self.last = doors.metrics.read(state.product)
+        except TryAgain:
+            return
+
+    def look(self, state: RolloutState, lease: Lease, doors: Doors) -> Look:
+        """What was seen since the look before; the block of it is in the journal when this returns."""
+        waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
+        self.looked_at = doors.clock.monotonic()
+        healthy = min(waited, 2 * state.section.analysis.interval)
+        try:
+            trouble = self._keep_block(state, lease, doors)
+        except TryAgain as error:
+            trouble = f"nothing is known of the traffic: {error}"
+        blocks = gathered(state, doors)
+        verdict = judge(blocks, state.section.analysis)
+        if trouble and verdict.ruling is not Ruling.ROLL_BACK:
+            verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
+        return Look(verdict, healthy, bound_on_harm(blocks, state.section.analysis), _compared(blocks, self.split))
+
+    def _keep_block(self, state: RolloutState, lease: Lease, doors: Doors) -> str | None:
+        """Write down what was counted; why it cannot be trusted, or None."""
+        if self.split is None or state.former is None:
+            return "the candidate has no traffic to be judged by"
+        live = doors.router.read(state.product)
+        if live is None or not flows_as(self.split, live):
+            shift(state.product, self.split, doors)
+            self.last = doors.metrics.read(state.product)
+            return f"somebody else had changed the traffic to {live.weights if live else 'nothing'}: put right"
+        reading = doors.metrics.read(state.product)
+        if self.last is None:
+            self.last = reading
+            return "counting has just begun"
+        reading = reading.carrying(self.last)
+        counts, pairs = reading.since(self.last), reading.pairs_since(self.last)
+        block = Block(
+            start=self.last.at,
+            end=reading.at,
+            step=state.done,
+            share=_share(self.split, state.candidate),
+            stable=counts.get(state.former, Counts()),
+            candidate=counts.get(state.candidate, Counts()),
+            pairs=pairs,
+        )
+        self.last = reading
+        if not block.stable.requests and not block.candidate.requests:
+            return "no traffic"
+        doors.journal.keep(state.rollout_id, block, lease)
+        return None
+
+
+def _share(split: Shift, candidate: int) -> float | None:
+    """What the candidate should get of the split, 0–1; None where it gets all, or some by a match."""
+    percent = split.weights.of(candidate)
+    return None if split.matches or percent in {0, 100} else percent / 100
+
+
+def _compared(blocks: tuple[Block, ...], split: Shift | None) -> int:
+    if split is not None and split.mirror:
+        return sum(block.pairs.compared for block in blocks)
+    return min(sum(block.stable.requests for block in blocks), sum(block.candidate.requests for block in blocks))

@@ -1,0 +1,398 @@
+"""What happens while a candidate is watched: outages, silence, other hands, orders and cancellations."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from deployments.errors import Busy, RolloutFailed, RouterUnreachable
+from deployments.owner import Owner
+from deployments.rollout.orders import Verb
+from deployments.rollout.state import Phase, RolloutState
+from deployments.rollout.steps import Approve, Observe, Promote, Shift
+from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, Pace, Second, Strategy
+from deployments.traffic import Weights
+from tasks.rollouts.beginning import begin, orphans, settle
+from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.perform import gathered
+from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
+
+STRATEGIES_THAT_WAIT = [Strategy.BLUE_GREEN, Strategy.CANARY, Strategy.AB, Strategy.SHADOW]
+
+
+class Trail:
+    """The phases that a rollout went through, and what happened to it on the way."""
+
+    def __init__(self) -> None:
+        self.states: list[RolloutState] = []
+
+    def __call__(self, state: RolloutState) -> None:
+        self.states.append(state)
+
+    @property
+    def phases(self) -> list[Phase]:
+        return [state.phase for state in self.states]
+
+
+def outage_at(world: World, position: int) -> Any:
+    """For ten minutes after the step at `position` began nothing can be read."""
+    over: list[Any] = []
+
+    def between(state: RolloutState) -> None:
+        if state.done == position and not over:
+            over.append(world.clock.now() + 10 * MINUTE)
+            world.metrics.fail("the provider is away")
+        if over and world.clock.now() >= over[0]:
+            world.metrics.recover()
+
+    return between
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES_THAT_WAIT)
+def test_ten_minutes_without_metrics_in_any_step_only_delay(strategy: Strategy, tmp_path: Any) -> None:
+    plain = World(tmp_path)
+    plain.run(plain.wish(1))
+    expected = plain.run(plain.wish(2, strategy))
+    watched = [position for position, step in enumerate(expected.steps) if isinstance(step, Observe)]
+    for position in watched:
+        world = World(tmp_path)
+        world.run(world.wish(1))
+        state = world.run(world.wish(2, strategy), between=outage_at(world, position))
+        assert (state.phase, world.served_by) == (expected.phase, plain.served_by), state.reason
+        delay = (state.updated_at - state.started_at) - (expected.updated_at - expected.started_at)
+        assert delay >= 9 * MINUTE, f"step {position} went on blindly"
+        world.settled()
+
+
+def test_a_hold_says_what_is_missing_and_moves_nothing(served: World) -> None:
+    trail = Trail()
+    outage = outage_at(served, 3)
+    seen: list[dict[int, float]] = []
+
+    def between(state: RolloutState) -> None:
+        trail(state)
+        outage(state)
+        if state.phase is Phase.HOLDING:
+            seen.append(served.served_by)
+
+    served.run(served.wish(2, Strategy.CANARY), between=between)
+    held = [state for state in trail.states if state.phase is Phase.HOLDING]
+    assert (
+        "nothing is known of the traffic: the counters of bikes cannot be read: the provider is away" in held[0].reason
+    )
+    assert all(each == {1: 90, 2: 10} for each in seen)
+    assert len({state.observed for state in held}) == 1
+
+
+def test_silence_is_neither_health_nor_harm(served: World) -> None:
+    def quiet_at_first(state: RolloutState) -> None:
+        served.rate = 0.0 if served.clock.monotonic() < 1800 else 50.0
+
+    trail = Trail()
+
+    def between(state: RolloutState) -> None:
+        trail(state)
+        quiet_at_first(state)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert state.phase is Phase.DONE
+    assert "no traffic" in {each.reason for each in trail.states}
+    assert served.clock.monotonic() >= 1800 + 4 * 60
+
+
+def test_a_deadline_ends_an_endless_silence(served: World) -> None:
+    served.rate = 0.0
+    state = served.run(served.wish(2, Strategy.CANARY))
+    assert (state.phase, served.served_by) == (Phase.ROLLED_BACK, {1: 100})
+    assert "no decision within 2h" in state.reason
+    assert "no traffic" in state.reason
+
+
+def test_a_split_that_is_not_as_configured_is_no_evidence(served: World) -> None:
+    trail = Trail()
+    original = served.metrics.serve
+
+    def lopsided(product: str, version: int, **counted: Any) -> None:
+        original(product, version, **counted)
+        if version == 2:  # the gateway sends the candidate five times what it reports
+            original(product, version, **{**counted, "requests": 4 * counted["requests"], "errors": 0})
+
+    served.metrics.serve = lopsided  # type: ignore[method-assign]
+    section = SECTION.model_copy(
+        update={"analysis": SECTION.analysis.model_copy(update={"deadline": timedelta(minutes=5)})}
+    )
+    state = served.run(served.wish(2, Strategy.CANARY, section=section), between=trail)
+    assert Phase.HOLDING in trail.phases
+    assert state.phase is Phase.ROLLED_BACK
+    assert "no decision within 5m" in state.reason
+
+
+def test_other_hands_on_the_route_are_noticed_and_put_right(served: World) -> None:
+    edited: list[bool] = []
+
+    def between(state: RolloutState) -> None:
+        if state.phase is Phase.OBSERVING and not edited:
+            live = served.router.read(PRODUCT)
+            assert live is not None
+            served.router.edit(PRODUCT, replace(live, weights=Weights({1: 0, 2: 100})))
+            edited.append(True)
+
+    trail = Trail()
+
+    def both(state: RolloutState) -> None:
+        trail(state)
+        between(state)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=both)
+    assert state.phase is Phase.DONE
+    assert any("somebody else had changed the traffic to v2 100 %: put right" in each.reason for each in trail.states)
+
+
+def test_counters_that_begin_again_lose_no_evidence_and_make_none_up(served: World) -> None:
+    restarted: list[bool] = []
+
+    def between(state: RolloutState) -> None:
+        if state.observed > timedelta(seconds=15) and not restarted:
+            served.metrics.restart()
+            restarted.append(True)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert restarted
+    assert state.phase is Phase.DONE
+    counted = sum(
+        block.stable.requests + block.candidate.requests for block in served.journal.evidence(state.rollout_id)
+    )
+    assert counted <= served.rate * served.clock.monotonic()
+
+
+def test_evidence_may_set_the_pace(served: World) -> None:
+    steps = (CanaryStep(weight=1), CanaryStep(weight=10), CanaryStep(weight=50))
+    canary = CanarySection(steps=steps, pace=Pace.EVIDENCE, wait=MINUTE)
+    section = SECTION.model_copy(update={"canary": canary})
+    trail = Trail()
+    state = served.run(served.wish(2, Strategy.CANARY, section=section), between=trail)
+    assert state.phase is Phase.DONE
+    served.settled()
+
+
+def gives(world: World, verb: Verb, when: Phase, step: type = Observe) -> Any:
+    given: list[bool] = []
+
+    def between(state: RolloutState) -> None:
+        if state.phase is when and isinstance(state.step, step) and not given:
+            world.journal.give(state.rollout_id, verb, "ann", "because", world.clock.now())
+            given.append(True)
+
+    return between
+
+
+def test_abort_puts_the_champion_back(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.CANARY), between=gives(served, Verb.ABORT, Phase.OBSERVING))
+    assert (state.phase, state.reason) == (Phase.ROLLED_BACK, "abort by ann: because")
+    assert "order.abort" in history(served)
+    served.settled()
+
+
+def test_promote_gives_all_traffic_and_keeps_the_bake(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.CANARY), between=gives(served, Verb.PROMOTE, Phase.OBSERVING))
+    assert (state.phase, served.served_by) == (Phase.DONE, {2: 100})
+    assert SECTION.bake <= state.updated_at - state.started_at < SECTION.bake + MINUTE
+    served.settled()
+
+
+def test_a_shadow_may_be_promoted_by_a_person(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.SHADOW), between=gives(served, Verb.PROMOTE, Phase.OBSERVING))
+    assert (state.phase, served.served_by) == (Phase.DONE, {2: 100})
+    served.settled()
+
+
+def test_skip_ends_the_present_observation_only(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.CANARY), between=gives(served, Verb.SKIP, Phase.OBSERVING))
+    assert state.phase is Phase.DONE
+    assert 3 * MINUTE <= state.updated_at - state.started_at < 4 * MINUTE
+
+
+def test_a_pause_keeps_the_weights_and_still_rolls_back_on_harm(served: World) -> None:
+    pause = gives(served, Verb.PAUSE, Phase.OBSERVING)
+
+    def between(state: RolloutState) -> None:
+        pause(state)
+        if state.phase is Phase.PAUSED and served.clock.monotonic() > 3600:
+            assert served.served_by == {1: 90, 2: 10}
+            served.errors[2] = 0.5
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert state.phase is Phase.ROLLED_BACK
+    assert served.clock.monotonic() > 3600
+    served.settled()
+
+
+def test_resume_goes_on_where_the_pause_began(served: World) -> None:
+    pause, on = gives(served, Verb.PAUSE, Phase.OBSERVING), gives(served, Verb.RESUME, Phase.PAUSED)
+
+    def between(state: RolloutState) -> None:
+        pause(state)
+        if served.clock.monotonic() > 600:
+            on(state)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert state.phase is Phase.DONE
+    assert state.updated_at - state.started_at > 10 * MINUTE
+    served.settled()
+
+
+def test_nothing_goes_on_before_a_person_approves_and_harm_does_not_wait_for_them(served: World) -> None:
+    section = SECTION.model_copy(update={"blue_green": BlueGreenSection(approve=True)})
+    approve = gives(served, Verb.APPROVE, Phase.WAITING, Approve)
+
+    def late(state: RolloutState) -> None:
+        if served.clock.monotonic() > 7200:
+            approve(state)
+        elif state.phase is Phase.WAITING:
+            assert served.served_by == {1: 100}
+
+    state = served.run(served.wish(2, Strategy.BLUE_GREEN, section=section), between=late)
+    assert state.phase is Phase.DONE
+    assert served.clock.monotonic() > 7200
+    served.settled()
+
+
+def test_an_order_that_means_nothing_now_is_declined_and_written_down(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.CANARY), between=gives(served, Verb.APPROVE, Phase.OBSERVING))
+    assert state.phase is Phase.DONE
+    declined = [event for event in served.journal.events(PRODUCT) if event.kind == "order.declined"]
+    assert declined[0].detail["why"] == "approve: nothing is asked"
+
+
+def test_a_cancelled_run_puts_the_champion_back(served: World) -> None:
+    state = begin(served.wish(2, Strategy.CANARY), served.doors)
+    carrier = Carrier(served.doors, lambda: "cancelled in Prefect" if served.clock.monotonic() > 30 else None)
+    while state.live:
+        state = carrier.advance(state)
+    assert (state.phase, state.reason) == (Phase.ROLLED_BACK, "cancelled in Prefect")
+    assert served.clock.monotonic() < 32, "a cancellation does not wait for the next look"
+    served.settled()
+
+
+def test_a_gateway_that_is_restarted_is_waited_for_and_repaired(served: World) -> None:
+    away = [3]
+
+    class Restarting:
+        def __getattr__(self, name: str) -> Any:
+            if name == "apply" and away[0]:
+                away[0] -= 1
+                raise RouterUnreachable("the gateway does not answer")
+            return getattr(served.router, name)
+
+    repairs: list[bool] = []
+    doors = replace(served.doors, router=Restarting(), repair=lambda: repairs.append(True))  # type: ignore[arg-type]
+    state = served.run(served.wish(2, Strategy.ROLLING), doors)
+    assert (state.phase, len(repairs)) == (Phase.DONE, 3)
+    served.settled()
+
+
+def test_a_second_rollout_is_rejected_by_default(served: World) -> None:
+    served.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), LEASE)
+    with pytest.raises(Busy, match="another-host"):
+        begin(served.wish(2), served.doors)
+
+
+def another_process(world: World, wish: Any) -> RolloutState:
+    """A rollout that a process of another host carries."""
+    state = begin(wish, world.doors)
+    world.journal.release(hold(PRODUCT, world.doors))
+    world.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), world.clock.now(), timedelta(days=1))
+    return state
+
+
+def test_a_second_rollout_may_wait_for_the_end_of_the_first(served: World) -> None:
+    other = another_process(served, served.wish(2))
+    queued = served.wish(3, section=SECTION.model_copy(update={"second": Second.QUEUE}))
+
+    def end_it(_: timedelta) -> None:
+        if served.clock.monotonic() > 90 and served.journal.rollout(PRODUCT, other.rollout_id).live:
+            lease = served.journal.acquire(
+                PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), timedelta(days=1)
+            )
+            settle(PRODUCT, SECTION, served.doors, lease)
+            served.journal.release(lease)
+
+    served.clock.passing = end_it
+    state = served.run(queued)
+    assert (state.phase, state.candidate) == (Phase.DONE, 3)
+    assert served.clock.monotonic() > 90
+    served.settled()
+
+
+def test_a_second_rollout_may_tell_the_first_to_give_up(served: World) -> None:
+    other = another_process(served, served.wish(2))
+    wanted = served.wish(3, section=SECTION.model_copy(update={"second": Second.SUPERSEDE}))
+
+    def obey(_: timedelta) -> None:
+        if served.journal.orders(other.rollout_id) and served.journal.rollout(PRODUCT, other.rollout_id).live:
+            theirs = Owner("another-host", 1, 0.0)
+            lease = served.journal.acquire(PRODUCT, theirs, served.clock.now(), timedelta(days=1))
+            settle(PRODUCT, SECTION, served.doors, lease)
+            served.journal.release(lease)
+
+    served.clock.passing = obey
+    assert served.run(wanted).phase is Phase.DONE
+    orders = served.journal.orders(other.rollout_id)
+    assert [(order.verb, order.reason) for order in orders] == [(Verb.ABORT, "superseded by v3")]
+    served.settled()
+
+
+def test_a_rollout_whose_process_is_gone_is_an_orphan_and_one_that_is_carried_is_not(served: World) -> None:
+    state = begin(served.wish(2, Strategy.CANARY), served.doors)
+    assert orphans(served.doors) == ()
+    served.journal.release(hold(PRODUCT, served.doors))
+    assert orphans(served.doors) == (state,)
+    served.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), MINUTE)
+    with pytest.raises(Busy):
+        served.resume(state.rollout_id)
+    served.clock.sleep(2 * MINUTE)
+    assert served.resume(state.rollout_id).phase is Phase.DONE
+    assert "rollout.taken_over" in history(served)
+
+
+def test_a_late_carrier_cannot_move_anything_any_more(served: World) -> None:
+    state = begin(served.wish(2, Strategy.CANARY), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    served.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), LEASE)
+    with pytest.raises(Busy):
+        to_its_end(state, served.doors)
+    assert served.served_by == {1: 100}
+
+
+def test_the_evidence_of_a_former_try_counts_again(served: World) -> None:
+    first = served.run(served.wish(2, Strategy.CANARY), between=gives(served, Verb.ABORT, Phase.RUNNING, Promote))
+    proved = served.journal.evidence(first.rollout_id)
+    assert len(proved) > 10
+    again = begin(served.wish(2, Strategy.CANARY, rollout_id="again", carries=first.rollout_id), served.doors)
+    assert gathered(again, served.doors) == proved
+    over = to_its_end(again, served.doors)
+    assert over.phase is Phase.DONE
+    assert gathered(over, served.doors)[: len(proved)] == proved
+
+
+def test_a_canary_goes_up_exactly_as_planned(served: World) -> None:
+    seen: list[float] = []
+
+    def between(state: RolloutState) -> None:
+        share = served.served_by.get(2, 0)
+        if not seen or seen[-1] != share:
+            seen.append(share)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert seen == [0, 10, 50, 100]
+    assert [step.weights.of(2) for step in state.steps if isinstance(step, Shift)] == [10, 50, 100]
+
+
+def test_a_rollout_that_cannot_begin_leaves_nothing(served: World) -> None:
+    wish = served.wish(2, section=SECTION.model_copy(update={"second": Second.QUEUE}))
+    served.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), timedelta(days=1))
+    with pytest.raises(RolloutFailed, match="cancelled in Prefect"):
+        begin(wish, served.doors, stop=lambda: "cancelled in Prefect")
+    assert len(served.journal.rollouts(PRODUCT)) == 1
