@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment
@@ -14,7 +15,8 @@ PREFECT = "prefect-server"
 WORKER = "prefect-worker"
 MLFLOW = "mlflow-server"
 WARM = "warm"
-PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM)
+CONTROL = "control"
+PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM, CONTROL)
 WORK_POOL = "seatrial"
 
 
@@ -47,6 +49,17 @@ def prefect_worker(settings: Settings, addresses: Addresses) -> Program:
 def warm_process(settings: Settings, addresses: Addresses) -> Program:
     """Has imported everything, and forks for each release from the command line."""
     return _python(WARM, settings, addresses, "flows.entrypoints.warm")
+
+
+def control_service(settings: Settings, addresses: Addresses) -> Program:
+    """Takes the feedback that the gateway passes on; on a Unix socket, which a second copy takes over."""
+    program = _python(CONTROL, settings, addresses, "flows.entrypoints.control")
+    return replace(program, takes_over=control_socket(settings))
+
+
+def control_socket(settings: Settings) -> Path:
+    """Where the control service listens."""
+    return settings.run_folder / "control.sock"
 
 
 def mlflow_server(settings: Settings, addresses: Addresses) -> Program:

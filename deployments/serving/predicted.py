@@ -6,7 +6,6 @@ those of more classes by the likeliest class. A number goes by its sign and by q
 from 2^-20 to 2^60: that is coarse where all predictions lie close together, such as years.
 """
 
-import sys
 import zlib
 from bisect import bisect_right
 from collections import Counter
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import frexp
 from typing import Any, Final
+
+from deployments.metrics.labels import label_text
 
 ROWS_KEPT: Final = 50
 _MOST_LABELS = 1000
@@ -43,13 +44,6 @@ def predicted(rows: Sequence[Any], classes: Sequence[Any]) -> Predicted:
         labels = [label_text(label) for label in rows]
         return Predicted(tuple(labels[:ROWS_KEPT]), Counter(_bin_of_label(label, len(classes)) for label in labels))
     return Predicted(tuple(map(float, rows[:ROWS_KEPT])), Counter(map(bin_of_number, rows)))
-
-
-def label_text(label: Any) -> str:
-    """A label as text: `true`, `7` also for 7.0."""
-    if isinstance(label, bool):
-        return "true" if label else "false"
-    return sys.intern(str(int(label)) if isinstance(label, float) and label.is_integer() else str(label))
 
 
 def bin_of_number(number: float) -> str:

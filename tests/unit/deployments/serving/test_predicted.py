@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.serving.predicted import ROWS_KEPT, bin_of_number, label_text, predicted
+from deployments.serving.predicted import ROWS_KEPT, bin_of_number, predicted
 
 
 def bounds_of(name: str) -> tuple[float, float]:
@@ -76,11 +76,6 @@ def test_of_a_long_batch_all_rows_are_counted_and_the_first_are_kept() -> None:
 @pytest.mark.parametrize("rows", [[], [[1.0, 2.0]], [None], ["text"], [{"a": 1}]])
 def test_an_unusual_model_is_counted_somehow_and_never_fails(rows: list[object]) -> None:
     assert sum(predicted(rows, ()).bins.values()) == len(rows)
-
-
-@pytest.mark.parametrize(("label", "text"), [(True, "true"), (7, "7"), (7.0, "7"), (7.5, "7.5"), ("UA", "UA")])
-def test_a_label_has_one_text_whatever_its_type(label: object, text: str) -> None:
-    assert label_text(label) == text
 
 
 def test_a_bin_takes_its_lower_bound_and_not_its_upper() -> None:

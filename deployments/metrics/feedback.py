@@ -1,0 +1,134 @@
+"""What users said of answers: business metrics and the truth, kept by the id of the request that they are about."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, bindparam, delete, func, insert, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+
+from deployments.analysis.evidence import Counts, Sums
+from deployments.analysis.readings import Source
+from deployments.database import Database
+from deployments.errors import PlatformUnreachable
+
+LABEL: Final = "label"
+_ASKED_AT_ONCE = 500
+
+_schema = MetaData()
+_values = Table(
+    "feedback",
+    _schema,
+    Column("product", String(40), primary_key=True),
+    Column("metric", String(64), primary_key=True),
+    Column("request_id", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+)
+# Holds all that is summed up, so that the table itself need not be read for it.
+Index("feedback_sums", _values.c.product, _values.c.version, _values.c.metric, _values.c.value)
+_labels = Table(
+    "labels",
+    _schema,
+    Column("product", String(40), primary_key=True),
+    Column("request_id", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("label", String(128), nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One value about the answer that `version` gave to a request; of metric `label` the truth, as text."""
+
+    product: str
+    version: int
+    request_id: str
+    metric: str
+    value: float | str
+
+
+class FeedbackLedger:
+    """Feedback in a SQL database, at most one value for each metric of a request.
+
+    Every method raises `DiskFull`, `PlatformUnreachable` or `BadInput` as `deployments.database` does.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, _schema, "the feedback ledger")
+
+    def close(self) -> None:
+        """Let the database's connections go."""
+        self._database.close()
+
+    def store(self, items: Iterable[Feedback]) -> int:
+        """Keep them, all or none, on the disk when this returns; the number of values that are now kept of them.
+
+        Storing the same again changes nothing; a new value for the same product, metric and request replaces the old
+        one, also within `items`.
+        """
+        newest = {(item.product, item.metric, item.request_id): item for item in items}
+        labels = [_label_row(item) for item in newest.values() if item.metric == LABEL]
+        values = [_value_row(item) for item in newest.values() if item.metric != LABEL]
+        try:
+            with self._database.transaction() as connection:
+                _replace(connection, _labels, labels)
+                _replace(connection, _values, values)
+        except IntegrityError:
+            raise PlatformUnreachable("the same feedback was being stored by somebody else: send it again") from None
+        return len(newest)
+
+    def sums(self, product: str) -> Mapping[int, Mapping[str, Sums]]:
+        """By version and metric, labels left out: how many values, their sum, and the sum of their squares."""
+        value = _values.c.value
+        query = (
+            select(_values.c.version, _values.c.metric, func.count(), func.sum(value), func.sum(value * value))
+            .where(_values.c.product == product)
+            .group_by(_values.c.version, _values.c.metric)
+        )
+        found: dict[int, dict[str, Sums]] = {}
+        with self._database.transaction(writes=False) as connection:
+            for version, metric, count, total, squares in connection.execute(query):
+                found.setdefault(version, {})[metric] = Sums(count, total, squares)
+        return found
+
+    def counts(self, product: str) -> Mapping[Source, Counts]:
+        """The sums, as a part of a `Reading`."""
+        return {
+            Source(version, "feedback"): Counts(feedback=metrics) for version, metrics in self.sums(product).items()
+        }
+
+    def labels(self, product: str, request_ids: Sequence[str]) -> Mapping[str, str]:
+        """The truth as text, by request id; ids without a label are left out."""
+        remaining, found = iter(request_ids), dict[str, str]()
+        with self._database.transaction(writes=False) as connection:
+            while some := tuple(islice(remaining, _ASKED_AT_ONCE)):
+                mine = (_labels.c.product == product) & _labels.c.request_id.in_(some)
+                found.update((row.request_id, row.label) for row in connection.execute(select(_labels).where(mine)))
+        return found
+
+
+def _replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    old = delete(table)
+    for key in table.primary_key.columns:
+        old = old.where(key == bindparam(f"the_{key.name}"))
+    connection.execute(old, [{f"the_{name}": value for name, value in row.items()} for row in rows])
+    connection.execute(insert(table), list(rows))
+
+
+def _label_row(item: Feedback) -> Mapping[str, Any]:
+    return {"product": item.product, "request_id": item.request_id, "version": item.version, "label": str(item.value)}
+
+
+def _value_row(item: Feedback) -> Mapping[str, Any]:
+    return {
+        "product": item.product,
+        "metric": item.metric,
+        "request_id": item.request_id,
+        "version": item.version,
+        "value": float(item.value),
+    }

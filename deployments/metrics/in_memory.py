@@ -1,0 +1,96 @@
+"""Counters that are only remembered: for tests, examples and dry runs."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts, Pairs, Sums
+from deployments.analysis.readings import Reading, Source
+from deployments.clock import Clock, SystemClock
+from deployments.errors import MetricsUnreachable, SeatrialError
+
+_NOTHING: Mapping[str, int] = {}
+
+
+def _nobody_counts(_product: str) -> Mapping[Source, Counts]:
+    return {}
+
+
+class InMemoryMetrics:
+    """Counts what it is told (see `Metrics`), beside what `tallies` counts, such as an `InMemoryRouter`'s.
+
+    Not for several threads.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, tallies: Callable[[str], Mapping[Source, Counts]] = _nobody_counts
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._tallies = tallies
+        self._counts: dict[str, dict[int, Counts]] = {}
+        self._pairs: dict[str, Pairs] = {}
+        self._starts = 1
+        self._outage: str | None = None
+
+    def serve(
+        self,
+        product: str,
+        version: int,
+        *,
+        requests: int = 0,
+        errors: int = 0,
+        latency_ms: float | None = None,
+        predictions: Mapping[str, int] = _NOTHING,
+    ) -> None:
+        """Users were answered: `requests` in all, `errors` of them with 5xx, each within `latency_ms`.
+
+        None: nobody measured how long. Raises ValueError for more errors than requests, and for negative counts.
+        """
+        if not 0 <= errors <= requests or any(count < 0 for count in predictions.values()):
+            raise ValueError(f"{errors} errors of {requests} requests cannot be: counts only rise")
+        latency = () if latency_ms is None else _all_in_one_bucket(latency_ms, requests)
+        self._add(product, version, Counts(requests, errors, latency, dict(predictions)))
+
+    def push(self, product: str, version: int, metric: str, values: Iterable[float]) -> None:
+        """Users sent feedback."""
+        for value in values:
+            self._add(product, version, Counts(feedback={metric: Sums(1, value, value * value)}))
+
+    def compare(self, product: str, pairs: Pairs) -> None:
+        """Mirrored requests were answered by both versions."""
+        self._pairs[product] = self._pairs.get(product, Pairs()) + pairs
+
+    def fail(self, reason: str) -> None:
+        """From now on nothing can be read; what is counted meanwhile is not lost."""
+        self._outage = reason
+
+    def recover(self) -> None:
+        """The counters can be read again."""
+        self._outage = None
+
+    def restart(self) -> None:
+        """Whoever counts begins again at zero, in a new epoch."""
+        self._counts.clear()
+        self._pairs.clear()
+        self._starts += 1
+
+    def read(self, product: str) -> Reading:
+        """See `Metrics.read`."""
+        if self._outage is not None:
+            raise MetricsUnreachable(f"the counters of {product} cannot be read: {self._outage}")
+        try:
+            sources = dict(self._tallies(product))
+        except SeatrialError as error:
+            raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
+        epoch = f"memory {self._starts}"
+        for version, counts in self._counts.get(product, {}).items():
+            sources[Source(version, epoch)] = counts
+        return Reading(self._clock.now(), sources, self._pairs.get(product, Pairs()), epoch)
+
+    def _add(self, product: str, version: int, counts: Counts) -> None:
+        known = self._counts.setdefault(product, {})
+        known[version] = known.get(version, Counts()) + counts
+
+
+def _all_in_one_bucket(latency_ms: float, requests: int) -> tuple[int, ...]:
+    bucket = bisect_left(LATENCY_BOUNDS_MS, latency_ms)
+    return tuple(requests if index == bucket else 0 for index in range(len(LATENCY_BOUNDS_MS) + 1))

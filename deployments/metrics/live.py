@@ -1,0 +1,44 @@
+"""The counters of the embedded platform, put together from those who count."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from deployments.analysis.evidence import Counts
+from deployments.analysis.readings import Reading, Source
+from deployments.clock import Clock
+from deployments.errors import MetricsUnreachable, SeatrialError
+from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.servers import ServerCounts, Servers
+
+# Product to what somebody has counted of it; may raise any `SeatrialError`.
+Part = Callable[[str], Mapping[Source, Counts]]
+
+
+class LiveMetrics:
+    """The contract of `Metrics` over `parts`, and over `pairs` of predictions unless that is None."""
+
+    def __init__(self, parts: Sequence[Part], pairs: PairJoiner | None, clock: Clock) -> None:
+        self._parts, self._pairs, self._clock = tuple(parts), pairs, clock
+
+    def read(self, product: str) -> Reading:
+        """See `Metrics.read`. One part that fails makes the whole reading fail: half of the truth is not judged by."""
+        at = self._clock.now()
+        sources: dict[Source, Counts] = {}
+        try:
+            for part in self._parts:
+                for source, counts in part(product).items():
+                    sources[source] = sources.get(source, Counts()) + counts
+            if self._pairs is None:
+                return Reading(at, sources)
+            pairs, epoch = self._pairs.look(product)
+            return Reading(at, sources, pairs, epoch)
+        except MetricsUnreachable:
+            raise
+        except SeatrialError as error:
+            raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
+
+
+def live_metrics(tallies: Part, servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
+    """All that the embedded platform counts: `tallies` of the gateway, predictions of `servers`, pushed `feedback`."""
+    parts = (tallies, ServerCounts(servers).counts, feedback.counts)
+    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock)

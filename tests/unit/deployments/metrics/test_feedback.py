@@ -1,0 +1,135 @@
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployments.analysis.evidence import Counts, Sums
+from deployments.analysis.readings import Source
+from deployments.errors import BadInput, DiskFull, PlatformUnreachable
+from deployments.metrics.feedback import Feedback, FeedbackLedger
+
+ROOT = Path(__file__).parents[4]
+
+
+def value(request_id: str, value: float, version: int = 1, metric: str = "clicks", product: str = "shop") -> Feedback:
+    return Feedback(product, version, request_id, metric, value)
+
+
+def label(request_id: str, text: str, product: str = "shop") -> Feedback:
+    return Feedback(product, 1, request_id, "label", text)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'journal.db'}"
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[FeedbackLedger]:
+    ledger = FeedbackLedger(url)
+    yield ledger
+    ledger.close()
+
+
+def test_values_are_summed_up_by_version_and_metric(ledger: FeedbackLedger) -> None:
+    stored = ledger.store(
+        [value("a", 1.0), value("b", 3.0), value("a", 10.0, metric="revenue"), value("c", 5.0, version=2)]
+    )
+    assert stored == 4
+    assert ledger.sums("shop") == {
+        1: {"clicks": Sums(2, 4.0, 10.0), "revenue": Sums(1, 10.0, 100.0)},
+        2: {"clicks": Sums(1, 5.0, 25.0)},
+    }
+    assert ledger.sums("another") == {}
+    assert ledger.counts("shop")[Source(2, "feedback")] == Counts(feedback={"clicks": Sums(1, 5.0, 25.0)})
+
+
+def test_storing_the_same_again_changes_nothing(ledger: FeedbackLedger) -> None:
+    items = [value("a", 1.0), value("b", 3.0), label("a", "yes")]
+    for _ in range(3):
+        assert ledger.store(items) == 3
+    assert ledger.sums("shop") == {1: {"clicks": Sums(2, 4.0, 10.0)}}
+
+
+def test_a_correction_replaces_the_value_also_within_one_request(ledger: FeedbackLedger) -> None:
+    ledger.store([value("a", 1.0), label("a", "yes")])
+    assert ledger.store([value("a", 2.0), value("a", 3.0), label("a", "no")]) == 2
+    assert ledger.sums("shop") == {1: {"clicks": Sums(1, 3.0, 9.0)}}
+    assert ledger.labels("shop", ["a"]) == {"a": "no"}
+
+
+def test_a_correction_of_the_version_takes_the_value_from_the_other(ledger: FeedbackLedger) -> None:
+    ledger.store([value("a", 1.0, version=1)])
+    ledger.store([value("a", 1.0, version=2)])
+    assert ledger.sums("shop") == {2: {"clicks": Sums(1, 1.0, 1.0)}}
+
+
+def test_labels_are_found_by_request_and_never_summed_up(ledger: FeedbackLedger) -> None:
+    ledger.store([label("a", "yes"), label("b", "1"), label("a", "no", product="another")])
+    assert ledger.labels("shop", ["a", "b", "c"]) == {"a": "yes", "b": "1"}
+    assert ledger.labels("another", ["a"]) == {"a": "no"}
+    assert ledger.labels("shop", []) == {}
+    assert ledger.sums("shop") == {}
+
+
+def test_thousands_of_labels_are_asked_for_at_once(ledger: FeedbackLedger) -> None:
+    names = [f"id-{number}" for number in range(2_345)]
+    ledger.store([label(name, "yes") for name in names])
+    assert ledger.labels("shop", names) == dict.fromkeys(names, "yes")
+
+
+def test_nothing_to_store_is_stored(ledger: FeedbackLedger) -> None:
+    assert ledger.store([]) == 0
+
+
+def test_two_ledgers_of_one_database_lose_nothing(url: str, ledger: FeedbackLedger) -> None:
+    other = FeedbackLedger(url)
+    for number in range(20):
+        (ledger, other)[number % 2].store([value(f"id-{number // 2}", 1.0)])
+    assert ledger.sums("shop") == other.sums("shop") == {1: {"clicks": Sums(10, 10.0, 10.0)}}
+    other.close()
+
+
+def test_what_was_stored_survives_kill_9(url: str) -> None:
+    program = (
+        "import sys, os, signal\n"
+        "from deployments.metrics.feedback import Feedback, FeedbackLedger\n"
+        "ledger = FeedbackLedger(sys.argv[1])\n"
+        "ledger.store([Feedback('shop', 1, f'id-{n}', 'clicks', 1.0) for n in range(1000)])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, url], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    after = FeedbackLedger(url)
+    assert after.sums("shop") == {1: {"clicks": Sums(1000, 1000.0, 1000.0)}}
+    after.close()
+
+
+def test_a_write_that_is_cut_short_leaves_the_former_value(ledger: FeedbackLedger, url: str) -> None:
+    ledger.store([value("a", 1.0)])
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON feedback BEGIN SELECT RAISE(ABORT, 'no'); END")
+    connection.close()
+    with pytest.raises(PlatformUnreachable):
+        ledger.store([value("a", 2.0)])
+    assert ledger.sums("shop") == {1: {"clicks": Sums(1, 1.0, 1.0)}}
+
+
+def test_a_full_disk_is_told_and_what_was_there_can_still_be_read(ledger: FeedbackLedger) -> None:
+    ledger.store([value("a", 1.0)])
+    with ledger._database.transaction() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(DiskFull, match=r"no space left while writing the feedback ledger.*journal\.db"):
+        ledger.store([value(f"id-{number}", 1.0) for number in range(10_000)])
+    assert ledger.sums("shop") == {1: {"clicks": Sums(1, 1.0, 1.0)}}
+
+
+def test_an_address_that_cannot_be_used_is_told_without_its_password() -> None:
+    with pytest.raises(BadInput, match="needs the driver") as caught:
+        FeedbackLedger("postgresql://ann:hunter2@127.0.0.1:9/journal")
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,67 @@
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deployments.analysis.evidence import Counts, Pairs, Sums
+from deployments.analysis.readings import Source
+from deployments.clock import ManualClock
+from deployments.errors import (
+    DiskFull,
+    MetricsUnreachable,
+    PlatformUnreachable,
+    RouterUnreachable,
+    SeatrialError,
+    TargetUnreachable,
+)
+from deployments.metrics.feedback import Feedback, FeedbackLedger
+from deployments.metrics.live import LiveMetrics, live_metrics
+from tests.model_fleet import Fleet
+
+ENVOY = Source(1, "envoy")
+
+
+def gateway(product: str) -> Mapping[Source, Counts]:
+    return {ENVOY: Counts(10, 1)} if product == "shop" else {}
+
+
+def test_what_several_parts_say_of_a_version_is_kept_apart_by_source() -> None:
+    def servers(_: str) -> Mapping[Source, Counts]:
+        return {Source(1, "server"): Counts(predictions={"yes": 10}), ENVOY: Counts(predictions={"no": 1})}
+
+    clock = ManualClock()
+    reading = LiveMetrics((gateway, servers), None, clock).read("shop")
+    assert reading.at == clock.now()
+    assert reading.sources == {
+        ENVOY: Counts(10, 1, predictions={"no": 1}),
+        Source(1, "server"): Counts(predictions={"yes": 10}),
+    }
+
+
+@pytest.mark.parametrize(
+    "error", [RouterUnreachable, TargetUnreachable, PlatformUnreachable, MetricsUnreachable, DiskFull]
+)
+def test_a_part_that_fails_makes_the_reading_fail_with_its_reason(error: type[SeatrialError]) -> None:
+    def failing(_: str) -> Mapping[Source, Counts]:
+        raise error("because of the weather")
+
+    with pytest.raises(MetricsUnreachable, match="because of the weather"):
+        LiveMetrics((gateway, failing), None, ManualClock()).read("shop")
+
+
+def test_everything_of_the_platform_stands_in_one_reading(fleet: Fleet, tmp_path: Path) -> None:
+    ledger = FeedbackLedger(f"sqlite:///{tmp_path / 'journal.db'}")
+    stable, candidate = fleet.start(1, labels=True), fleet.start(2, labels=True)
+    metrics = live_metrics(gateway, fleet.servers, ledger, ManualClock())
+    before = metrics.read("shop")
+    stable.ask(0, request_id="a", header="paired")
+    candidate.ask(1, request_id="a", header="mirrored")
+    candidate.ask(1)
+    ledger.store([Feedback("shop", 1, "a", "label", "yes"), Feedback("shop", 1, "a", "clicks", 2.0)])
+    after = metrics.read("shop")
+    assert after.since(before) == {
+        1: Counts(predictions={"no": 1}, feedback={"clicks": Sums(1, 2.0, 4.0)}),
+        2: Counts(predictions={"yes": 1}),
+    }
+    assert after.pairs_since(before) == Pairs(1, 1, only_candidate_right=1)
+    ledger.close()

@@ -1,0 +1,102 @@
+import socket
+import threading
+
+import pytest
+
+from deployments.errors import MetricsUnreachable, TargetUnreachable
+from deployments.metrics.servers import ServerCounts, answers_of
+from tests.model_fleet import Fleet
+
+
+def predictions(found: object, version: int) -> list[dict[str, int]]:
+    assert isinstance(found, dict)
+    return [dict(counts.predictions) for source, counts in found.items() if source.version == version]
+
+
+def test_each_server_is_a_source_of_its_own(fleet: Fleet) -> None:
+    one, other = fleet.start(1, "a.sock"), fleet.start(1, "b.sock")
+    assert (one.ask(5.0, 5.0), other.ask(-5.0)) == (200, 200)
+    assert fleet.start(2).ask(None) == 500  # not a number
+    found = ServerCounts(fleet.servers).counts("shop")
+    assert sorted(predictions(found, 1), key=str) == [{"-5.66..-4.76": 1}, {"4.76..5.66": 2}]
+    assert predictions(found, 2) == [{}]
+    assert len(found) == 3
+
+
+def test_a_server_that_does_not_answer_is_left_out_and_nobody_else(fleet: Fleet) -> None:
+    dead, alive = fleet.start(1), fleet.start(2)
+    alive.ask(1.0)
+    fleet.stop(dead)
+    found = ServerCounts(fleet.servers).counts("shop")
+    assert predictions(found, 1) == []
+    assert predictions(found, 2) == [{"1..1.19": 1}]
+
+
+def test_a_restarted_server_is_another_source(fleet: Fleet) -> None:
+    server = fleet.start(1)
+    [before] = ServerCounts(fleet.servers).counts("shop")
+    fleet.stop(server)
+    fleet.start(1)
+    [after] = ServerCounts(fleet.servers).counts("shop")
+    assert (before.version, before.epoch != after.epoch) == (after.version, True)
+
+
+def test_nobody_to_ask_is_nothing_counted_and_not_an_error() -> None:
+    assert ServerCounts(lambda _: {}).counts("shop") == {}
+    assert ServerCounts(lambda _: {3: ()}).counts("shop") == {}
+
+
+def test_not_knowing_which_servers_there_are_is_told() -> None:
+    def unknown(_: str) -> dict[int, tuple[str, ...]]:
+        raise TargetUnreachable("supervisord does not answer")
+
+    with pytest.raises(TargetUnreachable):
+        ServerCounts(unknown).counts("shop")
+
+
+@pytest.mark.parametrize("address", ["/nobody/listens/here.sock", "127.0.0.1:1"])
+def test_nobody_there_is_told_with_the_address_and_the_next_step(address: str) -> None:
+    with pytest.raises(MetricsUnreachable, match=f"{address}.*seatrial status"):
+        answers_of(address, 0, 1)
+
+
+ANSWERS = [
+    b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}",  # a server of Seatrial before it counted
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
+    b'HTTP/1.1 200 OK\r\ncontent-length: 38\r\n\r\n{"epoch": "e", "predictions": [1, 2]} ',
+    b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnope",
+    b"SSH-2.0\r\n\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_whoever_answers_otherwise_is_no_model_server(answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def speak() -> None:
+            for _ in range(2):
+                caller, _ = listener.accept()
+                with caller:
+                    caller.recv(10_000)
+                    caller.sendall(answer)
+
+        speaking = threading.Thread(target=speak)
+        speaking.start()
+        assert ServerCounts(lambda _: {1: (address,)}).counts("shop") == {}
+        with pytest.raises(MetricsUnreachable, match=address):
+            answers_of(address, 0, 1)
+        speaking.join()
+
+
+def test_answers_come_with_what_was_predicted_and_where_to_go_on(fleet: Fleet) -> None:
+    server = fleet.start(1, labels=True)
+    server.ask(1.0, 0.0, request_id="a", header="paired")
+    server.ask(2.0, request_id="b", header="mirrored")
+    first = answers_of(server.address, 0, 1)
+    assert [(each.request_id, each.mirrored, each.predicted) for each in first.answers] == [("a", False, ("yes", "no"))]
+    assert (first.last, first.next) == (2, 1)
+    second = answers_of(server.address, first.next, 1)
+    assert [(each.request_id, each.mirrored, each.predicted) for each in second.answers] == [("b", True, ("maybe",))]
+    assert answers_of(server.address, second.next, 1).answers == ()

@@ -1,0 +1,161 @@
+"""The control service: 202 means that it is on the disk, and whatever is wrong is told in one answer."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deployments.analysis.evidence import Sums
+from deployments.errors import PlatformUnreachable
+from deployments.metrics.feedback import FeedbackLedger
+from deployments.platform.services import control_socket
+from deployments.settings import Settings
+from deployments.supervision import UnixConnection
+from flows.entrypoints.control import MAX_BODY_BYTES, make_app
+
+ROOT = Path(__file__).parents[3]
+GOOD = {"product": "shop", "version": 3, "request_id": "a-1", "metric": "clicks", "value": 1.5}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[FeedbackLedger]:
+    ledger = FeedbackLedger(f"sqlite:///{tmp_path / 'journal.db'}")
+    yield ledger
+    ledger.close()
+
+
+def push(ledger: FeedbackLedger | None, content: Any, method: str = "POST") -> httpx.Response:
+    def open_ledger() -> FeedbackLedger:
+        if ledger is None:
+            raise PlatformUnreachable("the database is away; its password is hunter2")
+        return ledger
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(make_app(open_ledger))
+        async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:
+            return await client.request(method, "/seatrial/feedback", content=content)
+
+    return asyncio.run(send())
+
+
+def test_what_is_accepted_is_stored(ledger: FeedbackLedger) -> None:
+    response = push(ledger, json.dumps([GOOD, GOOD | {"request_id": "b"}]).encode())
+    assert (response.status_code, response.json()) == (202, {"stored": 2})
+    assert ledger.sums("shop") == {3: {"clicks": Sums(2, 3.0, 4.5)}}
+
+
+def test_one_mistake_keeps_all_of_the_request_out_and_every_mistake_is_told(ledger: FeedbackLedger) -> None:
+    response = push(ledger, json.dumps([GOOD, GOOD | {"version": 0, "value": "x"}]).encode())
+    assert response.status_code == 422
+    assert [problem["at"] for problem in response.json()["problems"]] == ["[1].version", "[1].value"]
+    assert ledger.sums("shop") == {}
+
+
+def test_the_largest_request_is_taken_and_a_larger_one_is_not(ledger: FeedbackLedger) -> None:
+    body = json.dumps(GOOD).encode()
+    assert push(ledger, body.ljust(MAX_BODY_BYTES)).status_code == 202
+    assert push(ledger, body.ljust(MAX_BODY_BYTES + 1)).status_code == 413
+
+
+def test_a_body_of_unknown_length_is_cut_off_at_the_limit(ledger: FeedbackLedger) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b" " * 10_000
+
+    assert push(ledger, endless()).status_code == 413
+
+
+def test_while_the_database_is_away_the_caller_is_told_to_come_back_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    response = push(None, json.dumps(GOOD).encode())
+    assert (response.status_code, response.json()) == (503, {"error": "nothing was stored: send it again later"})
+    assert "the database is away" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_507_and_the_next_request_is_taken_once_there_is_room(ledger: FeedbackLedger) -> None:
+    with ledger._database.transaction() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    many = json.dumps([GOOD | {"request_id": f"{number:0128}"} for number in range(1000)]).encode()
+    assert push(ledger, many).status_code == 507
+    ledger.close()  # a new connection knows no limit
+    assert push(ledger, many).status_code == 202
+    assert ledger.sums("shop")[3]["clicks"].count == 1000
+
+
+def test_only_post_is_answered(ledger: FeedbackLedger) -> None:
+    assert push(ledger, b"", method="GET").status_code == 405
+
+
+HEAVY = {"prefect", "mlflow", "sklearn", "pandas", "numpy", "great_expectations", "skops"}
+
+
+def test_the_service_stays_light() -> None:
+    program = f"import sys, flows.entrypoints.control; print(sorted({HEAVY} & set(sys.modules)))"
+    finished = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    folder = Path(tempfile.mkdtemp(prefix="c-", dir="/tmp"))
+    yield Settings(home=folder)
+    shutil.rmtree(folder)
+
+
+def started(settings: Settings) -> subprocess.Popen[bytes]:
+    """The program, once it answers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.entrypoints.control"],
+        cwd=ROOT,
+        env=os.environ | {"SEATRIAL_HOME": str(settings.home)},
+    )
+    for _ in range(600):
+        with contextlib.closing(UnixConnection(control_socket(settings), 5)) as connection:
+            try:
+                connection.request("GET", "/health")
+                assert connection.getresponse().status == 200
+                return process
+            except OSError:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    process.wait(0.05)
+    process.kill()
+    raise AssertionError("it does not answer")
+
+
+def pushed(settings: Settings) -> int:
+    """The HTTP code for good feedback."""
+    with contextlib.closing(UnixConnection(control_socket(settings), 10)) as connection:
+        connection.request("POST", "/seatrial/feedback", json.dumps(GOOD).encode())
+        return connection.getresponse().status
+
+
+def test_what_was_accepted_survives_kill_9_and_the_service_comes_back_to_the_same_socket(settings: Settings) -> None:
+    first = started(settings)
+    try:
+        assert pushed(settings) == 202
+    finally:
+        first.kill()
+        first.wait()
+    with sqlite3.connect(settings.home / "journal.db") as database:
+        assert database.execute("SELECT product, version, value FROM feedback").fetchall() == [("shop", 3, 1.5)]
+    database.close()
+    second = started(settings)
+    try:
+        assert pushed(settings) == 202
+    finally:
+        second.terminate()
+    assert second.wait(10) == 0
+    assert not control_socket(settings).exists()
