@@ -23,8 +23,8 @@ VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users
 _EDGE: Final = 1e-6  # rates keep this distance from 0 and 1
 WIDEST: Final = 0.999  # no difference beyond is looked at
 _BOLDEST: Final = 0.9  # part of the wealth that a single request may cost
-_TYPICAL: Final = 0.75  # part of the wealth on what is typical; the rest learns from the blocks before
-_PASSES: Final = 3  # of the projection; more change nothing that matters
+_PARTS: Final = np.log([0.75, 0.25])  # of the wealth: on what is typical, and on what the blocks before forecast
+_PASSES: Final = 2  # of the projection; more change nothing that matters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +57,13 @@ def compare(arms: Arms, expected: float) -> Comparison:
 def log_e_above(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at most `delta`"; 0 without blocks."""
     delta = min(delta, WIDEST)
-    return _shared(*(_log_wealth(comparison, delta, bet) for bet in _bets_above(comparison, delta)))
+    return _shared(_log_wealth(comparison, delta, _bets_above(comparison, delta)))
 
 
 def log_e_below(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at least `delta`"; 0 without blocks."""
     delta = min(delta, WIDEST)
-    return _shared(*(_log_wealth(comparison, delta, bet) for bet in _bets_below(comparison, delta)))
+    return _shared(_log_wealth(comparison, delta, _bets_below(comparison, delta)))
 
 
 def growth(rates: tuple[float, float], share: float, delta: float) -> float:
@@ -75,32 +75,36 @@ def growth(rates: tuple[float, float], share: float, delta: float) -> float:
     stable, candidate = np.array([1 - share]), np.array([share])
     arms = Arms(stable, stable * stable_rate, candidate, candidate * candidate_rate)
     one_request = Comparison(arms, np.array([stable_rate]), np.array([candidate_rate]))
-    return max(_log_wealth(one_request, delta, bet) for bet in _bets_below(one_request, delta))
+    return float(_log_wealth(one_request, delta, _bets_below(one_request, delta)).max())
 
 
 def _before(counts: Array) -> Array:
     return np.cumsum(counts) - counts
 
 
-def _bets_above(comparison: Comparison, delta: float) -> tuple[Array, Array]:
-    """The separations that are bet on: several times what delta allows, and the one forecast."""
+def _bets_above(comparison: Comparison, delta: float) -> Array:
+    """The separations that are bet on: several times what delta allows, and the one forecast; (2, blocks)."""
     bound = np.clip(comparison.stable_rate + delta, _EDGE, 1 - _EDGE)
-    return 2 * bound * (1 - bound), np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
+    as_before = np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
+    return np.stack((2 * bound * (1 - bound), as_before))
 
 
-def _bets_below(comparison: Comparison, delta: float) -> tuple[Array, Array]:
-    """The separations that are bet on: no difference at all, and the one forecast."""
+def _bets_below(comparison: Comparison, delta: float) -> Array:
+    """The separations that are bet on: no difference at all, and the one forecast; (2, blocks)."""
     no_different = np.full_like(comparison.stable_rate, min(-delta, 0))
-    return no_different, np.minimum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
+    return np.stack((no_different, np.minimum(comparison.candidate_rate - comparison.stable_rate - delta, 0)))
 
 
-def _shared(typical: float, learned: float) -> float:
+def _shared(logs: Array) -> float:
     """Log of the wealth of both bets together, begun with unequal parts."""
-    return float(np.logaddexp(typical + np.log(_TYPICAL), learned + np.log1p(-_TYPICAL)))
+    return float(np.logaddexp.reduce(logs + _PARTS))
 
 
-def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> float:
-    """Log of the wealth from betting that the candidate lies `separation` beyond delta (negative: below it)."""
+def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> Array:
+    """Logs of the wealth from betting that the candidate lies `separation` beyond delta (negative: below it).
+
+    `separation` has the shape (bets, blocks); the result has (bets,).
+    """
     arms = comparison.arms
     base = _base(comparison, delta, separation)
     bound = base + delta
@@ -115,7 +119,8 @@ def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> floa
         + arms.stable_bad * np.log1p(-on_stable * (1 - base))
         + (arms.stable - arms.stable_bad) * np.log1p(on_stable * base)
     )
-    return float(logs.sum())
+    wealth: Array = logs.sum(axis=1)
+    return wealth
 
 
 def _base(comparison: Comparison, delta: float, separation: Array) -> Array:
