@@ -1,12 +1,8 @@
 """The journal in a SQL database: SQLite on one machine, PostgreSQL in production."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -17,25 +13,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     insert,
-    inspect,
     select,
-    text,
     update,
 )
-from sqlalchemy import event as hooks
-from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
-from deployments.errors import BadInput, Busy, DiskFull, NotFound, PlatformUnreachable
+from deployments.database import Database
+from deployments.errors import Busy, NotFound
 from deployments.journals.protocol import Event, Lease
 from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import from_json, to_json
-from deployments.secrets import masked, without_secrets
 from deployments.spec import RolloutSection
 
 _schema = MetaData()
@@ -89,22 +81,15 @@ class DatabaseJournal:
     """The contract of `Journal` over SQLAlchemy; the password in `url` never reaches an error or a log."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._place = masked(url)
-        self._engine = _engine_for(url)
-        with self._transaction(writes=False) as connection:
-            complete = set(_schema.tables) <= set(inspect(connection).get_table_names())
-        if not complete:  # looking at a journal needs no room on the disk
-            with self._transaction() as connection:
-                _schema.create_all(connection)
+        self._database = Database(url, _schema, "the journal")
 
     def close(self) -> None:
         """Let the database's connections go."""
-        self._engine.dispose()
+        self._database.close()
 
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """See `Journal.acquire`."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             held = connection.execute(
                 select(_leases).where(_leases.c.product == product).with_for_update()
             ).one_or_none()
@@ -129,7 +114,7 @@ class DatabaseJournal:
 
     def release(self, lease: Lease) -> None:
         """See `Journal.release`."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 update(_leases)
                 .where(_leases.c.product == lease.product, _leases.c.token == lease.token)
@@ -140,7 +125,7 @@ class DatabaseJournal:
         """See `Journal.save`."""
         document = _write_state(state)
         written = {"state": document, "live": state.live}
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             _check(connection, lease)
             changed = connection.execute(
                 update(_rollouts).where(_rollouts.c.rollout_id == state.rollout_id).values(**written)
@@ -155,7 +140,7 @@ class DatabaseJournal:
     def rollout(self, product: str, rollout_id: str) -> RolloutState:
         """See `Journal.rollout`."""
         query = select(_rollouts.c.state).where(_rollouts.c.rollout_id == rollout_id, _rollouts.c.product == product)
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             document = connection.execute(query).scalar_one_or_none()
         if document is None:
             raise NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product}` lists them")
@@ -164,12 +149,12 @@ class DatabaseJournal:
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         query = select(_rollouts.c.state).where(_rollouts.c.product == product).order_by(_rollouts.c.started_at.desc())
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             return tuple(_read_state(document) for document in connection.execute(query).scalars())
 
     def holder(self, product: str, now: datetime) -> Owner | None:
         """See `Journal.holder`."""
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             held = connection.execute(select(_leases).where(_leases.c.product == product)).one_or_none()
         if held is None or not held.holder or now >= _aware(held.expires_at):
             return None
@@ -179,32 +164,32 @@ class DatabaseJournal:
     def under_way(self) -> tuple[RolloutState, ...]:
         """See `Journal.under_way`."""
         query = select(_rollouts.c.state).where(_rollouts.c.live).order_by(_rollouts.c.started_at)
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             return tuple(_read_state(document) for document in connection.execute(query).scalars())
 
     def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
         """See `Journal.keep`."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             _check(connection, lease)
             connection.execute(insert(_blocks).values(rollout_id=rollout_id, block=json.dumps(block_to_json(block))))
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
         query = select(_blocks.c.block).where(_blocks.c.rollout_id == rollout_id).order_by(_blocks.c.number)
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             return tuple(block_from_json(json.loads(block)) for block in connection.execute(query).scalars())
 
     def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
         """See `Journal.give`."""
         row = {"rollout_id": rollout_id, "verb": verb.value, "who": who, "reason": reason, "at": at}
-        with self._transaction() as connection:
-            number = connection.execute(insert(_orders).values(**row)).inserted_primary_key[0]
+        with self._database.transaction() as connection:
+            number = connection.execute(insert(_orders).values(**row).returning(_orders.c.number)).scalar_one()
         return Order(number, rollout_id, verb, who, reason, at)
 
     def orders(self, rollout_id: str, after: int = 0) -> tuple[Order, ...]:
         """See `Journal.orders`."""
         mine = (_orders.c.rollout_id == rollout_id) & (_orders.c.number > after)
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             return tuple(
                 Order(row.number, row.rollout_id, Verb(row.verb), row.who, row.reason, _aware(row.at))
                 for row in connection.execute(select(_orders).where(mine).order_by(_orders.c.number))
@@ -213,7 +198,7 @@ class DatabaseJournal:
     def record(self, event: Event) -> None:
         """See `Journal.record`."""
         row = {"product": event.product, "run": event.run, "at": event.at, "kind": event.kind}
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(insert(_events).values(**row, detail=json.dumps(dict(event.detail), default=str)))
 
     def events(self, product: str | None = None) -> tuple[Event, ...]:
@@ -221,7 +206,7 @@ class DatabaseJournal:
         query = select(_events).order_by(_events.c.number)
         if product is not None:
             query = query.where(_events.c.product == product)
-        with self._transaction(writes=False) as connection:
+        with self._database.transaction(writes=False) as connection:
             return tuple(
                 Event(row.product, row.run, _aware(row.at), row.kind, json.loads(row.detail))
                 for row in connection.execute(query)
@@ -236,54 +221,6 @@ class DatabaseJournal:
                 f"{lease.product}: somebody else began to change its traffic at the same moment: try again"
             ) from None
         return lease
-
-    @contextmanager
-    def _transaction(self, writes: bool = True) -> Iterator[Connection]:
-        try:
-            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
-                yield connection
-        except OperationalError as error:
-            reason = without_secrets(str(error.orig), self._url).strip()
-            if "disk is full" in reason or "disk I/O error" in reason:
-                raise DiskFull(
-                    f"no space left while writing the journal {self._place}: free some room and run again"
-                ) from None
-            raise PlatformUnreachable(
-                f"the journal {self._place} does not answer ({reason}): check the disk or SEATRIAL_JOURNAL_URL"
-            ) from None
-        except ProgrammingError as error:
-            reason = without_secrets(str(error.orig), self._url).strip()
-            raise BadInput(
-                f"the journal {self._place} refuses ({reason}): let its user create and write tables there"
-            ) from None
-
-
-def _engine_for(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        if not parsed.drivername.startswith("sqlite"):
-            return create_engine(parsed, pool_pre_ping=True)
-    except ImportError as error:
-        raise BadInput(
-            f"SEATRIAL_JOURNAL_URL needs the driver {error.name or 'it names'}: install it beside Seatrial"
-        ) from None
-    except ArgumentError:  # also for a kind of database that is not known
-        raise BadInput("SEATRIAL_JOURNAL_URL holds no database URL: write dialect://user:password@host/name") from None
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30})
-
-    @hooks.listens_for(engine, "connect")
-    def _durable(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # SQLAlchemy's own BEGIN below decides, not the driver
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @hooks.listens_for(engine, "begin")
-    def _one_writer(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", True)
-        connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
-
-    return engine
 
 
 def _check(connection: Connection, lease: Lease) -> None:
