@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
 
 import httpx
@@ -20,7 +22,7 @@ from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.health import answers, runs, wait_until
 from deployments.secrets import masked
 from deployments.settings import Settings
-from deployments.supervision import ProgramReport, Supervisor
+from deployments.supervision import ProgramReport, Supervisor, UnixConnection
 
 _LIMIT = timedelta(seconds=180)
 Progress = Callable[[str], None]
@@ -51,8 +53,11 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     _see_to_pool(addresses)
     supervisor.put(services.prefect_worker(settings, addresses))
     supervisor.put(services.warm_process(settings, addresses))
+    supervisor.put(services.control_service(settings, addresses))
     deploy_flows(settings, addresses)
     tell("flows         deployed from prefect.yaml")
+    wait_until(lambda: _control_is_up(supervisor, settings), services.CONTROL, _LIMIT, clock)
+    tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")
     if settings.has_own_mlflow:
         wait_until(lambda: _mlflow_is_up(supervisor, addresses), services.MLFLOW, _LIMIT, clock)
         tell(f"MLflow        {addresses.url('mlflow')}{_instead_of(settings.mlflow_port, addresses.mlflow)}")
@@ -157,6 +162,17 @@ def _see_to_pool(addresses: Addresses) -> None:
         made = httpx.post(pools, json=wanted, timeout=30, trust_env=False)
         if made.status_code != httpx.codes.CONFLICT:  # there already: a slow server's first answer came too late
             made.raise_for_status()
+
+
+def _control_is_up(supervisor: Supervisor, settings: Settings) -> bool:
+    if not runs(supervisor, services.CONTROL):
+        return False
+    with closing(UnixConnection(services.control_socket(settings), timeout=2.0)) as connection:
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
 
 
 def _mlflow_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
