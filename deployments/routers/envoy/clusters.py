@@ -19,7 +19,7 @@ CONTROL = "control"
 _CLUSTER = re.compile(r"(?P<product>[a-z][a-z0-9-]*)_v(?P<version>\d+)")
 _MIRROR = "_mirror"
 _MANY = 1024
-# A slow shadow holds back this many copies; all further ones are dropped, and no user notices.
+# A slow shadow answers this many copies, as many again wait; all further ones are dropped, and no user notices.
 _MOST_MIRRORED = 32
 
 

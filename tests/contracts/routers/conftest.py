@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.routers.worlds import EnvoyWorld, Gateway, InMemoryWorld, Servers, World
+from tests.contracts.routers.gateway import Gateway
+from tests.contracts.routers.servers import Servers
+from tests.contracts.routers.worlds import EnvoyWorld, InMemoryWorld, World
 
 _names = itertools.count(1)
 

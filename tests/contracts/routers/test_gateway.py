@@ -1,11 +1,8 @@
 """What only a real gateway can lose: requests, files, its own life."""
 
-import asyncio
 import itertools
-import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,23 +20,11 @@ from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.envoy import EnvoyRouter, drain, prepare
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.complaints import Complaints
-from deployments.routers.envoy.files import EnvoyFiles, write_document
+from deployments.routers.envoy.files import EnvoyFiles
 from deployments.routers.envoy.publishing import Publisher
 from deployments.traffic import Weights
-from tests.contracts.routers.worlds import (
-    ENOUGH,
-    IMPATIENT,
-    Connection,
-    EnvoyWorld,
-    Gateway,
-    constant_load,
-    eventually,
-    free_port,
-    get,
-    one,
-    requests,
-    two,
-)
+from tests.contracts.routers.gateway import ENOUGH, IMPATIENT, Gateway, constant_load, contents, eventually, free_port
+from tests.contracts.routers.worlds import EnvoyWorld, one, requests, two
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -318,95 +303,6 @@ def test_a_gateway_that_is_down_is_unreachable_and_nothing_is_written(own: Envoy
         with pytest.raises(RouterUnreachable, match=r"envoy\.sock"):
             call()
     assert contents(own.gateway.folder) == before
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_weights_edited_by_hand_are_read_as_they_are_live(real: EnvoyWorld, product: str) -> None:
-    routing = two(real.server(1), real.server(2), 10)
-    real.router.apply(product, routing)
-    edit = real.gateway.folder / "rds.json"
-    text = edit.read_text()
-    write_document(
-        edit, json.loads(text.replace('"weight": 9000', '"weight": 1').replace('"weight": 1000', '"weight": 2'))
-    )
-    eventually(lambda: real.router.read(product) == replace(routing, weights=Weights({1: 33.33, 2: 66.67})))
-    real.router.apply(product, routing)
-    assert real.router.read(product) == routing
-
-
-def test_an_edit_in_place_is_not_live_and_is_repaired(real: EnvoyWorld, product: str) -> None:
-    routing = one(1, real.server(1))
-    real.router.apply(product, routing)
-    (real.gateway.folder / "rds.json").write_text("{}")
-    assert real.router.read(product) == routing
-    real.router.apply(product, routing)
-    assert product in (real.gateway.folder / "rds.json").read_text()
-    assert set(real.ask(product, 5)) == {1}
-
-
-def test_a_refusal_carries_the_reason_of_the_gateway(real: EnvoyWorld, product: str) -> None:
-    with pytest.raises(RouterRefused, match="malformed IP address: localhost"):
-        real.router.apply(product, one(1, "localhost:8000"))
-
-
-def test_servers_may_listen_on_ports(real: EnvoyWorld, product: str) -> None:
-    port = free_port()
-    made = real.servers.loop.create_server(lambda: Connection(4, real.servers.behaviour), "127.0.0.1", port)
-    listening = asyncio.run_coroutine_threadsafe(made, real.servers.loop).result(10)
-    real.router.apply(product, one(4, f"127.0.0.1:{port}"))
-    assert real.router.read(product) == one(4, f"127.0.0.1:{port}")
-    assert set(real.ask(product, 5)) == {4}
-    real.router.remove(product)
-    real.servers.loop.call_soon_threadsafe(listening.close)
-
-
-def test_every_way_to_a_product_leads_to_it_and_no_other_does(real: EnvoyWorld, product: str) -> None:
-    real.router.apply(product, one(1, real.server(1)))
-    ways = (
-        f"/{product}/invocations",
-        f"/v2/models/{product}",
-        f"/v2/models/{product}/infer",
-        f"/v2/models/{product}?x=1",
-    )
-    assert [get(real.gateway.port, way)[0] for way in ways] == [200] * len(ways)
-    strays = (f"/{product}", f"/{product}x/invocations", f"/v2/models/{product}x", f"/v2/{product}/", f"/x/{product}/")
-    for stray in strays:
-        status, body = get(real.gateway.port, stray)
-        assert status == 404
-        assert "no product at this path; use /<product>/invocations" in json.loads(body)["error"]
-
-
-def test_the_gateway_says_that_it_is_up_without_any_product(own: EnvoyWorld) -> None:
-    assert get(own.gateway.port, "/seatrial/health") == (200, b'{"status": "up"}')
-    assert get(own.gateway.port, "/nothing")[0] == 404
-
-
-def test_a_body_over_the_limit_is_refused_before_a_server_sees_it(real: EnvoyWorld, product: str) -> None:
-    real.router.apply(product, one(1, real.server(1)))
-    assert get(real.gateway.port, f"/{product}/invocations", b"x" * 7_000_000)[0] == 200
-    status, body = get(real.gateway.port, f"/{product}/invocations", b"x" * 9_000_000)
-    assert (status, "error" in json.loads(body)) == (413, True)
-
-
-def test_a_product_whose_only_server_died_answers_503_at_once(real: EnvoyWorld, product: str) -> None:
-    address = real.server(1)
-    real.router.apply(product, one(1, address))
-    real.servers.stop(address)
-    eventually(lambda: get(real.gateway.port, f"/{product}/invocations")[0] == 503)
-    ((_, counts),) = real.router.tallies(product).items()
-    assert counts.requests == counts.errors >= 1
-
-
-def test_the_admin_socket_is_private_and_takes_no_orders(real: EnvoyWorld) -> None:
-    path = real.gateway.run_folder / "envoy.sock"
-    assert path.stat().st_mode & 0o777 == 0o600
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(path))
-        client.sendall(b"POST /quitquitquit HTTP/1.1\r\nhost: x\r\n\r\n")
-        assert b" 403 " in client.recv(100)
 
 
 def test_a_taken_port_ends_the_gateway_with_an_error(own: EnvoyWorld, folder: Path, product: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from deployments.errors import RouterRefused
 from deployments.traffic import Backend, Routing, Weights
-from tests.contracts.routers.worlds import World, eventually, one, two, users
+from tests.contracts.routers.gateway import eventually
+from tests.contracts.routers.worlds import World, one, two, users
 
 
 def test_a_product_that_was_never_applied_has_no_route(world: World, product: str) -> None:
@@ -105,8 +106,8 @@ def test_a_name_that_can_be_no_path_is_refused(world: World, name: str) -> None:
     assert world.router.read(name) is None
 
 
-@pytest.mark.parametrize("name", ["z" * 40, "a-1-" * 10])
-def test_the_longest_name_that_a_spec_may_have_is_served(world: World, name: str) -> None:
+@pytest.mark.parametrize("name", ["z" * 40, "a-1-" * 10, "control", "feedback", "no-product"])
+def test_every_name_that_a_spec_may_have_is_served(world: World, name: str) -> None:
     world.router.apply(name, one(7, world.server(7)))
     assert set(world.ask(name, 3)) == {7}
     world.router.remove(name)

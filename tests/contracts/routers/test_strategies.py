@@ -8,7 +8,8 @@ import pytest
 
 from deployments.errors import RouterRefused
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
-from tests.contracts.routers.worlds import Sent, World, eventually, nothing, one, requests, two, users
+from tests.contracts.routers.gateway import Sent, eventually, nothing
+from tests.contracts.routers.worlds import World, one, requests, two, users
 
 RAMP = (0, 5, 10, 25, 50, 100)
 YES = {"x-beta": "yes"}

@@ -5,7 +5,8 @@ from dataclasses import replace
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.routers.envoy.admin import Admin
 from deployments.traffic import Backend, Match, Routing, Weights
-from tests.contracts.routers.worlds import EnvoyWorld, InMemoryWorld, World, eventually, one, requests, two, users
+from tests.contracts.routers.gateway import eventually
+from tests.contracts.routers.worlds import EnvoyWorld, InMemoryWorld, World, one, requests, two, users
 
 
 def only(world: World, product: str) -> Counts:
