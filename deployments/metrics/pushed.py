@@ -54,13 +54,17 @@ def read_feedback(body: bytes) -> tuple[Feedback, ...]:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadFeedback([("", f"the request is not JSON (at character {error.pos})")]) from None
-    items = document if isinstance(document, list) else [document]
+    is_list = isinstance(document, list)
+    items = document if is_list else [document]
     if not 1 <= len(items) <= MOST_ITEMS:
         raise BadFeedback([("", f"send 1 to {MOST_ITEMS} items at once, not {len(items)}")])
     try:
         pushed = _ITEMS.validate_python(items)
     except ValidationError as error:
-        raise BadFeedback([(_place(each["loc"]), _problem(each)) for each in error.errors(include_url=False)]) from None
+        found = error.errors(include_url=False)
+        raise BadFeedback(
+            [(_place(each["loc"] if is_list else each["loc"][1:]), _problem(each)) for each in found]
+        ) from None
     return tuple(Feedback(**each.model_dump()) for each in pushed)
 
 
@@ -81,7 +85,7 @@ def _finite(value: float) -> float:
 
 
 def _place(location: Sequence[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
 
 
 def _problem(error: Any) -> str:

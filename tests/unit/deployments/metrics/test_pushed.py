@@ -86,6 +86,11 @@ def test_all_mistakes_are_told_at_once() -> None:
     }
 
 
+def test_the_place_in_a_single_object_is_its_field() -> None:
+    assert [place for place, _ in problems(json.dumps(GOOD | {"version": 0}).encode())] == ["version"]
+    assert [place for place, _ in problems(b"7")] == [""]
+
+
 def test_more_items_than_one_request_may_hold_are_refused() -> None:
     assert len(read(*[GOOD] * MOST_ITEMS)) == MOST_ITEMS
     for items in ([], [GOOD] * (MOST_ITEMS + 1)):
