@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, bindparam, delete, func, insert, select
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from deployments.analysis.evidence import Counts, Sums
 from deployments.analysis.readings import Source
@@ -53,11 +54,12 @@ class Feedback:
 class FeedbackLedger:
     """Feedback in a SQL database, at most one value for each metric of a request.
 
+    It is kept in the journal's database; where that is a file of SQLite, in another one beside it, `…-feedback.db`.
     Every method raises `DiskFull`, `PlatformUnreachable` or `BadInput` as `deployments.database` does.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url, _schema, "the feedback ledger")
+    def __init__(self, journal: str) -> None:
+        self._database = Database(_beside(journal), _schema, "the feedback ledger")
 
     def close(self) -> None:
         """Let the database's connections go."""
@@ -108,6 +110,18 @@ class FeedbackLedger:
                 mine = (_labels.c.product == product) & _labels.c.request_id.in_(some)
                 found.update((row.request_id, row.label) for row in connection.execute(select(_labels).where(mine)))
         return found
+
+
+def _beside(journal: str) -> str:
+    """SQLite lets one write at a time, and a rollout must not wait until the users' feedback is written."""
+    try:
+        url = make_url(journal)
+    except ArgumentError:
+        return journal  # whoever opens it says what is wrong
+    if not url.drivername.startswith("sqlite") or url.database in {None, "", ":memory:"}:
+        return journal
+    file = Path(str(url.database))
+    return url.set(database=str(file.with_name(f"{file.stem}-feedback{file.suffix}"))).render_as_string()
 
 
 def _replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

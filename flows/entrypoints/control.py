@@ -43,7 +43,7 @@ class _Feedback:
     def __init__(self, open_ledger: Callable[[], FeedbackLedger]) -> None:
         self._open_ledger = open_ledger
         self._ledger: FeedbackLedger | None = None
-        self._opening = threading.Lock()
+        self._turn = threading.Lock()
 
     async def push(self, request: Request) -> Response:
         body = await _body_of(request)
@@ -63,9 +63,9 @@ class _Feedback:
 
     def _store(self, body: bytes) -> int:
         items = read_feedback(body)
-        with self._opening:
-            self._ledger = ledger = self._ledger or self._open_ledger()
-        return ledger.store(items)
+        with self._turn:  # fairer than SQLite, whose waiting writers ask again and again
+            self._ledger = self._ledger or self._open_ledger()
+            return self._ledger.store(items)
 
 
 async def _health(_: Request) -> Response:

@@ -149,9 +149,8 @@ def test_what_was_accepted_survives_kill_9_and_the_service_comes_back_to_the_sam
     finally:
         first.kill()
         first.wait()
-    with sqlite3.connect(settings.home / "journal.db") as database:
+    with contextlib.closing(sqlite3.connect(settings.home / "journal-feedback.db")) as database:
         assert database.execute("SELECT product, version, value FROM feedback").fetchall() == [("shop", 3, 1.5)]
-    database.close()
     second = started(settings)
     try:
         assert pushed(settings) == 202

@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,13 @@ def test_nothing_to_store_is_stored(ledger: FeedbackLedger) -> None:
     assert ledger.store([]) == 0
 
 
+def test_it_is_beside_the_journal_so_that_neither_waits_for_the_other(ledger: FeedbackLedger, tmp_path: Path) -> None:
+    assert (tmp_path / "journal-feedback.db").exists()
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as journal:
+        journal.execute("BEGIN IMMEDIATE")
+        assert ledger.store([value("a", 1.0)]) == 1
+
+
 def test_two_ledgers_of_one_database_lose_nothing(url: str, ledger: FeedbackLedger) -> None:
     other = FeedbackLedger(url)
     for number in range(20):
@@ -109,11 +117,10 @@ def test_what_was_stored_survives_kill_9(url: str) -> None:
     after.close()
 
 
-def test_a_write_that_is_cut_short_leaves_the_former_value(ledger: FeedbackLedger, url: str) -> None:
+def test_a_write_that_is_cut_short_leaves_the_former_value(ledger: FeedbackLedger) -> None:
     ledger.store([value("a", 1.0)])
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
-        connection.execute("CREATE TRIGGER full BEFORE INSERT ON feedback BEGIN SELECT RAISE(ABORT, 'no'); END")
-    connection.close()
+    with ledger._database.transaction() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER no BEFORE INSERT ON feedback BEGIN SELECT RAISE(ABORT, 'no'); END")
     with pytest.raises(PlatformUnreachable):
         ledger.store([value("a", 2.0)])
     assert ledger.sums("shop") == {1: {"clicks": Sums(1, 1.0, 1.0)}}
@@ -124,7 +131,7 @@ def test_a_full_disk_is_told_and_what_was_there_can_still_be_read(ledger: Feedba
     with ledger._database.transaction() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(DiskFull, match=r"no space left while writing the feedback ledger.*journal\.db"):
+    with pytest.raises(DiskFull, match=r"no space left while writing the feedback ledger.*journal-feedback\.db"):
         ledger.store([value(f"id-{number}", 1.0) for number in range(10_000)])
     assert ledger.sums("shop") == {1: {"clicks": Sums(1, 1.0, 1.0)}}
 
