@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployments.rollout.orders import Verb
 from deployments.spec import Strategy
 
 
@@ -30,6 +31,22 @@ def run_name() -> str:
     return f"{Path(product).stem} {flow_run.flow_name}"
 
 
+class RolloutRequest(BaseModel):
+    """A rollout that is in the journal, to be carried to its end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    product: str = Field(description="name of the product", examples=["flights"])
+    rollout_id: str = Field(description="id of the rollout, as `seatrial history PRODUCT --json` shows it")
+
+
+def rollout_name() -> str:
+    """Name of the run that carries a rollout: the product, such as `flights rollout`."""
+    request = flow_run.parameters["request"]
+    product = request["product"] if isinstance(request, dict) else request.product
+    return f"{product} rollout"
+
+
 class RollbackRequest(BaseModel):
     """Bring a former version back to all traffic."""
 
@@ -37,3 +54,38 @@ class RollbackRequest(BaseModel):
 
     product: str = Field(description="name of a product in specs/, or the path of a spec", examples=["flights"])
     version: int | None = Field(default=None, ge=1, description="which one; None: the champion before the present one")
+
+
+class RetryRequest(BaseModel):
+    """Roll out a registered version again, without training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    product: str = Field(description="name of a product in specs/, or the path of a spec", examples=["flights"])
+    version: int | None = Field(
+        default=None, ge=1, description="which one; None: the newest that was refused or never finished"
+    )
+    strategy: Strategy | None = Field(default=None, description="instead of the spec's rollout.strategy")
+
+
+class SteerRequest(BaseModel):
+    """Tell the rollout of a product that is under way what to do.
+
+    The verb has no default: a run that is started or repeated without one must not approve anything.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    product: str = Field(description="name of the product", examples=["flights"])
+    verb: Verb = Field(
+        description="promote: all traffic now · skip: the present observation or question is over · approve: yes to "
+        "the question · pause: weights stand still · resume · abort: the champion gets everything back"
+    )
+    reason: str = Field(default="", description="why, for the history")
+
+
+def steer_name() -> str:
+    """Name of a run that gives an order: the product and the verb, such as `flights abort`."""
+    request = flow_run.parameters["request"]
+    wanted = request if isinstance(request, dict) else request.model_dump(mode="json")
+    return f"{wanted['product']} {wanted['verb']}"

@@ -9,21 +9,27 @@ from flows.requests import RollbackRequest, run_name
 from flows.rollout import roll_out
 from tasks.artifacts import name_run
 from tasks.product import Result, open_run
-from tasks.recording import record, record_failure
+from tasks.recording import record, record_asked, record_failure
 from tasks.rollout import former_version, recover
+from tasks.steering import end_under_way
 
 
 @flow(name="rollback", flow_run_name=run_name)
 def rollback(request: RollbackRequest) -> Result:
     """Bring the champion before the present one, or the version that was asked for, back to all traffic.
 
-    Raises `NotFound` when there is nothing to go back to, `RolloutFailed` when its servers did not come up; the present
+    A rollout that is under way is ended first; without a version that is all, and the champion serves on. Raises
+    `NotFound` when there is nothing to go back to, `RolloutFailed` when its servers did not come up; the present
     champion then serves as before.
     """
     run = open_run(str(flow_run.id), request.product, current())
-    record(run, "rollback.asked", version=request.version)
+    record_asked(run, "rollback", version=request.version)
     try:
+        ended = end_under_way(run, "rollback")
         recover(run)
+        if ended is not None and request.version in {None, ended.version}:
+            record(run, "rollback.done", reason=ended.outcome)
+            return ended
         version = former_version(run, request.version)
         name_run(run, version, "rollback")
         return roll_out(run, version, Goal.REINSTATE)

@@ -44,8 +44,7 @@ class Progress(logging.Handler):
         told = "  ".join(
             f"[dim]{name}[/dim] {_escape(value)}" for name, value in facts.items() if value not in (None, "")
         )
-        mark = "[red]✗[/red]" if event.endswith(("refused", "given_up", "failed")) else "[green]✓[/green]"
-        err().print(f"{mark} {event:<22} {told}", soft_wrap=True)
+        err().print(f"{_mark(event)} {event:<22} {told}", soft_wrap=True)
 
 
 def show_progress(quiet: bool) -> None:
@@ -84,6 +83,12 @@ def unexpected(error: Exception) -> int:
     return fail(
         f"unexpected {type(error).__name__} at {place}: {error}\nThis is a defect of Seatrial: please report it", 1
     )
+
+
+def _mark(event: str) -> str:
+    if event.endswith(("refused", "given_up", "failed", "restoring", "rolled_back")):
+        return "[red]✗[/red]"
+    return "[yellow]…[/yellow]" if event.endswith("watched") else "[green]✓[/green]"
 
 
 def _escape(value: object) -> str:

@@ -6,10 +6,13 @@ from typing import Any
 import typer
 
 from deployments import wiring
+from deployments.clock import SystemClock
 from deployments.errors import NotFound, TryAgain
+from deployments.owner import Owner
 from deployments.settings import current
 from deployments.wiring import Doors
 from flows.entrypoints import console
+from flows.entrypoints.explaining import state_report
 
 _DETAILS = {"step.intended"}
 _SHOWN = (
@@ -25,6 +28,10 @@ _SHOWN = (
     "candidate",
     "step",
     "seen",
+    "ruling",
+    "why",
+    "who",
+    "said",
     "reason",
 )
 
@@ -32,7 +39,7 @@ _SHOWN = (
 def status_report(product: str | None) -> dict[str, Any]:
     """Parts of the platform, and of each product: champion, versions, servers and traffic as the gateway reports it.
 
-    Raises `NotFound` for a product that was never released.
+    The rollouts under way stand beside them, oldest first. Raises `NotFound` for a product that was never released.
     """
     from deployments.platform.local import live_addresses, programs
 
@@ -48,6 +55,7 @@ def status_report(product: str | None) -> dict[str, Any]:
         "platform": {part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")},
         "processes": {name: report.state.value for name, report in running.items()},
         "products": {name: _product_status(name, live) for name in products if product in (None, name)},
+        "rollouts": _under_way(product) if settings.home.is_dir() else [],
     }
 
 
@@ -72,6 +80,10 @@ def print_status(report: dict[str, Any]) -> None:
         console.print_table("Products", ("product", "version", "status", "alias", "traffic", "servers"), rows)
     else:
         console.out().print("\nNothing released yet: try `seatrial release flights`")
+    if report["rollouts"]:
+        console.out().print()
+        columns = ("product", "candidate", "strategy", "phase", "step", "why", "carried by")
+        console.print_table("Rollouts under way", columns, [_rollout_row(each) for each in report["rollouts"]])
 
 
 def history_report(product: str | None, limit: int) -> list[dict[str, Any]]:
@@ -92,6 +104,22 @@ def print_history(report: list[dict[str, Any]]) -> None:
         if entry["event"] not in _DETAILS:
             known = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}"
             typer.echo("  ".join([known, *_fields(entry)]))
+
+
+def _under_way(product: str | None) -> list[dict[str, Any]]:
+    journal, now = wiring.journal(), SystemClock().now()
+    found = []
+    for state in journal.under_way():
+        if product in (None, state.product):
+            carrier = journal.holder(state.product, now)
+            found.append(state_report(state) | {"carried_by": str(carrier) if carrier else None})
+    return found
+
+
+def _rollout_row(each: dict[str, Any]) -> tuple[str, ...]:
+    step = f"{each['step']} of {each['of']}: {each['doing']}" if each["step"] else str(each["doing"])
+    carrier = f"process {Owner.parse(each['carried_by']).pid}" if each["carried_by"] else "nobody now"
+    return (each["product"], f"v{each['candidate']}", each["strategy"], each["phase"], step, each["reason"], carrier)
 
 
 def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
@@ -141,7 +169,7 @@ def _percent(facts: dict[str, Any], version: dict[str, Any]) -> str:
     if facts["traffic"] is None:
         return "unknown"
     percent = facts["traffic"].get(str(version["version"]), 0)
-    return f"{percent} %" if percent else ""
+    return f"{percent:g} %" if percent else ""
 
 
 def _servers(facts: dict[str, Any], version: dict[str, Any]) -> str:

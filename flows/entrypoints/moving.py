@@ -1,0 +1,132 @@
+"""The commands that bring a version to traffic: they start a flow, here or at the platform's worker."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployments.spec import Strategy
+from flows.entrypoints import console
+from flows.entrypoints.options import Json, Product, enter_platform, hand_to_warm_process
+
+app = typer.Typer()
+COMMANDS = frozenset({"release", "retry", "rollback"})
+_PANEL = "Traffic"
+ByStrategy = Annotated[Strategy | None, typer.Option(help="instead of the spec's rollout.strategy")]
+
+
+@app.command(rich_help_panel=_PANEL)
+def release(
+    product: Product,
+    strategy: ByStrategy = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            help="instead of the spec's data.window: START..END or a length such as 60d", metavar="START..END"
+        ),
+    ] = None,
+    replicas: Annotated[int | None, typer.Option(min=1, max=32, help="instead of the spec's rollout.replicas")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="let the platform's worker do it, and return at once")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train and roll out, if data and model are good enough. Works with and without `seatrial up`.
+
+    Strategies: rolling (all traffic, server by server), blue_green (all at once, after checks at a preview address),
+    canary (step by step, judged), ab (a fixed share, compared), shadow (mirrored requests, compared; nobody meets it).
+
+    Example: seatrial release flights --strategy canary
+    """
+    if not detach:
+        hand_to_warm_process()
+    from tasks.spec_file import parse_window
+    from tasks.suites.child import warm
+
+    path = _checked(product, strategy)  # what is wrong is refused before anything is started
+    if window:
+        parse_window(window)
+    if not detach:
+        warm()
+        import skops.io  # noqa: F401 - before Prefect: it looks through every module that is there
+    enter_platform(needs_server=detach)
+    from flows.requests import ReleaseRequest
+
+    request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
+    if detach:
+        from flows.starting import run_detached
+
+        run = run_detached("release/release", request)
+        console.print_json(run) if json else console.out().print(
+            f"started {run['name']}: {run['page']}", soft_wrap=True
+        )
+        return
+    from flows.release import release as flow
+
+    _run(flow, request, json)
+
+
+@app.command(rich_help_panel=_PANEL)
+def retry(
+    product: Product,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="the newest that was refused or never finished, without it")
+    ] = None,
+    strategy: ByStrategy = None,
+    json: Json = False,
+) -> None:
+    """Roll out a registered version again, without training. What was seen of it beside this champion counts again.
+
+    Example: seatrial retry flights --version 3 --strategy shadow
+    """
+    hand_to_warm_process()
+    path = _checked(product, strategy)
+    enter_platform()
+    from flows.requests import RetryRequest
+    from flows.retry import retry as flow
+
+    _run(flow, RetryRequest(product=str(path), version=version, strategy=strategy), json)
+
+
+@app.command(rich_help_panel=_PANEL)
+def rollback(
+    product: Product,
+    to: Annotated[
+        int | None, typer.Option("--to", min=1, help="version; without it the champion before the present one")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring the former champion back to all traffic. While a rollout is under way: end it, the champion serves on.
+
+    Examples: seatrial rollback flights · seatrial rollback flights --to 2
+    """
+    hand_to_warm_process()
+    path = _checked(product, None)
+    enter_platform()
+    from flows.requests import RollbackRequest
+    from flows.rollback import rollback as flow
+
+    _run(flow, RollbackRequest(product=str(path), version=to), json)
+
+
+def _checked(product: str, strategy: Strategy | None) -> Path:
+    """The file of the spec, once it is known to be well formed and available."""
+    from deployments.settings import current
+    from tasks.spec_file import check_available, find_spec, load_product
+
+    path = find_spec(product, current().specs_folder)
+    spec = load_product(path)
+    if strategy:
+        check_available(spec.rollout.model_copy(update={"strategy": strategy}))
+    return path
+
+
+def _run(flow: Any, request: Any, json: bool) -> None:
+    from flows.starting import run_here
+
+    console.show_progress(quiet=json)
+    result = run_here(flow, request)
+    if json:
+        console.print_json(result.document())
+        return
+    console.out().print(result.sentence(), soft_wrap=True)

@@ -1,0 +1,59 @@
+"""What several commands share: their arguments, and how they come to the platform."""
+
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.errors import PlatformUnreachable
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output instead of text")]
+Product = Annotated[str, typer.Argument(help="name of a product in specs/, or the path of a spec", metavar="PRODUCT")]
+Reason = Annotated[str, typer.Option("--reason", help="why, for the history", metavar="TEXT")]
+RolloutId = Annotated[
+    str | None,
+    typer.Option("--rollout", metavar="ID", help="id, or its beginning; the one under way, else the last, without it"),
+]
+
+
+def hand_to_warm_process() -> None:
+    """Let a fork of the platform's warm process do all of it, if there is one; then this process has only to end."""
+    from deployments.settings import current
+    from flows.entrypoints.warm import run_warm
+
+    if (code := run_warm(current(), sys.argv[1:])) is not None:
+        raise typer.Exit(code)
+
+
+def enter_platform(needs_server: bool = False) -> None:
+    """Point this process at the platform if it is up, before Prefect is imported and reads its settings."""
+    from deployments.platform.environment import environment
+    from deployments.platform.local import live_addresses
+    from deployments.settings import current
+
+    settings = current()
+    addresses = live_addresses(settings)
+    if needs_server and addresses.prefect is None:
+        raise PlatformUnreachable("the Prefect server is not up: start it with `seatrial up`")
+    os.environ.update(environment(settings, addresses))
+
+
+def name_of(product: str) -> str:
+    """The name of the product: as it was given, or as the spec says whose path was given."""
+    if Path(product).suffix not in {".yaml", ".yml"}:
+        return product
+    from deployments.settings import current
+    from tasks.spec_file import find_spec, load_product
+
+    return load_product(find_spec(product, current().specs_folder)).product
+
+
+def user() -> str:
+    """Who gives an order: the name that this account has on the machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name
+        return f"user {os.getuid()}"

@@ -1,0 +1,88 @@
+"""The platform on this machine: start it, end it, look at it."""
+
+from typing import Annotated
+
+import typer
+
+from deployments.errors import PlatformUnreachable
+from flows.entrypoints import console
+from flows.entrypoints.options import Json
+
+app = typer.Typer()
+_PANEL = "The platform"
+
+
+@app.command(rich_help_panel=_PANEL)
+def up(json: Json = False) -> None:
+    """Start the platform on this machine: gateway, Prefect, MLflow. Doing it twice does no harm."""
+    from deployments.platform.local import up as start
+    from deployments.settings import current
+
+    console.err().print("Starting the platform (the first time takes about half a minute)")
+    addresses = start(current(), lambda line: console.err().print(f"[green]✓[/green] {line}", soft_wrap=True))
+    if json:
+        console.print_json({part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")})
+
+
+@app.command(rich_help_panel=_PANEL)
+def down(json: Json = False) -> None:
+    """End every process of the platform, model servers included. Data, models and records stay.
+
+    A rollout under way is carried on after the next `seatrial up`.
+    """
+    from deployments.platform.local import down as end
+    from deployments.settings import current
+
+    names = end(current())
+    if json:
+        console.print_json({"ended": names})
+    else:
+        console.err().print(f"Ended {len(names)} processes; {current().home} keeps data, models and records")
+
+
+@app.command(rich_help_panel=_PANEL)
+def status(
+    product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None,
+    json: Json = False,
+) -> None:
+    """What is up, which version of each product serves which share of traffic, and which rollouts are under way."""
+    from flows.entrypoints.reports import print_status, status_report
+
+    report = status_report(product)
+    console.print_json(report) if json else print_status(report)
+    if report["platform"]["gateway"] is None:
+        raise PlatformUnreachable("the gateway is not up: start it with `seatrial up`")
+
+
+@app.command(rich_help_panel=_PANEL)
+def history(
+    product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many entries, newest last")] = 40,
+    json: Json = False,
+) -> None:
+    """What was decided and done, when, and why."""
+    from flows.entrypoints.reports import history_report, print_history
+
+    report = history_report(product, limit)
+    console.print_json(report) if json else print_history(report)
+
+
+@app.command(rich_help_panel=_PANEL)
+def logs(
+    name: Annotated[
+        str | None, typer.Argument(help="a process, such as gateway or model-flights-v1-0; a list without it")
+    ] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="how many of the last lines")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as lines come; Ctrl-C ends it")] = False,
+) -> None:
+    """Show the log of a process of the platform."""
+    from flows.entrypoints.logs import follow_log, last_lines, log_names
+
+    if name is None:
+        for known in log_names():
+            typer.echo(known)
+        return
+    for line in last_lines(name, lines):
+        typer.echo(line)
+    if follow:
+        follow_log(name, typer.echo)

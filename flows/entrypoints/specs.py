@@ -1,0 +1,82 @@
+"""A product's spec: check it, print its schema, propose its validation suite, show what its rollout would do."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from deployments.spec import Strategy
+from flows.entrypoints import console
+from flows.entrypoints.options import Json, Product
+
+app = typer.Typer()
+_PANEL = "A product's spec"
+
+
+@app.command(rich_help_panel=_PANEL)
+def lint(spec: Product, json: Json = False) -> None:
+    """Check a product spec and say everything that is wrong with it. Reads nothing else, starts nothing."""
+    from deployments.errors import BadSpec
+    from deployments.settings import current
+    from tasks.spec_file import find_spec, load_product
+
+    path = find_spec(spec, current().specs_folder)
+    try:
+        product = load_product(path)
+    except BadSpec as error:
+        if json:
+            console.print_json({"spec": path, "ok": False, "problems": str(error).splitlines()[1:] or [str(error)]})
+            raise typer.Exit(error.exit_code) from None
+        raise
+    if json:
+        console.print_json({"spec": path, "ok": True, "product": product.product})
+    else:
+        console.out().print(f"{path}: product {product.product} is well formed")
+
+
+@app.command(rich_help_panel=_PANEL)
+def schema() -> None:
+    """Print the JSON schema of a product spec, for your editor."""
+    from tasks.spec_file import json_schema
+
+    console.print_json(json_schema())
+
+
+@app.command(rich_help_panel=_PANEL)
+def profile(
+    spec: Product,
+    write: Annotated[
+        bool, typer.Option("--write", help="write the suite beside the spec, if there is none yet")
+    ] = False,
+) -> None:
+    """Propose a first validation suite from the data of a spec, for you to edit."""
+    from deployments.settings import current
+    from tasks.profiling import propose
+
+    proposal = propose(spec, current())
+    if not write:
+        console.print_json(proposal.suite)
+        return
+    path = proposal.write()
+    console.err().print(f"[green]✓[/green] wrote {path}: read it and edit what is not meant so", soft_wrap=True)
+
+
+@app.command(rich_help_panel=_PANEL)
+def plan(
+    product: Product,
+    strategy: Annotated[Strategy | None, typer.Option(help="instead of the spec's rollout.strategy")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, help="requests per second to reckon with, instead of measuring them")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the steps that a release would take, how long, and how many requests each decision needs. Moves nothing.
+
+    The traffic is measured for 3 s at the gateway. A schedule that cannot come to its end is warned of.
+
+    Example: seatrial plan flights --strategy canary --rate 20
+    """
+    from flows.entrypoints.planning import look_ahead, plan_report, print_plan
+
+    ahead = look_ahead(product, strategy, rate, timedelta(seconds=3))
+    console.print_json(plan_report(ahead)) if json else print_plan(ahead)

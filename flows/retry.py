@@ -1,0 +1,33 @@
+"""Rolls out a version again that was refused, or whose rollout never came to its end; nothing is trained."""
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from deployments.settings import current
+from deployments.strategies.plan import Goal
+from flows.requests import RetryRequest, run_name
+from flows.rollout import roll_out
+from tasks.artifacts import name_run
+from tasks.product import Result, open_run
+from tasks.recording import record_asked, record_failure
+from tasks.rollout import recover
+from tasks.steering import version_to_retry
+
+
+@flow(name="retry", flow_run_name=run_name)
+def retry(request: RetryRequest) -> Result:
+    """Bring a registered version to traffic once more, with the evidence that there is on it.
+
+    Raises `NotFound` when there is nothing to retry, `RolloutFailed` when it was given up again; the champion then
+    serves as before.
+    """
+    run = open_run(str(flow_run.id), request.product, current(), strategy=request.strategy)
+    record_asked(run, "retry", version=request.version)
+    try:
+        recover(run)
+        chosen = version_to_retry(run, request.version)
+        name_run(run, chosen.version, "retry")
+        return roll_out(run, chosen.version, Goal.PROMOTE, chosen.carries)
+    except BaseException as error:
+        record_failure(run, error, "retry")
+        raise

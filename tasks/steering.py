@@ -1,0 +1,57 @@
+"""A person's word on a rollout: orders to the one under way, and which version is tried again."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from deployments import wiring
+from deployments.clock import SystemClock
+from deployments.rollout.orders import Verb
+from deployments.rollout.state import Phase
+from tasks.events import tell
+from tasks.product import Result, Run
+from tasks.rollouts.ordering import abort_first, give
+from tasks.rollouts.retrying import Again, again
+
+
+@task(name="give order", task_run_name="{verb} {product}", cache_policy=NO_CACHE)
+def give_order(product: str, verb: Verb, reason: str) -> str:
+    """Give an order and wait until it was dealt with. Not repeated by itself: an order means what it means once."""
+    reply = give(product, verb, f"Prefect ({flow_run.name})", reason, wiring.journal(), SystemClock())
+    tell("order.given", verb=verb, outcome=reply.sentence())
+    return reply.sentence()
+
+
+@task(name="end what is under way", task_run_name="end the rollout of {run.product}", cache_policy=NO_CACHE)
+def end_under_way(run: Run, reason: str) -> Result | None:
+    """End the product's rollout, if one is under way; None if none was.
+
+    Idempotent: an order that was given already is not needed again once the rollout has ended. A rollout that nobody
+    carries is left for `recover`, which puts the champion back. Raises `Busy` when it does not end.
+    """
+    state = abort_first(run.product, "seatrial rollback", reason, wiring.journal(), SystemClock())
+    if state is None or state.phase is Phase.DONE:
+        return None
+    tell("rollout.ended", version=f"v{state.candidate}", reason=reason)
+    served = f"v{state.former} serves as before" if state.former else "nothing is served, as before"
+    return Result(
+        product=run.product,
+        version=state.former or state.candidate,
+        former=state.candidate,
+        started_at=run.started_at,
+        ended_at=SystemClock().now(),
+        address=_address(run.product),
+        outcome=f"the rollout of v{state.candidate} was ended; {served}",
+    )
+
+
+def version_to_retry(run: Run, wanted: int | None) -> Again:
+    """Which version is tried again, and with which evidence. Raises `NotFound` when there is nothing to retry."""
+    return again(run.product, wiring.registry().versions(run.product), wiring.journal().rollouts(run.product), wanted)
+
+
+def _address(product: str) -> str:
+    from deployments.platform.addresses import read_addresses
+    from deployments.settings import current
+
+    return f"{read_addresses(current()).url('gateway')}/{product}/invocations"
