@@ -65,6 +65,11 @@ def test_the_default_of_a_field_is_the_documented_one(path: str, field: dict[str
     told, default = table(DOCS / "spec.md", "field")[path], field.get("default")
     if required:
         assert told == "required"
+    elif isinstance(default, bool):
+        assert told == f"`{json.dumps(default)}`"
+    elif isinstance(default, list) and default:
+        shown = ", ".join(f"{each['weight'] if isinstance(each, dict) else each:g}" for each in default)
+        assert told == f"`[{shown}]`"
     elif isinstance(default, str | int | float) and default != "":
         assert told == f"`{default}`"
     elif path == "data.split":
