@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deployments.analysis.series import Arms, Array
 
@@ -34,6 +35,7 @@ class Comparison:
     arms: Arms
     stable_rate: Array
     candidate_rate: Array
+    informed: NDArray[np.bool_]  # whether the forecast rests on counts of the stable version
 
     @property
     def observed(self) -> float:
@@ -51,18 +53,18 @@ def compare(arms: Arms, expected: float) -> Comparison:
     candidate = (_before(arms.candidate_bad) + stable * weight) / (_before(arms.candidate) + weight)
     both = (arms.stable > 0) & (arms.candidate > 0)
     kept = Arms(arms.stable[both], arms.stable_bad[both], arms.candidate[both], arms.candidate_bad[both])
-    return Comparison(kept, stable[both], candidate[both])
+    return Comparison(kept, stable[both], candidate[both], _before(arms.stable)[both] > 0)
 
 
 def log_e_above(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at most `delta`"; 0 without blocks."""
-    delta = min(delta, WIDEST)
+    delta = max(-WIDEST, min(delta, WIDEST))
     return _shared(_log_wealth(comparison, delta, _bets_above(comparison, delta)))
 
 
 def log_e_below(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at least `delta`"; 0 without blocks."""
-    delta = min(delta, WIDEST)
+    delta = max(-WIDEST, min(delta, WIDEST))
     return _shared(_log_wealth(comparison, delta, _bets_below(comparison, delta)))
 
 
@@ -74,7 +76,7 @@ def growth(rates: tuple[float, float], share: float, delta: float) -> float:
     stable_rate, candidate_rate = rates
     stable, candidate = np.array([1 - share]), np.array([share])
     arms = Arms(stable, stable * stable_rate, candidate, candidate * candidate_rate)
-    one_request = Comparison(arms, np.array([stable_rate]), np.array([candidate_rate]))
+    one_request = Comparison(arms, np.array([stable_rate]), np.array([candidate_rate]), np.array([True]))
     return float(_log_wealth(one_request, delta, _bets_below(one_request, delta)).max())
 
 
@@ -90,8 +92,11 @@ def _bets_above(comparison: Comparison, delta: float) -> Array:
 
 
 def _bets_below(comparison: Comparison, delta: float) -> Array:
-    """The separations that are bet on: no difference at all, and the one forecast; (2, blocks)."""
-    no_different = np.full_like(comparison.stable_rate, min(-delta, 0))
+    """The separations that are bet on: no difference at all, and the one forecast; (2, blocks).
+
+    Nothing is bet on a block without counts before it: promotion can wait for them, and harm cannot.
+    """
+    no_different = np.where(comparison.informed, min(-delta, 0), 0.0)
     return np.stack((no_different, np.minimum(comparison.candidate_rate - comparison.stable_rate - delta, 0)))
 
 

@@ -58,7 +58,7 @@ def _less(now: Counts, before: Counts) -> Counts:
         max(0, now.errors - before.errors),
         tuple(
             max(0, late - early)
-            for late, early in zip(now.latency, before.latency or (0,) * len(now.latency), strict=True)
+            for late, early in zip(now.latency, before.latency or (0,) * len(now.latency), strict=bool(now.latency))
         ),
         {
             name: count - before.predictions.get(name, 0)
