@@ -1,22 +1,22 @@
 """A router without a gateway: the same promises in plain Python, for tests, examples and dry runs."""
 
 import contextlib
-import hashlib
 import itertools
 import random
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Source
 from deployments.errors import NotFound, RouterRefused
 from deployments.routers.accepted import accepted
+from deployments.routers.choice import matched, place, preview, sticky_value, version_at
 from deployments.routers.readiness import servers_missing
-from deployments.traffic import DEFAULT_KEY, PARTS, Match, Routing, StickyKey
+from deployments.traffic import PARTS, Routing
 
-_VERSION_HEADER = "x-seatrial-version"
 _NONE: Mapping[str, str] = MappingProxyType({})
 _starts = itertools.count(1)
 
@@ -48,7 +48,7 @@ class InMemoryRouter:
         self._random = random.Random(seed)  # noqa: S311 - splits traffic, keeps no secret
         self._routings: dict[str, Routing] = {}
         self._in_flight: Counter[tuple[str, int]] = Counter()
-        self._counts: dict[tuple[str, int], Counts] = {}
+        self._tallies: dict[tuple[str, int], _Tally] = {}
         self._epoch = _new_epoch()
 
     def read(self, product: str) -> Routing | None:
@@ -75,7 +75,7 @@ class InMemoryRouter:
 
     def restart(self) -> None:
         """Begin again as a gateway does: the routings stay, everything counts from zero in a new epoch."""
-        self._counts.clear()
+        self._tallies.clear()
         self._epoch = _new_epoch()
 
     def in_flight(self, product: str, version: int) -> int:
@@ -89,8 +89,8 @@ class InMemoryRouter:
     def tallies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router.tallies`. Latencies are those that were given to `request`."""
         return {
-            Source(version, self._epoch): counts
-            for (owner, version), counts in sorted(self._counts.items())
+            Source(version, self._epoch): self._tallies[owner, version].counts()
+            for owner, version in sorted(self._tallies)
             if owner == product
         }
 
@@ -106,52 +106,45 @@ class InMemoryRouter:
         """The version that answers one request, which lasts as long as the block; an exception in it counts as a 500.
 
         `key` stands for the value of the sticky header or cookie, whatever its name. The header x-seatrial-version
-        asks for one version, uncounted. `headers` are in lower case. Raises `NotFound` for a product without a route,
+        asks for one version, uncounted. Raises `NotFound` for a product without a route,
         and for a version that it does not have.
         """
         routing = self._routings.get(product)
         if routing is None:
             raise NotFound(f"no product {product!r} in the router: apply a routing first")
-        pinned = headers.get(_VERSION_HEADER)
+        headers = {name.lower(): value for name, value in headers.items()}
+        pinned = preview(product, routing, headers)
         if pinned is not None:
-            with self._answering(product, _pinned(product, routing, pinned)) as version:
-                yield version
+            with self._answering(product, pinned):
+                yield pinned
             return
-        matched = _matched(routing, headers, cookies)
-        if matched is None:
-            key = key if key is not None else _key(routing.key, headers, cookies)
-            version = self._split(product, routing, key)
+        version = matched(routing, headers, cookies)
+        if version is None:
+            version = self._split(product, routing, key if key is not None else sticky_value(routing, headers, cookies))
             self._mirror(product, routing)
-        else:
-            version = matched
         with self._counted(product, version, latency_ms), self._answering(product, version):
             yield version
 
     @contextlib.contextmanager
-    def _answering(self, product: str, version: int) -> Iterator[int]:
+    def _answering(self, product: str, version: int) -> Iterator[None]:
         self._in_flight[product, version] += 1
         try:
-            yield version
+            yield
         finally:
             self._in_flight[product, version] -= 1
 
     @contextlib.contextmanager
     def _counted(self, product: str, version: int, latency_ms: float | None) -> Iterator[None]:
-        errors = 1
+        failed = True
         try:
             yield
-            errors = 0
+            failed = False
         finally:
-            counts = Counts(requests=1, errors=errors, latency=_bucket(latency_ms))
-            self._counts[product, version] = self._counts.get((product, version), Counts()) + counts
+            self._tallies.setdefault((product, version), _Tally()).add(failed, latency_ms)
 
-    def _split(self, product: str, routing: Routing, key: str | None) -> int:
-        point = self._random.randrange(PARTS) if key is None else _place(product, key)
-        for version, part in routing.weights.parts.items():
-            point -= part
-            if point < 0:
-                return version
-        raise AssertionError("weights add up to 100")
+    def _split(self, product: str, routing: Routing, value: str | None) -> int:
+        point = self._random.randrange(PARTS) if value is None else place(product, value)
+        return version_at(point, routing.weights)
 
     def _mirror(self, product: str, routing: Routing) -> None:
         if routing.mirror is not None and self._random.randrange(PARTS) < routing.mirror.parts:
@@ -159,38 +152,22 @@ class InMemoryRouter:
                 self._mirrored(product, routing.mirror.version)
 
 
-def _pinned(product: str, routing: Routing, asked: str) -> int:
-    for backend in routing.backends:
-        if str(backend.version) == asked:
-            return backend.version
-    raise NotFound(f"no version {asked!r} of {product} in the router")
+@dataclass(slots=True)
+class _Tally:
+    """Counts of one version, changed in place: simulations send millions of requests."""
 
+    requests: int = 0
+    errors: int = 0
+    latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_MS) + 1))
 
-def _matched(routing: Routing, headers: Mapping[str, str], cookies: Mapping[str, str]) -> int | None:
-    return next((match.version for match in routing.matches if _fits(match, headers, cookies)), None)
+    def add(self, failed: bool, latency_ms: float | None) -> None:
+        self.requests += 1
+        self.errors += failed
+        if latency_ms is not None:
+            self.latency[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
 
-
-def _fits(match: Match, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:
-    found = headers.get(match.header) if match.header is not None else cookies.get(match.cookie or "")
-    return found == match.value
-
-
-def _key(key: StickyKey | None, headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
-    if key is not None and key.cookie is not None:
-        return cookies.get(key.cookie)
-    return headers.get(key.header if key and key.header else DEFAULT_KEY)
-
-
-def _place(product: str, key: str) -> int:
-    digest = hashlib.blake2b(f"{product}:{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % PARTS
-
-
-def _bucket(latency_ms: float | None) -> tuple[int, ...]:
-    if latency_ms is None:
-        return ()
-    hit = bisect_left(LATENCY_BOUNDS_MS, latency_ms)
-    return tuple(int(place == hit) for place in range(len(LATENCY_BOUNDS_MS) + 1))
+    def counts(self) -> Counts:
+        return Counts(self.requests, self.errors, tuple(self.latency) if any(self.latency) else ())
 
 
 def _new_epoch() -> str:

@@ -6,6 +6,7 @@ split. They are named `flights.preview`, `flights.match` and `flights`, and coun
 
 from collections.abc import Iterator, Mapping
 
+from deployments.routers.choice import VERSION_HEADER
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.files import Json
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
@@ -13,7 +14,6 @@ from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, 
 TABLE = "products"
 HEALTH_PATH = "/seatrial/health"
 FEEDBACK_PATH = "/seatrial/feedback"
-VERSION_HEADER = "x-seatrial-version"
 MIRRORED_HEADER = "x-seatrial-mirrored"
 PAIRED_HEADER = "x-seatrial-paired"
 
