@@ -17,12 +17,12 @@ class Ruling(StrEnum):
 class Finding:
     """One metric's evidence. Rates are shares or means; None where nothing was counted yet.
 
-    `low` and `high` bound candidate minus stable (for `latency` and `predictions`: the ratio of the worst bucket) at
-    every moment at once, None where the metric has no such bound. `harm` is the e-value against "no harm" and rolls
+    `low` and `high` bound candidate minus stable, each but for a chance of beta, at every moment at once; None where
+    the metric has no such bound (only error_rate and feedback do). `harm` is the e-value against "no worse" and rolls
     back at `harm_needed` (1 / its share of alpha); `safe` the e-value against "worse than the margin", which allows
-    promotion at `safe_needed` (1 / its share of beta) and is None for a metric that need not be proved. `still_needed`
-    estimates how many more requests (feedback values, pairs) of both versions the open question takes at the present
-    rates and split; None when it is settled or cannot be told. `sentence` says it for people.
+    promotion at `safe_needed` (1 / beta) and is None for a metric that need not be proved. `still_needed` estimates how
+    many more requests (feedback values, pairs) of both versions the open question takes at the present rates and
+    split; None when it is settled or cannot be told. `sentence` says it for people.
     """
 
     metric: str
