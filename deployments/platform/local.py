@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from http.client import HTTPException
@@ -14,9 +14,11 @@ import httpx
 from filelock import FileLock, Timeout
 
 from deployments.clock import Clock, SystemClock
-from deployments.errors import Busy, PlatformUnreachable
+from deployments.errors import Busy, PlatformUnreachable, SeatrialError
 from deployments.platform import services
+from deployments.journals.database import DatabaseJournal
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
+from deployments.platform.carriers import end_carriers
 from deployments.platform.environment import environment
 from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.health import answers, runs, wait_until
@@ -69,9 +71,13 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
 def down(settings: Settings) -> tuple[str, ...]:
     """End every process of the platform, model servers included; returns their names. Data, models and records stay.
 
-    Model servers come back with the next start of anything here, the platform's own parts only with `up`.
+    Model servers come back with the next start of anything here, the platform's own parts only with `up`; rollouts
+    under way are carried on then.
     """
     supervisor = Supervisor.of(settings)
+    if settings.home.is_dir():
+        with suppress(SeatrialError):  # an unreadable journal must not keep anything running
+            end_carriers(DatabaseJournal(settings.journal_database), SystemClock().now())
     names = tuple(supervisor.states()) if supervisor.running() else ()
     supervisor.shutdown(forget=services.PARTS)
     return names

@@ -14,10 +14,8 @@ _POLL = timedelta(milliseconds=100)
 
 def shift(product: str, wanted: Shift, doors: Doors) -> str:
     """Every version with servers stays known to the router; `wanted` says who is asked."""
-    backends = tuple(
-        Backend(version, addresses(doors.target.replicas(product, version)))
-        for version in doors.target.versions(product)
-    )
+    before = doors.router.read(product)
+    backends = tuple(_backend(product, version, before, doors) for version in doors.target.versions(product))
     try:
         known = tuple(backend for backend in backends if backend.addresses)
         routing = Routing(known, wanted.weights, wanted.matches, wanted.mirror, wanted.key)
@@ -30,6 +28,15 @@ def shift(product: str, wanted: Shift, doors: Doors) -> str:
             f"{product}: asked for {wanted.weights}, but the gateway reports {live.weights if live else 'no route'}"
         )
     return f"gateway confirms {wanted.weights}"
+
+
+def _backend(product: str, version: int, live: Routing | None, doors: Doors) -> Backend:
+    """The servers that are ready, and those in use that are only too busy to say so: the gateway knows better."""
+    former = live.backend(version) if live else None
+    in_use = former.addresses if former else ()
+    replicas = doors.target.replicas(product, version)
+    busy = (each for each in replicas if each.state is ReplicaState.STARTING and each.address in in_use)
+    return Backend(version, (*addresses(replicas), *(each.address for each in busy)))
 
 
 def flows_as(wanted: Shift, live: Routing) -> bool:

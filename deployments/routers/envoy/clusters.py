@@ -123,7 +123,8 @@ def _treatment(name: str) -> Json:
 
 def _health_check() -> Json:
     return {
-        "timeout": "2s",
+        # Only a dead server refuses at once; one that is merely busy must not be taken for dead.
+        "timeout": "5s",
         "interval": "1s",
         "unhealthy_interval": "0.2s",
         # Without these a version that has no traffic yet is looked at once a minute.
