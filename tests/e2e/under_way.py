@@ -27,6 +27,7 @@ LAST_LINE_BEFORE = {
     "retire": "step promote",
     "finish": "step drain and retire",
 }
+WATCHING = "rollout.watched"
 _PATIENCE = 150.0
 
 
@@ -55,7 +56,7 @@ class UnderWay:
         end = time.monotonic() + _PATIENCE
         while (left := end - time.monotonic()) > 0:
             try:
-                if LAST_LINE_BEFORE[stage] in self._fresh.get(timeout=min(left, 0.5)):
+                if LAST_LINE_BEFORE.get(stage, WATCHING) in self._fresh.get(timeout=min(left, 0.5)):
                     return self
             except queue.Empty:
                 assert self._reader.is_alive(), f"it ended before {stage}: {self.said}"
