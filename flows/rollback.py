@@ -4,6 +4,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from deployments.settings import current
+from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from flows.requests import RollbackRequest, run_name
 from flows.rollout import roll_out
@@ -18,11 +19,11 @@ from tasks.steering import end_under_way
 def rollback(request: RollbackRequest) -> Result:
     """Bring the champion before the present one, or the version that was asked for, back to all traffic.
 
-    A rollout that is under way is ended first; without a version that is all, and the champion serves on. Raises
-    `NotFound` when there is nothing to go back to, `RolloutFailed` when its servers did not come up; the present
-    champion then serves as before.
+    It does so at once, whatever the spec's strategy: nothing is watched or asked on the way back. A rollout that is
+    under way is ended first; without a version that is all, and the champion serves on. Raises `NotFound` when there is
+    nothing to go back to, `RolloutFailed` when its servers did not come up; the present champion then serves as before.
     """
-    run = open_run(str(flow_run.id), request.product, current())
+    run = open_run(str(flow_run.id), request.product, current(), strategy=Strategy.ROLLING)
     record_asked(run, "rollback", version=request.version)
     try:
         ended = end_under_way(run, "rollback")

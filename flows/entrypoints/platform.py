@@ -61,7 +61,7 @@ def history(
     json: Json = False,
 ) -> None:
     """What was decided and done, when, and why."""
-    from flows.entrypoints.reports import history_report, print_history
+    from flows.entrypoints.history import history_report, print_history
 
     report = history_report(product, limit)
     console.print_json(report) if json else print_history(report)

@@ -1,9 +1,7 @@
-"""What `status` and `history` say: gathered once, printed as a table or as JSON."""
+"""What `status` says: gathered once, printed as tables or as JSON."""
 
 from collections.abc import Iterator
 from typing import Any
-
-import typer
 
 from deployments import wiring
 from deployments.clock import SystemClock
@@ -13,27 +11,6 @@ from deployments.settings import current
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.explaining import state_report
-
-_DETAILS = {"step.intended"}
-_SHOWN = (
-    "window",
-    "rows",
-    "fingerprint",
-    "checks",
-    "warnings",
-    "algorithm",
-    "against",
-    "scores",
-    "version",
-    "candidate",
-    "step",
-    "seen",
-    "ruling",
-    "why",
-    "who",
-    "said",
-    "reason",
-)
 
 
 def status_report(product: str | None) -> dict[str, Any]:
@@ -81,29 +58,9 @@ def print_status(report: dict[str, Any]) -> None:
     else:
         console.out().print("\nNothing released yet: try `seatrial release flights`")
     if report["rollouts"]:
-        console.out().print()
-        columns = ("product", "candidate", "strategy", "phase", "step", "why", "carried by")
-        console.print_table("Rollouts under way", columns, [_rollout_row(each) for each in report["rollouts"]])
-
-
-def history_report(product: str | None, limit: int) -> list[dict[str, Any]]:
-    """The last `limit` events, oldest first."""
-    events = wiring.journal().events(product)
-    if product is not None and not events:
-        raise NotFound(f"nothing is known of {product!r}: check the name with `seatrial status`")
-    return [
-        {"at": event.at, "product": event.product, "event": event.kind, "run": event.run, **event.detail}
-        for event in events[-limit:]
-    ]
-
-
-def print_history(report: list[dict[str, Any]]) -> None:
-    """One line an event for people, times in UTC; `--json` has every detail."""
-    width = max((len(entry["product"]) for entry in report), default=0)
-    for entry in report:
-        if entry["event"] not in _DETAILS:
-            known = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}"
-            typer.echo("  ".join([known, *_fields(entry)]))
+        console.out().print("\n[bold]Rollouts under way[/bold]")
+    for each in report["rollouts"]:
+        console.out().print("\n".join(_rollout_lines(each)), soft_wrap=True, markup=False)
 
 
 def _under_way(product: str | None) -> list[dict[str, Any]]:
@@ -116,10 +73,13 @@ def _under_way(product: str | None) -> list[dict[str, Any]]:
     return found
 
 
-def _rollout_row(each: dict[str, Any]) -> tuple[str, ...]:
-    step = f"{each['step']} of {each['of']}: {each['doing']}" if each["step"] else str(each["doing"])
+def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     carrier = f"process {Owner.parse(each['carried_by']).pid}" if each["carried_by"] else "nobody now"
-    return (each["product"], f"v{each['candidate']}", each["strategy"], each["phase"], step, each["reason"], carrier)
+    step = f"step {each['step']} of {each['of']}: " if each["step"] else ""
+    yield f"{each['product']} v{each['candidate']} by {each['strategy']}, carried by {carrier}"
+    yield f"  {each['phase'].replace('_', ' ')}, {step}{each['doing']}"
+    if each["reason"]:
+        yield f"  {each['reason']}"
 
 
 def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
@@ -175,16 +135,3 @@ def _percent(facts: dict[str, Any], version: dict[str, Any]) -> str:
 def _servers(facts: dict[str, Any], version: dict[str, Any]) -> str:
     states = facts["servers"].get(str(version["version"]), [])
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-
-
-def _fields(entry: dict[str, Any]) -> Iterator[str]:
-    for name, value in entry.items():
-        if name in _SHOWN and value not in (None, "", [], {}):
-            text = " ".join(_plain(value).split())
-            yield f"{name} {text if len(text) <= 200 else text[:199] + '…'}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
