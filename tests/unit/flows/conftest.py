@@ -1,0 +1,93 @@
+"""The command line over a platform in memory."""
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deployments import wiring
+from deployments.registry import ModelVersion
+from deployments.registry.in_memory import InMemoryRegistry
+from deployments.rollout.state import Phase, RolloutState
+from deployments.settings import Settings
+from deployments.spec import Strategy
+from flows.entrypoints import cli, explaining, planning, reports, watching
+from tasks.rollouts.beginning import begin
+from tasks.rollouts.carrier import Carrier
+from tests.unit.tasks.rollouts.world import PRODUCT, World
+
+PROJECT = Path(__file__).parents[3]
+Seatrial = Callable[..., int]
+
+
+def project(folder: Path) -> Path:
+    """A project with the spec of flights, whose rollout section is all defaults."""
+    spec = yaml.safe_load((PROJECT / "specs" / "flights.yaml").read_text())
+    (folder / "specs").mkdir(exist_ok=True)
+    (folder / "specs" / "flights.yaml").write_text(yaml.safe_dump(spec | {"rollout": {"replicas": 2}}))
+    return folder
+
+
+class Listed(InMemoryRegistry):
+    """A registry that lists its versions, as the real one does."""
+
+    def versions(self, product: str) -> tuple[ModelVersion, ...]:
+        return tuple(self.get(name, number) for name, number in sorted(self._versions) if name == product)
+
+    def products(self) -> tuple[str, ...]:
+        return tuple(sorted({name for name, _ in self._versions}))
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """v1 is champion of a product whose doors the command line finds."""
+    world = World(tmp_path)
+    world.registry.__class__ = Listed
+    world.run(world.wish(1))
+    world.clock.sleep(timedelta(seconds=1))
+    settings = Settings(home=tmp_path, project=project(tmp_path))
+    for name, door in (("journal", world.journal), ("registry", world.registry), ("doors_as_they_are", world.doors)):
+        monkeypatch.setattr(wiring, name, lambda door=door: door)
+    for module in (explaining, planning, reports, watching):
+        monkeypatch.setattr(module, "SystemClock", lambda: world.clock)
+    for module in (planning, reports):
+        monkeypatch.setattr(module, "current", lambda: settings)
+    monkeypatch.setattr("deployments.clock.SystemClock", lambda: world.clock)
+    return world
+
+
+@pytest.fixture
+def seatrial(world: World, monkeypatch: pytest.MonkeyPatch) -> Seatrial:
+    """Runs the command line; returns its exit code."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["seatrial", *arguments])
+        return cli.run()
+
+    return run
+
+
+def until(world: World, phase: Phase, strategy: Strategy = Strategy.CANARY) -> RolloutState:
+    """A rollout of v2 that this process carries, in `phase`."""
+    state, carrier = begin(world.wish(2, strategy), world.doors), Carrier(world.doors)
+    while state.phase is not phase:
+        state = carrier.advance(state)
+    return state
+
+
+def carried_meanwhile(world: World, state: RolloutState) -> None:
+    """While somebody waits, the rollout is carried on, as another process does."""
+    carrier, traffic, busy = Carrier(world.doors), world.clock.passing, False
+
+    def passing(duration: timedelta) -> None:
+        nonlocal busy
+        traffic(duration)
+        if not busy:
+            busy = True
+            carrier.advance(world.journal.rollout(PRODUCT, state.rollout_id))
+            busy = False
+
+    world.clock.passing = passing
