@@ -10,6 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from deployments.durations import Duration
 
 _METRIC = r"^(error_rate|latency|predictions|disagreement|accuracy|feedback\.[a-z][a-z0-9_]*)$"
+# The last bound of the latency buckets (deployments/analysis/evidence.py).
+_LONGEST_LATENCY_MS = 10_000
+# From here on nothing could be worse than a margin.
+_LARGEST_MARGINS = {"error_rate": 1.0, "disagreement": 1.0, "accuracy": 0.5}
 # Percent to two decimals: the gateway splits by ten-thousandths.
 Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
 
@@ -69,8 +73,9 @@ class MetricRule(Section):
     )
     margin: Annotated[float, Field(ge=0)] | None = Field(
         default=None,
-        description="how much worse still counts as not worse: a difference of shares or means; for latency and "
-        "predictions how many more answers, relatively, may fall behind any bound (0.5: half as many again)",
+        description="how much worse still counts as not worse: a difference of shares or means; for accuracy of the "
+        "share of pairs in which only one version is right; for latency and predictions how many more answers, "
+        "relatively, may fall behind any bound (0.5: half as many again)",
     )
     limit: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
@@ -98,7 +103,17 @@ class MetricRule(Section):
             raise ValueError(f"limit {self.limit:g} of {self.metric} is no share: write one below 1, such as 0.1")
         if self.range[0] >= self.range[1]:
             raise ValueError(f"range {list(self.range)} is empty: give the smallest value first")
+        self._check_sizes()
         return self
+
+    def _check_sizes(self) -> None:
+        largest = _LARGEST_MARGINS.get(self.metric)
+        if largest is not None and self.margin is not None and self.margin >= largest:
+            raise ValueError(f"margin {self.margin:g} of {self.metric} allows everything: write one below {largest:g}")
+        if self.metric == "latency" and self.limit is not None and self.limit > _LONGEST_LATENCY_MS:
+            raise ValueError(f"limit {self.limit:g} ms is longer than is measured: at most {_LONGEST_LATENCY_MS} ms")
+        if self.prove and not self.margin:
+            raise ValueError(f"margin 0 of {self.metric} is never proved kept: allow a little, such as 0.01")
 
 
 def _default_metrics() -> tuple[MetricRule, ...]:
@@ -122,6 +137,11 @@ class AnalysisSection(Section):
         default=timedelta(hours=24), gt=timedelta(0), description="how long one observation may take, holds included"
     )
     on_deadline: OnDeadline = Field(default=OnDeadline.ROLL_BACK, description="what is done then")
+    check_split: bool = Field(
+        default=True,
+        description="whether a split that is not the configured one stops the clock; say false where a few users with "
+        "a sticky key make most of the requests, for chance then gives them all to one version",
+    )
     metrics: tuple[MetricRule, ...] = Field(
         default_factory=_default_metrics, min_length=1, description="what is judged; alpha and beta are shared out"
     )

@@ -1,4 +1,4 @@
-"""`make demo`: three releases of a real product, one of them refused, with live traffic in between.
+"""`make demo`: four releases of a real product under live traffic: one arrives as a canary, two are stopped.
 
 It calls the same `seatrial` commands that you would, and leaves the platform up.
 """
@@ -49,18 +49,26 @@ def main() -> int:
         return 1
     _chapter("2  Release flights, trained on January and February 2013")
     story.add("release flights, January–February", _release([]))
-    _chapter("3  March 2013 as live traffic")
+    _chapter("3  The first half of March 2013 as live traffic")
     march = _replay_march()
     story.add("replay of March", _served(march), _quality(march))
-    _chapter("4  A challenger trained on fresher data (February–March), while April's traffic goes on")
-    outcome, april = _release_under_traffic()
-    story.add("release flights, February–March", outcome)
+    with Background(_address(), batches(load_product(SPEC), DATA, "2013-04-01", "2013-05-01")) as traffic:
+        _chapter("4  A challenger trained on fresher data, as a canary in April's traffic: 5, 10, 25, 50, 100 %")
+        canary = _release(["flights", "--window", FRESHER, "--strategy", "canary"])
+        story.add("canary flights, February–March", canary, _last_reason("rollout.done"))
+        _chapter("5  A big forest, just as good in every test: too slow for users, as only the canary can see")
+        slow = _release([str(_slow_spec()), "--window", FRESHER, "--strategy", "canary"])
+        story.add("canary flights, a big forest", slow, _last_reason("rollout.rolled_back"))
+    april = traffic.replay
     story.add("April's traffic meanwhile", _served(april), _quality(april))
-    _chapter("5  A sabotaged candidate: a faulty join gave the training rows each other's features")
+    _chapter("6  A sabotaged candidate: a faulty join gave the training rows each other's features")
     sabotaged = _release([str(_sabotaged_spec()), "--window", FRESHER])
-    story.add("release flights, sabotaged", sabotaged, _last_reason())
+    story.add("release flights, sabotaged", sabotaged, _last_reason("release.refused"))
     _tell(story)
-    return 0 if march.failed == april.failed == 0 and sabotaged.startswith("refused") else 1
+    as_it_should = (
+        march.failed == april.failed == 0 and slow.startswith("rolled back") and sabotaged.startswith("refused")
+    )
+    return 0 if as_it_should and "serves all traffic" in canary else 1
 
 
 def _release(arguments: list[str]) -> str:
@@ -72,12 +80,14 @@ def _release(arguments: list[str]) -> str:
             return f"v{_status()['champion']} serves all traffic ({seconds})"
         case 3:
             return f"refused ({seconds}); v{_status()['champion']} serves as before"
+        case 4:
+            return f"rolled back ({seconds}); v{_status()['champion']} serves as before"
         case _:
             return f"exit code {code} ({seconds})"
 
 
 def _replay_march() -> Replay:
-    requests = batches(load_product(SPEC), DATA, "2013-03-01", "2013-04-01")
+    requests = batches(load_product(SPEC), DATA, "2013-03-01", "2013-03-16")
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     ) as bar:
@@ -87,19 +97,20 @@ def _replay_march() -> Replay:
         )
 
 
-def _release_under_traffic() -> tuple[str, Replay]:
-    april = batches(load_product(SPEC), DATA, "2013-04-01", "2013-05-01")
-    with Background(_address(), april) as traffic:
-        outcome = _release(["flights", "--window", FRESHER])
-        time.sleep(2)  # let the new champion be asked for a moment before the traffic ends
-    return outcome, traffic.replay
+def _slow_spec() -> Path:
+    """The spec with a forest of 400 trees."""
+    document = _document()
+    document["model"] |= {
+        "estimator": "sklearn.ensemble.RandomForestClassifier",
+        "parameters": {"n_estimators": 400, "max_depth": 14, "max_samples": 0.15, "min_samples_leaf": 5},
+    }
+    return _written(document, "flights-slow.yaml")
 
 
 def _sabotaged_spec() -> Path:
     """A copy of the spec whose data carry a fault that no look at single columns can see."""
     import pandas as pd
 
-    document = yaml.safe_load(SPEC.read_text())
     folder = current().home / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     frame = pd.read_parquet(DATA)
@@ -113,10 +124,24 @@ def _sabotaged_spec() -> Path:
         column[learnt] = column[shuffled]
         frame[name] = column
     frame.to_parquet(folder / "flights-sabotaged.parquet")
+    document = _document()
     document["data"]["source"] = {"path": str(folder / "flights-sabotaged.parquet")}
+    return _written(document, "flights-sabotaged.yaml")
+
+
+def _document() -> dict[str, Any]:
+    """The spec of flights, for a file in another folder."""
+    document: dict[str, Any] = yaml.safe_load(SPEC.read_text())
+    document["data"]["source"] = {"path": str(DATA)}
     document["validation"]["suite"] = str((SPEC.parent / document["validation"]["suite"]).resolve())
-    (folder / "flights-sabotaged.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    return folder / "flights-sabotaged.yaml"
+    return document
+
+
+def _written(document: dict[str, Any], name: str) -> Path:
+    path = current().home / "demo" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
 
 
 def _seatrial(*arguments: str) -> int:
@@ -134,9 +159,10 @@ def _status() -> dict[str, Any]:
     return facts
 
 
-def _last_reason() -> str:
-    refusals = [entry for entry in _asked("history", "flights") if entry["event"] == "release.refused"]
-    return refusals[-1]["reason"].splitlines()[-1].strip() if refusals else ""
+def _last_reason(event: str) -> str:
+    """Why the last thing of this kind happened, in its last line."""
+    found = [entry for entry in _asked("history", "flights", "--limit", "1000") if entry["event"] == event]
+    return found[-1]["reason"].splitlines()[-1].strip() if found else ""
 
 
 def _address() -> str:

@@ -94,6 +94,7 @@ def resume(product: str, rollout_id: str) -> RolloutState:
     ours = carried_here(product, rollout_id, doors) is not None
     state = take_over(doors.journal.rollout(product, rollout_id), doors)
     if not ours:
+        close_dead_run(rollout_id)
         tell("rollout.taken_over", version=f"v{state.candidate}", phase=state.phase, step=next_step(state))
     return state
 

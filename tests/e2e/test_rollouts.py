@@ -12,7 +12,7 @@ import yaml
 
 from tests.e2e.conftest import SPEC, Seatrial, Shop, until
 from tests.e2e.traffic import ROW, Traffic
-from tests.e2e.under_way import UnderWay, of_home, whole
+from tests.e2e.under_way import UnderWay, of_home, running_in_prefect, whole
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(400)]
 
@@ -104,6 +104,7 @@ def test_a_canary_whose_process_is_killed_goes_on_by_itself_within_a_minute(seat
         assert until(lambda: "rollout.taken_over" in events(seatrial, served.name), seconds=60)
         assert until(lambda: not under_way(seatrial), seconds=150)
     assert traffic.failures == []
+    assert running_in_prefect(seatrial, served.name) == set()
     kinds = events(seatrial, served.name)
     assert kinds[kinds.index("rollout.taken_over") :].count("rollout.done") == 1
     assert whole(seatrial, served.name)

@@ -73,13 +73,6 @@ def test_the_warning_says_what_happens_at_the_deadline(policy: OnDeadline, then:
     assert then in observed(Strategy.CANARY, rules, Traffic(2.0, 0.01))[0].warning
 
 
-def test_a_margin_of_nothing_can_never_be_proved() -> None:
-    rule = MetricRule(metric="error_rate", margin=0.0, prove=True)
-    proof = observed(Strategy.CANARY, section(analysis=AnalysisSection(metrics=(rule,))), Traffic(50.0, 0.01))[0]
-    assert (proof.requests, proof.time) == (None, None)
-    assert "cannot be done with any number of requests" in proof.warning
-
-
 def test_a_watch_that_is_longer_than_the_deadline_is_warned_of() -> None:
     rules = section(analysis=AnalysisSection(metrics=(MetricRule(metric="latency", margin=1.0),), deadline=MINUTE / 2))
     bake = observed(Strategy.BLUE_GREEN, rules, Traffic(50.0, 0.0))[0]
