@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable, SeatrialError
-from deployments.platform import services
 from deployments.journals.database import DatabaseJournal
+from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.carriers import end_carriers
 from deployments.platform.environment import environment

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from deployments.analysis.judge import bound_on_harm, judge
-
 from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.judge import bound_on_harm, judge
 from deployments.analysis.readings import Reading
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.errors import TryAgain
