@@ -102,7 +102,10 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
     while True:
         caller = _next_caller(listener)
         if _state_of_files() != known:
-            os._exit(0)  # a caller whom nobody accepted runs by itself
+            listener.close()
+            if caller is not None:
+                caller.close()  # nobody accepted it: it runs by itself
+            os._exit(0)
         if caller is not None:
             if _fork() == 0:
                 listener.close()
