@@ -114,7 +114,6 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("gate.thresholds", [{"metric": "roc_auc", "min": float("nan")}], "gate.thresholds.0.min"),
         ("rollout", {"replicas": 0}, "rollout.replicas"),
         ("rollout", {"strategy": "yolo"}, "rollout.strategy"),
-        ("rollout", {"strategy": "canary"}, "rollout: strategy 'canary' is not available yet: use 'rolling'"),
         ("rollout", {"target": "kubernetes"}, "rollout: target 'kubernetes' is not available yet: use 'local'"),
         ("rollout", {"ready_timeout": "0s"}, "rollout.ready_timeout"),
     ],
