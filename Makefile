@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash check format bench lock clean
+.PHONY: help demo up down test test-crash check format bench bench-rollouts lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(READY) ## from data to live traffic: three releases of flights, one of them refused
 	@$(BIN)/python -m examples.demo
@@ -21,7 +21,7 @@ down: $(READY) ## end it; nothing is left running
 test: $(READY) ## every test, with a sample of the crashes
 	@$(BIN)/python -m pytest -m "not crash"
 
-test-crash: $(READY) ## all crashes: half an hour or so
+test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash
 
 check: $(READY) ## format, lint, types, import contracts, spelling
@@ -38,6 +38,11 @@ format: $(READY) ## let ruff write
 
 bench: $(READY) ## what Seatrial adds to a plain script
 	@$(BIN)/python -m benchmarks.release
+
+bench-rollouts: $(READY) ## verdicts against thresholds, the gateway's cost, 100,000 requests through each strategy
+	@$(BIN)/python -m benchmarks.evidence --runs 2000
+	@$(BIN)/python -m benchmarks.gateway
+	@$(BIN)/python -m benchmarks.strategies
 
 lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade
