@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(READY) ## from data to live traffic: three releases of flights, one of them refused
+demo: $(READY) ## from data to live traffic: four releases of flights, two of them stopped
 	@$(BIN)/python -m examples.demo
 
 up: $(READY) ## start the platform
