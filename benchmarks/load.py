@@ -5,7 +5,7 @@
 Open loop: a request is due at its time, however slow the ones before were. Most go over kept connections, every tenth
 over one of its own; three of four carry the key of one of 50,000 users, every hundredth the header `x-group: beta`. No
 request is ever sent twice. Prints when it begins, on the machine's monotonic clock. Ends when its standard input does,
-waits for the answers that are owed, and writes to FILE what became of each request; see `Answers`.
+waits for the answers that are owed, and writes to FILE what became of each request; see `benchmarks.answers`.
 """
 
 import asyncio
@@ -15,12 +15,10 @@ import threading
 import time
 from array import array
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import uvloop
 
 PRODUCT = "flights"
@@ -30,34 +28,6 @@ MOST_CONNECTIONS = 500
 _BODY = b'{"inputs": [{"name": "row", "shape": [1, 8], "datatype": "FP64", "data": [1, 2, 3, 4, 5, 6, 7, 8]}]}'
 _LAST_ANSWERS_SECONDS = 20.0
 _TICK_SECONDS = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What became of each request, in the order in which they were due; all arrays have shape (requests,).
-
-    `due`, `sent` and `done` are seconds of the machine's monotonic clock. `code` is the HTTP code, 0 for a connection
-    that was refused or broke, or an answer that never came; `version` who answered, 0 for nobody.
-    """
-
-    due: npt.NDArray[np.float64]
-    sent: npt.NDArray[np.float64]
-    done: npt.NDArray[np.float64]
-    code: npt.NDArray[np.int64]
-    version: npt.NDArray[np.int64]
-
-    @classmethod
-    def read(cls, path: Path) -> "Answers":
-        """What the load wrote."""
-        with np.load(path) as arrays:
-            return cls(**arrays)
-
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Answers":
-        """Those that are chosen."""
-        return Answers(self.due[chosen], self.sent[chosen], self.done[chosen], self.code[chosen], self.version[chosen])
-
-    def __len__(self) -> int:
-        return len(self.due)
 
 
 class Load:

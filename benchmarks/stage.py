@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.answers import Answers
 from benchmarks.light_server import LABEL
 from benchmarks.light_target import ROOT, LightTarget
-from benchmarks.load import PRODUCT, Answers
+from benchmarks.load import PRODUCT
 from deployments.clock import SystemClock
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Lease
@@ -25,9 +26,6 @@ from deployments.registry.in_memory import InMemoryRegistry
 from deployments.rollout.state import Phase, RolloutState
 from deployments.routers.envoy import EnvoyRouter, prepare
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import Wish, begin
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import explain, give_up
 
 _FACTS = VersionFacts(
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -73,19 +71,6 @@ class Stage:
     def new_version(self) -> int:
         """One more version in the registry."""
         return self.registry.add(PRODUCT, _FACTS, self.folder).version
-
-    def carry(self, wish: Wish) -> RolloutState:
-        """What flows/rollout.py does, without Prefect."""
-        state = begin(wish, self.doors)
-        carrier = Carrier(self.doors)
-        while state.live:
-            try:
-                state = carrier.advance(state)
-            except Exception as error:
-                if state.phase is Phase.RESTORING:
-                    raise
-                state = give_up(self.journal.rollout(PRODUCT, wish.rollout_id), explain(error), self.doors)
-        return state
 
 
 @dataclass(slots=True)
