@@ -4,7 +4,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from deployments.settings import current
-from deployments.spec import Strategy
+from deployments.spec import Second, Strategy
 from deployments.strategies.plan import Goal
 from flows.requests import RollbackRequest, run_name
 from flows.rollout import roll_out
@@ -27,7 +27,7 @@ def rollback(request: RollbackRequest) -> Result:
     record_asked(run, "rollback", version=request.version)
     try:
         ended = end_under_way(run, "rollback")
-        recover(run)
+        recover(run, Second.REJECT)  # what is under way was ended just now: nothing is queued for
         if ended is not None and request.version in {None, ended.version}:
             record(run, "rollback.done", reason=ended.outcome)
             return ended

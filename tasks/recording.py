@@ -40,7 +40,7 @@ def died_silently(product: str, journal: Journal) -> tuple[str, ...]:
     for event in journal.events(product):
         if event.kind.endswith(".asked"):
             asked[event.run] = event.detail.get("process", "")
-        elif event.kind.endswith(_ENDS):
+        elif event.kind.endswith(_ENDS) and not event.kind.startswith("step."):
             asked.pop(event.run, None)
     dead = tuple(run for run, process in asked.items() if process and Owner.parse(process).is_gone())
     for run in dead:

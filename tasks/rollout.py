@@ -7,27 +7,29 @@ from deployments import wiring
 from deployments.errors import NotFound
 from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import current
+from deployments.spec import Second
 from deployments.strategies.plan import Goal
 from tasks import retries
 from tasks.events import tell
 from tasks.models.record import close_abandoned_runs
 from tasks.product import Result, Run
 from tasks.recording import died_silently
-from tasks.rollouts.beginning import Wish, begin, carried_here, settle, take_over
+from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import explain, give_up, hold, outcome
+from tasks.rollouts.keeping import explain, give_up, outcome
 from tasks.runs import cancellation, close_dead_run
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def recover(run: Run) -> None:
-    """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent."""
+def recover(run: Run, second: Second | None = None) -> None:
+    """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
+
+    `second` takes the place of the spec's policy for a rollout that is under way; None: the spec's own. Raises `Busy`
+    where that rejects a second rollout.
+    """
     doors = wiring.doors()
-    lease = hold(run.product, doors, run.spec.rollout)
-    try:
-        seen = settle(run.product, run.spec.rollout, doors, lease)
-    finally:
-        doors.journal.release(lease)
+    section = run.spec.rollout if second is None else run.spec.rollout.model_copy(update={"second": second})
+    seen = put_right(run.product, section, doors)
     if seen:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):

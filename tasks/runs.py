@@ -20,17 +20,16 @@ def cancellation(run_id: str) -> Callable[[], str | None]:
 
     Asked of the run `run_id` that began it, of the present run and of those that it belongs to: a subflow is not told
     by Prefect, and a run without a worker is not either. Prefect is asked every two seconds at most; while it does not
-    answer, nobody has cancelled.
+    answer, nobody has cancelled. Once somebody has, that stays the answer.
     """
     runs = set(_ids((run_id, flow_run.id, flow_run.parent_flow_run_id, flow_run.root_flow_run_id)))
-    clock, asked = SystemClock(), 0.0
+    clock, asked, cancelled = SystemClock(), 0.0, False
 
     def stop() -> str | None:
-        nonlocal asked
-        if not runs or clock.monotonic() - asked < _EVERY.total_seconds():
-            return None
-        asked = clock.monotonic()
-        return "cancelled in Prefect" if _any_cancelled(runs) else None
+        nonlocal asked, cancelled
+        if runs and not cancelled and clock.monotonic() - asked >= _EVERY.total_seconds():
+            asked, cancelled = clock.monotonic(), _any_cancelled(runs)
+        return "cancelled in Prefect" if cancelled else None
 
     return stop
 

@@ -124,6 +124,7 @@ def _why_over(step: Observe, look: Look) -> str:
 
 
 def _at_deadline(state: RolloutState, now: datetime) -> RolloutState:
+    """What the spec says of an observation without an end. Nothing goes on by itself while nothing is known."""
     limit = state.section.analysis.deadline
     if now - state.entered_at < limit:
         return state
@@ -133,6 +134,8 @@ def _at_deadline(state: RolloutState, now: datetime) -> RolloutState:
             return state.with_phase(Phase.RESTORING, reason, now)
         case OnDeadline.PAUSE:
             return state.with_phase(Phase.PAUSED, f"{reason}: decide by hand", now)
+        case OnDeadline.PROMOTE if state.phase is Phase.HOLDING:
+            return state
         case OnDeadline.PROMOTE:
             return state.with_step_done(now, reason)
         case _:

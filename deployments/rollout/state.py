@@ -33,7 +33,8 @@ MOVES = MappingProxyType(
         Phase.HOLDING: _ANYWHERE,
         Phase.WAITING: frozenset({Phase.RUNNING, Phase.OBSERVING, Phase.WAITING, Phase.PAUSED, Phase.RESTORING}),
         Phase.PAUSED: _ANYWHERE,
-        Phase.RESTORING: frozenset({Phase.RESTORING, Phase.ROLLED_BACK}),
+        # Done, where the first champion of all was crowned before: there is nobody to put back.
+        Phase.RESTORING: frozenset({Phase.RESTORING, Phase.ROLLED_BACK, Phase.DONE}),
         Phase.DONE: frozenset[Phase](),
         Phase.ROLLED_BACK: frozenset[Phase](),
     }

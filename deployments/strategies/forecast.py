@@ -170,6 +170,8 @@ class _Outlook:
 
     def _late(self, need: _Need, time: timedelta | None) -> str:
         deadline, then = self.section.analysis.deadline, _THEN[self.section.analysis.on_deadline]
+        if self.traffic.rate == 0 and self.section.analysis.on_deadline is OnDeadline.PROMOTE:
+            return "no request comes now: it holds until some do"
         if self.traffic.rate == 0:
             return f"no request comes now: it holds until the deadline of {in_words(deadline)}, and {then}"
         if time is None or time < deadline:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
 
 from deployments.errors import Busy, RolloutFailed
 from deployments.journals.protocol import Lease
@@ -13,8 +15,10 @@ from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, plan
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import GLANCE, hold, note, patiently
-from tasks.rollouts.perform import dismiss
-from tasks.rollouts.restore import restore
+from tasks.rollouts.restore import arrived, put_back
+
+# A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
+PICKED_UP: Final = timedelta(minutes=2)
 
 
 def _nobody_stops() -> str | None:
@@ -67,7 +71,7 @@ def begin(wish: Wish, doors: Doors, stop: Callable[[], str | None] = _nobody_sto
         carries=wish.carries,
     )
     doors.journal.save(state, lease)
-    if wish.goal is Goal.PROMOTE:
+    if wish.goal is Goal.PROMOTE and wish.candidate != former:
         doors.registry.set_challenger(wish.product, wish.candidate)
         doors.registry.set_status(wish.product, wish.candidate, DeploymentStatus.DEPLOYING)
     note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
@@ -75,21 +79,33 @@ def begin(wish: Wish, doors: Doors, stop: Callable[[], str | None] = _nobody_sto
 
 
 def _first_lease(wish: Wish, doors: Doors, stop: Callable[[], str | None]) -> Lease:
-    told = ""
+    told, carried_until = "", doors.clock.monotonic()
     while True:
-        try:
-            return hold(wish.product, doors, wish.section)
-        except Busy:
-            if wish.section.second is Second.REJECT:
-                raise
+        under_way = _under_way(wish.product, doors)
+        if under_way is None or doors.journal.holder(wish.product, doors.clock.now()) is not None:
+            carried_until = doors.clock.monotonic()
+        alone = doors.clock.monotonic() - carried_until
+        if not _waits_for_a_carrier(wish, under_way, alone, doors):
+            try:
+                return hold(wish.product, doors, wish.section)
+            except Busy:
+                if wish.section.second is Second.REJECT:
+                    raise
         if reason := stop():
             raise RolloutFailed(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
-        under_way = next((state for state in doors.journal.rollouts(wish.product) if state.live), None)
         if under_way is not None and wish.section.second is Second.SUPERSEDE and told != under_way.rollout_id:
             told = under_way.rollout_id
             reason = f"superseded by v{wish.candidate}"
             doors.journal.give(told, Verb.ABORT, "seatrial", reason, doors.clock.now())
         doors.clock.sleep(GLANCE)
+
+
+def _waits_for_a_carrier(wish: Wish, under_way: RolloutState | None, alone: float, doors: Doors) -> bool:
+    """Whether the rollout under way lost its process `alone` seconds ago, and this one lets it be carried on first."""
+    if wish.section.second is not Second.QUEUE or under_way is None or under_way.rollout_id == wish.rollout_id:
+        return False
+    abandoned = doors.journal.holder(wish.product, doors.clock.now()) is None
+    return abandoned and alone < PICKED_UP.total_seconds()
 
 
 def take_over(state: RolloutState, doors: Doors) -> RolloutState:
@@ -120,30 +136,55 @@ def orphans(doors: Doors) -> tuple[RolloutState, ...]:
     return tuple(state for state in doors.journal.under_way() if doors.journal.holder(state.product, now) is None)
 
 
+def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None:
+    """What `settle` does, before a new release begins its work; None also where another rollout comes first.
+
+    That is one that somebody carries, unless the section rejects a second one: then `Busy` is raised, before anything
+    is done in vain; and for one that queues also a rollout whose process died, which is carried on within a minute.
+    """
+    if section.second is Second.QUEUE and _under_way(product, doors) is not None:
+        return None
+    try:
+        lease = hold(product, doors, section)
+    except Busy:
+        if section.second is Second.REJECT:
+            raise
+        return None
+    try:
+        return settle(product, section, doors, lease)
+    finally:
+        doors.journal.release(lease)
+
+
+def _under_way(product: str, doors: Doors) -> RolloutState | None:
+    return next((state for state in doors.journal.rollouts(product) if state.live), None)
+
+
 def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) -> str | None:
     """Put right what rollouts whose process died left behind; None when there was nothing.
 
     The lease shows that nobody works on them any more. A new release is wanted instead of them, so the champion gets
     all traffic back; without one they would be carried on (see `take_over`).
     """
-    dead = [state for state in doors.journal.rollouts(product) if state.live]
-    if not dead:
-        return None
-    seen = patiently(lambda: restore(product, section, doors), doors)
-    champion = doors.registry.champion(product)
-    for state in dead:
-        arrived = state.phase is not Phase.RESTORING and champion is not None and champion.version == state.candidate
-        if not arrived:
-            dismiss(product, state.candidate, DeploymentStatus.REFUSED, doors)
-        over = _closed(state, arrived, doors)
-        doors.journal.save(over, lease)
-        note(over, f"rollout.{over.phase.value}", doors, seen=seen)
+    seen = None
+    for state in doors.journal.rollouts(product):
+        if state.live:
+            seen = _end(state, doors, lease)
     return seen
 
 
-def _closed(state: RolloutState, arrived: bool, doors: Doors) -> RolloutState:
+def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
+    stays = patiently(lambda: arrived(state, doors), doors)
+    seen = patiently(lambda: put_back(state, doors), doors)
+    over = _closed(state, stays, doors)
+    doors.journal.save(over, lease)
+    note(over, f"rollout.{over.phase.value}", doors, seen=seen)
+    return seen
+
+
+def _closed(state: RolloutState, stays: bool, doors: Doors) -> RolloutState:
     now, reason = doors.clock.now(), state.reason or "its process died"
-    if arrived:
+    if stays:
         return replace(state, phase=Phase.RUNNING).with_phase(Phase.DONE, reason, now)
     if state.phase is not Phase.RESTORING:
         state = state.with_phase(Phase.RESTORING, "its process died, and another release was asked for", now)

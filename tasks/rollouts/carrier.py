@@ -4,16 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from deployments.errors import TryAgain
 from deployments.journals.protocol import Lease
-from deployments.registry import DeploymentStatus
 from deployments.rollout.decide import Finish, Nothing, NotNowError, Perform, Restore, Watch, decide, follow, obey
+from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Conclude, Reinstate, Step
+from deployments.rollout.steps import Act, Conclude, Launch, Reinstate, Step, Verify
 from deployments.strategies.plan import Change, Goal, finale
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import GLANCE, give_up, hold, note, note_verdict, patiently
-from tasks.rollouts.perform import dismiss, perform
-from tasks.rollouts.restore import restore
+from tasks.rollouts.perform import perform
+from tasks.rollouts.restore import arrived, put_back
+from tasks.rollouts.traffic import uphold
 from tasks.rollouts.watching import Watcher
 
 
@@ -31,11 +33,16 @@ class Carrier:
     doors: Doors
     stop: Callable[[], str | None] = _nobody_stops
     watcher: Watcher = field(default_factory=Watcher)
+    token: int | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
-        """Do the one thing that `state` calls for, and write down how it went; nothing for a finished rollout."""
+        """Do the one thing that the rollout calls for, and write down how it went; nothing for a finished one.
+
+        Where it is, the journal says, not `state`: somebody else may have carried it on while this process was stopped.
+        """
         doors = self.doors
-        lease = hold(state.product, doors, state.section)
+        lease = self._lease(state)
+        state = doors.journal.rollout(state.product, state.rollout_id)
         state = self._obeyed(state, lease)
         if state.live and state.phase is not Phase.RESTORING and (reason := self.stop()):
             state = give_up(state, reason, doors)
@@ -43,17 +50,26 @@ class Carrier:
             case Perform(step):
                 state = self._perform(step, state)
             case Watch():
-                return self._watch(state)
+                return self._watch(state, lease)
             case Finish():
                 state = _finished(state, doors)
             case Restore():
                 state = self._restore(state)
             case Nothing():
+                doors.journal.release(lease)
                 return state
         doors.journal.save(state, lease)
         if not state.live:
             doors.journal.release(lease)
         return state
+
+    def _lease(self, state: RolloutState) -> Lease:
+        """The lease; after somebody else had it, what was counted before is theirs and not counted again."""
+        lease = hold(state.product, self.doors, state.section)
+        if self.token not in {None, lease.token}:
+            self.watcher = Watcher()
+        self.token = lease.token
+        return lease
 
     def _perform(self, step: Act, state: RolloutState) -> RolloutState:
         note(state, "step.intended", self.doors, step=str(step))
@@ -62,7 +78,7 @@ class Carrier:
         note(after, "step.done", self.doors, step=str(step), seen=seen)
         return after
 
-    def _watch(self, state: RolloutState) -> RolloutState:
+    def _watch(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Wait for one interval, unless a person or a cancellation cuts it short; then look."""
         doors = self.doors
         self.watcher.begin(state, doors)
@@ -71,7 +87,8 @@ class Carrier:
             if doors.journal.orders(state.rollout_id, state.orders_done) or self.stop():
                 return state
             doors.clock.sleep(min(GLANCE, timedelta(seconds=left)))
-        lease = hold(state.product, doors, state.section)
+        if self._lease(state).token != lease.token:
+            return doors.journal.rollout(state.product, state.rollout_id)
         if state.former is None or state.split is None:
             return state
         look = self.watcher.look(state, lease, doors)
@@ -86,40 +103,46 @@ class Carrier:
     def _obeyed(self, state: RolloutState, lease: Lease) -> RolloutState:
         for order in self.doors.journal.orders(state.rollout_id, state.orders_done):
             try:
-                state = obey(state, order, _rest_of_the_way(state, self.doors), self.doors.clock.now())
+                state = obey(state, order, self._rest_of_the_way(state, order), self.doors.clock.now())
                 kind, why = f"order.{order.verb}", ""
-            except NotNowError as error:
+            except (NotNowError, TryAgain) as error:
                 kind, why = "order.declined", f"{order.verb}: {error}"
+            self.watcher.disregard(self.doors)
             state = state.with_order(order.number)
             self.doors.journal.save(state, lease)
             note(state, kind, self.doors, who=order.who, said=order.reason, **({"why": why} if why else {}))
         return state
 
+    def _rest_of_the_way(self, state: RolloutState, order: Order) -> tuple[Step, ...]:
+        """What `promote` puts in place of the remaining steps. A comparison that is over has no servers any more."""
+        if order.verb is not Verb.PROMOTE:
+            return ()
+        running = self.doors.target.versions(state.product)
+        goal = Goal.REINSTATE if any(isinstance(step, Reinstate) for step in state.steps) else Goal.PROMOTE
+        rest = finale(Change(goal, state.candidate, state.former, running), state.section)
+        if state.candidate in running:
+            return rest
+        return (Launch(state.candidate, state.section.replicas), Verify(state.candidate), *rest)
+
     def _restore(self, state: RolloutState) -> RolloutState:
-        _undo_promotion(state, self.doors)
-        seen = patiently(lambda: restore(state.product, state.section, self.doors), self.doors)
-        dismiss(state.product, state.candidate, DeploymentStatus.REFUSED, self.doors)
-        after = state.with_phase(Phase.ROLLED_BACK, state.reason, self.doors.clock.now())
-        note(after, "rollout.rolled_back", self.doors, seen=seen)
+        doors = self.doors
+        stays = patiently(lambda: arrived(state, doors), doors)
+        seen = patiently(lambda: put_back(state, doors), doors)
+        now = doors.clock.now()
+        if stays:
+            reason = f"v{state.candidate} is champion already, and there was none before it ({state.reason})"
+            after = state.with_phase(Phase.DONE, reason, now)
+        else:
+            after = state.with_phase(Phase.ROLLED_BACK, state.reason, now)
+        note(after, f"rollout.{after.phase}", doors, seen=seen)
         return after
 
 
 def _finished(state: RolloutState, doors: Doors) -> RolloutState:
-    champion = doors.registry.champion(state.product)
-    arrived = champion is not None and champion.version == state.candidate
-    served = f"v{state.candidate} serves all traffic" if arrived else f"v{state.former} serves as before"
+    patiently(lambda: uphold(state.product, state.split, doors), doors)
+    champion = patiently(lambda: doors.registry.champion(state.product), doors)
+    has_it = champion is not None and champion.version == state.candidate
+    served = f"v{state.candidate} serves all traffic" if has_it else f"v{state.former} serves as before"
     after = state.with_phase(Phase.DONE, f"{served}: {state.reason}" if state.reason else served, doors.clock.now())
     note(after, "rollout.done", doors)
     return after
-
-
-def _rest_of_the_way(state: RolloutState, doors: Doors) -> tuple[Step, ...]:
-    goal = Goal.REINSTATE if any(isinstance(step, Reinstate) for step in state.steps) else Goal.PROMOTE
-    change = Change(goal, state.candidate, state.former, doors.target.versions(state.product))
-    return finale(change, state.section)
-
-
-def _undo_promotion(state: RolloutState, doors: Doors) -> None:
-    champion = doors.registry.champion(state.product)
-    if state.former is not None and champion is not None and champion.version == state.candidate:
-        doors.registry.reinstate(state.product, state.former, doors.clock.now())

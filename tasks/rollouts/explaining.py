@@ -16,6 +16,7 @@ from deployments.rollout.orders import Order
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe, Until
 from deployments.strategies.forecast import in_words
+from tasks.rollouts.gathering import carried, gathered
 
 _MOVES = ("shift", "promote", "reinstate", "report")
 
@@ -79,12 +80,6 @@ def find(product: str, rollout_id: str | None, journal: Journal) -> RolloutState
     return fitting[0]
 
 
-def gathered(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
-    """All evidence on the candidate: of this rollout, and of the earlier one that it carries on."""
-    before = journal.evidence(state.carries) if state.carries else ()
-    return before + journal.evidence(state.rollout_id)
-
-
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """A recorded verdict beside the one that its counts give now; `blocks` is how many of them it had seen.
@@ -105,14 +100,14 @@ class Replayed:
 def replay(state: RolloutState, journal: Journal) -> tuple[Replayed, ...]:
     """Every verdict of the rollout, reached anew from the recorded counts and the spec as it was then."""
     blocks = gathered(state, journal)
-    carried = len(blocks) - len(journal.evidence(state.rollout_id))
+    before = len(carried(state, journal))
     judged = (event for event in journal.events(state.product) if event.kind == "rollout.judged")
-    return tuple(_replayed(event, blocks, carried, state) for event in judged if event.run == state.rollout_id)
+    return tuple(_replayed(event, blocks, before, state) for event in judged if event.run == state.rollout_id)
 
 
-def _replayed(event: Event, blocks: Sequence[Block], carried: int, state: RolloutState) -> Replayed:
+def _replayed(event: Event, blocks: Sequence[Block], before: int, state: RolloutState) -> Replayed:
     seen, recorded = int(event.detail["blocks"]), Ruling(event.detail["ruling"])
-    now = judge(blocks[: carried + seen], state.section.analysis)
+    now = judge(blocks[: before + seen], state.section.analysis)
     from_outside = recorded is Ruling.HOLD and now.ruling in {Ruling.CONTINUE, Ruling.PROMOTE}
     same = from_outside or (now.ruling, now.reason) == (recorded, event.detail["why"])
     same = same and _plain(event.detail["findings"]) == _plain([asdict(finding) for finding in now.findings])

@@ -12,6 +12,7 @@ from deployments.owner import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
+from tasks.rollouts.gathering import own
 
 T = TypeVar("T")
 # Beside what a spec lets one step wait for; renewed with every step and every look.
@@ -46,7 +47,7 @@ def note_verdict(state: RolloutState, verdict: Verdict, doors: Doors) -> None:
         why=verdict.reason,
         phase=state.phase.value,
         findings=[asdict(finding) for finding in verdict.findings],
-        blocks=len(doors.journal.evidence(state.rollout_id)),
+        blocks=len(own(state, doors.journal)),
     )
 
 

@@ -3,15 +3,14 @@
 from typing import assert_never
 
 from deployments.analysis.winner import winner
-
-from deployments.analysis.evidence import Block
 from deployments.errors import RolloutFailed
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Conclude, Dismiss, Launch, Promote, Reinstate, Retire, Shift, Verify
 from deployments.wiring import Doors
+from tasks.rollouts.gathering import gathered
 from tasks.rollouts.servers import launch, verify
-from tasks.rollouts.traffic import retire, shift
+from tasks.rollouts.traffic import retire, shift, uphold
 
 
 def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR0911 - one line a step
@@ -20,6 +19,8 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
     Raises `NeverReady` or another `RolloutFailed` when it cannot be done; what it began is then for `restore` to clear.
     """
     product, section = state.product, state.section
+    if isinstance(step, Promote | Reinstate | Retire):
+        uphold(product, state.split, doors)
     match step:
         case Launch(version, replicas):
             return launch(product, version, replicas, section, doors)
@@ -46,18 +47,12 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
 
 def conclude(step: Conclude, state: RolloutState, doors: Doors) -> str:
     """Who won, by all evidence. Raises `RolloutFailed` if the candidate had to win and did not."""
-    blocks = gathered(state, doors)
+    blocks = gathered(state, doors.journal)
     best = winner(blocks, state.section.analysis)
     found = {"candidate": f"v{step.version} won", "stable": f"v{state.former} won", None: "neither won"}[best]
     if step.winner_only and best != "candidate":
         raise RolloutFailed(f"{state.product}: {found}; `seatrial explain {state.product}` shows the comparison")
     return found
-
-
-def gathered(state: RolloutState, doors: Doors) -> tuple[Block, ...]:
-    """All evidence on the candidate: of this rollout, and of the earlier one that it carries on."""
-    before = doors.journal.evidence(state.carries) if state.carries else ()
-    return before + doors.journal.evidence(state.rollout_id)
 
 
 def dismiss(product: str, version: int, status: DeploymentStatus, doors: Doors) -> None:

@@ -1,11 +1,42 @@
 """The way back: the champion has all traffic, nobody else has servers."""
 
+from deployments.registry import DeploymentStatus
+from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Shift
 from deployments.spec import RolloutSection
 from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
+from tasks.rollouts.keeping import hold
+from tasks.rollouts.perform import dismiss
 from tasks.rollouts.servers import launch
 from tasks.rollouts.traffic import addresses, flows_as, retire, shift
+
+
+def put_back(state: RolloutState, doors: Doors) -> str:
+    """End the rollout in the world: a promotion that took place is taken back, and `restore` does the rest.
+
+    Only what had arrived (see `arrived`) stays. Returns what was seen. Safe to repeat.
+    """
+    stays = arrived(state, doors)
+    if not stays:
+        _undo_promotion(state, doors)
+    seen = restore(state.product, state.section, doors)
+    if not stays:
+        dismiss(state.product, state.candidate, DeploymentStatus.REFUSED, doors)
+    return seen
+
+
+def arrived(state: RolloutState, doors: Doors) -> bool:
+    """Whether the candidate is champion, and nobody wants it otherwise or could take its place."""
+    champion = doors.registry.champion(state.product)
+    wanted = state.phase is not Phase.RESTORING or state.former is None
+    return wanted and champion is not None and champion.version == state.candidate
+
+
+def _undo_promotion(state: RolloutState, doors: Doors) -> None:
+    champion = doors.registry.champion(state.product)
+    if state.former is not None and champion is not None and champion.version == state.candidate != state.former:
+        doors.registry.reinstate(state.product, state.former, doors.clock.now())
 
 
 def restore(product: str, section: RolloutSection, doors: Doors) -> str:
@@ -27,6 +58,7 @@ def restore(product: str, section: RolloutSection, doors: Doors) -> str:
     _route(product, wanted, doors)
     for version in doors.target.versions(product):
         if version != champion.version:
+            hold(product, doors, section)  # each may drain for long; `Busy` stops whoever lost the lease meanwhile
             retire(product, version, section, doors)
     return f"v{champion.version} has all traffic"
 

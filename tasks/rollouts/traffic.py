@@ -30,6 +30,18 @@ def shift(product: str, wanted: Shift, doors: Doors) -> str:
     return f"gateway confirms {wanted.weights}"
 
 
+def uphold(product: str, wanted: Shift | None, doors: Doors) -> None:
+    """See that traffic still flows as `wanted` (None: nothing was wanted yet); what other hands changed is put right.
+
+    Asked before something is built on it that cannot be taken back at once: a promotion, servers that end.
+    """
+    if wanted is None:
+        return
+    live = doors.router.read(product)
+    if live is None or not flows_as(wanted, live):
+        shift(product, wanted, doors)
+
+
 def _backend(product: str, version: int, live: Routing | None, doors: Doors) -> Backend:
     """The servers that are ready, and those in use that are only too busy to say so: the gateway knows better."""
     former = live.backend(version) if live else None

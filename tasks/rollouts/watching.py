@@ -13,7 +13,7 @@ from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Shift
 from deployments.wiring import Doors
-from tasks.rollouts.perform import gathered
+from tasks.rollouts.gathering import gathered
 from tasks.rollouts.traffic import flows_as, shift
 
 
@@ -38,6 +38,10 @@ class Watcher:
         except TryAgain:
             return
 
+    def disregard(self, doors: Doors) -> None:
+        """What passed since the look before was no healthy time: a pause, or a question."""
+        self.looked_at = doors.clock.monotonic()
+
     def look(self, state: RolloutState, lease: Lease, doors: Doors) -> Look:
         """What was seen since the look before; the block of it is in the journal when this returns."""
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
@@ -47,7 +51,7 @@ class Watcher:
             trouble = self._keep_block(state, lease, doors)
         except TryAgain as error:
             trouble = f"nothing is known of the traffic: {error}"
-        blocks = gathered(state, doors)
+        blocks = gathered(state, doors.journal)
         verdict = judge(blocks, state.section.analysis)
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)

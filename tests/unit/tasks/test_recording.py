@@ -1,5 +1,7 @@
 """The history says which command ended, and how."""
 
+import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,10 @@ import pytest
 from deployments import wiring
 from deployments.errors import GateRefused, NotFound
 from deployments.journals.in_memory import InMemoryJournal
+from deployments.journals.protocol import Event
 from deployments.settings import Settings
 from tasks.product import open_run
-from tasks.recording import record_failure
+from tasks.recording import died_silently, record_failure
 
 PROJECT = Path(__file__).parents[3]
 
@@ -30,3 +33,20 @@ def test_a_failure_is_told_by_the_name_of_what_failed(
     run = open_run("a run", "flights", Settings(project=PROJECT))
     record_failure(run, error, doing)
     assert [event.kind for event in journal.events("flights")] == [kind]
+
+
+def test_a_run_that_died_in_the_middle_of_its_rollout_is_named_once() -> None:
+    journal, now = InMemoryJournal(), datetime(2026, 1, 1, tzinfo=UTC)
+    dead = f"{socket.gethostname()}:{2**22 + 1}:0.00"
+    journal.record(Event("flights", "a run", now, "release.asked", {"process": dead}))
+    journal.record(Event("flights", "a run", now, "step.done", {}))
+    assert died_silently("flights", journal) == ("a run",)
+    assert died_silently("flights", journal) == ()
+
+
+def test_a_run_whose_rollout_came_to_its_end_did_not_die_silently() -> None:
+    journal, now = InMemoryJournal(), datetime(2026, 1, 1, tzinfo=UTC)
+    dead = f"{socket.gethostname()}:{2**22 + 1}:0.00"
+    journal.record(Event("flights", "a run", now, "release.asked", {"process": dead}))
+    journal.record(Event("flights", "a run", now, "rollout.done", {}))
+    assert died_silently("flights", journal) == ()

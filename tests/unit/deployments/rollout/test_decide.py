@@ -106,21 +106,30 @@ def test_a_sample_is_complete_when_both_versions_have_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "phase", "done"),
+    ("ruling", "policy", "phase", "done"),
     [
-        (OnDeadline.ROLL_BACK, Phase.RESTORING, 0),
-        (OnDeadline.PAUSE, Phase.PAUSED, 0),
-        (OnDeadline.PROMOTE, Phase.RUNNING, 1),
+        (Ruling.CONTINUE, OnDeadline.ROLL_BACK, Phase.RESTORING, 0),
+        (Ruling.CONTINUE, OnDeadline.PAUSE, Phase.PAUSED, 0),
+        (Ruling.CONTINUE, OnDeadline.PROMOTE, Phase.RUNNING, 1),
+        (Ruling.HOLD, OnDeadline.ROLL_BACK, Phase.RESTORING, 0),
+        (Ruling.HOLD, OnDeadline.PAUSE, Phase.PAUSED, 0),
     ],
 )
-@pytest.mark.parametrize("ruling", [Ruling.CONTINUE, Ruling.HOLD])
-def test_the_deadline_is_answered_as_the_spec_says(policy: OnDeadline, phase: Phase, done: int, ruling: Ruling) -> None:
+def test_the_deadline_is_answered_as_the_spec_says(ruling: Ruling, policy: OnDeadline, phase: Phase, done: int) -> None:
     section = RolloutSection(analysis=AnalysisSection(deadline=timedelta(hours=1), on_deadline=policy))
     state = observing(Observe(Until.PROOF, MINUTE), section=section)
     assert follow(state, look(ruling), NOW + timedelta(minutes=59)).done == 0
     after = follow(state, look(ruling), NOW + timedelta(hours=1))
     assert (after.phase, after.done) == (phase, done)
     assert "no decision within 1h" in after.reason
+
+
+def test_no_deadline_promotes_while_nothing_is_known() -> None:
+    section = RolloutSection(analysis=AnalysisSection(deadline=MINUTE, on_deadline=OnDeadline.PROMOTE))
+    state = observing(Observe(Until.PROOF, MINUTE), section=section)
+    held = follow(state, look(Ruling.HOLD), NOW + timedelta(hours=1))
+    assert (held.phase, held.done) == (Phase.HOLDING, 0)
+    assert follow(held, look(Ruling.CONTINUE), NOW + timedelta(hours=1)).done == 1
 
 
 @pytest.mark.parametrize(("phase", "done"), list(product(list(Phase), range(len(STEPS)))))

@@ -15,8 +15,8 @@ from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, Pace, 
 from deployments.traffic import Weights
 from tasks.rollouts.beginning import begin, orphans, settle
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.gathering import gathered
 from tasks.rollouts.keeping import LEASE, hold
-from tasks.rollouts.perform import gathered
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 
 STRATEGIES_THAT_WAIT = [Strategy.BLUE_GREEN, Strategy.CANARY, Strategy.AB, Strategy.SHADOW]
@@ -371,10 +371,10 @@ def test_the_evidence_of_a_former_try_counts_again(served: World) -> None:
     proved = served.journal.evidence(first.rollout_id)
     assert len(proved) > 10
     again = begin(served.wish(2, Strategy.CANARY, rollout_id="again", carries=first.rollout_id), served.doors)
-    assert gathered(again, served.doors) == proved
+    assert gathered(again, served.journal) == proved
     over = to_its_end(again, served.doors)
     assert over.phase is Phase.DONE
-    assert gathered(over, served.doors)[: len(proved)] == proved
+    assert gathered(over, served.journal)[: len(proved)] == proved
 
 
 def test_a_canary_goes_up_exactly_as_planned(served: World) -> None:

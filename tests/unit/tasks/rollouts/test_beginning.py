@@ -1,0 +1,118 @@
+"""Whose turn it is, and what a rollout leaves whose process died."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from deployments.errors import Busy
+from deployments.owner import Owner
+from deployments.registry import DeploymentStatus
+from deployments.rollout.orders import Verb
+from deployments.rollout.state import Phase, RolloutState
+from deployments.rollout.steps import Promote
+from deployments.spec import Second, Strategy
+from deployments.strategies.plan import Goal
+from deployments.targets.in_memory import Behaviour
+from tasks.rollouts.beginning import PICKED_UP, begin, put_right, settle
+from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.keeping import LEASE, hold
+from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
+
+ELSEWHERE = Owner("another-host", 1, 0.0)
+QUEUE = SECTION.model_copy(update={"second": Second.QUEUE})
+SUPERSEDE = SECTION.model_copy(update={"second": Second.SUPERSEDE})
+
+
+def orphan(world: World, until: type = Promote) -> RolloutState:
+    """A canary of v2 whose process died after the step of this kind was done."""
+    state, carrier = begin(world.wish(2, Strategy.CANARY), world.doors), Carrier(world.doors)
+    while not any(isinstance(step, until) for step in state.steps[: state.done]):
+        state = carrier.advance(state)
+    world.journal.release(hold(PRODUCT, world.doors))
+    return state
+
+
+def test_a_queued_rollout_lets_one_whose_process_died_be_carried_on_first(served: World) -> None:
+    left = begin(served.wish(2, Strategy.CANARY), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    began = served.clock.monotonic()
+
+    def stop() -> str | None:
+        if served.clock.monotonic() - began > 60 and served.journal.rollout(PRODUCT, left.rollout_id).live:
+            to_its_end(served.journal.rollout(PRODUCT, left.rollout_id), served.doors)
+        return None
+
+    state = begin(served.wish(3, section=QUEUE), served.doors, stop)
+    assert served.journal.rollout(PRODUCT, left.rollout_id).phase is Phase.DONE
+    assert state.former == 2
+
+
+def test_a_queued_rollout_waits_only_so_long_for_somebody_to_carry_the_other_on(served: World) -> None:
+    left = begin(served.wish(2, Strategy.CANARY), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    began = served.clock.monotonic()
+    begin(served.wish(3, section=QUEUE), served.doors)
+    assert served.journal.rollout(PRODUCT, left.rollout_id).phase is Phase.ROLLED_BACK
+    assert PICKED_UP.total_seconds() <= served.clock.monotonic() - began < PICKED_UP.total_seconds() + 5
+
+
+@pytest.mark.parametrize("section", [QUEUE, SUPERSEDE], ids=["queue", "supersede"])
+def test_a_release_that_does_not_reject_begins_its_work_while_another_rollout_is_carried(
+    served: World, section: Any
+) -> None:
+    other = begin(served.wish(2, Strategy.CANARY), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), LEASE)
+    assert put_right(PRODUCT, section, served.doors) is None
+    assert served.journal.rollout(PRODUCT, other.rollout_id).live
+    with pytest.raises(Busy):
+        put_right(PRODUCT, SECTION, served.doors)
+
+
+def test_an_aborted_rollout_whose_process_died_after_its_promotion_is_still_taken_back(served: World) -> None:
+    state = orphan(served)
+    served.journal.give(state.rollout_id, Verb.ABORT, "ann", "", served.clock.now())
+    lease = hold(PRODUCT, served.doors)
+    given_up = state.with_phase(Phase.RESTORING, "abort by ann", served.clock.now())
+    served.journal.save(given_up, lease)
+    settle(PRODUCT, SECTION, served.doors, lease)
+    assert served.journal.rollout(PRODUCT, state.rollout_id).phase is Phase.ROLLED_BACK
+    assert served.served_by == {1: 100}
+    assert served.registry.get(PRODUCT, 2).status is DeploymentStatus.ROLLED_BACK
+    served.settled()
+
+
+def test_the_champion_keeps_its_name_and_status_when_it_is_rolled_out_again_in_vain(served: World) -> None:
+    served.target.script(PRODUCT, 1, Behaviour.ANSWERING_WRONGLY)
+    state = served.run(served.wish(1, rollout_id="once more"))
+    assert state.phase is Phase.ROLLED_BACK
+    served.settled()
+
+
+def test_the_first_champion_of_all_stays_if_it_is_too_late_to_take_it_back(world: World) -> None:
+    state, carrier = begin(world.wish(1), world.doors), Carrier(world.doors)
+    while state.step is not None:
+        state = carrier.advance(state)
+    world.journal.give(state.rollout_id, Verb.ABORT, "ann", "", world.clock.now())
+    state = to_its_end(state, world.doors)
+    assert state.phase is Phase.DONE
+    assert state.reason == "v1 is champion already, and there was none before it (abort by ann)"
+    world.settled()
+
+
+def test_a_run_begun_again_under_its_id_does_not_answer_for_the_evidence_of_its_first_version(served: World) -> None:
+    served.errors[2] = 0.4
+    first = served.run(served.wish(2, Strategy.CANARY))
+    assert first.phase is Phase.ROLLED_BACK
+    served.clock.sleep(timedelta(seconds=1))
+    again = served.run(served.wish(3, Strategy.CANARY, rollout_id=first.rollout_id))
+    assert (again.phase, served.served_by) == (Phase.DONE, {3: 100})
+
+
+def test_a_rollback_may_go_to_who_is_champion_by_now(served: World) -> None:
+    served.run(served.wish(2))
+    state = served.run(replace(served.wish(2, goal=Goal.REINSTATE), rollout_id="back"))
+    assert (state.phase, served.served_by) == (Phase.DONE, {2: 100})
+    served.settled()
