@@ -98,11 +98,11 @@ def _replay_march() -> Replay:
 
 
 def _slow_spec() -> Path:
-    """The spec with a forest of 400 trees."""
+    """The spec with a forest of 250 trees."""
     document = _document()
     document["model"] |= {
         "estimator": "sklearn.ensemble.RandomForestClassifier",
-        "parameters": {"n_estimators": 400, "max_depth": 14, "max_samples": 0.15, "min_samples_leaf": 5},
+        "parameters": {"n_estimators": 250, "max_depth": 14, "max_samples": 0.15, "min_samples_leaf": 5},
     }
     return _written(document, "flights-slow.yaml")
 

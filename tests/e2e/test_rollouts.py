@@ -127,6 +127,7 @@ def test_cancelling_in_prefect_puts_the_traffic_back(seatrial: Seatrial, served:
     assert whole(seatrial, served.name) == before
 
 
+@pytest.mark.crash
 def test_ctrl_c_while_a_canary_is_watched_puts_the_traffic_back(seatrial: Seatrial, served: Shop) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
@@ -159,7 +160,7 @@ def test_a_person_steers_a_blue_green_release_and_sees_the_preview(seatrial: Sea
     assert whole(seatrial, served.name) == candidate
 
 
-@pytest.mark.parametrize("strategy", ["ab", "shadow"])
+@pytest.mark.parametrize("strategy", ["ab", pytest.param("shadow", marks=pytest.mark.crash)])
 def test_a_comparison_ends_with_a_report_and_the_champion_in_place(
     seatrial: Seatrial, served: Shop, strategy: str
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_comparison_ends_with_a_report_and_the_champion_in_place(
     assert answered == ({str(before), str(done["version"])} if strategy == "ab" else {str(before)})
 
 
+@pytest.mark.crash
 def test_an_abort_and_a_retry_that_needs_no_training(seatrial: Seatrial, served: Shop) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:

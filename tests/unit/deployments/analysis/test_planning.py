@@ -52,7 +52,6 @@ def test_feedback_is_planned_on_its_own_scale() -> None:
 @pytest.mark.parametrize(
     ("rule", "rate", "share"),
     [
-        (MetricRule(metric="error_rate", margin=0.0, prove=True), 0.005, 0.1),
         (ERRORS, 0.005, 0.0),
         (ERRORS, 0.005, 1.0),
         (MetricRule(metric="disagreement", margin=0.1, prove=True), 0.1, 0.5),
