@@ -75,12 +75,17 @@ def down(settings: Settings) -> tuple[str, ...]:
     under way are carried on then.
     """
     supervisor = Supervisor.of(settings)
+    _end_carriers(settings)
+    names = tuple(supervisor.states()) if supervisor.running() else ()
+    supervisor.shutdown(forget=services.PARTS)
+    _end_carriers(settings)  # the watchdog may have sent somebody after the first ones, before it ended itself
+    return names
+
+
+def _end_carriers(settings: Settings) -> None:
     if settings.home.is_dir():
         with suppress(SeatrialError):  # an unreadable journal must not keep anything running
             end_carriers(DatabaseJournal(settings.journal_database), SystemClock().now())
-    names = tuple(supervisor.states()) if supervisor.running() else ()
-    supervisor.shutdown(forget=services.PARTS)
-    return names
 
 
 def programs(settings: Settings) -> dict[str, ProgramReport]:

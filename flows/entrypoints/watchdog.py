@@ -5,7 +5,7 @@ The journal is the truth about where a rollout is; Prefect loses runs in several
 
 import os
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import SeatrialError
@@ -13,17 +13,27 @@ from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 
 EVERY = timedelta(seconds=5)
+# Longer than a carrier takes from its fork to the lease.
+_FIRST_PAUSE = timedelta(seconds=20)
 _LONGEST_PAUSE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """The last time that somebody was sent: when, how far the rollout was, how many tries that makes without a move."""
+
+    at: float
+    seen: datetime
+    number: int
 
 
 @dataclass(slots=True)
 class Watchdog:
-    """Names the rollouts to carry on; each again after a growing pause, as long as nobody carries it to its end."""
+    """Names the rollouts to carry on; each again after a pause, which grows as long as it does not get any further."""
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
-    _tries: dict[str, int] = field(default_factory=dict)
-    _not_before: dict[str, float] = field(default_factory=dict)
+    _tries: dict[str, _Try] = field(default_factory=dict)
 
     def orphans(self) -> tuple[RolloutState, ...]:
         """Rollouts that nobody carries, and whose turn it is. Empty while the journal cannot be read.
@@ -41,25 +51,30 @@ class Watchdog:
                 journal.close()
         except SeatrialError:
             return ()
-        return tuple(each for each in found if self._is_its_turn(each.rollout_id))
+        return tuple(each for each in found if self._is_its_turn(each))
 
-    def _is_its_turn(self, rollout_id: str) -> bool:
-        now = self.clock.monotonic()
-        if now < self._not_before.get(rollout_id, 0.0):
+    def _is_its_turn(self, state: RolloutState) -> bool:
+        now, last = self.clock.monotonic(), self._tries.get(state.rollout_id)
+        vain = last.number if last is not None and last.seen == state.updated_at else 0
+        pause = min(_FIRST_PAUSE * 2 ** max(0, vain - 1), _LONGEST_PAUSE)
+        if last is not None and now - last.at < pause.total_seconds():
             return False
-        tries = self._tries[rollout_id] = self._tries.get(rollout_id, 0) + 1
-        # The first pause is longer than a carrier takes from its fork to the lease.
-        pause = min(timedelta(seconds=10 * 2**tries), _LONGEST_PAUSE)
-        self._not_before[rollout_id] = now + pause.total_seconds()
+        self._tries[state.rollout_id] = _Try(now, state.updated_at, vain + 1)
         return True
 
 
 def carry_on(settings: Settings, state: RolloutState) -> int:
-    """In a process of its own: carry the rollout to its end; returns an exit code. Its words go to the warm log."""
+    """In a process of its own: carry the rollout to its end; returns an exit code. Its words go to the warm log.
+
+    After `seatrial down` it does nothing: whoever opened the doors would start the gateway again.
+    """
     from deployments.platform.environment import environment
     from deployments.platform.local import live_addresses
+    from deployments.supervision import Supervisor
     from flows.entrypoints import console
 
+    if not Supervisor.of(settings).running():
+        return 0
     os.environ.update(environment(settings, live_addresses(settings)))
     from flows.requests import RolloutRequest
     from flows.rollout import rollout

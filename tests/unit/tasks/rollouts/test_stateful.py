@@ -364,7 +364,7 @@ class Sea(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     ("examples", "steps"),
     [
-        pytest.param(40, 40, id="some"),
+        pytest.param(30, 40, id="some"),
         pytest.param(1000, 50, id="many", marks=[pytest.mark.crash, pytest.mark.timeout(3600)]),
     ],
 )
