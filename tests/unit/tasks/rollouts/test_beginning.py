@@ -86,8 +86,11 @@ def test_an_aborted_rollout_whose_process_died_after_its_promotion_is_still_take
 
 def test_the_champion_keeps_its_name_and_status_when_it_is_rolled_out_again_in_vain(served: World) -> None:
     served.target.script(PRODUCT, 1, Behaviour.ANSWERING_WRONGLY)
-    state = served.run(served.wish(1, rollout_id="once more"))
-    assert state.phase is Phase.ROLLED_BACK
+    state = begin(served.wish(1, rollout_id="once more"), served.doors)
+    champion = served.registry.champion(PRODUCT)
+    assert champion is not None
+    assert (champion.status, champion.aliases) == (DeploymentStatus.LIVE, ("champion",))
+    assert served.resume(state.rollout_id).phase is Phase.ROLLED_BACK
     served.settled()
 
 

@@ -120,8 +120,8 @@ def test_nothing_goes_on_by_itself_at_a_deadline_while_nothing_is_known(served: 
     wish = served.wish(2, Strategy.CANARY, section=SECTION.model_copy(update={"analysis": analysis}))
     state, carrier = carried_until(served, Phase.OBSERVING, Observe, wish), Carrier(served.doors)
     served.metrics.fail("the provider is away")
-    done, began = state.done, served.clock.now()
-    while served.clock.now() - began < 10 * MINUTE:
+    done = state.done
+    for _ in range(60):
         state = carrier.advance(state)
     assert (state.done, state.phase, served.served_by) == (done, Phase.HOLDING, {1: 90, 2: 10})
     served.metrics.recover()

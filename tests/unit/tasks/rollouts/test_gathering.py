@@ -50,3 +50,4 @@ def test_a_retry_is_not_held_by_what_was_counted_under_a_wrong_split(served: Wor
     served.metrics.serve = honest  # type: ignore[method-assign]
     again = served.run(served.wish(2, Strategy.CANARY, rollout_id="again", carries="first"))
     assert again.phase is Phase.DONE
+    assert again.updated_at - again.started_at < 6 * MINUTE
