@@ -137,10 +137,10 @@ class AnalysisSection(Section):
         default=timedelta(hours=24), gt=timedelta(0), description="how long one observation may take, holds included"
     )
     on_deadline: OnDeadline = Field(default=OnDeadline.ROLL_BACK, description="what is done then")
-    check_split: bool = Field(
-        default=True,
-        description="whether a split that is not the configured one stops the clock; say false where a few users with "
-        "a sticky key make most of the requests, for chance then gives them all to one version",
+    split_tolerance: Annotated[float, Field(ge=0)] = Field(
+        default=1.0,
+        description="how far, relatively, the odds of meeting the candidate may be from the configured ones before the "
+        "split is not to be trusted; sticky users come in lumps. 0: exactly as configured",
     )
     metrics: tuple[MetricRule, ...] = Field(
         default_factory=_default_metrics, min_length=1, description="what is judged; alpha and beta are shared out"

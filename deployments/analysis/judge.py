@@ -28,7 +28,7 @@ def judge(blocks: Sequence[Block], rules: AnalysisSection) -> Verdict:
     ]
     if broken:
         return Verdict(Ruling.ROLL_BACK, _sentences(broken), findings)
-    if wrong := split.mismatch(blocks):
+    if wrong := split.mismatch(blocks, rules.split_tolerance):
         return Verdict(Ruling.HOLD, wrong, findings)
     if harmful:
         return Verdict(Ruling.ROLL_BACK, _sentences(harmful), findings)

@@ -27,7 +27,9 @@ def carried(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
     earlier = known.pop(state.carries or "", None)
     while earlier is not None:
         blocks = own(earlier, journal)
-        if (earlier.candidate, earlier.former) == (state.candidate, state.former) and not mismatch(blocks):
+        if (earlier.candidate, earlier.former) == (state.candidate, state.former) and not mismatch(
+            blocks, state.section.analysis.split_tolerance
+        ):
             found = blocks + found
         earlier = known.pop(earlier.carries or "", None)
     return found

@@ -76,7 +76,7 @@ class Watcher:
             start=self.last.at,
             end=reading.at,
             step=state.done,
-            share=_share(self.split, state),
+            share=_share(self.split, state.candidate),
             stable=counts.get(state.former, Counts()),
             candidate=counts.get(state.candidate, Counts()),
             pairs=pairs,
@@ -88,15 +88,10 @@ class Watcher:
         return None
 
 
-def _share(split: Shift, state: RolloutState) -> float | None:
-    """What the candidate should get of the split, 0–1; None where that cannot be tested.
-
-    It cannot where the candidate gets nothing or all, or some requests by a match, or the spec says not to.
-    """
-    percent = split.weights.of(state.candidate)
-    if split.matches or percent in {0, 100} or not state.section.analysis.check_split:
-        return None
-    return percent / 100
+def _share(split: Shift, candidate: int) -> float | None:
+    """What the candidate should get of the split, 0–1; None where it gets nothing or all, or some by a match."""
+    percent = split.weights.of(candidate)
+    return None if split.matches or percent in {0, 100} else percent / 100
 
 
 def _compared(blocks: tuple[Block, ...], split: Shift | None) -> int:
