@@ -13,7 +13,7 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
 from flows.requests import RolloutRequest, rollout_name
 from tasks.product import Result, Run
-from tasks.rollout import abandon, begin_rollout, next_step, result_of, resume, take_step
+from tasks.rollout import abandon, begin_rollout, is_carried_here, next_step, result_of, resume, take_step
 
 
 def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> Result:
@@ -43,14 +43,12 @@ def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result]) -> 
     try:
         return carry()
     except Exception as error:
-        state = abandon(product, rollout_id, error)
-        if state is None:
+        if not is_carried_here(product, rollout_id):
             raise
-        return result_of(_to_its_end(state))
+        return result_of(_to_its_end(abandon(product, rollout_id, error)))
     except BaseException as interruption:
-        state = abandon(product, rollout_id, interruption)
-        if state is not None:
-            _to_its_end(state)
+        if is_carried_here(product, rollout_id):
+            _to_its_end(abandon(product, rollout_id, interruption))
         raise
 
 

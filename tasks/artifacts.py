@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from deployments.analysis.verdict import Verdict
 from deployments.platform.addresses import read_addresses
+from deployments.rollout.state import RolloutState
 from deployments.secrets import masked
 from deployments.settings import current
 from tasks.product import Run
@@ -14,6 +16,26 @@ def leave_table(key: str, rows: Sequence[dict[str, str]], description: str) -> N
     from prefect.artifacts import create_table_artifact
 
     create_table_artifact(table=list(rows), key=key, description=description)
+
+
+def leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
+    """What each metric said at the end of an observation, and what follows from it."""
+    rows = [
+        {
+            "metric": finding.metric + (" (dry run)" if finding.dry_run else ""),
+            "stable": _rate(finding.stable),
+            "candidate": _rate(finding.candidate),
+            "harm": f"e = {finding.harm:.4g} of {finding.harm_needed:.4g}",
+            "not worse": "" if finding.safe is None else f"e = {finding.safe:.4g} of {finding.safe_needed:.4g}",
+            "in words": finding.sentence,
+        }
+        for finding in verdict.findings
+    ]
+    leave_table(f"{state.product}-evidence", rows, f"v{state.candidate}, {step}: {verdict.ruling}. {verdict.reason}")
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def leave_links(run: Run, version: int) -> None:

@@ -6,10 +6,12 @@ from prefect.cache_policies import NO_CACHE
 from deployments import wiring
 from deployments.errors import NotFound
 from deployments.rollout.state import Phase, RolloutState
+from deployments.rollout.steps import Approve, Observe
 from deployments.settings import current
 from deployments.spec import Second
 from deployments.strategies.plan import Goal
 from tasks import retries
+from tasks.artifacts import leave_evidence
 from tasks.events import tell
 from tasks.models.record import close_abandoned_runs
 from tasks.product import Result, Run
@@ -17,7 +19,7 @@ from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import explain, give_up, outcome
-from tasks.runs import cancellation, close_dead_run
+from tasks.runs import cancellation, close_dead_run, name_present_run
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -68,33 +70,44 @@ def take_step(state: RolloutState) -> RolloutState:
         elif (line := _progress(now)) != told:
             told = line
             tell("rollout.watched", phase=now.phase, seen=line)
-    step = next_step(state)
-    tell(
-        f"rollout.{now.phase}" if not now.live or now.phase is Phase.RESTORING else "rollout.step",
-        step=step if now.live else "",
-        reason=now.reason,
-    )
+    if carrier.watcher.verdict is not None:
+        leave_evidence(now, next_step(state), carrier.watcher.verdict)
+    _tell_of(state, now)
     return now
 
 
+def _tell_of(state: RolloutState, now: RolloutState) -> None:
+    waited = isinstance(state.step, Observe | Approve)
+    if now.live and now.phase is not Phase.RESTORING:
+        tell("rollout.step", step=next_step(state), reason=now.reason if waited else "")
+    else:
+        tell(f"rollout.{now.phase}", step=next_step(state) if now.live else "", reason=now.reason)
+
+
+def is_carried_here(product: str, rollout_id: str) -> bool:
+    """Whether the rollout is under way, and this process carries it."""
+    return carried_here(product, rollout_id, wiring.doors()) is not None
+
+
 @task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState | None:
-    """From here on the champion is put back. None if this process carries no such rollout, or it is over already."""
+def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
+    """From here on the champion is put back."""
     doors = wiring.doors()
-    state = carried_here(product, rollout_id, doors)
-    if state is None:
-        return None
-    after = give_up(state, explain(error), doors)
+    after = give_up(doors.journal.rollout(product, rollout_id), explain(error), doors)
     tell("rollout.given_up", reason=after.reason)
     return after
 
 
-@task(name="take over", task_run_name="take over {product}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retries.PROCESS)
 def resume(product: str, rollout_id: str) -> RolloutState:
-    """Carry on with a rollout whose process is gone. Raises `Busy` while somebody carries it, `NotFound` for none."""
+    """Carry on with a rollout: one that this process began, or one whose process is gone.
+
+    Raises `Busy` while somebody else carries it, `NotFound` for none.
+    """
     doors = wiring.doors()
     ours = carried_here(product, rollout_id, doors) is not None
     state = take_over(doors.journal.rollout(product, rollout_id), doors)
+    name_present_run(f"{product} v{state.candidate} rollout")
     if not ours:
         close_dead_run(rollout_id)
         tell("rollout.taken_over", version=f"v{state.candidate}", phase=state.phase, step=next_step(state))

@@ -34,6 +34,16 @@ def cancellation(run_id: str) -> Callable[[], str | None]:
     return stop
 
 
+def name_present_run(name: str) -> None:
+    """Give the present flow run a name that tells more than was known when it began; without Prefect do nothing."""
+
+    def rename(client: "SyncPrefectClient") -> None:
+        for run in _ids((flow_run.id,)):
+            client.update_flow_run(run, name=name)
+
+    _with_prefect(rename)
+
+
 def close_dead_run(run_id: str) -> None:
     """Tell Prefect that a run and its subflows died, if it still shows them as running; without Prefect do nothing."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId

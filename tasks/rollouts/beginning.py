@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from deployments.errors import Busy, RolloutFailed
-from deployments.journals.protocol import Lease
+from deployments.journals.protocol import Event, Lease
 from deployments.owner import this_process
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
@@ -15,7 +15,7 @@ from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, plan
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import GLANCE, hold, note, patiently
-from tasks.rollouts.restore import arrived, put_back
+from tasks.rollouts.restore import arrived, at_rest, put_back, restore
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
 PICKED_UP: Final = timedelta(minutes=2)
@@ -164,12 +164,17 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
     """Put right what rollouts whose process died left behind; None when there was nothing.
 
     The lease shows that nobody works on them any more. A new release is wanted instead of them, so the champion gets
-    all traffic back; without one they would be carried on (see `take_over`).
+    all traffic back; without one they would be carried on (see `take_over`). Servers and routes that no rollout
+    accounts for, and a route that other hands changed, are put right, too.
     """
-    seen = None
-    for state in doors.journal.rollouts(product):
-        if state.live:
-            seen = _end(state, doors, lease)
+    ended = [_end(state, doors, lease) for state in doors.journal.rollouts(product) if state.live]
+    if ended:
+        return ended[-1]
+    rest = patiently(lambda: at_rest(product, doors), doors)
+    if rest:
+        return None
+    seen = patiently(lambda: restore(product, section, doors), doors)
+    doors.journal.record(Event(product, "", doors.clock.now(), "traffic.repaired", {"seen": seen}))
     return seen
 
 

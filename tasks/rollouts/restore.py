@@ -63,6 +63,15 @@ def restore(product: str, section: RolloutSection, doors: Doors) -> str:
     return f"v{champion.version} has all traffic"
 
 
+def at_rest(product: str, doors: Doors) -> bool:
+    """Whether the world is as `restore` makes it, as far as servers and routes go."""
+    champion, live = doors.registry.champion(product), doors.router.read(product)
+    if champion is None:
+        return live is None and not doors.target.versions(product)
+    alone = doors.target.versions(product) == (champion.version,)
+    return alone and live is not None and flows_as(Shift(Weights.all_to(champion.version)), live)
+
+
 def _route(product: str, wanted: Shift, doors: Doors) -> None:
     live = doors.router.read(product)
     if live is None or not flows_as(wanted, live) or not _points_at_servers(live, product, doors):

@@ -27,6 +27,7 @@ class Watcher:
     split: Shift | None = None
     last: Reading | None = None
     looked_at: float = 0.0
+    verdict: Verdict | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -55,6 +56,7 @@ class Watcher:
         verdict = judge(blocks, state.section.analysis)
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
+        self.verdict = verdict
         return Look(verdict, healthy, bound_on_harm(blocks, state.section.analysis), _compared(blocks, self.split))
 
     def _keep_block(self, state: RolloutState, lease: Lease, doors: Doors) -> str | None:

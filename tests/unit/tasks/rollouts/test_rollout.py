@@ -16,7 +16,7 @@ from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Launch
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.beginning import begin
+from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.keeping import LEASE, outcome
 from tasks.rollouts.restore import restore
 from tasks.rollouts.traffic import retire, shift
@@ -173,3 +173,19 @@ def test_a_version_that_still_has_traffic_is_not_retired(served: World) -> None:
     with pytest.raises(RolloutFailed, match="still has 100 % of the traffic"):
         retire(PRODUCT, 1, RolloutSection(), served.doors)
     assert served.target.versions(PRODUCT) == (1,)
+
+
+def test_servers_and_routes_that_no_rollout_accounts_for_are_cleaned_up(served: World) -> None:
+    served.target.launch(Launch(PRODUCT, 3, served.folder, 1))
+    shift(PRODUCT, Shift(Weights({1: 60, 3: 40})), served.doors)
+    assert put_right(PRODUCT, SECTION, served.doors) == "v1 has all traffic"
+    assert history(served)[-1] == "traffic.repaired"
+    served.settled()
+    assert put_right(PRODUCT, SECTION, served.doors) is None
+
+
+def test_a_product_without_a_champion_keeps_no_stray_servers(world: World) -> None:
+    assert put_right(PRODUCT, SECTION, world.doors) is None
+    world.target.launch(Launch(PRODUCT, 2, world.folder, 1))
+    assert put_right(PRODUCT, SECTION, world.doors) == "no champion yet: nothing is served"
+    world.settled()
