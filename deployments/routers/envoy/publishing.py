@@ -49,8 +49,12 @@ class Publisher:
     complaints: Complaints
 
     def validate(self, products: Mapping[str, Routing]) -> None:
-        """Raises `RouterRefused` if Envoy would not take these routings. Skipped if nothing changes."""
-        if _holds(self.files.routes, routes_document(products)) and self._holds_servers(products):
+        """Raises `RouterRefused` if Envoy would not take these routings.
+
+        Skipped where no server is new: Envoy takes a table of routes whole, or says why not and keeps the former one.
+        The way back from harm must not wait for a second Envoy on a machine that is short of breath.
+        """
+        if servers_of(products).keys() <= listed_clusters(self.files) and self._holds_servers(products):
             return
         clusters = [fixed_cluster(name, addresses) for name, addresses in servers_of(products).items()]
         validate(candidate(self.files, clusters, route_table(products)), self.files.candidate)
