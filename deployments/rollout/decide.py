@@ -160,6 +160,8 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
             if state.split is None:
                 raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
             return state.with_steps(finale, str(order), now)
+        case Verb.SKIP | Verb.APPROVE if state.phase is Phase.PAUSED:
+            raise NotNowError("the rollout is paused: resume it first")
         case Verb.SKIP:
             if not isinstance(state.step, Observe | Approve):
                 raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")

@@ -155,6 +155,12 @@ def test_skip_ends_a_wait_and_nothing_else() -> None:
         obey(rollout(Phase.RUNNING, 1), order(Verb.SKIP), FINALE, NOW)
 
 
+@pytest.mark.parametrize(("verb", "done"), [(Verb.SKIP, 3), (Verb.APPROVE, 4)])
+def test_a_pause_ends_by_resume_and_by_nothing_else(verb: Verb, done: int) -> None:
+    with pytest.raises(NotNowError, match="paused: resume it first"):
+        obey(rollout(Phase.PAUSED, done), order(verb), FINALE, NOW)
+
+
 def test_approve_answers_a_question_and_nothing_else() -> None:
     assert obey(rollout(Phase.WAITING, 4), order(Verb.APPROVE), FINALE, NOW).done == 5
     with pytest.raises(NotNowError, match="nothing is asked"):
