@@ -160,16 +160,8 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
             if state.split is None:
                 raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
             return state.with_steps(finale, str(order), now)
-        case Verb.SKIP | Verb.APPROVE if state.phase is Phase.PAUSED:
-            raise NotNowError("the rollout is paused: resume it first")
-        case Verb.SKIP:
-            if not isinstance(state.step, Observe | Approve):
-                raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")
-            return state.with_step_done(now, str(order))
-        case Verb.APPROVE:
-            if not isinstance(state.step, Approve):
-                raise NotNowError("nothing is asked")
-            return state.with_step_done(now, str(order))
+        case Verb.SKIP | Verb.APPROVE:
+            return _past_its_wait(state, order, now)
         case Verb.PAUSE:
             return state.with_phase(Phase.PAUSED, str(order), now)
         case Verb.RESUME:
@@ -178,3 +170,13 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
             return state.with_resumed(str(order), now)
         case _:
             assert_never(order.verb)
+
+
+def _past_its_wait(state: RolloutState, order: Order, now: datetime) -> RolloutState:
+    if state.phase is Phase.PAUSED:
+        raise NotNowError("the rollout is paused: resume it first")
+    if order.verb is Verb.APPROVE and not isinstance(state.step, Approve):
+        raise NotNowError("nothing is asked")
+    if not isinstance(state.step, Observe | Approve):
+        raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")
+    return state.with_step_done(now, str(order))
