@@ -20,14 +20,14 @@ def rollback(request: RollbackRequest) -> Result:
     """Bring the champion before the present one, or the version that was asked for, back to all traffic.
 
     It does so at once, whatever the spec's strategy: nothing is watched or asked on the way back. A rollout that is
-    under way is ended first; without a version that is all, and the champion serves on. Raises `NotFound` when there is
+    under way, or queued, is ended first; without a version that is all, and the champion serves on. Raises `NotFound` when there is
     nothing to go back to, `RolloutFailed` when its servers did not come up; the present champion then serves as before.
     """
-    run = open_run(str(flow_run.id), request.product, current(), strategy=Strategy.ROLLING)
+    run = open_run(str(flow_run.id), request.product, current(), strategy=Strategy.ROLLING, second=Second.SUPERSEDE)
     record_asked(run, "rollback", version=request.version)
     try:
         ended = end_under_way(run, "rollback")
-        recover(run, Second.REJECT)  # what is under way was ended just now: nothing is queued for
+        recover(run)
         if ended is not None and request.version in {None, ended.version}:
             record(run, "rollback.done", reason=ended.outcome)
             return ended

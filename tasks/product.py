@@ -6,7 +6,7 @@ from typing import Any
 
 from deployments.clock import SystemClock
 from deployments.settings import Settings
-from deployments.spec import Strategy
+from deployments.spec import Second, Strategy
 from tasks.spec import ProductSpec, Window
 from tasks.spec_file import check_available, find_spec, load_product, parse_window
 
@@ -71,10 +71,11 @@ def open_run(
     window: str | None = None,
     strategy: Strategy | None = None,
     replicas: int | None = None,
+    second: Second | None = None,
 ) -> Run:
     """The product's spec as it is now, with what this run wants instead. Raises `NotFound`, `BadSpec` or `BadInput`."""
     spec = load_product(find_spec(product, settings.specs_folder))
-    wanted = {"strategy": strategy, "replicas": replicas}
+    wanted = {"strategy": strategy, "replicas": replicas, "second": second}
     rollout = spec.rollout.model_copy(update={name: value for name, value in wanted.items() if value is not None})
     check_available(rollout)
     return Run(

@@ -8,7 +8,6 @@ from deployments.errors import NotFound
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.settings import current
-from deployments.spec import Second
 from deployments.strategies.plan import Goal
 from tasks import retries
 from tasks.artifacts import leave_evidence
@@ -23,15 +22,13 @@ from tasks.runs import cancellation, close_dead_run, name_present_run
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def recover(run: Run, second: Second | None = None) -> None:
+def recover(run: Run) -> None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
-    `second` takes the place of the spec's policy for a rollout that is under way; None: the spec's own. Raises `Busy`
-    where that rejects a second rollout.
+    Raises `Busy` where another rollout is under way and the spec rejects a second one.
     """
     doors = wiring.doors()
-    section = run.spec.rollout if second is None else run.spec.rollout.model_copy(update={"second": second})
-    seen = put_right(run.product, section, doors)
+    seen = put_right(run.product, run.spec.rollout, doors)
     if seen:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
