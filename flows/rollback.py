@@ -20,8 +20,9 @@ def rollback(request: RollbackRequest) -> Result:
     """Bring the champion before the present one, or the version that was asked for, back to all traffic.
 
     It does so at once, whatever the spec's strategy: nothing is watched or asked on the way back. A rollout that is
-    under way, or queued, is ended first; without a version that is all, and the champion serves on. Raises `NotFound` when there is
-    nothing to go back to, `RolloutFailed` when its servers did not come up; the present champion then serves as before.
+    under way, or queued, is ended first; without a version that is all, and the champion serves on. Raises `NotFound`
+    when there is nothing to go back to, `RolloutFailed` when its servers did not come up; the present champion
+    then serves as before.
     """
     run = open_run(str(flow_run.id), request.product, current(), strategy=Strategy.ROLLING, second=Second.SUPERSEDE)
     record_asked(run, "rollback", version=request.version)

@@ -69,14 +69,15 @@ def open_run(
     settings: Settings,
     *,
     window: str | None = None,
-    strategy: Strategy | None = None,
-    replicas: int | None = None,
-    second: Second | None = None,
+    **rollout_instead: Strategy | Second | int | None,
 ) -> Run:
-    """The product's spec as it is now, with what this run wants instead. Raises `NotFound`, `BadSpec` or `BadInput`."""
+    """The product's spec as it is now, with what this run wants instead. Raises `NotFound`, `BadSpec` or `BadInput`.
+
+    `rollout_instead` are fields of the spec's rollout section; None leaves what the spec says.
+    """
     spec = load_product(find_spec(product, settings.specs_folder))
-    wanted = {"strategy": strategy, "replicas": replicas, "second": second}
-    rollout = spec.rollout.model_copy(update={name: value for name, value in wanted.items() if value is not None})
+    wanted = {name: value for name, value in rollout_instead.items() if value is not None}
+    rollout = spec.rollout.model_copy(update=wanted)
     check_available(rollout)
     return Run(
         run_id,
