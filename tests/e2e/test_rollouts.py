@@ -208,9 +208,10 @@ def test_a_canary_survives_the_death_of_any_part(seatrial: Seatrial, served: Sho
 @pytest.mark.crash
 def test_a_rollout_waits_out_down_and_goes_on_with_up(seatrial: Seatrial, served: Shop) -> None:
     with Traffic(seatrial, served.name):
-        UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")
+        release = UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")
         (state,) = under_way(seatrial)
         assert seatrial.run("down").returncode == 0
+        assert release.end() == 1, release.said
         assert of_home(seatrial) == []
         assert seatrial.run("up").returncode == 0
         assert until(lambda: not under_way(seatrial), seconds=150)
