@@ -11,6 +11,7 @@ from deployments.owner import this_process
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
+from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, plan
 from deployments.wiring import Doors
@@ -79,7 +80,8 @@ def begin(wish: Wish, doors: Doors, stop: Callable[[], str | None] = _nobody_sto
 
 
 def _first_lease(wish: Wish, doors: Doors, stop: Callable[[], str | None]) -> Lease:
-    told, carried_until = "", doors.clock.monotonic()
+    told, began = "", doors.clock.monotonic()
+    carried_until = began
     while True:
         under_way = _under_way(wish.product, doors)
         if under_way is None or doors.journal.holder(wish.product, doors.clock.now()) is not None:
@@ -89,7 +91,7 @@ def _first_lease(wish: Wish, doors: Doors, stop: Callable[[], str | None]) -> Le
             try:
                 return hold(wish.product, doors, wish.section)
             except Busy:
-                if wish.section.second is Second.REJECT:
+                if wish.section.second is Second.REJECT and not _soon_over(wish.product, began, doors):
                     raise
         if reason := stop():
             raise RolloutFailed(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
@@ -140,20 +142,38 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
     """What `settle` does, before a new release begins its work; None also where another rollout comes first.
 
     That is one that somebody carries, unless the section rejects a second one: then `Busy` is raised, before anything
-    is done in vain; and for one that queues also a rollout whose process died, which is carried on within a minute.
+    is done in vain, unless the other will be over at once and is waited for. For one that queues it is also a rollout
+    whose process died, which is carried on within a minute.
     """
     if section.second is Second.QUEUE and _under_way(product, doors) is not None:
         return None
-    try:
-        lease = hold(product, doors, section)
-    except Busy:
-        if section.second is Second.REJECT:
-            raise
-        return None
+    began = doors.clock.monotonic()
+    while True:
+        try:
+            lease = hold(product, doors, section)
+            break
+        except Busy:
+            if section.second is not Second.REJECT:
+                return None
+            if not _soon_over(product, began, doors):
+                raise
+        doors.clock.sleep(GLANCE)
     try:
         return settle(product, section, doors, lease)
     finally:
         doors.journal.release(lease)
+
+
+def _soon_over(product: str, since: float, doors: Doors) -> bool:
+    """Whether the rollout under way waits for nothing more: one that is just being carried on after a crash, say.
+
+    Two minutes after `since` (on the monotonic clock) it is not soon any more.
+    """
+    state = _under_way(product, doors)
+    if state is None or state.watched or doors.clock.monotonic() - since > PICKED_UP.total_seconds():
+        return False
+    waits = any(isinstance(step, Observe | Approve) for step in state.steps[state.done :])
+    return state.phase is Phase.RESTORING or not waits
 
 
 def _under_way(product: str, doors: Doors) -> RolloutState | None:

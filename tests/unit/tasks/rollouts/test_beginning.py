@@ -119,3 +119,41 @@ def test_a_rollback_may_go_to_who_is_champion_by_now(served: World) -> None:
     state = served.run(replace(served.wish(2, goal=Goal.REINSTATE), rollout_id="back"))
     assert (state.phase, served.served_by) == (Phase.DONE, {2: 100})
     served.settled()
+
+
+@pytest.mark.parametrize("entry", ["put_right", "begin"])
+def test_a_release_waits_for_a_rollout_that_will_be_over_at_once(served: World, entry: str) -> None:
+    other = begin(served.wish(2), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), timedelta(days=1))
+
+    def carried_on_elsewhere(_: timedelta) -> None:
+        if served.clock.monotonic() > 20 and served.journal.rollout(PRODUCT, other.rollout_id).live:
+            lease = served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), timedelta(days=1))
+            settle(PRODUCT, SECTION, served.doors, lease)
+            served.journal.release(lease)
+
+    served.clock.passing = carried_on_elsewhere
+    if entry == "put_right":
+        assert put_right(PRODUCT, SECTION, served.doors) is None
+    else:
+        assert begin(served.wish(3), served.doors).candidate == 3
+    assert served.clock.monotonic() > 20
+
+
+def test_a_release_waits_for_no_rollout_that_watches_and_for_none_for_ever(served: World) -> None:
+    begin(served.wish(2, Strategy.CANARY), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), timedelta(days=1))
+    with pytest.raises(Busy):
+        put_right(PRODUCT, SECTION, served.doors)
+    assert served.clock.monotonic() == 0
+
+
+def test_a_rollout_that_should_be_over_at_once_and_is_not_is_refused_after_two_minutes(served: World) -> None:
+    begin(served.wish(2), served.doors)
+    served.journal.release(hold(PRODUCT, served.doors))
+    served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), timedelta(days=1))
+    with pytest.raises(Busy):
+        begin(served.wish(3), served.doors)
+    assert PICKED_UP.total_seconds() < served.clock.monotonic() < PICKED_UP.total_seconds() + 5
