@@ -206,6 +206,23 @@ def test_a_canary_survives_the_death_of_any_part(seatrial: Seatrial, served: Sho
 
 
 @pytest.mark.crash
+@pytest.mark.parametrize("what", ["supervisord", "everything"])
+def test_a_canary_goes_on_with_up_after_the_worst(seatrial: Seatrial, served: Shop, what: str) -> None:
+    with Traffic(seatrial, served.name):
+        release = UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")
+        (state,) = under_way(seatrial)
+        for process in of_home(seatrial):
+            if what == "everything" or "supervisor.supervisord" in process.cmdline():
+                process.kill()
+        assert seatrial.run("up").returncode == 0
+        assert until(lambda: not under_way(seatrial), seconds=200)
+        release.end()
+    ended = [event for event in events(seatrial, served.name) if event in {"rollout.done", "rollout.rolled_back"}]
+    assert ended[-1] == "rollout.done"
+    assert whole(seatrial, served.name) == state["candidate"]
+
+
+@pytest.mark.crash
 def test_a_rollout_waits_out_down_and_goes_on_with_up(seatrial: Seatrial, served: Shop) -> None:
     with Traffic(seatrial, served.name):
         release = UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")
