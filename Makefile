@@ -19,7 +19,8 @@ down: $(READY) ## end it; nothing is left running
 	@$(BIN)/seatrial down
 
 test: $(READY) ## every test, with a sample of the crashes
-	@$(BIN)/python -m pytest -m "not crash"
+	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture
+	@$(BIN)/python -m pytest -m "not crash" tests/contracts tests/e2e
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash
