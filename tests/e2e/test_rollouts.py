@@ -34,7 +34,7 @@ QUICK: dict[str, Any] = {
     },
 }
 # A forest that is as good and a hundred times slower: no gate sees it, users would.
-SLOW = {"estimator": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 1500, "max_depth": 3}}
+SLOW = {"estimator": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 900, "max_depth": 3}}
 
 
 @pytest.fixture(scope="module")
