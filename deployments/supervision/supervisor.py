@@ -14,7 +14,7 @@ from deployments.supervision import daemon, leftovers
 from deployments.supervision.leftovers import Leftover
 from deployments.supervision.locks import locked, slot_of
 from deployments.supervision.program import Program, ProgramReport, ProgramState, conf_of, script_of
-from deployments.supervision.remote import Fault, Remote
+from deployments.supervision.remote import Fault, Objection, Remote
 
 _POLL = timedelta(milliseconds=50)
 _FORK_TO_EXEC = timedelta(milliseconds=200)
@@ -173,8 +173,19 @@ class Supervisor:
         return added, changed
 
     def _drop(self, name: str, within: timedelta | None) -> None:
-        self._stop({name}, within)
-        self._remote.try_call("removeProcessGroup", name, unless=(Fault.BAD_NAME,))
+        def dropped() -> bool:
+            self._stop({name}, within)
+            try:
+                self._remote.try_call("removeProcessGroup", name, unless=(Fault.BAD_NAME,))
+            except Objection as refusal:
+                # A process that died by itself cannot be stopped, and supervisord may start it anew right after that.
+                if refusal.fault is not Fault.STILL_RUNNING:
+                    raise
+                return False
+            return True
+
+        if not self._wait_until(dropped, _AFTER_KILL):
+            raise TargetUnreachable(f"{name} is started anew whenever it is stopped: see supervisord.log")
 
     def _stop(self, names: set[str], within: timedelta | None) -> None:
         reports = [report for name, report in self.reports().items() if name in names]

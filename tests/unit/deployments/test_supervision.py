@@ -190,6 +190,13 @@ def test_removing_a_program_leaves_no_process_and_no_file(supervisor: Supervisor
     supervisor.remove("sleeper")
 
 
+def test_a_program_that_just_died_by_itself_is_removed_all_the_same(supervisor: Supervisor, home: Path) -> None:
+    for _ in range(20):
+        supervisor.put(program(home, "true", start_seconds=0))
+        supervisor.remove("sleeper")
+    assert supervisor.known() == ()
+
+
 def test_a_program_that_ignores_sigterm_is_killed_after_the_time_it_was_given(
     supervisor: Supervisor, home: Path
 ) -> None:
