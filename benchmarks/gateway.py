@@ -15,7 +15,6 @@ import random
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +25,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.processes import free_port, process, wait_for
 from deployments.clock import SystemClock
 from deployments.routers.envoy import EnvoyRouter, prepare
 from deployments.traffic import Backend, Routing, Weights
@@ -46,7 +46,7 @@ def main() -> None:
         folder = Path(name)
         sockets = [str(folder / f"{version}.sock") for version in (1, 2)]
         for version, path in enumerate(sockets, 1):
-            running.enter_context(_process([sys.executable, "-m", "benchmarks.one_answer", path, str(version)]))
+            running.enter_context(process([sys.executable, "-m", "benchmarks.one_answer", path, str(version)]))
         router, port = running.enter_context(_envoy(folder))
         router.apply("flights", _routing(sockets, 10))
         ways = {"the server itself": _asking(lambda: _unix(sockets[0])), "Envoy": _asking(lambda: _tcp(port))}
@@ -131,27 +131,17 @@ def _unix(path: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[None]:
-    made = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        made.terminate()
-        made.wait(10)
-
-
-@contextlib.contextmanager
 def _envoy(folder: Path) -> Iterator[tuple[EnvoyRouter, int]]:
-    port = _free_port()
-    with _process(list(prepare(folder / "gateway", folder, "127.0.0.1", port))):
-        _wait_for(port)
+    port = free_port()
+    with process(list(prepare(folder / "gateway", folder, "127.0.0.1", port))):
+        wait_for(port)
         yield EnvoyRouter(folder / "gateway", folder, SystemClock()), port
 
 
 @contextlib.contextmanager
 def _nginx(folder: Path, sockets: list[str]) -> Iterator[int | None]:
     """The port of an nginx that splits by the same header; None: not installed."""
-    port, file = _free_port(), folder / "nginx.conf"
+    port, file = free_port(), folder / "nginx.conf"
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -173,7 +163,7 @@ def _nginx(folder: Path, sockets: list[str]) -> Iterator[int | None]:
 @contextlib.contextmanager
 def _haproxy(folder: Path, sockets: list[str]) -> Iterator[int | None]:
     """The port of an HAProxy that splits by the same header; None: not installed."""
-    port, file = _free_port(), folder / "haproxy.cfg"
+    port, file = free_port(), folder / "haproxy.cfg"
     servers = "".join(
         f" server v{number} unix@{path} weight {weight}\n"
         for number, (path, weight) in enumerate(zip(sockets, (90, 10), strict=True), 1)
@@ -193,25 +183,9 @@ def _if_installed(program: str, arguments: list[str], port: int) -> Iterator[int
     if path is None:
         yield None
         return
-    with _process([path, *arguments]):
-        _wait_for(port)
+    with process([path, *arguments]):
+        wait_for(port)
         yield port
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError):
-            _tcp(port).close()
-            return
-        time.sleep(0.02)
-    raise SystemExit(f"nothing listens on 127.0.0.1:{port} after 10 s")
 
 
 def _print_cost(latencies: dict[str, list[float]], missing: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from benchmarks.answers import Answers
 from benchmarks.light_server import LABEL
 from benchmarks.light_target import ROOT, LightTarget
 from benchmarks.load import PRODUCT
+from benchmarks.processes import free_port, process, wait_for
 from deployments.clock import SystemClock
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Lease
@@ -91,14 +91,14 @@ class UnderLoad:
 def stage() -> Iterator[Stage]:
     """Everything is up inside the block, and gone after it."""
     with tempfile.TemporaryDirectory(prefix="sts-", dir="/tmp") as name, contextlib.ExitStack() as running:
-        folder, clock, port = Path(name), SystemClock(), _free_port()
+        folder, clock, port = Path(name), SystemClock(), free_port()
         sample = {"request": {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}, "predictions": [LABEL]}
         (folder / "verification.json").write_text(json.dumps(sample))
         target, registry = LightTarget(folder), InMemoryRegistry()
         running.callback(target.end_all)
         command = prepare(folder / "gateway", folder, "127.0.0.1", port)
-        running.enter_context(_process(command, folder / "gateway.log"))
-        _wait_for(port)
+        running.enter_context(process(command, folder / "gateway.log"))
+        wait_for(port)
         router = EnvoyRouter(folder / "gateway", folder, clock, folder / "gateway.log")
         url = f"sqlite:///{folder / 'journal.db'}"
         journal, ledger = TimedJournal(url), FeedbackLedger(url)
@@ -132,34 +132,3 @@ def load(on: Stage, rate: float) -> Iterator[UnderLoad]:
     finally:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def _process(command: Sequence[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        time.sleep(0.02)
-    raise SystemExit(f"nothing listens on 127.0.0.1:{port} after 10 s")

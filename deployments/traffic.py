@@ -125,6 +125,11 @@ class StickyKey:
         return f"header {self.header}" if self.header else f"cookie {self.cookie}"
 
 
+def split_in_words(weights: Weights, matches: tuple[Match, ...], mirror: Mirror | None) -> str:
+    """Who gets what, on one line."""
+    return "; ".join(map(str, (weights, *matches, *([mirror] if mirror else []))))
+
+
 @dataclass(frozen=True, slots=True)
 class Routing:
     """All that a router needs to know of one product: its back ends, and who gets to which of them.

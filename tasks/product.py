@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from deployments.clock import SystemClock
-from deployments.settings import Settings
+from deployments.settings import Settings, current
 from deployments.spec import Second, Strategy
 from tasks.spec import ProductSpec, Window
 from tasks.spec_file import check_available, find_spec, load_product, parse_window
@@ -61,6 +61,13 @@ class Result:
     def sentence(self) -> str:
         """For people."""
         return f"{self.product}: {self.outcome} ({self.seconds:.1f} s): {self.address}"
+
+
+def address_of(product: str) -> str:
+    """Where users ask for predictions."""
+    from deployments.platform.addresses import read_addresses
+
+    return f"{read_addresses(current()).url('gateway')}/{product}/invocations"
 
 
 def open_run(

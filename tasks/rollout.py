@@ -13,7 +13,7 @@ from tasks import retries
 from tasks.artifacts import leave_evidence
 from tasks.events import tell
 from tasks.models.record import close_abandoned_runs
-from tasks.product import Result, Run
+from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
@@ -146,8 +146,5 @@ def former_version(run: Run, wanted: int | None) -> int:
 
 def result_of(state: RolloutState) -> Result:
     """What the run ended with. Raises `RolloutFailed` for a rollout that was given up."""
-    from deployments.platform.addresses import read_addresses
-
-    done = outcome(state)
-    address = f"{read_addresses(current()).url('gateway')}/{state.product}/invocations"
+    done, address = outcome(state), address_of(state.product)
     return Result(state.product, done.candidate, done.former, done.started_at, done.updated_at, address, done.reason)

@@ -9,7 +9,7 @@ from deployments.clock import SystemClock
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from tasks.events import tell
-from tasks.product import Result, Run
+from tasks.product import Result, Run, address_of
 from tasks.rollouts.ordering import abort_first, give
 from tasks.rollouts.retrying import Again, again
 
@@ -40,7 +40,7 @@ def end_under_way(run: Run, reason: str) -> Result | None:
         former=state.candidate,
         started_at=run.started_at,
         ended_at=SystemClock().now(),
-        address=_address(run.product),
+        address=address_of(run.product),
         outcome=f"the rollout of v{state.candidate} was ended; {served}",
     )
 
@@ -48,10 +48,3 @@ def end_under_way(run: Run, reason: str) -> Result | None:
 def version_to_retry(run: Run, wanted: int | None) -> Again:
     """Which version is tried again, and with which evidence. Raises `NotFound` when there is nothing to retry."""
     return again(run.product, wiring.registry().versions(run.product), wiring.journal().rollouts(run.product), wanted)
-
-
-def _address(product: str) -> str:
-    from deployments.platform.addresses import read_addresses
-    from deployments.settings import current
-
-    return f"{read_addresses(current()).url('gateway')}/{product}/invocations"

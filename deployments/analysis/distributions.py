@@ -27,7 +27,7 @@ def weigh_latency(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> 
         seen=f"slower than {LATENCY_BOUNDS_MS[worst]:,} ms were {_against(stable, candidate)}",
         stable=stable,
         candidate=candidate,
-        harm=None if rule.margin is None else _log_mean(logs),
+        harm=None if rule.margin is None else float(ratio.log_mean(logs)),
         broken=None if rule.limit is None else _log_e_slow(arms, rule.limit),
     )
 
@@ -43,21 +43,17 @@ def weigh_predictions(blocks: Sequence[Block], rule: MetricRule, levels: Levels)
         seen=f"predicted {labels[worst]!r} in {_against(stable, candidate)}",
         stable=stable,
         candidate=candidate,
-        harm=_log_mean(np.concatenate((more, less))),
+        harm=float(ratio.log_mean(np.concatenate((more, less)))),
     )
 
 
 def log_e_faster(blocks: Sequence[Block]) -> float:
     """Log of the e-value against "the candidate is at no bound faster than the stable version"."""
-    return _log_mean(ratio.log_e_above(series.latencies(blocks).swapped(), 1))
+    return float(ratio.log_mean(ratio.log_e_above(series.latencies(blocks).swapped(), 1)))
 
 
 def _harm(arms: Arms, margin: float, levels: Levels) -> Array:
     return levels.harm(ratio.log_e_above(arms, 1), ratio.log_e_above(arms, 1 + margin))
-
-
-def _log_mean(logs: Array) -> float:
-    return float(np.logaddexp.reduce(logs) - np.log(len(logs)))
 
 
 def _log_e_slow(arms: Arms, limit_ms: float) -> float:

@@ -34,13 +34,14 @@ def log_e_above(arms: Arms, ratio: float) -> Array:
     beyond = ratio * BEYOND
     shrink = np.log1p(np.outer(beyond - 1, share)) - np.log1p((ratio - 1) * share)
     logs = np.outer(np.log(BEYOND), own) - shrink @ bad
-    return _log_mean(logs)
+    return log_mean(logs)
 
 
 def _columns(bad: Array) -> Array:
     return bad if bad.ndim == 2 else bad[:, None]
 
 
-def _log_mean(logs: Array) -> Array:
+def log_mean(logs: Array) -> Array:
+    """Logs of the means of e-values, over the first axis of `logs`: e-values again, whatever their dependence."""
     mean: Array = np.logaddexp.reduce(logs, axis=0) - np.log(len(logs))
     return mean

@@ -70,8 +70,8 @@ def decide(state: RolloutState) -> Action:
 class Look:
     """What was seen: the verdict over all evidence so far, and the healthy time since the look before.
 
-    `bound` is the upper bound on the candidate's extra error rate, None if there is none yet; `compared` how many
-    requests (pairs) the version with fewer of them has had.
+    `bound` is the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask;
+    `compared` how many requests (pairs) the version with fewer of them has had.
     """
 
     verdict: Verdict

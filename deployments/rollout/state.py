@@ -52,8 +52,7 @@ class RolloutState:
     `done` counts the steps whose outcome was written; `former` is the champion before, or None. `reason` says why the
     rollout is in its phase. `entered_at` is when the present step began, `observed` how much healthy time of it was
     seen (holds and pauses do not count). `orders_done` is the number of the last order that was dealt with. `carries`
-    names an earlier rollout of the same versions whose evidence counts here, None for none. `run` is the Prefect flow
-    run that carries the rollout, None outside Prefect.
+    names an earlier rollout of the same versions whose evidence counts here, None for none.
     """
 
     rollout_id: str
@@ -72,7 +71,6 @@ class RolloutState:
     observed: timedelta = timedelta(0)
     orders_done: int = 0
     carries: str | None = None
-    run: str | None = None
 
     @property
     def live(self) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, assert_never
 
 from deployments.durations import format_duration
-from deployments.traffic import Match, Mirror, StickyKey, Weights
+from deployments.traffic import Match, Mirror, StickyKey, Weights, split_in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,7 @@ class Shift:
     key: StickyKey | None = None
 
     def __str__(self) -> str:
-        matched = "".join(f"; {match}" for match in self.matches)
-        mirrored = f"; {self.mirror}" if self.mirror else ""
-        return f"shift traffic to {self.weights}{matched}{mirrored}"
+        return f"shift traffic to {split_in_words(self.weights, self.matches, self.mirror)}"
 
 
 class Until(StrEnum):

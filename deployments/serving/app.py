@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from deployments.clock import Clock, SystemClock
 from deployments.serving.answers import Answer, answer_inference, answer_invocation, describe_model
+from deployments.serving.bodies import body_within
 from deployments.serving.envelope import Envelope, predicts, request_id_of
 from deployments.serving.events import complain
 from deployments.serving.metrics import ServerMetrics
@@ -190,16 +191,10 @@ async def _body_of(request: Request, limit: int) -> bytes:
     kind = request.headers.get("content-type", "application/json")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise Unanswerable(415, "send the request as application/json")
-    too_large = Unanswerable(413, f"the request is larger than {limit} bytes: send its rows in parts")
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limit:
-        raise too_large
-    received = bytearray()
-    async for part in request.stream():
-        received += part
-        if len(received) > limit:
-            raise too_large
-    return bytes(received)
+    body = await body_within(request, limit)
+    if body is None:
+        raise Unanswerable(413, f"the request is larger than {limit} bytes: send its rows in parts")
+    return body
 
 
 def _parsed(body: bytes) -> object:

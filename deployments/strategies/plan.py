@@ -66,6 +66,11 @@ def plan(strategy: Strategy, change: Change, section: RolloutSection) -> tuple[S
             assert_never(strategy)
 
 
+def goal_of(steps: tuple[Step, ...]) -> Goal:
+    """What the plan with these steps is for."""
+    return Goal.REINSTATE if any(isinstance(step, Reinstate) for step in steps) else Goal.PROMOTE
+
+
 def finale(change: Change, section: RolloutSection) -> tuple[Step, ...]:
     """All traffic to the candidate, with the former champion warm until the bake ends."""
     return _switch(change, section, section.bake)

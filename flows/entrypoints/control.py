@@ -21,6 +21,7 @@ from deployments.errors import DiskFull, SeatrialError
 from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.platform.services import control_socket
+from deployments.serving.bodies import body_within
 from deployments.serving.listening import unix_listener
 from deployments.settings import Settings
 
@@ -46,7 +47,7 @@ class _Feedback:
         self._turn = threading.Lock()
 
     async def push(self, request: Request) -> Response:
-        body = await _body_of(request)
+        body = await body_within(request, MAX_BODY_BYTES)
         if body is None:
             return _told(413, {"error": f"the request is larger than {MAX_BODY_BYTES} bytes: send it in parts"})
         try:
@@ -70,19 +71,6 @@ class _Feedback:
 
 async def _health(_: Request) -> Response:
     return _told(200, {"ready": True})
-
-
-async def _body_of(request: Request) -> bytes | None:
-    """None for one that is too large, as soon as that is known."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-        return None
-    received = bytearray()
-    async for part in request.stream():
-        received += part
-        if len(received) > MAX_BODY_BYTES:
-            return None
-    return bytes(received)
 
 
 def _told(status: int, content: object) -> Response:

@@ -41,12 +41,12 @@ class Watchdog:
         The journal is opened anew and closed each time: no connection may be alive when the process forks.
         """
         from deployments.journals.database import DatabaseJournal
+        from tasks.rollouts.beginning import orphans
 
         try:
             journal = DatabaseJournal(self.settings.journal_database)
             try:
-                now = self.clock.now()
-                found = [each for each in journal.under_way() if journal.holder(each.product, now) is None]
+                found = orphans(journal, self.clock.now())
             finally:
                 journal.close()
         except SeatrialError:

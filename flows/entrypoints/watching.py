@@ -17,10 +17,11 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
 from deployments.routers.protocol import Router
 from deployments.strategies.forecast import in_words
+from deployments.traffic import split_in_words
 from flows.entrypoints import console
 from flows.entrypoints.explaining import mark, where
 from tasks.rollouts.explaining import Explanation, explain
-from tasks.rollouts.ordering import under_way
+from tasks.rollouts.ordering import the_one_under_way
 
 _EVERY: Final = timedelta(seconds=1)
 _BAR: Final = 20
@@ -33,7 +34,7 @@ def follow(product: str, clock: Clock | None = None) -> int:
     """
     clock, journal = clock or SystemClock(), wiring.journal()
     router = wiring.doors_as_they_are().router
-    rollout_id = under_way(product, journal).rollout_id
+    rollout_id = the_one_under_way(product, journal).rollout_id
 
     def snapshots() -> Iterator[tuple[Explanation, str]]:
         while True:
@@ -56,8 +57,7 @@ def weights(product: str, router: Router) -> str:
         return "the gateway does not answer"
     if live is None:
         return "no route"
-    matches = "".join(f"; {match}" for match in live.matches)
-    return f"{live.weights}{matches}{f'; {live.mirror}' if live.mirror else ''}"
+    return split_in_words(live.weights, live.matches, live.mirror)
 
 
 def picture(found: Explanation, split: str, clock: Clock) -> RenderableType:

@@ -1,13 +1,11 @@
 """How a rollout begins, is taken over from a process that died, or gives way to another one."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from deployments.errors import Busy, RolloutFailed
-from deployments.journals.protocol import Event, Lease
-from deployments.owner import this_process
+from deployments.journals.protocol import Event, Journal, Lease
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
@@ -15,15 +13,11 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, plan
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import GLANCE, hold, note, patiently
+from tasks.rollouts.keeping import GLANCE, Stop, hold, is_ours, nobody_stops, note, patiently, under_way
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
 PICKED_UP: Final = timedelta(minutes=2)
-
-
-def _nobody_stops() -> str | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +36,7 @@ class Wish:
     carries: str | None = None
 
 
-def begin(wish: Wish, doors: Doors, stop: Callable[[], str | None] = _nobody_stops) -> RolloutState:
+def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     """Take the lease, put right what a dead rollout left, and write the plan. Nothing has moved for this rollout yet.
 
     While another rollout of the product is under way the section's `second` decides: `Busy` is raised, or this one
@@ -79,15 +73,16 @@ def begin(wish: Wish, doors: Doors, stop: Callable[[], str | None] = _nobody_sto
     return state
 
 
-def _first_lease(wish: Wish, doors: Doors, stop: Callable[[], str | None]) -> Lease:
+def _first_lease(wish: Wish, doors: Doors, stop: Stop) -> Lease:
     told, began = "", doors.clock.monotonic()
     carried_until = began
     while True:
-        under_way = _under_way(wish.product, doors)
-        if under_way is None or doors.journal.holder(wish.product, doors.clock.now()) is not None:
-            carried_until = doors.clock.monotonic()
-        alone = doors.clock.monotonic() - carried_until
-        if not _waits_for_a_carrier(wish, under_way, alone, doors):
+        other, now = under_way(wish.product, doors.journal), doors.clock.monotonic()
+        abandoned = other is not None and doors.journal.holder(wish.product, doors.clock.now()) is None
+        if not abandoned:
+            carried_until = now
+        picked_up_soon = abandoned and now - carried_until < PICKED_UP.total_seconds()
+        if not (picked_up_soon and _comes_first(other, wish)):
             try:
                 return hold(wish.product, doors, wish.section)
             except Busy:
@@ -95,19 +90,16 @@ def _first_lease(wish: Wish, doors: Doors, stop: Callable[[], str | None]) -> Le
                     raise
         if reason := stop():
             raise RolloutFailed(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
-        if under_way is not None and wish.section.second is Second.SUPERSEDE and told != under_way.rollout_id:
-            told = under_way.rollout_id
+        if other is not None and wish.section.second is Second.SUPERSEDE and told != other.rollout_id:
+            told = other.rollout_id
             reason = f"superseded by v{wish.candidate}"
             doors.journal.give(told, Verb.ABORT, "seatrial", reason, doors.clock.now())
         doors.clock.sleep(GLANCE)
 
 
-def _waits_for_a_carrier(wish: Wish, under_way: RolloutState | None, alone: float, doors: Doors) -> bool:
-    """Whether the rollout under way lost its process `alone` seconds ago, and this one lets it be carried on first."""
-    if wish.section.second is not Second.QUEUE or under_way is None or under_way.rollout_id == wish.rollout_id:
-        return False
-    abandoned = doors.journal.holder(wish.product, doors.clock.now()) is None
-    return abandoned and alone < PICKED_UP.total_seconds()
+def _comes_first(other: RolloutState | None, wish: Wish) -> bool:
+    """Whether a rollout that lost its process is to be carried on before this one."""
+    return wish.section.second is Second.QUEUE and other is not None and other.rollout_id != wish.rollout_id
 
 
 def take_over(state: RolloutState, doors: Doors) -> RolloutState:
@@ -115,7 +107,7 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
 
     Raises `Busy` while somebody else carries it.
     """
-    ours = doors.journal.holder(state.product, doors.clock.now()) == this_process()
+    ours = is_ours(state.product, doors)
     lease = hold(state.product, doors, state.section)
     current = doors.journal.rollout(state.product, state.rollout_id)
     if current.live and not ours:
@@ -127,15 +119,13 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
 
 def carried_here(product: str, rollout_id: str, doors: Doors) -> RolloutState | None:
     """The rollout, if it is under way and this process is the one that carries it."""
-    ours = doors.journal.holder(product, doors.clock.now()) == this_process()
     live = (state for state in doors.journal.rollouts(product) if state.live and state.rollout_id == rollout_id)
-    return next(live, None) if ours else None
+    return next(live, None) if is_ours(product, doors) else None
 
 
-def orphans(doors: Doors) -> tuple[RolloutState, ...]:
+def orphans(journal: Journal, now: datetime) -> tuple[RolloutState, ...]:
     """Rollouts under way whose process is gone."""
-    now = doors.clock.now()
-    return tuple(state for state in doors.journal.under_way() if doors.journal.holder(state.product, now) is None)
+    return tuple(state for state in journal.under_way() if journal.holder(state.product, now) is None)
 
 
 def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None:
@@ -145,7 +135,7 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
     is done in vain, unless the other will be over at once and is waited for. For one that queues it is also a rollout
     whose process died, which is carried on within a minute.
     """
-    if section.second is Second.QUEUE and _under_way(product, doors) is not None:
+    if section.second is Second.QUEUE and under_way(product, doors.journal) is not None:
         return None
     began = doors.clock.monotonic()
     while True:
@@ -169,15 +159,11 @@ def _soon_over(product: str, since: float, doors: Doors) -> bool:
 
     Two minutes after `since` (on the monotonic clock) it is not soon any more.
     """
-    state = _under_way(product, doors)
+    state = under_way(product, doors.journal)
     if state is None or state.watched or doors.clock.monotonic() - since > PICKED_UP.total_seconds():
         return False
     waits = any(isinstance(step, Observe | Approve) for step in state.steps[state.done :])
     return state.phase is Phase.RESTORING or not waits
-
-
-def _under_way(product: str, doors: Doors) -> RolloutState | None:
-    return next((state for state in doors.journal.rollouts(product) if state.live), None)
 
 
 def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) -> str | None:

@@ -1,6 +1,5 @@
 """Whoever carries a rollout from step to step."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -9,18 +8,14 @@ from deployments.journals.protocol import Lease
 from deployments.rollout.decide import Finish, Nothing, NotNowError, Perform, Restore, Watch, decide, follow, obey
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Conclude, Launch, Reinstate, Step, Verify
-from deployments.strategies.plan import Change, Goal, finale
+from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
+from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import GLANCE, give_up, hold, note, note_verdict, patiently
+from tasks.rollouts.keeping import GLANCE, Stop, give_up, hold, nobody_stops, note, note_verdict, patiently
 from tasks.rollouts.perform import perform
 from tasks.rollouts.restore import arrived, put_back
 from tasks.rollouts.traffic import uphold
 from tasks.rollouts.watching import Watcher
-
-
-def _nobody_stops() -> str | None:
-    return None
 
 
 @dataclass(slots=True)
@@ -31,7 +26,7 @@ class Carrier:
     """
 
     doors: Doors
-    stop: Callable[[], str | None] = _nobody_stops
+    stop: Stop = nobody_stops
     watcher: Watcher = field(default_factory=Watcher)
     token: int | None = None
 
@@ -118,8 +113,7 @@ class Carrier:
         if order.verb is not Verb.PROMOTE:
             return ()
         running = self.doors.target.versions(state.product)
-        goal = Goal.REINSTATE if any(isinstance(step, Reinstate) for step in state.steps) else Goal.PROMOTE
-        rest = finale(Change(goal, state.candidate, state.former, running), state.section)
+        rest = finale(Change(goal_of(state.steps), state.candidate, state.former, running), state.section)
         if state.candidate in running:
             return rest
         return (Launch(state.candidate, state.section.replicas), Verify(state.candidate), *rest)

@@ -16,7 +16,7 @@ from deployments.rollout.orders import Order
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe, Until
 from deployments.strategies.forecast import in_words
-from tasks.rollouts.gathering import carried, gathered
+from tasks.rollouts.gathering import carried, compared, gathered
 
 _MOVES = ("shift", "promote", "reinstate", "report")
 
@@ -148,10 +148,3 @@ def _observation(step: Observe, state: RolloutState, blocks: Sequence[Block], ve
         proofs = [each for each in verdict.findings if not each.is_safe and not each.dry_run]
         found += [each.sentence for each in proofs] or [str(step)]
     return found
-
-
-def compared(state: RolloutState, blocks: Sequence[Block]) -> int:
-    """Pairs under a mirror; else requests of the version that has had fewer."""
-    if state.split is not None and state.split.mirror:
-        return sum(block.pairs.compared for block in blocks)
-    return min(sum(block.stable.requests for block in blocks), sum(block.candidate.requests for block in blocks))

@@ -1,5 +1,7 @@
 """Which evidence there is on a candidate."""
 
+from collections.abc import Sequence
+
 from deployments.analysis.evidence import Block
 from deployments.analysis.split import mismatch
 from deployments.journals.protocol import Journal
@@ -33,3 +35,10 @@ def carried(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
             found = blocks + found
         earlier = known.pop(earlier.carries or "", None)
     return found
+
+
+def compared(state: RolloutState, blocks: Sequence[Block]) -> int:
+    """Pairs under a mirror; else requests of the version that has had fewer."""
+    if state.split is not None and state.split.mirror:
+        return sum(block.pairs.compared for block in blocks)
+    return min(sum(block.stable.requests for block in blocks), sum(block.candidate.requests for block in blocks))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from deployments.analysis.verdict import Verdict
 from deployments.errors import RolloutFailed, SeatrialError, TryAgain
-from deployments.journals.protocol import Event, Lease
+from deployments.journals.protocol import Event, Journal, Lease
 from deployments.owner import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
@@ -15,11 +15,28 @@ from deployments.wiring import Doors
 from tasks.rollouts.gathering import own
 
 T = TypeVar("T")
+# Why the run was cancelled, or None.
+Stop = Callable[[], str | None]
 # Beside what a spec lets one step wait for; renewed with every step and every look.
 LEASE = timedelta(minutes=10)
 # How long a part that does not answer (a gateway that is being restarted) is waited for before a step is given up.
 PATIENCE = timedelta(seconds=60)
 GLANCE = timedelta(seconds=0.5)
+
+
+def nobody_stops() -> str | None:
+    """A `Stop` where nobody can cancel."""
+    return None
+
+
+def under_way(product: str, journal: Journal) -> RolloutState | None:
+    """The product's rollout that has not ended; None: there is none."""
+    return next((state for state in journal.rollouts(product) if state.live), None)
+
+
+def is_ours(product: str, doors: Doors) -> bool:
+    """Whether this process has the lease on the product."""
+    return doors.journal.holder(product, doors.clock.now()) == this_process()
 
 
 def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> Lease:

@@ -10,7 +10,8 @@ from deployments.journals.protocol import Journal
 from deployments.rollout.decide import NotNowError, obey
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.strategies.plan import Change, Goal, finale
+from deployments.strategies.plan import Change, finale, goal_of
+from tasks.rollouts.keeping import under_way
 
 PATIENCE: Final = timedelta(seconds=10)
 _GLANCE: Final = timedelta(seconds=0.25)
@@ -58,7 +59,7 @@ def give(product: str, verb: Verb, who: str, reason: str, journal: Journal, cloc
 
     Raises `NotFound` when no rollout of `product` is under way, `BadInput` when the order cannot mean anything now.
     """
-    state = under_way(product, journal)
+    state = the_one_under_way(product, journal)
     _check(state, Order(0, state.rollout_id, verb, who, reason, clock.now()), journal)
     order = journal.give(state.rollout_id, verb, who, reason, clock.now())
     limit = _time_back(state) if verb is Verb.ABORT else PATIENCE
@@ -71,9 +72,9 @@ def give(product: str, verb: Verb, who: str, reason: str, journal: Journal, cloc
     return Reply(order, state, _dealt_with(state, order), carried)
 
 
-def under_way(product: str, journal: Journal) -> RolloutState:
+def the_one_under_way(product: str, journal: Journal) -> RolloutState:
     """The product's rollout that has not ended. Raises `NotFound` for none."""
-    state = next((each for each in journal.rollouts(product) if each.live), None)
+    state = under_way(product, journal)
     if state is None:
         raise NotFound(f"no rollout of {product!r} is under way: `seatrial explain {product}` shows the last one")
     return state
@@ -81,7 +82,7 @@ def under_way(product: str, journal: Journal) -> RolloutState:
 
 def _check(state: RolloutState, order: Order, journal: Journal) -> None:
     """Try the order on a copy, after those still to be dealt with; `BadInput` says what speaks against it."""
-    rest = finale(Change(Goal.PROMOTE, state.candidate, state.former, ()), state.section)
+    rest = finale(Change(goal_of(state.steps), state.candidate, state.former, ()), state.section)
     for pending in (*journal.orders(state.rollout_id, state.orders_done), order):
         try:
             state = obey(state, pending, rest, order.at)
@@ -115,7 +116,7 @@ def abort_first(product: str, who: str, reason: str, journal: Journal, clock: Cl
     One that nobody carries is returned as it is: whoever takes the product's lease next puts the champion back. Raises
     `Busy` when its carrier does not come to its end.
     """
-    state = next((each for each in journal.rollouts(product) if each.live), None)
+    state = under_way(product, journal)
     if state is None or journal.holder(product, clock.now()) is None:
         return state
     if state.phase is not Phase.RESTORING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deployments.errors import NotFound
 from deployments.registry import ModelVersion
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Reinstate
+from deployments.strategies.plan import Goal, goal_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,12 @@ def _is_open(version: ModelVersion, champion: int | None, rollouts: Sequence[Rol
     """Whether the version's last way to the traffic did not end with it as champion."""
     if version.version == champion:
         return False
-    last = next((each for each in rollouts if each.candidate == version.version and not _reinstates(each)), None)
+    last = next(
+        (each for each in rollouts if each.candidate == version.version and goal_of(each.steps) is Goal.PROMOTE), None
+    )
     return last is None or last.phase is not Phase.DONE or version.deployed_at is None
 
 
 def _evidence_on(version: int, champion: int | None, rollouts: Sequence[RolloutState]) -> str | None:
     mine = (each for each in rollouts if each.candidate == version and each.former == champion is not None)
     return next((each.rollout_id for each in mine), None)
-
-
-def _reinstates(state: RolloutState) -> bool:
-    return any(isinstance(step, Reinstate) for step in state.steps)

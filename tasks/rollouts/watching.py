@@ -11,9 +11,9 @@ from deployments.errors import TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
-from deployments.rollout.steps import Shift
+from deployments.rollout.steps import Observe, Shift, Until
 from deployments.wiring import Doors
-from tasks.rollouts.gathering import gathered
+from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.traffic import flows_as, shift
 
 
@@ -57,7 +57,7 @@ class Watcher:
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        return Look(verdict, healthy, bound_on_harm(blocks, state.section.analysis), _compared(blocks, self.split))
+        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks))
 
     def _keep_block(self, state: RolloutState, lease: Lease, doors: Doors) -> str | None:
         """Write down what was counted; why it cannot be trusted, or None."""
@@ -96,7 +96,8 @@ def _share(split: Shift, candidate: int) -> float | None:
     return None if split.matches or percent in {0, 100} else percent / 100
 
 
-def _compared(blocks: tuple[Block, ...], split: Shift | None) -> int:
-    if split is not None and split.mirror:
-        return sum(block.pairs.compared for block in blocks)
-    return min(sum(block.stable.requests for block in blocks), sum(block.candidate.requests for block in blocks))
+def _bound(state: RolloutState, blocks: tuple[Block, ...]) -> float | None:
+    """Only where the step asks for it: finding it takes as long as the verdict does."""
+    if isinstance(state.step, Observe) and state.step.until is Until.BOUND:
+        return bound_on_harm(blocks, state.section.analysis)
+    return None

@@ -10,7 +10,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import BlueGreenSection, Strategy
 from tasks.rollouts.beginning import begin, take_over
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.ordering import PATIENCE, abort_first, give, under_way
+from tasks.rollouts.ordering import PATIENCE, abort_first, give, the_one_under_way
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 ASKING = SECTION.model_copy(update={"blue_green": BlueGreenSection(approve=True)})
@@ -108,7 +108,7 @@ def test_without_a_rollout_under_way_there_is_nobody_to_tell(served: World) -> N
     with pytest.raises(NotFound, match="no rollout of 'bikes' is under way: `seatrial explain bikes`"):
         give(PRODUCT, Verb.ABORT, "ann", "", served.journal, served.clock)
     with pytest.raises(NotFound):
-        under_way("cars", served.journal)
+        the_one_under_way("cars", served.journal)
 
 
 def test_a_rollback_ends_what_is_under_way_first(served: World) -> None:

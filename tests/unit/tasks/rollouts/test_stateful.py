@@ -314,7 +314,7 @@ class Sea(RuleBasedStateMachine):
         return stop
 
     def look_for_orphans(self) -> None:
-        for orphan in orphans(self.world.doors):
+        for orphan in orphans(self.world.journal, self.world.clock.now()):
             self.take_over(orphan)
 
     def take_over(self, orphan: RolloutState) -> None:

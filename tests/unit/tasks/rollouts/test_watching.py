@@ -346,9 +346,9 @@ def test_a_second_rollout_may_tell_the_first_to_give_up(served: World) -> None:
 
 def test_a_rollout_whose_process_is_gone_is_an_orphan_and_one_that_is_carried_is_not(served: World) -> None:
     state = begin(served.wish(2, Strategy.CANARY), served.doors)
-    assert orphans(served.doors) == ()
+    assert orphans(served.journal, served.clock.now()) == ()
     served.journal.release(hold(PRODUCT, served.doors))
-    assert orphans(served.doors) == (state,)
+    assert orphans(served.journal, served.clock.now()) == (state,)
     served.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), MINUTE)
     with pytest.raises(Busy):
         served.resume(state.rollout_id)
