@@ -10,8 +10,9 @@ import httpx
 import uvicorn
 
 from deployments.serving.app import Service, make_app
+from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.listening import unix_listener
-from deployments.serving.model import Description, Feature, Kind, Model, Output
+from deployments.serving.model import Model
 
 PREDICTION_OF_ROW = "x"
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.serving.model import Model, Output
-from deployments.serving.schema import Unanswerable, columns_of_mlflow, columns_of_v2, datatype_of, frame_of
+from deployments.serving.batch import Batch
+from deployments.serving.description import Output
+from deployments.serving.model import Model
+from deployments.serving.schema import Unanswerable, batch_of, columns_of_mlflow, columns_of_v2, datatype_of
 
 _DATATYPE_OF_LABEL: dict[type, str] = {bool: "BOOL", int: "INT64", float: "FP64", str: "BYTES"}
 
@@ -28,10 +30,10 @@ def answer_invocation(model: Model, document: Any, max_rows: int) -> Answer:
     Raises `Unanswerable` and `NotFinite`.
     """
     features = model.description.features
-    frame = frame_of(columns_of_mlflow(document, features), features, max_rows)
+    batch = batch_of(columns_of_mlflow(document, features), features, max_rows)
     gives_probabilities = model.description.output is Output.PROBABILITY
-    predictions = model.probabilities(frame) if gives_probabilities else model.predictions(frame)
-    return Answer(len(frame), {"predictions": predictions}, predictions)
+    predictions = model.probabilities(batch) if gives_probabilities else model.predictions(batch)
+    return Answer(batch.rows, {"predictions": predictions}, predictions)
 
 
 def answer_inference(model: Model, version: str, document: Any, request_id: str, max_rows: int) -> Answer:
@@ -40,16 +42,16 @@ def answer_inference(model: Model, version: str, document: Any, request_id: str,
     Raises `Unanswerable` and `NotFinite`.
     """
     features = model.description.features
-    frame = frame_of(columns_of_v2(document, features), features, max_rows)
+    batch = batch_of(columns_of_v2(document, features), features, max_rows)
     given_id = document.get("id")
-    outputs = {name: _output(model, name, frame) for name in _wanted_outputs(model, document)}
+    outputs = {name: _output(model, name, batch) for name in _wanted_outputs(model, document)}
     content = {
         "model_name": model.description.product,
         "model_version": version,
         "id": given_id if isinstance(given_id, str) else request_id,
         "outputs": [_tensor(name, rows) for name, rows in outputs.items()],
     }
-    return Answer(len(frame), content, outputs.get("probability") or outputs["prediction"])
+    return Answer(batch.rows, content, outputs.get("probability") or outputs["prediction"])
 
 
 def describe_model(model: Model, version: str) -> dict[str, Any]:
@@ -84,8 +86,8 @@ def _wanted_outputs(model: Model, document: dict[str, Any]) -> list[str]:
     return known
 
 
-def _output(model: Model, name: str, frame: Any) -> list[Any]:
-    return model.probabilities(frame) if name == "probability" else model.predictions(frame)
+def _output(model: Model, name: str, batch: Batch) -> list[Any]:
+    return model.probabilities(batch) if name == "probability" else model.predictions(batch)
 
 
 def _tensor(name: str, rows: list[Any]) -> dict[str, Any]:

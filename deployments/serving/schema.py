@@ -5,13 +5,11 @@ tensor a column). A refusal names the column, never what the caller sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deployments.errors import BadInput
-from deployments.serving.model import Feature, Kind
-
-if TYPE_CHECKING:
-    import pandas as pd
+from deployments.serving.batch import Batch
+from deployments.serving.description import Feature, Kind
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -59,25 +57,25 @@ def columns_of_v2(document: Any, features: Sequence[Feature]) -> Columns:
     return columns
 
 
-def frame_of(columns: Columns, features: Sequence[Feature], max_rows: int) -> "pd.DataFrame":
-    """The frame a model is asked with: its columns in the order of `features`, numbers as float64, categories as text.
+def batch_of(columns: Columns, features: Sequence[Feature], max_rows: int) -> Batch:
+    """The rows that a model is asked about; columns that it does not know are left out.
 
-    null becomes NaN in a number, None in a category; columns that the model does not know are left out.
     Raises `Unanswerable`: 422 for a column that is missing, too short or of another type, 413 for too many rows.
     """
     import numpy as np
-    import pandas as pd
 
     rows = _count_rows(columns, features, max_rows)
-    index = pd.RangeIndex(rows)
-    frame: dict[str, Any] = {}
+    numbers: list[Sequence[Any]] = []
+    categories: list[Sequence[str | None]] = []
     for feature in features:
         values = columns[feature.name] if feature.name in columns else _when_absent(feature, rows)
         if feature.kind is Kind.NUMERIC:
-            frame[feature.name] = np.array(_numbers(feature, values), dtype=np.float64)
+            numbers.append(_numbers(feature, values))
         else:
-            frame[feature.name] = pd.Series(_categories(feature, values), dtype=object, index=index)
-    return pd.DataFrame(frame, index=index, copy=False)
+            categories.append(_categories(feature, values))
+    shape = (len(numbers), rows)
+    by_row = np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(shape).T)
+    return Batch(rows, by_row, tuple(categories))
 
 
 def datatype_of(feature: Feature) -> str:

@@ -28,7 +28,8 @@ from deployments.serving import listening
 from deployments.serving.app import Service
 from deployments.serving.events import log_as_json
 from deployments.serving.listening import serve_until_told, unix_listener
-from deployments.serving.model import Description, Feature, Kind, Model, Output
+from deployments.serving.description import Description, Feature, Kind, Output
+from deployments.serving.model import Model
 
 class Slow:
     def predict(self, frame):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.serving.model import Feature, Kind
-from deployments.serving.schema import Unanswerable, columns_of_mlflow, columns_of_v2, frame_of
+from deployments.serving.description import Feature, Kind
+from deployments.serving.schema import Unanswerable, batch_of, columns_of_mlflow, columns_of_v2
 
 HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
 CARRIER = Feature("carrier", Kind.CATEGORICAL, "string", required=False)
@@ -16,11 +16,11 @@ FEATURES = (HOUR, CARRIER)
 
 
 def frame_from(document: Any, rows: int = 100) -> pd.DataFrame:
-    return frame_of(columns_of_mlflow(document, FEATURES), FEATURES, rows)
+    return batch_of(columns_of_mlflow(document, FEATURES), FEATURES, rows).frame(FEATURES)
 
 
 def frame_from_v2(*tensors: Any) -> pd.DataFrame:
-    return frame_of(columns_of_v2({"inputs": list(tensors)}, FEATURES), FEATURES, 100)
+    return batch_of(columns_of_v2({"inputs": list(tensors)}, FEATURES), FEATURES, 100).frame(FEATURES)
 
 
 def tensor(name: str, data: list[Any], datatype: str = "FP64", shape: list[int] | None = None) -> dict[str, Any]:
@@ -147,7 +147,7 @@ json_values = st.recursive(
 def test_whatever_json_is_sent_it_is_a_frame_or_a_refusal(form: str, value: Any) -> None:
     for read in (
         lambda: frame_from({form: value}),
-        lambda: frame_of(columns_of_v2({"inputs": value}, FEATURES), FEATURES, 9),
+        lambda: batch_of(columns_of_v2({"inputs": value}, FEATURES), FEATURES, 9),
     ):
         try:
             frame = read()
