@@ -15,10 +15,12 @@ from pathlib import Path
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
-from deployments.serving.answers import answer_invocation
-from deployments.serving.app import Limits, Service
+from deployments.serving.answers import answers_of
+from deployments.serving.app import Service
 from deployments.serving.events import complain, log_as_json, place_of, say
+from deployments.serving.limits import Limits
 from deployments.serving.listening import serve_until_told, tcp_listener, unix_listener
+from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 
 
@@ -63,7 +65,9 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
 def warm_up(model: Model, folder: Path, limits: Limits) -> None:
     """Answers the held-out rows that came with the model, once. Raises `BadArtifact` if it cannot."""
     try:
-        answer_invocation(model, read_verification(folder), limits.rows)
+        dialect = MlflowDialect(model.description, limits)
+        query = dialect.question_in(read_verification(folder))
+        dialect.write(query, answers_of(model, query), "")
     except SeatrialError as error:
         raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
     except Exception as error:

@@ -15,26 +15,24 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deployments.clock import Clock, SystemClock
-from deployments.serving.answers import Answer, answer_inference, answer_invocation, describe_model
+from deployments.serving.answers import answers_of, main_answer
 from deployments.serving.bodies import body_within
+from deployments.serving.docs_page import docs_page
 from deployments.serving.envelope import Envelope, predicts, request_id_of
 from deployments.serving.events import complain
+from deployments.serving.limits import Limits
 from deployments.serving.metrics import ServerMetrics
+from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, NotFinite
+from deployments.serving.oip_dialect import OipDialect, describe_model, describe_server
+from deployments.serving.openapi import openapi
 from deployments.serving.predicted import Predicted, predicted
+from deployments.serving.query import Dialect, Written
 from deployments.serving.recent import RecentAnswers
 from deployments.serving.schema import Unanswerable
 
 # Bigger requests are answered beside the event loop, so that health checks do not wait for them.
 _QUICK_BYTES = 32_768
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may hold."""
-
-    body_bytes: int = 8 * 1024 * 1024
-    rows: int = 100_000
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class Service:
 
     model: Model
     version: str
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
     predictions: Counter[str] = field(default_factory=Counter)
     recent: RecentAnswers = field(default_factory=RecentAnswers)
@@ -64,6 +62,8 @@ def make_app(service: Service) -> Envelope:
         Route("/v2/health/live", endpoints.live),
         Route("/v2/health/ready", endpoints.ready),
         Route("/v2", endpoints.server),
+        Route("/openapi.json", endpoints.openapi),
+        Route("/docs", endpoints.docs),
         Route("/ping", endpoints.ready),
         Route("/health", endpoints.ready),
         Route("/version", endpoints.version),
@@ -72,10 +72,10 @@ def make_app(service: Service) -> Envelope:
         Route("/seatrial/answers", endpoints.answers),
     ]
     handlers = {
-        HTTPException: _wrong_path,
-        Unanswerable: _unanswerable,
+        HTTPException: endpoints.wrong_path,
+        Unanswerable: endpoints.unanswerable,
         NotFinite: endpoints.not_finite,
-        Exception: _failed,
+        Exception: endpoints.failed,
     }
     application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     application.router.redirect_slashes = False
@@ -85,29 +85,32 @@ def make_app(service: Service) -> Envelope:
 class _Endpoints:
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._name = service.model.description.product
+        description = service.model.description
+        self._name = description.product
+        self._mlflow = MlflowDialect(description, service.limits)
+        self._oip = OipDialect(description, service.version, service.limits)
+        described = openapi(description, service.version, service.limits)
+        self._openapi = orjson.dumps(described)
+        self._docs = docs_page(description, service.version, described)
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
 
     async def invoke(self, request: Request) -> Response:
-        service = self._service
-
-        def answer(document: object) -> Answer:
-            return answer_invocation(service.model, document, service.limits.rows)
-
-        return await self._answered(request, answer)
+        return await self._answered(request, self._mlflow)
 
     async def infer(self, request: Request) -> Response:
         self._check_name(request)
-        service, request_id = self._service, request_id_of(request.scope)
-
-        def answer(document: object) -> Answer:
-            return answer_inference(service.model, service.version, document, request_id, service.limits.rows)
-
-        return await self._answered(request, answer)
+        return await self._answered(request, self._oip)
 
     async def describe(self, request: Request) -> Response:
         self._check_name(request)
-        return _json(200, describe_model(self._service.model, self._service.version))
+        return _json(200, describe_model(self._service.model.description, self._service.version))
+
+    async def openapi(self, _: Request) -> Response:
+        return Response(self._openapi, media_type="application/json")
+
+    async def docs(self, _: Request) -> Response:
+        headers, body = self._docs
+        return _response(200, headers, body)
 
     async def model_ready(self, request: Request) -> Response:
         self._check_name(request)
@@ -122,7 +125,7 @@ class _Endpoints:
         return _json(200, {"live": True})
 
     async def server(self, _: Request) -> Response:
-        return _json(200, {"name": "seatrial", "version": self._service.version, "extensions": []})
+        return _json(200, describe_server())
 
     async def version(self, _: Request) -> Response:
         return PlainTextResponse(self._service.version)
@@ -144,29 +147,47 @@ class _Endpoints:
     async def not_finite(self, request: Request, _: Exception) -> Response:
         self._service.metrics.not_finite += 1
         complain("prediction not finite", request_id=request_id_of(request.scope))
-        return _error(request, 500, "the model's prediction is not a finite number")
+        return self._refused(request, 500, "the model's prediction is not a finite number")
+
+    async def unanswerable(self, request: Request, error: Unanswerable) -> Response:
+        return self._refused(request, error.status, str(error))
+
+    async def failed(self, request: Request, _: Exception) -> Response:
+        return self._refused(request, 500, "the server failed on this request: its log says where")
+
+    async def wrong_path(self, request: Request, error: HTTPException) -> Response:
+        message = f"{error.detail}: predictions are asked by POST at /invocations"
+        response = self._refused(request, error.status_code, message)
+        response.headers.update(error.headers or {})
+        return response
+
+    def _refused(self, request: Request, status: int, message: str) -> Response:
+        dialect: Dialect = self._mlflow if request.scope["path"] == "/invocations" else self._oip
+        body = dialect.refuse(status, message, request_id_of(request.scope))
+        return Response(body, status, media_type="application/json")
 
     def _check_name(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", self._service.version)
         if (name, version) != (self._name, self._service.version):
             raise Unanswerable(404, f"this server has version {self._service.version} of {self._name!r} and no other")
 
-    async def _answered(self, request: Request, answer: Callable[[object], Answer]) -> Response:
-        body = await _body_of(request, self._service.limits.body_bytes)
+    async def _answered(self, request: Request, dialect: Dialect) -> Response:
+        service, request_id = self._service, request_id_of(request.scope)
+        headers, body = dict(request.scope["headers"]), await _body_of(request, service.limits.body_bytes)
 
-        classes = self._service.model.description.classes
+        def work() -> tuple[int, Predicted, Written]:
+            query = dialect.read(headers, body)
+            answers = answers_of(service.model, query)
+            what = predicted(main_answer(answers), service.model.description.classes)
+            return query.batch.rows, what, dialect.write(query, answers, request_id)
 
-        def work() -> tuple[int, bytes, Predicted]:
-            answered = answer(_parsed(body))
-            return answered.rows, orjson.dumps(answered.content), predicted(answered.predictions, classes)
-
-        if len(body) <= _QUICK_BYTES:
-            rows, content, what = work()
+        if len(body) <= _QUICK_BYTES and b"content-encoding" not in headers:
+            rows, what, written = work()
         else:
-            rows, content, what = await asyncio.get_running_loop().run_in_executor(self._beside, work)
-        self._service.metrics.rows += rows
+            rows, what, written = await asyncio.get_running_loop().run_in_executor(self._beside, work)
+        service.metrics.rows += rows
         predicts(request.scope, what)
-        return Response(content, media_type="application/json")
+        return _response(200, *written)
 
 
 def _both(model: str, ending: str, endpoint: Callable[[Request], object], method: str) -> list[Route]:
@@ -188,38 +209,16 @@ def _number_of(request: Request, name: str, default: int) -> int:
 
 
 async def _body_of(request: Request, limit: int) -> bytes:
-    kind = request.headers.get("content-type", "application/json")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise Unanswerable(415, "send the request as application/json")
     body = await body_within(request, limit)
     if body is None:
         raise Unanswerable(413, f"the request is larger than {limit} bytes: send its rows in parts")
     return body
 
 
-def _parsed(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Unanswerable(400, f"the request is not JSON (at character {error.pos})") from None
-
-
-async def _unanswerable(request: Request, error: Unanswerable) -> Response:
-    return _error(request, error.status, str(error))
-
-
-async def _failed(request: Request, _: Exception) -> Response:
-    return _error(request, 500, "the server failed on this request: its log says where")
-
-
-async def _wrong_path(request: Request, error: HTTPException) -> Response:
-    response = _error(request, error.status_code, f"{error.detail}: predictions are asked by POST at /invocations")
-    response.headers.update(error.headers or {})
+def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
+    response = Response(body, status)
+    response.raw_headers.extend(headers)
     return response
-
-
-def _error(request: Request, status: int, message: str) -> Response:
-    return _json(status, {"error": message, "request_id": request_id_of(request.scope)})
 
 
 def _json(status: int, content: object) -> Response:
