@@ -7,6 +7,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts, Pairs, Sums
 from deployments.analysis.readings import Reading, Source
 from deployments.clock import Clock, SystemClock
 from deployments.errors import MetricsUnreachable, SeatrialError
+from deployments.metrics.protocol import UNLIMITED, Ranges
 
 _NOTHING: Mapping[str, int] = {}
 
@@ -27,6 +28,7 @@ class InMemoryMetrics:
         self._clock = clock or SystemClock()
         self._tallies = tallies
         self._counts: dict[str, dict[int, Counts]] = {}
+        self._values: dict[str, list[tuple[int, str, float]]] = {}
         self._pairs: dict[str, Pairs] = {}
         self._starts = 1
         self._outage: str | None = None
@@ -52,8 +54,7 @@ class InMemoryMetrics:
 
     def push(self, product: str, version: int, metric: str, values: Iterable[float]) -> None:
         """Users sent feedback."""
-        for value in values:
-            self._add(product, version, Counts(feedback={metric: Sums(1, value, value * value)}))
+        self._values.setdefault(product, []).extend((version, metric, value) for value in values)
 
     def compare(self, product: str, pairs: Pairs) -> None:
         """Mirrored requests were answered by both versions."""
@@ -70,10 +71,11 @@ class InMemoryMetrics:
     def restart(self) -> None:
         """Whoever counts begins again at zero, in a new epoch."""
         self._counts.clear()
+        self._values.clear()
         self._pairs.clear()
         self._starts += 1
 
-    def read(self, product: str) -> Reading:
+    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
         """See `Metrics.read`."""
         if self._outage is not None:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {self._outage}")
@@ -84,6 +86,12 @@ class InMemoryMetrics:
         epoch = f"memory {self._starts}"
         for version, counts in self._counts.get(product, {}).items():
             sources[Source(version, epoch)] = counts
+        for version, metric, value in self._values.get(product, ()):
+            low, high = ranges.get(metric, (value, value))
+            taken = min(max(value, low), high)
+            source = Source(version, epoch)
+            said = Counts(feedback={metric: Sums(1, taken, taken * taken)})
+            sources[source] = sources.get(source, Counts()) + said
         return Reading(self._clock.now(), sources, self._pairs.get(product, Pairs()), epoch)
 
     def _add(self, product: str, version: int, counts: Counts) -> None:

@@ -35,7 +35,7 @@ class Watcher:
             return
         self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
         try:
-            self.last = doors.metrics.read(state.product)
+            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
         except TryAgain:
             return
 
@@ -66,9 +66,9 @@ class Watcher:
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
-            self.last = doors.metrics.read(state.product)
+            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
             return f"somebody else had changed the traffic to {live.weights if live else 'nothing'}: put right"
-        reading = doors.metrics.read(state.product)
+        reading = doors.metrics.read(state.product, state.section.analysis.ranges)
         if self.last is None:
             self.last = reading
             return "counting has just begun"

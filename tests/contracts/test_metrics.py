@@ -193,6 +193,15 @@ def test_feedback_is_summed_up(place: Place) -> None:
     }
 
 
+def test_feedback_outside_its_range_counts_as_the_nearer_end(place: Place) -> None:
+    before = place.metrics.read("shop", {"clicks": (0.0, 2.0)})
+    for value in (1.0, 1e12, -5.0):
+        place.push(1, "clicks", value)
+    place.push(1, "revenue", 40.0)
+    fresh = place.metrics.read("shop", {"clicks": (0.0, 2.0)}).since(before)
+    assert fresh[1] == Counts(feedback={"clicks": Sums(3, 3.0, 5.0), "revenue": Sums(1, 40.0, 1600.0)})
+
+
 @pytest.mark.parametrize(
     ("stable", "candidate", "label", "pairs"),
     [
