@@ -1,10 +1,13 @@
 """A question in, answers out: what the server does, without HTTP and without a dialect."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.serving.description import Output
 from deployments.serving.model import Model
 from deployments.serving.query import Answers, Query
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def answers_of(model: Model, query: Query) -> Answers:
@@ -12,10 +15,10 @@ def answers_of(model: Model, query: Query) -> Answers:
     return {wanted.output: _rows(model, query, wanted.output) for wanted in query.wanted}
 
 
-def main_answer(answers: Answers) -> list[Any]:
+def main_answer(answers: Answers) -> "np.ndarray[Any, Any]":
     """The one that says most: probabilities of the classes if they were wanted, else a class or number a row."""
     return answers[Output.PROBABILITY if Output.PROBABILITY in answers else Output.PREDICTION]
 
 
-def _rows(model: Model, query: Query, output: Output) -> list[Any]:
+def _rows(model: Model, query: Query, output: Output) -> "np.ndarray[Any, Any]":
     return model.probabilities(query.batch) if output is Output.PROBABILITY else model.predictions(query.batch)

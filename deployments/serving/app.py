@@ -1,11 +1,6 @@
-"""The HTTP skin of the model server: paths, codes, sizes; the answers come from `answers`."""
+"""All that a model server answers beside predictions: health, metadata, counts, descriptions of itself."""
 
-import asyncio
-import uuid
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 import orjson
 from starlette.applications import Starlette
@@ -14,49 +9,23 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from deployments.clock import Clock, SystemClock
-from deployments.serving.answers import answers_of, main_answer
-from deployments.serving.bodies import body_within
 from deployments.serving.docs_page import docs_page
-from deployments.serving.envelope import Envelope, predicts, request_id_of
-from deployments.serving.events import complain
-from deployments.serving.limits import Limits
-from deployments.serving.metrics import ServerMetrics
+from deployments.serving.front import Front, request_id_of
 from deployments.serving.mlflow_dialect import MlflowDialect
-from deployments.serving.model import Model, NotFinite
 from deployments.serving.oip_dialect import OipDialect, describe_model, describe_server
 from deployments.serving.openapi import openapi
-from deployments.serving.predicted import Predicted, predicted
-from deployments.serving.query import Dialect, Written
-from deployments.serving.recent import RecentAnswers
+from deployments.serving.query import Dialect
 from deployments.serving.schema import Unanswerable
-
-# Bigger requests are answered beside the event loop, so that health checks do not wait for them.
-_QUICK_BYTES = 32_768
+from deployments.serving.service import Service
 
 
-@dataclass(slots=True)
-class Service:
-    """A loaded, warm model and how it is served; what it counts began with `epoch`. `draining` changes once."""
-
-    model: Model
-    version: str
-    limits: Limits = field(default_factory=Limits)
-    metrics: ServerMetrics = field(default_factory=ServerMetrics)
-    predictions: Counter[str] = field(default_factory=Counter)
-    recent: RecentAnswers = field(default_factory=RecentAnswers)
-    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
-    clock: Clock = field(default_factory=SystemClock)
-    draining: bool = False
-
-
-def make_app(service: Service) -> Envelope:
+def make_app(service: Service) -> Front:
     """The ASGI application that serves `service`."""
     endpoints = _Endpoints(service)
     model = "/v2/models/{name}"
     routes = [
-        Route("/invocations", endpoints.invoke, methods=["POST"]),
-        *_both(model, "/infer", endpoints.infer, "POST"),
+        Route("/invocations", endpoints.of_another_model, methods=["POST"]),
+        *_both(model, "/infer", endpoints.of_another_model, "POST"),
         *_both(model, "/ready", endpoints.model_ready, "GET"),
         *_both(model, "", endpoints.describe, "GET"),
         Route("/v2/health/live", endpoints.live),
@@ -74,12 +43,11 @@ def make_app(service: Service) -> Envelope:
     handlers = {
         HTTPException: endpoints.wrong_path,
         Unanswerable: endpoints.unanswerable,
-        NotFinite: endpoints.not_finite,
         Exception: endpoints.failed,
     }
     application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     application.router.redirect_slashes = False
-    return Envelope(application, service)
+    return Front(application, service, endpoints.dialects())
 
 
 class _Endpoints:
@@ -92,14 +60,17 @@ class _Endpoints:
         described = openapi(description, service.version, service.limits)
         self._openapi = orjson.dumps(described)
         self._docs = docs_page(description, service.version, described)
-        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
 
-    async def invoke(self, request: Request) -> Response:
-        return await self._answered(request, self._mlflow)
+    def dialects(self) -> Mapping[str, Dialect]:
+        """By the path at which it is spoken."""
+        model, version = f"/v2/models/{self._name}", f"/versions/{self._service.version}"
+        inference = dict.fromkeys((f"{model}/infer", f"{model}{version}/infer"), self._oip)
+        return {"/invocations": self._mlflow, **inference}
 
-    async def infer(self, request: Request) -> Response:
+    async def of_another_model(self, request: Request) -> Response:
+        """What this server's own model is asked for, the front answers."""
         self._check_name(request)
-        return await self._answered(request, self._oip)
+        raise HTTPException(404)
 
     async def describe(self, request: Request) -> Response:
         self._check_name(request)
@@ -144,11 +115,6 @@ class _Endpoints:
         told = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
         return _json(200, {"epoch": self._service.epoch, "last": recent.last, "answers": told, "dropped": dropped})
 
-    async def not_finite(self, request: Request, _: Exception) -> Response:
-        self._service.metrics.not_finite += 1
-        complain("prediction not finite", request_id=request_id_of(request.scope))
-        return self._refused(request, 500, "the model's prediction is not a finite number")
-
     async def unanswerable(self, request: Request, error: Unanswerable) -> Response:
         return self._refused(request, error.status, str(error))
 
@@ -171,24 +137,6 @@ class _Endpoints:
         if (name, version) != (self._name, self._service.version):
             raise Unanswerable(404, f"this server has version {self._service.version} of {self._name!r} and no other")
 
-    async def _answered(self, request: Request, dialect: Dialect) -> Response:
-        service, request_id = self._service, request_id_of(request.scope)
-        headers, body = dict(request.scope["headers"]), await _body_of(request, service.limits.body_bytes)
-
-        def work() -> tuple[int, Predicted, Written]:
-            query = dialect.read(headers, body)
-            answers = answers_of(service.model, query)
-            what = predicted(main_answer(answers), service.model.description.classes)
-            return query.batch.rows, what, dialect.write(query, answers, request_id)
-
-        if len(body) <= _QUICK_BYTES and b"content-encoding" not in headers:
-            rows, what, written = work()
-        else:
-            rows, what, written = await asyncio.get_running_loop().run_in_executor(self._beside, work)
-        service.metrics.rows += rows
-        predicts(request.scope, what)
-        return _response(200, *written)
-
 
 def _both(model: str, ending: str, endpoint: Callable[[Request], object], method: str) -> list[Route]:
     """The path of a model, with and without its version."""
@@ -206,13 +154,6 @@ def _number_of(request: Request, name: str, default: int) -> int:
     if not (given.isascii() and given.isdecimal() and len(given) < 19):
         raise Unanswerable(422, f"`{name}` must be a number of at least 0")
     return int(given)
-
-
-async def _body_of(request: Request, limit: int) -> bytes:
-    body = await body_within(request, limit)
-    if body is None:
-        raise Unanswerable(413, f"the request is larger than {limit} bytes: send its rows in parts")
-    return body
 
 
 def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:

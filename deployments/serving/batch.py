@@ -1,7 +1,8 @@
 """Rows of one request, or of several, in the form that models take."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from deployments.serving.description import Feature, Kind
@@ -37,3 +38,17 @@ class Batch:
             for feature in features
         }
         return pd.DataFrame(columns, index=index, copy=False)
+
+    def each(self) -> "Iterator[Batch]":
+        """Every row as a batch of its own."""
+        for row in range(self.rows):
+            yield Batch(1, self.numbers[row : row + 1], tuple(column[row : row + 1] for column in self.categories))
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """The rows of all, in their order. `batches` are at least one, of the same features."""
+    import numpy as np
+
+    numbers = np.concatenate([batch.numbers for batch in batches])
+    columns = zip(*(batch.categories for batch in batches), strict=True)
+    return Batch(sum(batch.rows for batch in batches), numbers, tuple(list(chain(*column)) for column in columns))

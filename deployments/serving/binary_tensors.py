@@ -68,11 +68,12 @@ def values_in(content: memoryview, datatype: str, count: int, what: str) -> "Seq
     return values != 0 if datatype == "BOOL" else values
 
 
-def bytes_of(values: Sequence[Any], datatype: str) -> bytes:
+def bytes_of(values: "np.ndarray[Any, Any] | Sequence[Any]", datatype: str) -> bytes:
     """The same, for an answer: numbers or truth values, or texts if `datatype` is BYTES."""
     if datatype == "BYTES":
-        packed = {value: _packed(str(value).encode()) for value in set(values)}
-        return b"".join(map(packed.__getitem__, values))
+        texts = np.asarray(values).tolist()
+        packed = {text: _packed(str(text).encode()) for text in set(texts)}
+        return b"".join(map(packed.__getitem__, texts))
     return np.asarray(values, _DTYPES[datatype]).tobytes()
 
 

@@ -9,7 +9,7 @@ from deployments.serving.content import CSV, JSON, media_type, parsed_with_nan, 
 from deployments.serving.csv_rows import columns_of_csv
 from deployments.serving.description import Description, Feature
 from deployments.serving.limits import Limits
-from deployments.serving.query import Answers, Headers, Query, Wanted, Written
+from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
 from deployments.serving.schema import Columns, Unanswerable, batch_of, is_list_of, missing
 
 _ABSENT = object()
@@ -42,7 +42,7 @@ class MlflowDialect:
     def write(self, query: Query, answers: Answers, request_id: str) -> Written:
         """See `Dialect`: `{"predictions": […]}`."""
         del request_id
-        return _HEADERS, orjson.dumps({"predictions": answers[query.wanted[0].output]})
+        return _HEADERS, written_as_json({"predictions": answers[query.wanted[0].output]})
 
     def refuse(self, status: int, message: str, request_id: str) -> bytes:
         """See `Dialect`: MLflow's `error_code` and `message`, and what all our refusals have."""

@@ -5,12 +5,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadArtifact
 from deployments.serving.batch import Batch
 from deployments.serving.description import DESCRIPTION, FETCH, Description, Output, read_description
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _MODEL = "model/model.skops"
 _VERIFICATION = "verification.json"
@@ -27,14 +30,15 @@ class Model:
 
     description: Description
     estimator: Any
+    quick: Any = None
 
-    def predictions(self, batch: Batch) -> list[Any]:
-        """A class or a number a row. Raises `NotFinite`."""
-        return _as_json(self.estimator.predict(batch.frame(self.description.features)))
+    def predictions(self, batch: Batch) -> "np.ndarray[Any, Any]":
+        """A class or a number a row, shape (rows,). Raises `NotFinite`."""
+        return _finite(self.estimator.predict(batch.frame(self.description.features)))
 
-    def probabilities(self, batch: Batch) -> list[list[float]]:
-        """Probability of each class, in the order of `description.classes`, a row. Raises `NotFinite`."""
-        return _as_json(self.estimator.predict_proba(batch.frame(self.description.features)))
+    def probabilities(self, batch: Batch) -> "np.ndarray[Any, Any]":
+        """Probabilities of `description.classes` in their order, shape (rows, classes). Raises `NotFinite`."""
+        return _finite(self.estimator.predict_proba(batch.frame(self.description.features)))
 
 
 def load(folder: Path, product: str, trusted: Sequence[str] = ()) -> Model:
@@ -97,11 +101,12 @@ def _read_json(path: Path) -> Any:
         raise BadArtifact(f"{path} cannot be read ({type(error).__name__}: {error}): {FETCH}") from error
 
 
-def _as_json(values: Any) -> list[Any]:
+def _finite(values: Any) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     array = np.asarray(values)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
         raise NotFinite
-    listed: list[Any] = array.tolist()
-    return listed
+    return array.astype(np.float64, copy=False)

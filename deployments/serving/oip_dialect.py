@@ -5,7 +5,6 @@ A request has one tensor a column; or, for a model that takes nothing but number
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +15,7 @@ from deployments.serving.binary_tensors import EXTENSION, HEADER_LENGTH, Tail, b
 from deployments.serving.content import BINARY, JSON, media_type, parsed, unpacked
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
-from deployments.serving.query import Answers, Headers, Query, Wanted, Written
+from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
 from deployments.serving.schema import Unanswerable, batch_of, check_rows, infinite, is_list_of
 from deployments.serving.tensors import parameters_of, shape_of, values_of
 
@@ -74,7 +73,7 @@ class OipDialect:
             else:
                 tensor["data"] = values
             outputs.append(tensor)
-        content = orjson.dumps(
+        content = written_as_json(
             {
                 "model_name": self._description.product,
                 "model_version": self._version,
@@ -128,10 +127,9 @@ class OipDialect:
     def _unknown_output(self) -> Unanswerable:
         return Unanswerable(422, f"`outputs` must name some of {', '.join(self._offered)}, each once, or be left out")
 
-    def _tensor(self, output: Output, rows: list[Any]) -> tuple[dict[str, Any], list[Any]]:
+    def _tensor(self, output: Output, rows: "np.ndarray[Any, Any]") -> tuple[dict[str, Any], "np.ndarray[Any, Any]"]:
         if output is Output.PROBABILITY:
-            shape = [len(rows), len(rows[0])]
-            return {"name": "probability", "datatype": "FP64", "shape": shape}, list(chain.from_iterable(rows))
+            return {"name": "probability", "datatype": "FP64", "shape": list(rows.shape)}, rows.ravel()
         return {"name": "prediction", "datatype": self._label_datatype, "shape": [len(rows)]}, rows
 
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import orjson
+
 from deployments.serving.batch import Batch
 from deployments.serving.description import Output
 
@@ -14,8 +17,8 @@ from deployments.serving.description import Output
 Headers = Mapping[bytes, bytes]
 # Of an answer.
 Written = tuple[list[tuple[bytes, bytes]], bytes]
-# One entry a row: a class or number, or the probabilities of the classes.
-Answers = Mapping[Output, list[Any]]
+# One entry a row: a class or number, shape (rows,), or the probabilities of the classes, shape (rows, classes).
+Answers = Mapping[Output, "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +49,14 @@ class Dialect(Protocol):
 
     def refuse(self, status: int, message: str, request_id: str) -> bytes:
         """Body of an answer with an HTTP code from 400 on; it is JSON."""
+
+
+def written_as_json(document: Any) -> bytes:
+    """JSON of a document that holds answers."""
+    return orjson.dumps(document, default=_listed, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _listed(values: "np.ndarray[Any, Any]") -> list[Any]:
+    """What orjson cannot write by itself: arrays of texts, and arrays in pieces."""
+    listed: list[Any] = values.tolist()
+    return listed

@@ -39,7 +39,7 @@ class UnderWay:
         self._others = self._warm.children() if self._warm else []
         self.command = subprocess.Popen(
             # A shell's background job ignores Ctrl-C, and so would all that it starts.
-            ["env", "--default-signal=INT", *seatrial.command(*map(str, arguments))],
+            ["/usr/bin/env", "--default-signal=INT", *seatrial.command(*map(str, arguments))],
             env=seatrial.environment | changed,
             cwd=seatrial.project,
             stdout=subprocess.DEVNULL,

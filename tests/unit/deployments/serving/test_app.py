@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from deployments.clock import ManualClock
-from deployments.serving.app import Limits, Service, make_app
+from deployments.serving.app import make_app
+from deployments.serving.limits import Limits
 from deployments.serving.model import Model
+from deployments.serving.service import Service
 from tests.model_folder import COLUMNS, ROWS
 
 ROW = {"distance": 1400.0, "hour": 5, "carrier": "UA"}

@@ -32,8 +32,8 @@ def rewrite(folder: Path, key: str, value: object) -> None:
 def test_a_loaded_model_answers_as_it_did_in_training(folder: Path) -> None:
     model = load(folder, "flights")
     _, expected = verification_of(folder)
-    assert model.probabilities(batch_of_rows(ROWS)) == expected
-    assert model.predictions(batch_of_rows(ROWS)) == [row[1] > 0.5 for row in expected]
+    assert model.probabilities(batch_of_rows(ROWS)).tolist() == expected
+    assert model.predictions(batch_of_rows(ROWS)).tolist() == [row[1] > 0.5 for row in expected]
 
 
 def test_the_description_is_read_from_beside_the_model(folder: Path) -> None:

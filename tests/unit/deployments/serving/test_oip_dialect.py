@@ -265,7 +265,7 @@ def test_what_is_not_offered_is_refused(asked: Any, status: int, said: str) -> N
 
 def test_an_answer_in_bytes_has_them_after_its_json_in_the_order_of_the_outputs() -> None:
     query = read(ONE | {"parameters": {"binary_data_output": True}, "id": "mine"})
-    answers = {PREDICTION: ["late", "on time"], PROBABILITY: [[0.75, 0.25], [0.5, 0.5]]}
+    answers = {PREDICTION: np.array(["late", "on time"]), PROBABILITY: np.array([[0.75, 0.25], [0.5, 0.5]])}
     headers, body = OipDialect(FLIGHTS, "3", LIMITS).write(query, answers, "r")
     length = int(dict(headers)[b"inference-header-content-length"])
     assert dict(headers)[b"content-type"] == b"application/octet-stream"
@@ -285,7 +285,8 @@ def test_an_answer_in_bytes_has_them_after_its_json_in_the_order_of_the_outputs(
 def test_a_request_without_an_id_is_answered_with_ours() -> None:
     for given_id, told in (("", ""), ("mine", "mine"), (7, "r"), (None, "r")):
         query = read(ONE | {"id": given_id})
-        _, body = OipDialect(NUMBERS, "3", LIMITS).write(query, {PREDICTION: [1.5], PROBABILITY: [[1.0]]}, "r")
+        answers = {PREDICTION: np.array([1.5]), PROBABILITY: np.array([[1.0]])}
+        _, body = OipDialect(NUMBERS, "3", LIMITS).write(query, answers, "r")
         assert json.loads(body)["id"] == told
 
 

@@ -6,11 +6,12 @@ import httpx
 import jsonschema
 import pytest
 
-from deployments.serving.app import Service, make_app
+from deployments.serving.app import make_app
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.model import Model
 from deployments.serving.openapi import openapi
+from deployments.serving.service import Service
 from tests.model_folder import ROWS
 
 FEATURES = tuple(Feature(name, Kind.NUMERIC, "double", required=True) for name in ("a", "b"))
