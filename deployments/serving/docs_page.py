@@ -1,6 +1,7 @@
 """GET /docs: a page about one model, all of it from this server; the browser may ask no other for anything."""
 
 import hashlib
+import json
 import re
 from base64 import b64encode
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from deployments.metrics.labels import label_text
 from deployments.serving.description import Description, Kind, Output
 from deployments.serving.examples import (
     example_csv,
@@ -72,7 +74,7 @@ def _model(description: Description, version: str, described: dict[str, Any]) ->
 
 
 def _lead(description: Description) -> str:
-    classes = ", ".join(map(str, description.classes))
+    classes = ", ".join(map(label_text, description.classes))
     match description.output:
         case Output.PROBABILITY:
             says = f"Answers with the probabilities of {classes}, in this order."
@@ -101,12 +103,16 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def _laid_out(value: Any, depth: int) -> str:
-    flat = orjson.dumps(value).decode()
+    flat = json.dumps(value, ensure_ascii=False)
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if (len(flat) <= 60 and depth) or not items:
         return flat
     before, after = ("{", "}") if isinstance(value, dict) else ("[", "]")
     lead = "  " * (depth + 1)
-    names = [f"{orjson.dumps(name).decode()}: " for name in value] if isinstance(value, dict) else [""] * len(value)
+    names = (
+        [f"{json.dumps(name, ensure_ascii=False)}: " for name in value]
+        if isinstance(value, dict)
+        else [""] * len(value)
+    )
     lines = [f"{lead}{name}{_laid_out(item, depth + 1)}" for name, item in zip(names, items, strict=True)]
     return "\n".join((before, ",\n".join(lines), "  " * depth + after))

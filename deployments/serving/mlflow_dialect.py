@@ -1,6 +1,7 @@
 """What MLflow's scoring server takes at /invocations: JSON in four forms, CSV, and its form of an answer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -12,7 +13,6 @@ from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
 from deployments.serving.schema import Columns, Unanswerable, batch_of, is_list_of, missing
 
-_ABSENT = object()
 _HEADERS = [(b"content-type", JSON)]
 _ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 422: "INVALID_PARAMETER_VALUE", 503: "TEMPORARILY_UNAVAILABLE"}
 
@@ -111,15 +111,16 @@ _FORMS: dict[str, Callable[[Any, Sequence[Feature]], Columns]] = {
 
 
 def _by_name(records: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -> Columns:
-    columns: dict[str, Sequence[Any]] = {}
-    for feature in features:
-        values = [record.get(feature.name, _ABSENT) for record in records]
-        if _ABSENT in values:
-            if feature.required:
-                raise missing(feature)
-            values = [None if value is _ABSENT else value for value in values]
-        columns[feature.name] = values
-    return columns
+    return {feature.name: _values_in(records, feature) for feature in features}
+
+
+def _values_in(records: Sequence[Mapping[str, Any]], feature: Feature) -> Sequence[Any]:
+    try:
+        return list(map(itemgetter(feature.name), records))
+    except KeyError:
+        if feature.required:
+            raise missing(feature) from None
+        return [record.get(feature.name) for record in records]
 
 
 def _transposed(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Columns:

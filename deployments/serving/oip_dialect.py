@@ -198,6 +198,6 @@ def _matrix(tensor: Mapping[str, Any], features: Sequence[Feature], max_rows: in
         raise Unanswerable(422, f"{what} must hold numbers")
     # A copy: of the caller's bytes, which may lie at any address, models get memory that is theirs.
     matrix = np.array(values, dtype=np.float64).reshape(shape)
-    if np.isinf(matrix).any():
-        raise infinite(features[int(np.isinf(matrix).any(axis=0).argmax())].name)
+    if (unbounded := np.isinf(matrix)).any():
+        raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
     return Batch(shape[0], matrix, ())

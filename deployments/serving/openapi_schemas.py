@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from deployments.metrics.labels import label_text
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.examples import takes_matrix
 from deployments.serving.limits import Limits
@@ -128,7 +129,7 @@ def _answer(description: Description, output: Output) -> Schema:
     if output is Output.PREDICTION:
         return {"type": "array", "items": {"enum": classes} if classes else {"type": "number"}}
     row = {"type": "array", "items": {"type": "number"}, "minItems": len(classes), "maxItems": len(classes)}
-    row["description"] = f"Probabilities of {', '.join(map(str, classes))}."
+    row["description"] = f"Probabilities of {', '.join(map(label_text, classes))}."
     return {"type": "array", "items": row}
 
 

@@ -35,7 +35,7 @@ def parameters_of(part: Mapping[str, Any], what: str) -> Mapping[str, Any]:
 def shape_of(tensor: Mapping[str, Any], what: str) -> list[int]:
     """The shape of a tensor, of at least one number. Raises `Unanswerable`, 422."""
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
+    if not isinstance(shape, list) or set(map(type, shape)) != {int} or min(shape) < 0:
         raise Unanswerable(422, f"{what} needs `shape`, a list of whole numbers")
     return shape
 

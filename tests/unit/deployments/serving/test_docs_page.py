@@ -74,7 +74,7 @@ def test_its_requests_are_those_of_the_description(page: str) -> None:
 @pytest.mark.parametrize(
     ("description", "said"),
     [
-        (FLIGHTS, "the probabilities of False, True, in this order"),
+        (FLIGHTS, "the probabilities of false, true, in this order"),
         (Description("x", Output.PREDICTION, ("a", "b"), FEATURES), "one of a, b"),
         (Description("x", Output.PREDICTION, (), FEATURES), "a number"),
     ],
