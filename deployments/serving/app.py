@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import orjson
 from starlette.applications import Starlette
@@ -39,7 +40,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Service:
-    """A loaded, warm model and how it is served; what it counts began with `epoch`. `draining` changes once."""
+    """A loaded, warm model and how it is served; what it counts began with `epoch`, at `began`. `draining` changes once."""
 
     model: Model
     version: str
@@ -50,6 +51,10 @@ class Service:
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
     clock: Clock = field(default_factory=SystemClock)
     draining: bool = False
+    began: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock.now()
 
 
 def make_app(service: Service) -> Envelope:
@@ -132,7 +137,8 @@ class _Endpoints:
 
     async def counts(self, request: Request) -> Response:
         _refuse_outsiders(request)
-        return _json(200, {"epoch": self._service.epoch, "predictions": self._service.predictions})
+        service = self._service
+        return _json(200, {"epoch": service.epoch, "began": service.began, "predictions": service.predictions})
 
     async def answers(self, request: Request) -> Response:
         _refuse_outsiders(request)
