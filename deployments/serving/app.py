@@ -40,7 +40,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Service:
-    """A loaded, warm model and how it is served; what it counts began with `epoch`, at `began`. `draining` changes once."""
+    """A loaded, warm model and how it is served; it counts since `began`. `draining` changes once."""
 
     model: Model
     version: str
