@@ -56,6 +56,21 @@ def show_progress(quiet: bool) -> None:
         logger.addHandler(Progress())
 
 
+def say(text: str) -> None:
+    """Text for people on standard output as it stands: what is in brackets is no markup, whoever wrote it."""
+    out().print(text, soft_wrap=True, markup=False)
+
+
+def say_done(what: str) -> None:
+    """One thing that is done, on standard error."""
+    err().print(f"[green]✓[/green] {_escape(what)}", soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A warning, on standard error."""
+    err().print(f"[yellow]warning:[/yellow] {_escape(text)}", soft_wrap=True)
+
+
 def print_json(document: object) -> None:
     """One JSON document on standard output; a number that JSON has no word for (NaN, infinity) is null."""
     typer.echo(json.dumps(_sayable(document), indent=2, default=str, allow_nan=False))

@@ -61,4 +61,4 @@ def _tell(product: str, verb: Verb, reason: str, json: bool) -> None:
     if json:
         console.print_json(reply.document())
         return
-    console.out().print(reply.sentence(), soft_wrap=True)
+    console.say(reply.sentence())

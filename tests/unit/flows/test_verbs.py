@@ -19,6 +19,12 @@ def test_an_order_is_given_with_its_reason_and_answered(
     assert [order.reason for order in world.journal.orders(state.rollout_id)] == ["lunch"]
 
 
+def test_a_reason_in_brackets_is_text(world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
+    carried_meanwhile(world, until(world, Phase.OBSERVING))
+    assert seatrial("pause", PRODUCT, "--reason", "[/lunch] [red]") == 0
+    assert "[/lunch] [red])" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("verb", "phase", "share"),
     [("promote", "observing", 100), ("skip", "observing", 50), ("pause", "paused", 10), ("abort", "rolled_back", 0)],
