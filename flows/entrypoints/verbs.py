@@ -7,6 +7,7 @@ from flows.entrypoints import console
 from flows.entrypoints.options import Json, Product, Reason, name_of, user
 
 app = typer.Typer()
+COMMANDS = frozenset(verb.value for verb in Verb)
 _PANEL = "A rollout under way"
 
 
