@@ -18,8 +18,9 @@ def up(json: Json = False) -> None:
     from deployments.platform.local import up as start
     from deployments.settings import current
 
-    console.err().print("Starting the platform (the first time takes about half a minute)")
-    addresses = start(current(), console.say_done)
+    if not json:
+        console.err().print("Starting the platform (the first time takes about half a minute)")
+    addresses = start(current(), console.say_done if not json else lambda _: None)
     if json:
         console.print_json({part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")})
 
