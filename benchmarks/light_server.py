@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import uvloop
 
+from deployments.clock import SystemClock
 from deployments.serving.recent import RecentAnswers
 
 LABEL = 1
@@ -40,6 +41,7 @@ class Service:
     predictions: Counter[str] = field(default_factory=Counter)
     recent: RecentAnswers = field(default_factory=RecentAnswers)
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    began: str = field(default_factory=lambda: SystemClock().now().isoformat())
 
     def dawdles(self, headers: Mapping[str, str]) -> bool:
         """Whether a user is kept waiting now."""
@@ -62,7 +64,7 @@ class Service:
             case "/v2/health/ready":
                 return (503 if self.draining else 200), {"ready": not self.draining}
             case "/seatrial/counts":
-                return 200, {"epoch": self.epoch, "predictions": self.predictions}
+                return 200, {"epoch": self.epoch, "began": self.began, "predictions": self.predictions}
             case "/seatrial/answers":
                 wanted = {name: int(values[0]) for name, values in parse_qs(asked.query).items()}
                 answers, _ = self.recent.after(wanted["after"], wanted["limit"])

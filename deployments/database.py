@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import MetaData, create_engine, inspect, text
 from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable
 from deployments.secrets import masked, without_secrets
@@ -45,16 +45,19 @@ class Database:
         try:
             with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
                 yield connection
-        except OperationalError as error:
+        except ProgrammingError as error:
+            reason = without_secrets(str(error.orig), self._url).strip()
+            raise BadInput(f"{self._called} refuses ({reason}): let its user create and write tables there") from None
+        except DatabaseError as error:
+            # SQLite has no kind of its own for a file that is damaged.
+            if type(error) not in {OperationalError, DatabaseError}:
+                raise
             reason = without_secrets(str(error.orig), self._url).strip()
             if "disk is full" in reason or "disk I/O error" in reason:
                 raise DiskFull(f"no space left while writing {self._called}: free some room and run again") from None
             raise PlatformUnreachable(
                 f"{self._called} does not answer ({reason}): check the disk or {self._setting}"
             ) from None
-        except ProgrammingError as error:
-            reason = without_secrets(str(error.orig), self._url).strip()
-            raise BadInput(f"{self._called} refuses ({reason}): let its user create and write tables there") from None
 
 
 def _engine_for(url: str, setting: str) -> Engine:
@@ -67,7 +70,7 @@ def _engine_for(url: str, setting: str) -> Engine:
     except ArgumentError:  # also for a kind of database that is not known
         raise BadInput(f"{setting} holds no database URL: write dialect://user:password@host/name") from None
     if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make(Path(parsed.database).parent, setting)
     engine = create_engine(url, connect_args={"timeout": 30})
 
     @hooks.listens_for(engine, "connect")
@@ -81,3 +84,12 @@ def _engine_for(url: str, setting: str) -> Engine:
         connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
 
     return engine
+
+
+def _make(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"no database can be kept in {folder} ({error.strerror}): set SEATRIAL_HOME or {setting} to another place"
+        ) from None

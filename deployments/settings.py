@@ -11,8 +11,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.errors import BadInput
 
@@ -99,7 +99,12 @@ class Settings(BaseSettings):
 
         `home` is made with it if need be, private as well: snapshots hold people's data.
         """
-        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                f"{self.home} cannot be made ({error.strerror}): set SEATRIAL_HOME to another place"
+            ) from None
         folder = self.home.resolve() / "run"
         if len(os.fsencode(folder)) > _LONGEST_RUN_FOLDER:
             digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
@@ -114,5 +119,11 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()
+    """The settings of this process, read once. Raises `BadInput` that names each variable which cannot be used."""
+    try:
+        return Settings()
+    except SettingsError as error:
+        raise BadInput(f"{error}: SEATRIAL_ variables that hold a list are JSON, such as '[\"sklearn\"]'") from None
+    except ValidationError as error:
+        found = (f"SEATRIAL_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        raise BadInput(f"{'; '.join(found)} (docs/settings.md has every setting)") from None

@@ -112,7 +112,8 @@ class Mirror:
 class StickyKey:
     """The header or cookie (exactly one is given) whose value keeps a user with one version.
 
-    Requests without it are split by chance, each on its own. Raises ValueError for a name that no request can carry.
+    Requests without it, or with an empty one, are split by chance, each on its own. Raises ValueError for a name that
+    no request can carry.
     """
 
     header: str | None = None

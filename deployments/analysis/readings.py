@@ -9,10 +9,14 @@ from deployments.analysis.evidence import Counts, Pairs, Sums
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts."""
+    """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts.
+
+    `began` is when that was; None for counters of which every reading has all.
+    """
 
     version: int
     epoch: str
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +32,14 @@ class Reading:
     pairs_epoch: str = ""
 
     def since(self, former: "Reading") -> Mapping[int, Counts]:
-        """By version, what was counted between `former` and this reading; a source that began again counts whole."""
+        """By version, what was counted between `former` and this reading; a source that began again counts whole.
+
+        One that was there before and is not in `former` did not answer then: what it counted since is not known.
+        """
         found: dict[int, Counts] = {}
         for source, counts in self.sources.items():
+            if source not in former.sources and source.began is not None and source.began < former.at:
+                continue
             fresh = _less(counts, former.sources.get(source, Counts()))
             found[source.version] = found.get(source.version, Counts()) + fresh
         return found

@@ -17,7 +17,9 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
+    cast,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -84,19 +86,20 @@ class FeedbackLedger:
     def store(self, items: Iterable[Feedback]) -> int:
         """Keep them, all or none, on the disk when this returns; the number of values that are now kept of them.
 
-        Storing the same again changes nothing; a new value for the same product, metric and request replaces the old
-        one, also within `items`.
+        Storing the same again changes nothing. A value stands as it first came, also within `items`: what a rollout was
+        judged by does not change any more. A new label for the same product and request replaces the old one.
         """
-        newest = {(item.product, item.metric, item.request_id): item for item in items}
-        labels = [_label_row(item) for item in newest.values() if item.metric == LABEL]
-        values = [_value_row(item) for item in newest.values() if item.metric != LABEL]
+        pushed = tuple(items)
+        labels = {(item.product, item.request_id): _label_row(item) for item in pushed if item.metric == LABEL}
+        first = (item for item in reversed(pushed) if item.metric != LABEL)
+        values = {(item.product, item.metric, item.request_id): _value_row(item) for item in first}
         try:
             with self._database.transaction() as connection:
-                _replace(connection, _labels, labels)
-                _replace(connection, _values, values)
+                _replace(connection, _labels, tuple(labels.values()))
+                _add_new(connection, _values, tuple(values.values()))
         except IntegrityError:
             raise PlatformUnreachable("the same feedback was being stored by somebody else: send it again") from None
-        return len(newest)
+        return len(labels) + len(values)
 
     def sums(self, product: str, ranges: Ranges = UNLIMITED) -> Mapping[int, Mapping[str, Sums]]:
         """By version and metric, labels left out: how many values, their sum, and the sum of their squares.
@@ -162,6 +165,15 @@ def _replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, A
         old = old.where(key == bindparam(f"the_{key.name}"))
     connection.execute(old, [{f"the_{name}": value for name, value in row.items()} for row in rows])
     connection.execute(insert(table), list(rows))
+
+
+def _add_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Those of `rows` whose key is not there yet."""
+    if not rows:
+        return
+    known = exists().where(*(key == bindparam(key.name) for key in table.primary_key.columns))
+    row = select(*(cast(bindparam(column.name), column.type) for column in table.columns)).where(~known)
+    connection.execute(insert(table).from_select(list(table.columns), row), list(rows))
 
 
 def _label_row(item: Feedback) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """What model servers tell of themselves: their predictions by bin, and their latest answers.
 
-`deployments.serving` documents the two paths that are asked.
+`deployments.serving.app` answers the two paths that are asked.
 """
 
 import http.client
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def _counts_of(server: tuple[int, str]) -> Iterable[tuple[Source, Counts]]:
         told = _told(address, "/seatrial/counts")
         try:
             counted = {str(name): int(count) for name, count in told["predictions"].items()}
-            return [(Source(version, f"server {told['epoch']}"), Counts(predictions=counted))]
+            source = Source(version, f"server {told['epoch']}", datetime.fromisoformat(told["began"]))
+            return [(source, Counts(predictions=counted))]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _strange(address, error) from error
     return []

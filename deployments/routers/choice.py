@@ -36,7 +36,7 @@ def matched(routing: Routing, headers: Mapping[str, str], cookies: Mapping[str, 
 def sticky_value(routing: Routing, headers: Mapping[str, str], cookies: Mapping[str, str]) -> str | None:
     """What keeps this user with one version; None: nothing, chance decides."""
     key = routing.key or StickyKey(header=DEFAULT_KEY)
-    return headers.get(key.header) if key.header is not None else cookies.get(key.cookie or "")
+    return (headers.get(key.header) if key.header is not None else cookies.get(key.cookie or "")) or None
 
 
 def place(product: str, value: str) -> int:

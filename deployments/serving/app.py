@@ -106,7 +106,8 @@ class _Endpoints:
 
     async def counts(self, request: Request) -> Response:
         _refuse_outsiders(request)
-        return _json(200, {"epoch": self._service.epoch, "predictions": self._service.predictions})
+        service = self._service
+        return _json(200, {"epoch": service.epoch, "began": service.began, "predictions": service.predictions})
 
     async def answers(self, request: Request) -> Response:
         _refuse_outsiders(request)

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from deployments.clock import Clock, SystemClock
@@ -16,7 +17,7 @@ from deployments.serving.recent import RecentAnswers
 
 @dataclass(slots=True)
 class Service:
-    """A loaded, warm model and how it is served; what it counts began with `epoch`. `draining` changes once.
+    """A loaded, warm model and how it is served; what it counts began with `epoch`, at `began`. `draining` changes once.
 
     `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
     that is being answered came in, on the monotonic clock.
@@ -33,7 +34,9 @@ class Service:
     draining: bool = False
     together: bool = False
     asked: "dict[asyncio.Task[Any], float]" = field(default_factory=dict)
+    began: datetime = field(init=False)
     bins: Bins = field(init=False)
 
     def __post_init__(self) -> None:
+        self.began = self.clock.now()
         self.bins = Bins(self.model.description.classes)

@@ -15,6 +15,7 @@ _THEN: Final = {
     OnDeadline.PAUSE: "is then paused",
     OnDeadline.PROMOTE: "the plan then goes on without an answer",
 }
+_LONGEST: Final = timedelta(days=365_000)  # what takes longer is said to take this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,9 @@ class _Outlook:
             return None
         if not need.requests:
             return step.time
-        return max(step.time, timedelta(seconds=need.requests / self.traffic.rate)) if self.traffic.rate else None
+        if not self.traffic.rate:
+            return None
+        return max(step.time, timedelta(seconds=min(need.requests / self.traffic.rate, _LONGEST.total_seconds())))
 
     def _late(self, need: _Need, time: timedelta | None) -> str:
         deadline, then = self.section.analysis.deadline, _THEN[self.section.analysis.on_deadline]

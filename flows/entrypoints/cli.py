@@ -57,8 +57,11 @@ def run() -> int:
 
 def _after_interruption() -> str:
     """A command that moves traffic puts it back when it is interrupted; the others only stop looking or waiting."""
-    if sys.argv[1:2] and sys.argv[1] in moving.COMMANDS:
+    command = "".join(sys.argv[1:2])
+    if command in moving.COMMANDS:
         return "interrupted: traffic is as before (`seatrial status` shows it)"
+    if command in verbs.COMMANDS:
+        return "interrupted: an order that is written down is carried out all the same (`seatrial status` shows it)"
     return "interrupted: a rollout under way goes on (`seatrial status` shows it)"
 
 

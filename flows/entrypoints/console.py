@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -55,9 +56,24 @@ def show_progress(quiet: bool) -> None:
         logger.addHandler(Progress())
 
 
+def say(text: str) -> None:
+    """Text for people on standard output as it stands: what is in brackets is no markup, whoever wrote it."""
+    out().print(text, soft_wrap=True, markup=False)
+
+
+def say_done(what: str) -> None:
+    """One thing that is done, on standard error."""
+    err().print(f"[green]✓[/green] {_escape(what)}", soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A warning, on standard error."""
+    err().print(f"[yellow]warning:[/yellow] {_escape(text)}", soft_wrap=True)
+
+
 def print_json(document: object) -> None:
-    """One JSON document on standard output."""
-    typer.echo(json.dumps(document, indent=2, default=str))
+    """One JSON document on standard output; a number that JSON has no word for (NaN, infinity) is null."""
+    typer.echo(json.dumps(_sayable(document), indent=2, default=str, allow_nan=False))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -83,6 +99,17 @@ def unexpected(error: Exception) -> int:
     return fail(
         f"unexpected {type(error).__name__} at {place}: {error}\nThis is a defect of Seatrial: please report it", 1
     )
+
+
+def _sayable(document: Any) -> Any:
+    match document:
+        case dict():
+            return {name: _sayable(value) for name, value in document.items()}
+        case list() | tuple():
+            return [_sayable(value) for value in document]
+        case float() if not math.isfinite(document):
+            return None
+    return document
 
 
 def _mark(event: str) -> str:

@@ -57,9 +57,7 @@ def release(
         from flows.starting import run_detached
 
         run = run_detached("release/release", request)
-        console.print_json(run) if json else console.out().print(
-            f"started {run['name']}: {run['page']}", soft_wrap=True
-        )
+        console.print_json(run) if json else console.say(f"started {run['name']}: {run['page']}")
         return
     from flows.release import release as flow
 
@@ -129,4 +127,4 @@ def _run(flow: Any, request: Any, json: bool) -> None:
     if json:
         console.print_json(result.document())
         return
-    console.out().print(result.sentence(), soft_wrap=True)
+    console.say(result.sentence())

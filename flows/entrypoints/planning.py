@@ -65,7 +65,7 @@ def print_plan(ahead: Outlook) -> None:
     typer.echo(f"Expected: {in_words(known)}{beside}.{_assumed(ahead)}")
     for each in ahead.forecasts:
         if each.warning:
-            console.err().print(f"[yellow]warning:[/yellow] step {each.number}: {each.warning}", soft_wrap=True)
+            console.warn(f"step {each.number}: {each.warning}")
 
 
 def _next_change(product: str) -> Change:

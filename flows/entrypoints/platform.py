@@ -18,8 +18,9 @@ def up(json: Json = False) -> None:
     from deployments.platform.local import up as start
     from deployments.settings import current
 
-    console.err().print("Starting the platform (the first time takes about half a minute)")
-    addresses = start(current(), lambda line: console.err().print(f"[green]✓[/green] {line}", soft_wrap=True))
+    if not json:
+        console.err().print("Starting the platform (the first time takes about half a minute)")
+    addresses = start(current(), console.say_done if not json else lambda _: None)
     if json:
         console.print_json({part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")})
 
@@ -37,7 +38,7 @@ def down(json: Json = False) -> None:
     if json:
         console.print_json({"ended": names})
     else:
-        console.err().print(f"Ended {len(names)} processes; {current().home} keeps data, models and records")
+        console.say_done(f"ended {len(names)} processes; {current().home} keeps data, models and records")
 
 
 @app.command(rich_help_panel=_PANEL)

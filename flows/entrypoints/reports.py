@@ -60,7 +60,7 @@ def print_status(report: dict[str, Any]) -> None:
     if report["rollouts"]:
         console.out().print("\n[bold]Rollouts under way[/bold]")
     for each in report["rollouts"]:
-        console.out().print("\n".join(_rollout_lines(each)), soft_wrap=True, markup=False)
+        console.say("\n".join(_rollout_lines(each)))
 
 
 def _under_way(product: str | None) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def lint(spec: Product, json: Json = False) -> None:
     if json:
         console.print_json({"spec": path, "ok": True, "product": product.product})
     else:
-        console.out().print(f"{path}: product {product.product} is well formed")
+        console.say(f"{path}: product {product.product} is well formed")
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -58,7 +58,7 @@ def profile(
         console.print_json(proposal.suite)
         return
     path = proposal.write()
-    console.err().print(f"[green]✓[/green] wrote {path}: read it and edit what is not meant so", soft_wrap=True)
+    console.say_done(f"wrote {path}: read it and edit what is not meant so")
 
 
 @app.command(rich_help_panel=_PANEL)

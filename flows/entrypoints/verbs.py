@@ -7,6 +7,7 @@ from flows.entrypoints import console
 from flows.entrypoints.options import Json, Product, Reason, name_of, user
 
 app = typer.Typer()
+COMMANDS = frozenset(verb.value for verb in Verb)
 _PANEL = "A rollout under way"
 
 
@@ -61,4 +62,4 @@ def _tell(product: str, verb: Verb, reason: str, json: bool) -> None:
     if json:
         console.print_json(reply.document())
         return
-    console.out().print(reply.sentence(), soft_wrap=True)
+    console.say(reply.sentence())

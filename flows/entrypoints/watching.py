@@ -45,7 +45,7 @@ def follow(product: str, clock: Clock | None = None) -> int:
             clock.sleep(_EVERY)
 
     last = _draw(snapshots(), clock) if console.out().is_terminal else _tell(snapshots())
-    console.out().print(f"{product} v{last.candidate}: {where(last)}", soft_wrap=True, markup=False)
+    console.say(f"{product} v{last.candidate}: {where(last)}")
     return 0 if last.phase is Phase.DONE else RolloutFailed.exit_code
 
 
@@ -115,5 +115,5 @@ def _tell(snapshots: Iterator[tuple[Explanation, str]]) -> RolloutState:
         line = f"{where(found.state)}; {split}"
         if line != told and found.state.live:
             told = line
-            console.out().print(line, soft_wrap=True, markup=False)
+            console.say(line)
     return found.state

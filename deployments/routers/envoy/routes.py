@@ -86,16 +86,14 @@ def _previews(product: str, routing: Routing) -> Iterator[Json]:
 
 
 def _splits(product: str, routing: Routing) -> Iterator[Json]:
-    """One route; two for a cookie, since requests without it must be split by chance."""
+    """Two routes: requests without the key, or with an empty one, must be split by chance."""
     split = _split(product, routing.weights) | _mirroring(product, routing.mirror)
     key = routing.key or StickyKey(header=DEFAULT_KEY)
+    where, name = ("headers", key.header) if key.header is not None else ("cookies", key.cookie)
+    with_key: Json = {where: [{"name": name, "string_match": {"safe_regex": {"regex": ".+"}}}]}
     hashed = {"hash_policy": [{"header": _salted(product, key)}]}
-    anybody = _on_any_path(product)
-    if key.cookie is not None:
-        with_cookie: Json = {"cookies": [{"name": key.cookie, "string_match": {"safe_regex": {"regex": ".+"}}}]}
-        yield _split_route(product, anybody | with_cookie, split | hashed)
-        hashed = {}
-    yield _split_route(product, anybody, split | hashed)
+    yield _split_route(product, _on_any_path(product) | with_key, split | hashed)
+    yield _split_route(product, _on_any_path(product), split)
 
 
 def _split_route(product: str, match: Json, action: Json) -> Json:

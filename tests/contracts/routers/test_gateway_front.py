@@ -236,7 +236,7 @@ def test_a_mirror_and_a_match_edited_by_hand_are_read_as_they_are_live(real: Env
 def test_a_split_that_was_made_to_keep_nobody_is_missed_and_repaired(real: EnvoyWorld, product: str) -> None:
     routing = two(real.server(1), real.server(2), 50)
     real.router.apply(product, routing)
-    edit(real, lambda route: route["route"].pop("hash_policy"), product)
+    edit(real, lambda route: route["route"].pop("hash_policy", None), product)
     eventually(lambda: real.router.read(product) is None)
     real.router.apply(product, routing)
     assert real.router.read(product) == routing

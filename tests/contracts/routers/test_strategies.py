@@ -70,6 +70,19 @@ def test_requests_without_the_key_are_split_by_chance(world: World, product: str
     assert near(got[2], 1000, 25)
 
 
+@pytest.mark.parametrize(
+    ("key", "headers", "cookies"),
+    [(None, {"x-seatrial-key": ""}, nothing), (StickyKey(cookie="uid"), {}, lambda _: {"uid": ""})],
+    ids=["header", "cookie"],
+)
+def test_an_empty_key_is_none(
+    world: World, product: str, key: StickyKey | None, headers: Mapping[str, str], cookies: Sent
+) -> None:
+    world.router.apply(product, replace(two(world.server(1), world.server(2), 50), key=key))
+    answers = world.ask(product, 400, headers=headers, cookies=cookies)
+    assert near(answers.count(2), 400, 50)
+
+
 def test_half_a_percent_is_half_a_percent(world: World, product: str) -> None:
     routing = two(world.server(1), world.server(2), 0.5)
     world.router.apply(product, routing)

@@ -74,6 +74,23 @@ def test_a_database_that_cannot_be_opened_is_named_with_the_setting_to_change(fi
         Database(f"sqlite:///{file}", SCHEMA, "the list of numbers", "SEATRIAL_NUMBERS_URL")
 
 
+@pytest.mark.parametrize("damaged_from", [0, 4096])
+def test_a_file_that_is_damaged_is_named_with_the_setting_to_change(file: Path, damaged_from: int) -> None:
+    database = Database(f"sqlite:///{file}", SCHEMA, "the list of numbers", "SEATRIAL_NUMBERS_URL")
+    add(database, 1)
+    database.close()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:damaged_from] + b"\x7f" * (len(whole) - damaged_from))
+    with pytest.raises(PlatformUnreachable, match=r"the list .*(not a database|malformed).*SEATRIAL_NUMBERS"):
+        count(Database(f"sqlite:///{file}", SCHEMA, "the list of numbers", "SEATRIAL_NUMBERS_URL"))
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_settings_to_change(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(BadInput, match=r"kept in .*home \(.+\): set SEATRIAL_HOME or SEATRIAL_JOURNAL_URL to another"):
+        Database(f"sqlite:///{tmp_path}/home/numbers.db", SCHEMA, "the list of numbers")
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

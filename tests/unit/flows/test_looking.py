@@ -9,6 +9,7 @@ from rich.console import Console
 
 from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
+from deployments.journals.protocol import Event
 from deployments.rollout.state import Phase
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.spec import Strategy
@@ -107,6 +108,18 @@ def test_replay_ends_with_1_when_a_count_was_changed(world: World, seatrial: Sea
     blocks[0] = replace(blocks[0], candidate=Counts(requests=blocks[0].candidate.requests))
     assert seatrial("replay", PRODUCT, "--json") == 1
     assert not json.loads(capsys.readouterr().out)["identical"]
+
+
+def test_a_number_that_json_cannot_say_is_null(world: World, seatrial: Seatrial, capsys: Captured) -> None:
+    scores = {"roc_auc": float("nan"), "bounds": [float("inf"), 0.5]}
+    world.journal.record(Event(PRODUCT, "run", world.clock.now(), "gate.refused", {"scores": scores}))
+    assert seatrial("history", PRODUCT, "--limit", "1", "--json") == 0
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    (told,) = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert told["scores"] == {"roc_auc": None, "bounds": [None, 0.5]}
 
 
 def test_status_tells_rollouts_under_way_and_who_carries_them(world: World) -> None:

@@ -41,6 +41,14 @@ def test_a_schedule_that_cannot_conclude_is_warned_of(flights: World, seatrial: 
     assert "10  watch for 5m and until proved not worse" in told.out
 
 
+@pytest.mark.parametrize("strategy", ["canary", "ab", "shadow"])
+def test_hardly_any_traffic_is_no_reason_to_break(
+    flights: World, seatrial: Seatrial, capsys: Captured, strategy: str
+) -> None:
+    assert seatrial("plan", "flights", "--strategy", strategy, "--rate", "1e-12") == 0
+    assert "more than the deadline" in capsys.readouterr().err
+
+
 def test_a_first_release_needs_no_traffic(seatrial: Seatrial, capsys: Captured) -> None:
     assert seatrial("plan", "flights", "--strategy", "canary") == 0
     told = capsys.readouterr()

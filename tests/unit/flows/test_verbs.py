@@ -1,10 +1,13 @@
 """Orders on the command line."""
 
 import json
+import sys
 
 import pytest
 
+from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
+from flows.entrypoints import cli
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, until
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -17,6 +20,12 @@ def test_an_order_is_given_with_its_reason_and_answered(
     assert seatrial("pause", PRODUCT, "--reason", "lunch") == 0
     assert capsys.readouterr().out.startswith("bikes v2: paused (pause by ")
     assert [order.reason for order in world.journal.orders(state.rollout_id)] == ["lunch"]
+
+
+def test_a_reason_in_brackets_is_text(world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
+    carried_meanwhile(world, until(world, Phase.OBSERVING))
+    assert seatrial("pause", PRODUCT, "--reason", "[/lunch] [red]") == 0
+    assert "[/lunch] [red])" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -40,6 +49,23 @@ def test_what_cannot_mean_anything_is_bad_input(
     until(world, Phase.OBSERVING)
     assert seatrial(verb, PRODUCT) == 2
     assert f"cannot {verb} now: {why}" in capsys.readouterr().err
+
+
+def test_an_order_that_nobody_waits_for_any_more_is_carried_out_and_that_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = until(world, Phase.OBSERVING)
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    world.clock.passing = interrupt
+    monkeypatch.setattr(sys, "argv", ["seatrial", "abort", PRODUCT])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert [order.verb for order in world.journal.orders(state.rollout_id)] == [Verb.ABORT]
+    assert "an order that is written down is carried out all the same" in capsys.readouterr().err
 
 
 def test_without_a_rollout_the_next_step_is_told(seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:

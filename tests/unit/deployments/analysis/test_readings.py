@@ -1,10 +1,11 @@
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from deployments.analysis.evidence import Counts, Pairs, Sums
 from deployments.analysis.readings import Reading, Source
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=10)
 ONE, OTHER, RESTARTED = Source(3, "a"), Source(3, "b"), Source(3, "a2")
 
 
@@ -33,6 +34,15 @@ def test_a_source_that_was_away_is_not_counted_twice() -> None:
     back = _reading((ONE, Counts(110)), (OTHER, Counts(65))).carrying(away)
     assert away.since(first) == {3: Counts(10)}
     assert back.since(away) == {3: Counts(15)}
+
+
+def test_what_a_server_counted_before_it_first_answered_is_left_out() -> None:
+    old, new = Source(3, "old", NOON - timedelta(days=1)), Source(3, "new", NOON + timedelta(seconds=1))
+    first = _reading((ONE, Counts(predictions={"yes": 100})))
+    second = replace(_reading((old, Counts(predictions={"yes": 9000})), (new, Counts(predictions={"no": 2}))), at=LATER)
+    assert second.since(first) == {3: Counts(predictions={"no": 2})}
+    third = _reading((old, Counts(predictions={"yes": 9001})), (new, Counts(predictions={"no": 2}))).carrying(second)
+    assert third.since(second) == {3: Counts(predictions={"yes": 1})}
 
 
 def test_a_counter_that_fell_counts_nothing() -> None:

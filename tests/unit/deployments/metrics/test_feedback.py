@@ -4,16 +4,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deployments.analysis.evidence import Counts, Sums
-from deployments.analysis.readings import Source
+from deployments.analysis.readings import Reading, Source
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable
 from deployments.metrics.feedback import Feedback, FeedbackLedger
 
 ROOT = Path(__file__).parents[4]
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def value(request_id: str, value: float, version: int = 1, metric: str = "clicks", product: str = "shop") -> Feedback:
@@ -56,17 +58,22 @@ def test_storing_the_same_again_changes_nothing(ledger: FeedbackLedger) -> None:
     assert ledger.sums("shop") == {1: {"clicks": Sums(2, 4.0, 10.0)}}
 
 
-def test_a_correction_replaces_the_value_also_within_one_request(ledger: FeedbackLedger) -> None:
+def test_a_label_is_corrected_and_a_value_stands_as_it_first_came(ledger: FeedbackLedger) -> None:
     ledger.store([value("a", 1.0), label("a", "yes")])
-    assert ledger.store([value("a", 2.0), value("a", 3.0), label("a", "no")]) == 2
-    assert ledger.sums("shop") == {1: {"clicks": Sums(1, 3.0, 9.0)}}
+    assert ledger.store([value("a", 2.0), value("a", 3.0, version=2), label("a", "maybe"), label("a", "no")]) == 2
+    assert ledger.store([value("b", 5.0), value("b", 6.0)]) == 1
+    assert ledger.sums("shop") == {1: {"clicks": Sums(2, 6.0, 26.0)}}
     assert ledger.labels("shop", ["a"]) == {"a": "no"}
 
 
-def test_a_correction_of_the_version_takes_the_value_from_the_other(ledger: FeedbackLedger) -> None:
-    ledger.store([value("a", 1.0, version=1)])
-    ledger.store([value("a", 1.0, version=2)])
-    assert ledger.sums("shop") == {2: {"clicks": Sums(1, 1.0, 1.0)}}
+def test_values_that_change_later_do_not_make_a_new_version_look_worse(ledger: FeedbackLedger) -> None:
+    """The champion's values would have been changed already, and the candidate's not yet."""
+    ledger.store([value(f"old-{number}", 0.0) for number in range(100)])
+    before = Reading(NOON, ledger.counts("shop"))
+    ledger.store([value(f"old-{number}", 1.0) for number in range(100)])
+    ledger.store([value(f"new-{version}-{number}", 0.0, version) for version in (1, 2) for number in range(10)])
+    seen = Reading(NOON, ledger.counts("shop")).since(before)
+    assert {version: counts.feedback["clicks"].total for version, counts in seen.items()} == {1: 0.0, 2: 0.0}
 
 
 def test_labels_are_found_by_request_and_never_summed_up(ledger: FeedbackLedger) -> None:
@@ -117,13 +124,14 @@ def test_what_was_stored_survives_kill_9(url: str) -> None:
     after.close()
 
 
-def test_a_write_that_is_cut_short_leaves_the_former_value(ledger: FeedbackLedger) -> None:
-    ledger.store([value("a", 1.0)])
+def test_a_write_that_is_cut_short_leaves_what_was_there(ledger: FeedbackLedger) -> None:
+    ledger.store([label("a", "yes")])
     with ledger._database.transaction() as connection:
         connection.exec_driver_sql("CREATE TRIGGER no BEFORE INSERT ON feedback BEGIN SELECT RAISE(ABORT, 'no'); END")
     with pytest.raises(PlatformUnreachable):
-        ledger.store([value("a", 2.0)])
-    assert ledger.sums("shop") == {1: {"clicks": Sums(1, 1.0, 1.0)}}
+        ledger.store([label("a", "no"), value("a", 2.0)])
+    assert ledger.labels("shop", ["a"]) == {"a": "yes"}
+    assert ledger.sums("shop") == {}
 
 
 def test_a_full_disk_is_told_and_what_was_there_can_still_be_read(ledger: FeedbackLedger) -> None:

@@ -1,5 +1,6 @@
 import socket
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -39,6 +40,14 @@ def test_a_restarted_server_is_another_source(fleet: Fleet) -> None:
     fleet.start(1)
     [after] = ServerCounts(fleet.servers).counts("shop")
     assert (before.version, before.epoch != after.epoch) == (after.version, True)
+
+
+def test_a_server_tells_since_when_it_counts(fleet: Fleet) -> None:
+    before = datetime.now(UTC)
+    fleet.start(1)
+    [source] = ServerCounts(fleet.servers).counts("shop")
+    assert source.began is not None
+    assert before < source.began < datetime.now(UTC)
 
 
 def test_nobody_to_ask_is_nothing_counted_and_not_an_error() -> None:

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from deployments.routers.envoy.files import Json
 from deployments.routers.envoy.routes import route_table
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
@@ -40,15 +42,19 @@ def test_versions_stand_in_ascending_order_whatever_order_they_were_given_in() -
 
 def test_previews_are_tried_before_matches_and_these_before_the_split() -> None:
     names = [route["name"].removeprefix("flights") for route in routes("flights", ALL)]
-    assert names == [".preview"] * 8 + [".match"] * 2 + [""]
+    assert names == [".preview"] * 8 + [".match"] * 2 + [""] * 2
 
 
-def test_a_cookie_that_keeps_users_makes_a_second_split_for_those_without_it() -> None:
-    by_cookie = Routing(ALL.backends, ALL.weights, key=StickyKey(cookie="uid"))
-    with_it, without = routes("flights", by_cookie)[-2:]
-    assert with_it["match"]["cookies"][0]["name"] == "uid"
+@pytest.mark.parametrize(
+    ("key", "where", "name"),
+    [(None, "headers", "x-seatrial-key"), (StickyKey(cookie="uid"), "cookies", "uid")],
+    ids=["header", "cookie"],
+)
+def test_there_is_a_second_split_for_those_without_a_key(key: StickyKey | None, where: str, name: str) -> None:
+    with_it, without = routes("flights", Routing(ALL.backends, ALL.weights, key=key))[-2:]
+    assert with_it["match"][where][0]["name"] == name
     assert "hash_policy" in with_it["route"]
-    assert "cookies" not in without["match"]
+    assert where not in without["match"]
     assert "hash_policy" not in without["route"]
     assert with_it["route"]["weighted_clusters"] == without["route"]["weighted_clusters"]
 
@@ -63,10 +69,11 @@ def test_the_cookie_that_keeps_users_is_found_among_others_and_salted() -> None:
 
 def test_copies_go_to_a_cluster_of_their_own_and_only_from_the_split() -> None:
     mirrored = [route for route in routes("flights", ALL) if "request_mirror_policies" in route.get("route", {})]
-    assert [route["name"] for route in mirrored] == ["flights"]
-    (policy,) = mirrored[0]["route"]["request_mirror_policies"]
-    assert policy["cluster"] == "flights_v3_mirror"
-    assert policy["runtime_fraction"]["default_value"] == {"numerator": 1250, "denominator": "TEN_THOUSAND"}
+    assert [route["name"] for route in mirrored] == ["flights"] * 2
+    for route in mirrored:
+        (policy,) = route["route"]["request_mirror_policies"]
+        assert policy["cluster"] == "flights_v3_mirror"
+        assert policy["runtime_fraction"]["default_value"] == {"numerator": 1250, "denominator": "TEN_THOUSAND"}
 
 
 def test_a_product_is_matched_by_its_whole_name() -> None:
