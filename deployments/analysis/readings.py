@@ -9,10 +9,14 @@ from deployments.analysis.evidence import Counts, Pairs, Sums
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts."""
+    """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts.
+
+    `mirrored`: of copies, whose answers no user gets.
+    """
 
     version: int
     epoch: str
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class Reading:
             fresh = _less(counts, former.sources.get(source, Counts()))
             found[source.version] = found.get(source.version, Counts()) + fresh
         return found
+
+    def without_copies(self) -> "Reading":
+        """What users asked for, alone."""
+        return replace(self, sources={source: each for source, each in self.sources.items() if not source.mirrored})
 
     def pairs_since(self, former: "Reading") -> Pairs:
         """The pairs compared between the two readings."""
