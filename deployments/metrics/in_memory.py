@@ -27,7 +27,7 @@ class InMemoryMetrics:
     ) -> None:
         self._clock = clock or SystemClock()
         self._tallies = tallies
-        self._counts: dict[str, dict[int, Counts]] = {}
+        self._counts: dict[str, dict[tuple[int, bool], Counts]] = {}
         self._values: dict[str, list[tuple[int, str, float]]] = {}
         self._pairs: dict[str, Pairs] = {}
         self._starts = 1
@@ -51,6 +51,10 @@ class InMemoryMetrics:
             raise ValueError(f"{errors} errors of {requests} requests cannot be: counts only rise")
         latency = () if latency_ms is None else _all_in_one_bucket(latency_ms, requests)
         self._add(product, version, Counts(requests, errors, latency, dict(predictions)))
+
+    def mirror(self, product: str, version: int, copies: int, errors: int) -> None:
+        """Copies were sent to a version, which failed to answer `errors` of them."""
+        self._add(product, version, Counts(copies, errors), mirrored=True)
 
     def push(self, product: str, version: int, metric: str, values: Iterable[float]) -> None:
         """Users sent feedback."""
@@ -84,8 +88,8 @@ class InMemoryMetrics:
         except SeatrialError as error:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
         epoch = f"memory {self._starts}"
-        for version, counts in self._counts.get(product, {}).items():
-            sources[Source(version, epoch)] = counts
+        for (version, mirrored), counts in self._counts.get(product, {}).items():
+            sources[Source(version, epoch, mirrored=mirrored)] = counts
         for version, metric, value in self._values.get(product, ()):
             low, high = ranges.get(metric, (value, value))
             taken = min(max(value, low), high)
@@ -94,9 +98,9 @@ class InMemoryMetrics:
             sources[source] = sources.get(source, Counts()) + said
         return Reading(self._clock.now(), sources, self._pairs.get(product, Pairs()), epoch)
 
-    def _add(self, product: str, version: int, counts: Counts) -> None:
+    def _add(self, product: str, version: int, counts: Counts, mirrored: bool = False) -> None:
         known = self._counts.setdefault(product, {})
-        known[version] = known.get(version, Counts()) + counts
+        known[version, mirrored] = known.get((version, mirrored), Counts()) + counts
 
 
 def _all_in_one_bucket(latency_ms: float, requests: int) -> tuple[int, ...]:

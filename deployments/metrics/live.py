@@ -46,7 +46,7 @@ class LiveMetrics:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
 
 
-def live_metrics(tallies: Part, servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
-    """All that the embedded platform counts: `tallies` of the gateway, predictions of `servers`, pushed `feedback`."""
-    parts = (tallies, ServerCounts(servers).counts)
+def live_metrics(gateway: Sequence[Part], servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
+    """All that the embedded platform counts: parts of the `gateway`, predictions of `servers`, pushed `feedback`."""
+    parts = (*gateway, ServerCounts(servers).counts)
     return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts)

@@ -17,7 +17,7 @@ from deployments.serving.recent import RecentAnswers
 
 @dataclass(slots=True)
 class Service:
-    """A loaded, warm model and how it is served; what it counts began with `epoch`, at `began`. `draining` changes once.
+    """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
 
     `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
     that is being answered came in, on the monotonic clock.

@@ -101,8 +101,9 @@ def replay(state: RolloutState, journal: Journal) -> tuple[Replayed, ...]:
     """Every verdict of the rollout, reached anew from the recorded counts and the spec as it was then."""
     blocks = gathered(state, journal)
     before = len(carried(state, journal))
-    judged = (event for event in journal.events(state.product) if event.kind == "rollout.judged")
-    return tuple(_replayed(event, blocks, before, state) for event in judged if event.run == state.rollout_id)
+    mine = (event for event in journal.events(state.product) if event.run == state.rollout_id)
+    judged = (event for event in mine if event.kind == "rollout.judged" and event.at >= state.started_at)
+    return tuple(_replayed(event, blocks, before, state) for event in judged)
 
 
 def _replayed(event: Event, blocks: Sequence[Block], before: int, state: RolloutState) -> Replayed:
@@ -129,7 +130,7 @@ def _needed(state: RolloutState, blocks: Sequence[Block], verdict: Verdict) -> S
     step, product = state.step, state.product
     match state.phase:
         case Phase.PAUSED:
-            return [f"`seatrial resume {product}`, or promote, skip or abort"]
+            return [f"`seatrial resume {product}`, or promote or abort"]
         case Phase.HOLDING:
             return [f"counts that can be trusted ({state.reason})"]
         case Phase.RESTORING:

@@ -126,7 +126,7 @@ def live_place() -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="m-", dir="/tmp"))
     world = World(folder)
     yield Place(
-        live_metrics(world.router.tallies, world.addresses, world.ledger, world.clock),
+        live_metrics((world.router.tallies, world.router.copies), world.addresses, world.ledger, world.clock),
         world.clock,
         serve=lambda version, label: world.route(version, 200, CLASSES.index(label)),
         fail=lambda version: world.route(version, 500, 99),

@@ -84,7 +84,7 @@ def test_orders_are_told(served: World) -> None:
     found = explained(served)
     assert [str(order) for order in found.orders] == ["pause by ann: lunch"]
     assert found.timeline[-1].kind == "order.pause"
-    assert found.needed == ("`seatrial resume bikes`, or promote, skip or abort",)
+    assert found.needed == ("`seatrial resume bikes`, or promote or abort",)
 
 
 def test_an_observation_still_needs_its_time(served: World) -> None:
@@ -164,3 +164,16 @@ def test_a_verdict_on_carried_evidence_comes_out_the_same(served: World) -> None
     verdicts = replay(state, served.journal)
     assert [(each.blocks, each.identical) for each in verdicts] == [(1, True)]
     assert len(explained(served, "again").blocks) > 1
+
+
+def test_verdicts_of_an_attempt_before_a_run_began_again_are_not_replayed_on_the_counts_of_the_new_one(
+    served: World,
+) -> None:
+    served.errors[2] = 0.4
+    assert served.run(served.wish(2, Strategy.CANARY)).phase is Phase.ROLLED_BACK
+    served.errors[2] = 0.0
+    served.clock.sleep(timedelta(seconds=1))
+    state = served.run(served.wish(2, Strategy.CANARY))
+    verdicts = replay(state, served.journal)
+    assert verdicts
+    assert all(each.identical for each in verdicts)
