@@ -64,6 +64,7 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
         updated_at=now,
         entered_at=now,
         carries=wish.carries,
+        orders_done=_orders_so_far(wish.rollout_id, doors),
     )
     doors.journal.save(state, lease)
     if wish.goal is Goal.PROMOTE and wish.candidate != former:
@@ -71,6 +72,11 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
         doors.registry.set_status(wish.product, wish.candidate, DeploymentStatus.DEPLOYING)
     note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
     return state
+
+
+def _orders_so_far(rollout_id: str, doors: Doors) -> int:
+    """Number of the last order of a run that begins again under its old id: what was said then is over."""
+    return max((order.number for order in doors.journal.orders(rollout_id)), default=0)
 
 
 def _first_lease(wish: Wish, doors: Doors, stop: Stop) -> Lease:

@@ -114,6 +114,24 @@ def test_a_run_begun_again_under_its_id_does_not_answer_for_the_evidence_of_its_
     assert (again.phase, served.served_by) == (Phase.DONE, {3: 100})
 
 
+@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.PAUSE])
+def test_a_run_begun_again_under_its_id_does_not_obey_what_was_said_to_its_first_try(served: World, verb: Verb) -> None:
+    served.errors[2] = 0.4
+    first = _until_observed(served)
+    served.journal.give(first.rollout_id, verb, "ann", "", served.clock.now())
+    assert to_its_end(first, served.doors).phase is Phase.ROLLED_BACK
+    served.clock.sleep(timedelta(seconds=1))
+    again = _until_observed(served)
+    assert (again.phase, served.served_by) == (Phase.OBSERVING, {1: 90, 2: 10})
+
+
+def _until_observed(world: World) -> RolloutState:
+    state, carrier = begin(world.wish(2, Strategy.CANARY), world.doors), Carrier(world.doors)
+    while state.phase is Phase.RUNNING:
+        state = carrier.advance(state)
+    return state
+
+
 def test_a_rollback_may_go_to_who_is_champion_by_now(served: World) -> None:
     served.run(served.wish(2))
     state = served.run(replace(served.wish(2, goal=Goal.REINSTATE), rollout_id="back"))

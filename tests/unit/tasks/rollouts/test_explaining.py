@@ -14,7 +14,7 @@ from deployments.spec import BlueGreenSection, ShadowSection, Strategy
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.explaining import Explanation, compared, explain, find, replay
-from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
+from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 
 
 @pytest.fixture
@@ -75,6 +75,22 @@ def test_the_timeline_leaves_out_intents_and_small_steps(served: World) -> None:
     told = explained(served).timeline
     assert {event.kind for event in told} == {"rollout.started", "rollout.judged", "step.done", "rollout.done"}
     assert not [event for event in told if str(event.detail.get("step", "")).startswith(("launch", "verify"))]
+
+
+def test_a_run_begun_again_under_its_id_is_told_and_replayed_by_itself(served: World) -> None:
+    served.errors[2] = 0.4
+    first = begin(served.wish(2, Strategy.CANARY), served.doors)
+    served.journal.give(first.rollout_id, Verb.PROMOTE, "ann", "", served.clock.now())
+    assert to_its_end(first, served.doors).phase is Phase.ROLLED_BACK
+    served.clock.sleep(timedelta(seconds=1))
+    del served.errors[2]
+    served.run(served.wish(2, Strategy.CANARY))
+    found = explained(served)
+    assert [event.kind for event in found.timeline].count("rollout.started") == 1
+    assert found.orders == ()
+    verdicts = replay(found.state, served.journal)
+    assert verdicts
+    assert all(each.identical for each in verdicts)
 
 
 def test_orders_are_told(served: World) -> None:
