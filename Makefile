@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CLIENTS := .venv-clients
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash check format bench bench-rollouts lock clean
+.PHONY: help demo up down test test-crash test-clients check format bench bench-rollouts lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -24,6 +25,9 @@ test: $(READY) ## every test, with a sample of the crashes
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash
+
+test-clients: $(READY) $(CLIENTS)/.ready ## Triton's and KServe's own clients, from an environment of theirs
+	@$(BIN)/python -m pytest -m clients tests/clients
 
 check: $(READY) ## format, lint, types, import contracts, spelling
 	@$(BIN)/ruff format --check .
@@ -47,9 +51,10 @@ bench-rollouts: $(READY) ## verdicts against thresholds, the gateway's cost, 100
 
 lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header tests/clients/requirements.in -o tests/clients/requirements.lock --upgrade
 
 clean: ## forget the environment (data and records stay)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CLIENTS)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -59,4 +64,9 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
 	@$(BIN)/uv pip install -q --compile-bytecode --require-hashes -p $(BIN)/python -r requirements.lock
 	@$(BIN)/uv pip install -q --no-build-isolation --no-deps -p $(BIN)/python -e .
+	@touch $@
+
+$(CLIENTS)/.ready: $(READY) tests/clients/requirements.lock
+	@$(BIN)/uv venv -q --clear -p $(BIN)/python $(CLIENTS)
+	@$(BIN)/uv pip install -q --require-hashes -p $(CLIENTS)/bin/python -r tests/clients/requirements.lock
 	@touch $@

@@ -19,9 +19,9 @@ Percent = Annotated[float, Field(gt=0, le=100, multiple_of=0.01)]
 
 
 class Section(BaseModel):
-    """A part of a product spec: strict, frozen, and closed to fields that nobody knows."""
+    """A part of a product spec: strict, frozen, and closed to fields that nobody knows and numbers that are none."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Strategy(StrEnum):
@@ -87,7 +87,8 @@ class MetricRule(Section):
     )
     better: Literal["higher", "lower"] = Field(default="higher", description="only for feedback: what is good")
     range: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="only for feedback: smallest and largest value that is taken"
+        default=(0.0, 1.0),
+        description="only for feedback: smallest and largest value; what lies outside counts as the nearer of them",
     )
     dry_run: bool = Field(default=False, description="shown, but decides nothing")
 
@@ -108,6 +109,8 @@ class MetricRule(Section):
 
     def _check_sizes(self) -> None:
         largest = _LARGEST_MARGINS.get(self.metric)
+        if self.metric.startswith("feedback."):
+            largest = self.range[1] - self.range[0]
         if largest is not None and self.margin is not None and self.margin >= largest:
             raise ValueError(f"margin {self.margin:g} of {self.metric} allows everything: write one below {largest:g}")
         if self.metric == "latency" and self.limit is not None and self.limit > _LONGEST_LATENCY_MS:
@@ -145,6 +148,15 @@ class AnalysisSection(Section):
     metrics: tuple[MetricRule, ...] = Field(
         default_factory=_default_metrics, min_length=1, description="what is judged; alpha and beta are shared out"
     )
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """By name of a feedback metric, the smallest and largest value that is taken."""
+        return {
+            rule.metric.removeprefix("feedback."): rule.range
+            for rule in self.metrics
+            if rule.metric.startswith("feedback.")
+        }
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

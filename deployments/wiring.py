@@ -77,7 +77,9 @@ def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         target=target,
         journal=journal(),
         registry=registry(),
-        metrics=live_metrics(router.tallies, servers, FeedbackLedger(settings.journal_database), clock),
+        metrics=live_metrics(
+            (router.tallies, router.copies), servers, FeedbackLedger(settings.journal_database), clock
+        ),
         clock=clock,
         models=settings.models,
         repair=lambda: ensure_gateway(settings),

@@ -17,7 +17,7 @@ from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import explain, give_up, outcome
+from tasks.rollouts.keeping import explain, give_up_for, outcome
 from tasks.runs import cancellation, close_dead_run, name_present_run
 
 
@@ -88,10 +88,10 @@ def is_carried_here(product: str, rollout_id: str) -> bool:
 
 @task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.PROCESS)
 def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
-    """From here on the champion is put back."""
+    """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
     doors = wiring.doors()
-    after = give_up(doors.journal.rollout(product, rollout_id), explain(error), doors)
-    tell("rollout.given_up", reason=after.reason)
+    after = give_up_for(error, doors.journal.rollout(product, rollout_id), doors)
+    tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from deployments.serving.app import Service, make_app
-from deployments.serving.listening import unix_listener
-from deployments.serving.model import Description, Feature, Kind, Model, Output
+from deployments.serving.app import make_app
+from deployments.serving.description import Description, Feature, Kind, Output
+from deployments.serving.model import Model
+from deployments.serving.service import Service
+from deployments.serving.sockets import unix_listener
 
 PREDICTION_OF_ROW = "x"
 

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deployments.serving.batch import Batch
+
 NUMERIC = ("distance", "hour")
 CATEGORICAL = ("carrier",)
 COLUMNS = (*NUMERIC, *CATEGORICAL)
@@ -66,6 +68,14 @@ def frame_of(rows: Any) -> Any:
     columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
     numbers = {name: pd.Series(columns[name], dtype="float64") for name in NUMERIC}
     return pd.DataFrame(numbers | {name: pd.Series(columns[name], dtype=object) for name in CATEGORICAL})
+
+
+def batch_of_rows(rows: Any) -> Batch:
+    """Rows as the server sees them."""
+    import numpy as np
+
+    numbers = np.array([row[: len(NUMERIC)] for row in rows], dtype=np.float64)
+    return Batch(len(rows), numbers, tuple(zip(*(row[len(NUMERIC) :] for row in rows), strict=True)))
 
 
 def _description(product: str, task: str, output: str, classes: list[Any] | None) -> dict[str, Any]:

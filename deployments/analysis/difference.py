@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from deployments.analysis.beginnings import log_shared, since_each
 from deployments.analysis.series import Arms, Array
 
 ERRORS_EXPECTED: Final = 0.005  # what is taken for the error rate until there are counts
@@ -24,6 +25,7 @@ VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users
 _EDGE: Final = 1e-6  # rates keep this distance from 0 and 1
 WIDEST: Final = 0.999  # no difference beyond is looked at
 _BOLDEST: Final = 0.9  # part of the wealth that a single request may cost
+_LARGEST_GUESS: Final = 0.1  # of a separation; rates near a half seldom move by more
 _PARTS: Final = np.log([0.75, 0.25])  # of the wealth: on what is typical, and on what the blocks before forecast
 _PASSES: Final = 2  # of the projection; more change nothing that matters
 
@@ -59,13 +61,20 @@ def compare(arms: Arms, expected: float) -> Comparison:
 def log_e_above(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at most `delta`"; 0 without blocks."""
     delta = max(-WIDEST, min(delta, WIDEST))
-    return _shared(_log_wealth(comparison, delta, _bets_above(comparison, delta)))
+    return float(_shared(_log_factors(comparison, delta, _bets_above(comparison, delta)).sum(axis=1)))
+
+
+def log_e_ever_above(comparison: Comparison, delta: float) -> float:
+    """As `log_e_above`, and quick to see a difference that only began after many blocks without one."""
+    delta = max(-WIDEST, min(delta, WIDEST))
+    factors = _log_factors(comparison, delta, _bets_above(comparison, delta))
+    return float(log_shared(_shared(since_each(factors.T).T)))
 
 
 def log_e_below(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at least `delta`"; 0 without blocks."""
     delta = max(-WIDEST, min(delta, WIDEST))
-    return _shared(_log_wealth(comparison, delta, _bets_below(comparison, delta)))
+    return float(_shared(_log_factors(comparison, delta, _bets_below(comparison, delta)).sum(axis=1)))
 
 
 def growth(rates: tuple[float, float], share: float, delta: float) -> float:
@@ -77,7 +86,7 @@ def growth(rates: tuple[float, float], share: float, delta: float) -> float:
     stable, candidate = np.array([1 - share]), np.array([share])
     arms = Arms(stable, stable * stable_rate, candidate, candidate * candidate_rate)
     one_request = Comparison(arms, np.array([stable_rate]), np.array([candidate_rate]), np.array([True]))
-    return float(_log_wealth(one_request, delta, _bets_below(one_request, delta)).max())
+    return float(_log_factors(one_request, delta, _bets_below(one_request, delta)).max())
 
 
 def _before(counts: Array) -> Array:
@@ -85,10 +94,10 @@ def _before(counts: Array) -> Array:
 
 
 def _bets_above(comparison: Comparison, delta: float) -> Array:
-    """The separations that are bet on: several times what delta allows, and the one forecast; (2, blocks)."""
+    """The separations that are bet on: several times what is allowed but a tenth at most, and the one forecast."""
     bound = np.clip(comparison.stable_rate + delta, _EDGE, 1 - _EDGE)
     as_before = np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
-    return np.stack((2 * bound * (1 - bound), as_before))
+    return np.stack((np.minimum(2 * bound * (1 - bound), _LARGEST_GUESS), as_before))
 
 
 def _bets_below(comparison: Comparison, delta: float) -> Array:
@@ -100,15 +109,16 @@ def _bets_below(comparison: Comparison, delta: float) -> Array:
     return np.stack((no_different, np.minimum(comparison.candidate_rate - comparison.stable_rate - delta, 0)))
 
 
-def _shared(logs: Array) -> float:
-    """Log of the wealth of both bets together, begun with unequal parts."""
-    return float(np.logaddexp.reduce(logs + _PARTS))
+def _shared(logs: Array) -> Array:
+    """Log of the wealth of both bets (the first axis) together, begun with unequal parts."""
+    wealth: Array = np.logaddexp(logs[0] + _PARTS[0], logs[1] + _PARTS[1])
+    return wealth
 
 
-def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> Array:
-    """Logs of the wealth from betting that the candidate lies `separation` beyond delta (negative: below it).
+def _log_factors(comparison: Comparison, delta: float, separation: Array) -> Array:
+    """Logs of what each block multiplies the wealth by, betting that the candidate lies `separation` beyond delta.
 
-    `separation` has the shape (bets, blocks); the result has (bets,).
+    Below delta if negative; (bets, blocks).
     """
     arms = comparison.arms
     base = _base(comparison, delta, separation)
@@ -118,14 +128,13 @@ def _log_wealth(comparison: Comparison, delta: float, separation: Array) -> Arra
     least = np.minimum(arms.candidate / (1 - bound), arms.stable / base)
     stake = np.minimum(np.maximum(stake, -_BOLDEST * least), _BOLDEST * most)
     on_candidate, on_stable = stake / arms.candidate, stake / arms.stable
-    logs = (
+    logs: Array = (
         arms.candidate_bad * np.log1p(on_candidate * (1 - bound))
         + (arms.candidate - arms.candidate_bad) * np.log1p(-on_candidate * bound)
         + arms.stable_bad * np.log1p(-on_stable * (1 - base))
         + (arms.stable - arms.stable_bad) * np.log1p(on_stable * base)
     )
-    wealth: Array = logs.sum(axis=1)
-    return wealth
+    return logs
 
 
 def _base(comparison: Comparison, delta: float, separation: Array) -> Array:

@@ -53,14 +53,14 @@ def log_e_faster(blocks: Sequence[Block]) -> float:
 
 
 def _harm(arms: Arms, margin: float, levels: Levels) -> Array:
-    return levels.harm(ratio.log_e_above(arms, 1), ratio.log_e_above(arms, 1 + margin))
+    return levels.harm(ratio.log_e_ever_above(arms, 1), ratio.log_e_ever_above(arms, 1 + margin))
 
 
 def _log_e_slow(arms: Arms, limit_ms: float) -> float:
     """A limit beyond the last bound cannot be told from any slower answer, and breaks for none."""
     if limit_ms > LATENCY_BOUNDS_MS[-1]:
         return 0.0
-    return share.log_e_above(arms.candidate_bad[:, _bucket(limit_ms)].sum(), arms.candidate.sum(), _SLOW_SHARE)
+    return share.log_e_ever_above(arms.candidate_bad[:, _bucket(limit_ms)], arms.candidate, _SLOW_SHARE)
 
 
 def _bucket(limit_ms: float | None) -> int:

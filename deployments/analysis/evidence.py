@@ -25,9 +25,10 @@ class Sums:
 class Counts:
     """What one version did in some stretch of time.
 
-    `requests` were answered through the split, `errors` of them with 5xx. `latency` counts answers by bucket
-    (len(LATENCY_BOUNDS_MS) + 1 numbers, or none if nobody measured). `predictions` counts answered rows by what was
-    predicted: a class label, or the name of a bin. `feedback` holds what users pushed, by metric.
+    `requests` came through the split, or were mirrored to the version; `errors` of them ended with 5xx. `latency`
+    counts answers by bucket (len(LATENCY_BOUNDS_MS) + 1 numbers, or none if nobody measured). `predictions` counts
+    answered rows by what was predicted: a class label, or the name of a bin. `feedback` holds what users pushed, by
+    metric.
     """
 
     requests: int = 0

@@ -1,11 +1,9 @@
 """Metrics of mirrored requests that both versions answered: disagreement, and accuracy where there are labels."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
 
-from deployments.analysis import share
-from deployments.analysis.evidence import Block, Pairs
+from deployments.analysis import series, share
+from deployments.analysis.evidence import Block
 from deployments.analysis.levels import Levels
 from deployments.analysis.weighed import Weighed, percent
 from deployments.spec import MetricRule
@@ -15,15 +13,15 @@ _FAR = 10**13  # pairs; nobody waits for more
 
 def weigh_disagreement(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> Weighed:
     """The share of pairs with different predictions, against an acceptable share and a limit."""
-    pairs = _pairs(blocks)
-    differ, compared = pairs.disagreed, pairs.compared
+    all_compared, disagreed, _, _ = series.pairs(blocks)
+    differ, compared = int(disagreed.sum()), int(all_compared.sum())
     safe = share.log_e_below(differ, compared, rule.margin or 0) if rule.prove else None
     rate = differ / compared if compared else None
     return Weighed(
         seen=f"{differ:,} of {compared:,} pairs differ" + ("" if rate is None else f" ({percent(rate)})"),
         candidate=rate,
-        harm=None if rule.margin is None else share.log_e_above(differ, compared, rule.margin),
-        broken=None if rule.limit is None else share.log_e_above(differ, compared, rule.limit),
+        harm=None if rule.margin is None else share.log_e_ever_above(disagreed, all_compared, rule.margin),
+        broken=None if rule.limit is None else share.log_e_ever_above(disagreed, all_compared, rule.limit),
         safe=safe,
         missing=None if rate is None else _more(compared, rate, rule.margin or 0, levels),
         unit="pairs",
@@ -35,28 +33,30 @@ def weigh_accuracy(blocks: Sequence[Block], rule: MetricRule, levels: Levels) ->
 
     Half of them if none is better; the margin is what may be added to that half.
     """
-    pairs = _pairs(blocks)
-    wrong, decided = pairs.only_stable_right, pairs.only_stable_right + pairs.only_candidate_right
-    worse = share.log_e_above(wrong, decided, 0.5)
+    compared, _, only_stable, only_candidate = series.pairs(blocks)
+    wrong, decided = int(only_stable.sum()), int((only_stable + only_candidate).sum())
     acceptable = 0.5 + (rule.margin or 0)
+    worse, beyond = (
+        share.log_e_ever_above(only_stable, only_stable + only_candidate, bound) for bound in (0.5, acceptable)
+    )
     safe = share.log_e_below(wrong, decided, acceptable) if rule.prove else None
     rate = wrong / decided if decided else None
     more = None if rate is None else _more(decided, rate, acceptable, levels)
     return Weighed(
-        seen=f"only the candidate right in {pairs.only_candidate_right:,} pairs, only the stable one in {wrong:,}",
+        seen=f"only the candidate right in {decided - wrong:,} pairs, only the stable one in {wrong:,}",
         stable=rate,
         candidate=None if rate is None else 1 - rate,
-        harm=levels.harm(worse, share.log_e_above(wrong, decided, acceptable)),
+        harm=levels.harm(worse, beyond),
         safe=safe,
-        missing=None if more is None or rate is None else round(more * pairs.compared / decided),
+        missing=None if more is None or rate is None else round(more * compared.sum() / decided),
         unit="pairs",
     )
 
 
 def log_e_more_accurate(blocks: Sequence[Block]) -> float:
     """Log of the e-value against "the candidate is right no more often than the stable version"."""
-    pairs = _pairs(blocks)
-    return share.log_e_above(pairs.only_candidate_right, pairs.only_candidate_right + pairs.only_stable_right, 0.5)
+    _, _, only_stable, only_candidate = series.pairs(blocks)
+    return share.log_e_above(only_candidate.sum(), (only_candidate + only_stable).sum(), 0.5)
 
 
 def pairs_to_prove(rate: float, bound: float, log_needed: float) -> int | None:
@@ -76,7 +76,3 @@ def pairs_to_prove(rate: float, bound: float, log_needed: float) -> int | None:
 def _more(now: int, rate: float, bound: float, levels: Levels) -> int | None:
     needed = pairs_to_prove(rate, bound, levels.log_safe_needed)
     return None if needed is None else max(1, needed - now)
-
-
-def _pairs(blocks: Sequence[Block]) -> Pairs:
-    return reduce(add, (block.pairs for block in blocks), Pairs())

@@ -19,11 +19,13 @@ def weigh_errors(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> W
     low, high = difference_bounds(comparison, levels)
     harm, safe = None, None
     if rule.margin is not None:
-        harm = levels.harm(float(ratio.log_e_above(arms, 1)[0]), difference.log_e_above(comparison, rule.margin))
+        harm = levels.harm(
+            float(ratio.log_e_ever_above(arms, 1)[0]), difference.log_e_ever_above(comparison, rule.margin)
+        )
         safe = difference.log_e_below(comparison, rule.margin) if rule.prove else None
     broken = None
     if rule.limit is not None:
-        broken = share.log_e_above(arms.candidate_bad.sum(), arms.candidate.sum(), rule.limit)
+        broken = share.log_e_ever_above(arms.candidate_bad, arms.candidate, rule.limit)
     return Weighed(
         seen=_errors_seen(arms),
         stable=_rate(arms.swapped()),
@@ -42,7 +44,7 @@ def weigh_feedback(blocks: Sequence[Block], rule: MetricRule, levels: Levels) ->
     arms = series.feedback(blocks, rule)
     comparison = compare_values(arms)
     margin = scaled_margin(rule)
-    worse, beyond = difference.log_e_above(comparison, 0), difference.log_e_above(comparison, margin)
+    worse, beyond = (difference.log_e_ever_above(comparison, each) for each in (0, margin))
     safe = difference.log_e_below(comparison, margin) if rule.prove else None
     low, high = _value_bounds(difference_bounds(comparison, levels), rule)
     stable, candidate = _value(_rate(arms.swapped()), rule), _value(_rate(arms), rule)

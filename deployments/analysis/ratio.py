@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from deployments.analysis.beginnings import log_shared, since_each
 from deployments.analysis.series import Arms, Array
 
 # How many times beyond r0 the ratio may be: a mixture with equal weights.
@@ -25,16 +26,28 @@ def log_e_above(arms: Arms, ratio: float) -> Array:
 
     One kind of bad gives shape (1,). 0 where nothing bad, or nothing comparable, was seen. `ratio` is above 0.
     """
+    own, bad, shrink = _parts(arms, ratio)
+    return log_mean(np.outer(np.log(BEYOND), own.sum(axis=0)) - shrink @ bad)
+
+
+def log_e_ever_above(arms: Arms, ratio: float) -> Array:
+    """As `log_e_above`, and quick to see a ratio that only rose after many blocks."""
+    own, bad, shrink = _parts(arms, ratio)
+    since = since_each(own)
+    logs = [np.log(by) * since - since_each(each[:, None] * bad) for by, each in zip(BEYOND, shrink, strict=True)]
+    return log_shared(log_mean(np.stack(logs)))
+
+
+def _parts(arms: Arms, ratio: float) -> tuple[Array, Array, Array]:
+    """Bad ones of the candidate and of both, (blocks, kinds), and what each bad one costs, (ratios bet on, blocks)."""
     total = arms.stable + arms.candidate
     share = np.divide(arms.candidate, total, out=np.zeros_like(total), where=total > 0)
     candidate_bad = _columns(arms.candidate_bad)
     both = (share > 0) & (share < 1)
     bad = np.where(both[:, None], candidate_bad + _columns(arms.stable_bad), 0.0)
-    own = np.where(both[:, None], candidate_bad, 0.0).sum(axis=0)
-    beyond = ratio * BEYOND
-    shrink = np.log1p(np.outer(beyond - 1, share)) - np.log1p((ratio - 1) * share)
-    logs = np.outer(np.log(BEYOND), own) - shrink @ bad
-    return log_mean(logs)
+    own = np.where(both[:, None], candidate_bad, 0.0)
+    shrink = np.log1p(np.outer(ratio * BEYOND - 1, share)) - np.log1p((ratio - 1) * share)
+    return own, bad, shrink
 
 
 def _columns(bad: Array) -> Array:

@@ -12,11 +12,13 @@ class Source:
     """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts.
 
     `began` is when that was; None for counters of which every reading has all.
+    `mirrored`: of copies, whose answers no user gets.
     """
 
     version: int
     epoch: str
     began: datetime | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Reading:
             fresh = _less(counts, former.sources.get(source, Counts()))
             found[source.version] = found.get(source.version, Counts()) + fresh
         return found
+
+    def without_copies(self) -> "Reading":
+        """What users asked for, alone."""
+        return replace(self, sources={source: each for source, each in self.sources.items() if not source.mirrored})
 
     def pairs_since(self, former: "Reading") -> Pairs:
         """The pairs compared between the two readings."""

@@ -79,6 +79,13 @@ def feedback(blocks: Sequence[Block], rule: MetricRule) -> Arms:
     return Arms(*_bad_values(stable, rule), *_bad_values(candidate, rule))
 
 
+def pairs(blocks: Sequence[Block]) -> tuple[Array, Array, Array, Array]:
+    """Mirrored pairs: all, those that differ, and those with only the stable version, or only the candidate, right."""
+    compared, disagreed = _array(b.pairs.compared for b in blocks), _array(b.pairs.disagreed for b in blocks)
+    only_stable = _array(b.pairs.only_stable_right for b in blocks)
+    return compared, disagreed, only_stable, _array(b.pairs.only_candidate_right for b in blocks)
+
+
 def _versions(blocks: Sequence[Block]) -> tuple[list[Counts], list[Counts]]:
     return [block.stable for block in blocks], [block.candidate for block in blocks]
 

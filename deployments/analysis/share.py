@@ -6,7 +6,11 @@ Exact at every moment, also when the share moves, as long as it stays on its sid
 
 import math
 
+import numpy as np
 from scipy.special import betainc, betaln, xlogy
+
+from deployments.analysis.beginnings import log_shared, since_each
+from deployments.analysis.series import Array
 
 
 def log_e_above(bad: float, total: float, bound: float) -> float:
@@ -14,14 +18,12 @@ def log_e_above(bad: float, total: float, bound: float) -> float:
 
     Infinite when `bound` is 0 and a bad one was seen; 0 when `bound` is 1 or more, which nothing exceeds.
     """
-    if bound >= 1:
-        return 0.0
-    if bound <= 0:
-        return math.inf if bad > 0 else 0.0
-    a, b = _prior(bound)
-    return (
-        _log_e(bad, total, bound) + _log(betainc(b + total - bad, a + bad, 1 - bound)) - _log(betainc(b, a, 1 - bound))
-    )
+    return float(_logs_above(np.array([bad], np.float64), np.array([total], np.float64), bound)[0])
+
+
+def log_e_ever_above(bad: Array, total: Array, bound: float) -> float:
+    """As `log_e_above`, from the counts of each block, and quick to see a share that only rose after many."""
+    return float(log_shared(_logs_above(since_each(bad), since_each(total), bound)))
 
 
 def log_e_below(bad: float, total: float, bound: float) -> float:
@@ -31,13 +33,25 @@ def log_e_below(bad: float, total: float, bound: float) -> float:
     if bound >= 1:
         return math.inf if bad < total else 0.0
     a, b = _prior(bound)
-    return _log_e(bad, total, bound) + _log(betainc(a + bad, b + total - bad, bound)) - _log(betainc(a, b, bound))
+    logs = _logs(np.asarray(bad, np.float64), np.asarray(total, np.float64), bound)
+    return float(logs + _log(betainc(a + bad, b + total - bad, bound)) - _log(betainc(a, b, bound)))
 
 
-def _log_e(bad: float, total: float, bound: float) -> float:
+def _logs_above(bad: Array, total: Array, bound: float) -> Array:
+    if bound >= 1:
+        return np.zeros(len(bad))
+    if bound <= 0:
+        return np.where(bad > 0, math.inf, 0.0)
+    a, b = _prior(bound)
+    beyond = betainc(b + total - bad, a + bad, 1 - bound)
+    return _logs(bad, total, bound) + _log(beyond) - _log(betainc(b, a, 1 - bound))
+
+
+def _logs(bad: Array, total: Array, bound: float) -> Array:
     a, b = _prior(bound)
     mixture = betaln(a + bad, b + total - bad) - betaln(a, b)
-    return float(mixture - xlogy(bad, bound) - (total - bad) * math.log1p(-bound))
+    logs: Array = mixture - xlogy(bad, bound) - (total - bad) * math.log1p(-bound)
+    return logs
 
 
 def _prior(bound: float) -> tuple[float, float]:
@@ -45,5 +59,7 @@ def _prior(bound: float) -> tuple[float, float]:
     return 1.0, max(1.0, 1 / (3 * bound))
 
 
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf
+def _log(probability: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        log: Array = np.log(probability)
+    return log

@@ -223,8 +223,8 @@ class DatabaseJournal:
 
 def _check(connection: Connection, lease: Lease) -> None:
     held = connection.execute(select(_leases).where(_leases.c.product == lease.product).with_for_update()).one_or_none()
-    if held is None or held.token != lease.token:
-        raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written")
+    if held is None or (held.token, held.holder) != (lease.token, str(lease.holder)):
+        raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} is over; nothing was written")
 
 
 def _write_state(state: RolloutState) -> str:

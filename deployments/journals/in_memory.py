@@ -95,9 +95,7 @@ class InMemoryJournal:
 
     def _check(self, lease: Lease) -> None:
         if not self._holds(lease):
-            raise Busy(
-                f"{lease.product}: the lease {lease.token} of {lease.holder} was taken over; nothing was written"
-            )
+            raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} is over; nothing was written")
 
     def _holds(self, lease: Lease) -> bool:
         held = self._leases.get(lease.product)

@@ -47,7 +47,10 @@ class Journal(Protocol):
         ...
 
     def save(self, state: RolloutState, lease: Lease) -> None:
-        """Write a rollout's state durably before this returns. Raises `Busy` if the lease went to somebody else."""
+        """Write a rollout's state durably before this returns.
+
+        Raises `Busy` if the lease was given back or taken over.
+        """
         ...
 
     def rollout(self, product: str, rollout_id: str) -> RolloutState:
@@ -67,7 +70,7 @@ class Journal(Protocol):
         ...
 
     def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
-        """Append a block of evidence durably. Raises `Busy` if the lease went to somebody else."""
+        """Append a block of evidence durably. Raises `Busy` if the lease was given back or taken over."""
         ...
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Float,
     Index,
     Integer,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -29,6 +31,7 @@ from deployments.analysis.evidence import Counts, Sums
 from deployments.analysis.readings import Source
 from deployments.database import Database
 from deployments.errors import PlatformUnreachable
+from deployments.metrics.protocol import UNLIMITED, Ranges
 
 LABEL: Final = "label"
 _ASKED_AT_ONCE = 500
@@ -98,9 +101,12 @@ class FeedbackLedger:
             raise PlatformUnreachable("the same feedback was being stored by somebody else: send it again") from None
         return len(labels) + len(values)
 
-    def sums(self, product: str) -> Mapping[int, Mapping[str, Sums]]:
-        """By version and metric, labels left out: how many values, their sum, and the sum of their squares."""
-        value = _values.c.value
+    def sums(self, product: str, ranges: Ranges = UNLIMITED) -> Mapping[int, Mapping[str, Sums]]:
+        """By version and metric, labels left out: how many values, their sum, and the sum of their squares.
+
+        A value outside the range of its metric counts as the nearer end of it.
+        """
+        value = _within(ranges)
         query = (
             select(_values.c.version, _values.c.metric, func.count(), func.sum(value), func.sum(value * value))
             .where(_values.c.product == product)
@@ -112,10 +118,11 @@ class FeedbackLedger:
                 found.setdefault(version, {})[metric] = Sums(count, total, squares)
         return found
 
-    def counts(self, product: str) -> Mapping[Source, Counts]:
+    def counts(self, product: str, ranges: Ranges = UNLIMITED) -> Mapping[Source, Counts]:
         """The sums, as a part of a `Reading`."""
         return {
-            Source(version, "feedback"): Counts(feedback=metrics) for version, metrics in self.sums(product).items()
+            Source(version, "feedback"): Counts(feedback=metrics)
+            for version, metrics in self.sums(product, ranges).items()
         }
 
     def labels(self, product: str, request_ids: Sequence[str]) -> Mapping[str, str]:
@@ -138,6 +145,16 @@ def _beside(journal: str) -> str:
         return journal
     file = Path(str(url.database))
     return url.set(database=str(file.with_name(f"{file.stem}-feedback{file.suffix}"))).render_as_string()
+
+
+def _within(ranges: Ranges) -> ColumnElement[float]:
+    metric, value = _values.c.metric, _values.c.value
+    ends = [
+        end
+        for name, (low, high) in ranges.items()
+        for end in (((metric == name) & (value < low), low), ((metric == name) & (value > high), high))
+    ]
+    return case(*ends, else_=value) if ends else value
 
 
 def _replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts, Pairs, Sums
 from deployments.analysis.readings import Reading, Source
 from deployments.clock import Clock, SystemClock
 from deployments.errors import MetricsUnreachable, SeatrialError
+from deployments.metrics.protocol import UNLIMITED, Ranges
 
 _NOTHING: Mapping[str, int] = {}
 
@@ -26,7 +27,8 @@ class InMemoryMetrics:
     ) -> None:
         self._clock = clock or SystemClock()
         self._tallies = tallies
-        self._counts: dict[str, dict[int, Counts]] = {}
+        self._counts: dict[str, dict[tuple[int, bool], Counts]] = {}
+        self._values: dict[str, list[tuple[int, str, float]]] = {}
         self._pairs: dict[str, Pairs] = {}
         self._starts = 1
         self._outage: str | None = None
@@ -50,10 +52,13 @@ class InMemoryMetrics:
         latency = () if latency_ms is None else _all_in_one_bucket(latency_ms, requests)
         self._add(product, version, Counts(requests, errors, latency, dict(predictions)))
 
+    def mirror(self, product: str, version: int, copies: int, errors: int) -> None:
+        """Copies were sent to a version, which failed to answer `errors` of them."""
+        self._add(product, version, Counts(copies, errors), mirrored=True)
+
     def push(self, product: str, version: int, metric: str, values: Iterable[float]) -> None:
         """Users sent feedback."""
-        for value in values:
-            self._add(product, version, Counts(feedback={metric: Sums(1, value, value * value)}))
+        self._values.setdefault(product, []).extend((version, metric, value) for value in values)
 
     def compare(self, product: str, pairs: Pairs) -> None:
         """Mirrored requests were answered by both versions."""
@@ -70,10 +75,11 @@ class InMemoryMetrics:
     def restart(self) -> None:
         """Whoever counts begins again at zero, in a new epoch."""
         self._counts.clear()
+        self._values.clear()
         self._pairs.clear()
         self._starts += 1
 
-    def read(self, product: str) -> Reading:
+    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
         """See `Metrics.read`."""
         if self._outage is not None:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {self._outage}")
@@ -82,13 +88,19 @@ class InMemoryMetrics:
         except SeatrialError as error:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
         epoch = f"memory {self._starts}"
-        for version, counts in self._counts.get(product, {}).items():
-            sources[Source(version, epoch)] = counts
+        for (version, mirrored), counts in self._counts.get(product, {}).items():
+            sources[Source(version, epoch, mirrored=mirrored)] = counts
+        for version, metric, value in self._values.get(product, ()):
+            low, high = ranges.get(metric, (value, value))
+            taken = min(max(value, low), high)
+            source = Source(version, epoch)
+            said = Counts(feedback={metric: Sums(1, taken, taken * taken)})
+            sources[source] = sources.get(source, Counts()) + said
         return Reading(self._clock.now(), sources, self._pairs.get(product, Pairs()), epoch)
 
-    def _add(self, product: str, version: int, counts: Counts) -> None:
+    def _add(self, product: str, version: int, counts: Counts, mirrored: bool = False) -> None:
         known = self._counts.setdefault(product, {})
-        known[version] = known.get(version, Counts()) + counts
+        known[version, mirrored] = known.get((version, mirrored), Counts()) + counts
 
 
 def _all_in_one_bucket(latency_ms: float, requests: int) -> tuple[int, ...]:

@@ -8,25 +8,33 @@ from deployments.clock import Clock
 from deployments.errors import MetricsUnreachable, SeatrialError
 from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.protocol import UNLIMITED, Ranges
 from deployments.metrics.servers import ServerCounts, Servers
 
 # Product to what somebody has counted of it; may raise any `SeatrialError`.
 Part = Callable[[str], Mapping[Source, Counts]]
+Pushed = Callable[[str, Ranges], Mapping[Source, Counts]]
+
+
+def _nothing_pushed(_product: str, _ranges: Ranges) -> Mapping[Source, Counts]:
+    return {}
 
 
 class LiveMetrics:
-    """The contract of `Metrics` over `parts`, and over `pairs` of predictions unless that is None."""
+    """The contract of `Metrics` over `parts` and feedback, and over `pairs` of predictions unless that is None."""
 
-    def __init__(self, parts: Sequence[Part], pairs: PairJoiner | None, clock: Clock) -> None:
-        self._parts, self._pairs, self._clock = tuple(parts), pairs, clock
+    def __init__(
+        self, parts: Sequence[Part], pairs: PairJoiner | None, clock: Clock, pushed: Pushed = _nothing_pushed
+    ) -> None:
+        self._parts, self._pairs, self._clock, self._pushed = tuple(parts), pairs, clock, pushed
 
-    def read(self, product: str) -> Reading:
+    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
         """See `Metrics.read`. One part that fails makes the whole reading fail: half of the truth is not judged by."""
         at = self._clock.now()
         sources: dict[Source, Counts] = {}
         try:
-            for part in self._parts:
-                for source, counts in part(product).items():
+            for told in (*(part(product) for part in self._parts), self._pushed(product, ranges)):
+                for source, counts in told.items():
                     sources[source] = sources.get(source, Counts()) + counts
             if self._pairs is None:
                 return Reading(at, sources)
@@ -38,7 +46,7 @@ class LiveMetrics:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
 
 
-def live_metrics(tallies: Part, servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
-    """All that the embedded platform counts: `tallies` of the gateway, predictions of `servers`, pushed `feedback`."""
-    parts = (tallies, ServerCounts(servers).counts, feedback.counts)
-    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock)
+def live_metrics(gateway: Sequence[Part], servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
+    """All that the embedded platform counts: parts of the `gateway`, predictions of `servers`, pushed `feedback`."""
+    parts = (*gateway, ServerCounts(servers).counts)
+    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts)

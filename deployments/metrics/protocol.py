@@ -1,15 +1,21 @@
 """The door to the counters of a product."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from deployments.analysis.readings import Reading
+
+# By name of a feedback metric, the smallest and largest value that is taken.
+Ranges = Mapping[str, tuple[float, float]]
+UNLIMITED: Final[Ranges] = MappingProxyType({})
 
 
 class Metrics(Protocol):
     """Reads the counters of a product's versions."""
 
-    def read(self, product: str) -> Reading:
-        """All that is counted of `product` now.
+    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
+        """All that is counted of `product` now; feedback outside its range counts as the nearer end of it.
 
         Raises `MetricsUnreachable` when the counters cannot be read: then nothing is known, which is not the same as
         nothing having happened.

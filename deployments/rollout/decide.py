@@ -3,7 +3,7 @@
 `decide` says what to do now, `follow` what a look at the candidate means, `obey` what a person's order means.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -11,7 +11,7 @@ from deployments.analysis.verdict import Ruling, Verdict
 from deployments.durations import format_duration
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Approve, Observe, Step, Until
+from deployments.rollout.steps import Act, Approve, Observe, Shift, Step, Until
 from deployments.spec import OnDeadline
 
 
@@ -70,14 +70,16 @@ def decide(state: RolloutState) -> Action:
 class Look:
     """What was seen: the verdict over all evidence so far, and the healthy time since the look before.
 
-    `bound` is the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask;
-    `compared` how many requests (pairs) the version with fewer of them has had.
+    `unwatched` is how much of the time since then nobody was there to look: no part of the step's deadline. `bound` is
+    the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask; `compared`
+    how many requests (pairs) the version with fewer of them has had.
     """
 
     verdict: Verdict
     healthy: timedelta
     bound: float | None
     compared: int
+    unwatched: timedelta = timedelta(0)
 
 
 def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
@@ -89,6 +91,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
     step = state.step
     if state.phase not in {Phase.OBSERVING, Phase.HOLDING} or not isinstance(step, Observe):
         return state
+    state = replace(state, entered_at=state.entered_at + look.unwatched)
     if look.verdict.ruling is Ruling.HOLD:
         state = state.with_phase(Phase.HOLDING, look.verdict.reason, now)
     else:
@@ -159,6 +162,8 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
         case Verb.PROMOTE:
             if state.split is None:
                 raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
+            if _has_all_traffic(state):
+                raise NotNowError("the candidate has all traffic already: skip what is observed, or resume")
             return state.with_steps(finale, str(order), now)
         case Verb.SKIP | Verb.APPROVE:
             return _past_its_wait(state, order, now)
@@ -170,6 +175,12 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
             return state.with_resumed(str(order), now)
         case _:
             assert_never(order.verb)
+
+
+def _has_all_traffic(state: RolloutState) -> bool:
+    """Whether no weight is to change any more: then a promotion is all that is left."""
+    shifts = any(isinstance(step, Shift) for step in state.steps[state.done :])
+    return state.split is not None and not shifts and state.split.weights.of(state.candidate) == 100
 
 
 def _past_its_wait(state: RolloutState, order: Order, now: datetime) -> RolloutState:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
-from deployments.rollout.steps import Approve, Observe, Shift, Step
+from deployments.rollout.steps import Approve, Observe, Retire, Shift, Step
 from deployments.spec import RolloutSection
 
 
@@ -50,9 +50,10 @@ class RolloutState:
     """One rollout.
 
     `done` counts the steps whose outcome was written; `former` is the champion before, or None. `reason` says why the
-    rollout is in its phase. `entered_at` is when the present step began, `observed` how much healthy time of it was
-    seen (holds and pauses do not count). `orders_done` is the number of the last order that was dealt with. `carries`
-    names an earlier rollout of the same versions whose evidence counts here, None for none.
+    rollout is in its phase. `entered_at` is when the present step began, later by the time in which nobody watched it;
+    `observed` how much healthy time of it was seen (holds and pauses do not count). `orders_done` is the number of the
+    last order that was dealt with. `carries` names an earlier rollout of the same versions whose evidence counts here,
+    None for none.
     """
 
     rollout_id: str
@@ -81,6 +82,11 @@ class RolloutState:
     def watched(self) -> bool:
         """Whether the rollout waits, with the candidate looked at meanwhile."""
         return self.phase in _WATCHED
+
+    @property
+    def decided(self) -> bool:
+        """Whether only clearing up is left: what fails from here on is no reason to put the former champion back."""
+        return all(isinstance(step, Retire) for step in self.steps[self.done :])
 
     @property
     def step(self) -> Step | None:

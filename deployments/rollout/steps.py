@@ -43,6 +43,12 @@ class Shift:
     mirror: Mirror | None = None
     key: StickyKey | None = None
 
+    def asks(self, version: int) -> bool:
+        """Whether any request goes to `version` by this split, be it a copy."""
+        matched = any(match.version == version for match in self.matches)
+        mirrored = self.mirror is not None and self.mirror.version == version
+        return bool(self.weights.of(version)) or matched or mirrored
+
     def __str__(self) -> str:
         return f"shift traffic to {split_in_words(self.weights, self.matches, self.mirror)}"
 

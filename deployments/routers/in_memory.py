@@ -49,6 +49,7 @@ class InMemoryRouter:
         self._routings: dict[str, Routing] = {}
         self._in_flight: Counter[tuple[str, int]] = Counter()
         self._tallies: dict[tuple[str, int], _Tally] = {}
+        self._copies: dict[tuple[str, int], _Tally] = {}
         self._epoch = _new_epoch()
 
     def read(self, product: str) -> Routing | None:
@@ -76,6 +77,7 @@ class InMemoryRouter:
     def restart(self) -> None:
         """Begin again as a gateway does: the routings stay, everything counts from zero in a new epoch."""
         self._tallies.clear()
+        self._copies.clear()
         self._epoch = _new_epoch()
 
     def in_flight(self, product: str, version: int) -> int:
@@ -91,6 +93,14 @@ class InMemoryRouter:
         return {
             Source(version, self._epoch): self._tallies[owner, version].counts()
             for owner, version in sorted(self._tallies)
+            if owner == product
+        }
+
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router.copies`; an exception of `mirrored` is an error."""
+        return {
+            Source(version, self._epoch, mirrored=True): tally.counts()
+            for (owner, version), tally in sorted(self._copies.items(), key=lambda each: each[0])
             if owner == product
         }
 
@@ -148,8 +158,11 @@ class InMemoryRouter:
 
     def _mirror(self, product: str, routing: Routing) -> None:
         if routing.mirror is not None and self._random.randrange(PARTS) < routing.mirror.parts:
+            failed = True
             with contextlib.suppress(Exception):
                 self._mirrored(product, routing.mirror.version)
+                failed = False
+            self._copies.setdefault((product, routing.mirror.version), _Tally()).add(failed, None)
 
 
 @dataclass(slots=True)

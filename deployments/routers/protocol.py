@@ -37,6 +37,14 @@ class Router(Protocol):
         """
         ...
 
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """What became of the copies that were mirrored to each version since this gateway started.
+
+        `errors` are copies that ended with 5xx or found no server. What is under way is not counted, and what was
+        dropped because too much was under way neither: that says nothing of the version.
+        """
+        ...
+
     def remove(self, product: str) -> None:
         """Forget the product; its requests get 404 from then on."""
         ...

@@ -15,11 +15,15 @@ from pathlib import Path
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
-from deployments.serving.answers import answer_invocation
-from deployments.serving.app import Limits, Service
+from deployments.serving.answers import answers_of
+from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.events import complain, log_as_json, place_of, say
-from deployments.serving.listening import serve_until_told, tcp_listener, unix_listener
+from deployments.serving.limits import Limits
+from deployments.serving.listening import serve_until_told
+from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
+from deployments.serving.service import Service
+from deployments.serving.sockets import tcp_listener, unix_listener
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +48,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
     warnings.simplefilter("ignore")
     model = load(options.model, options.product, options.trust)
     limits = Limits(options.max_body_bytes, options.max_rows)
-    warm_up(model, options.model, limits)
+    together = warm_up(model, options.model, limits)
     gc.collect()
     gc.freeze()
     with _listener(options) as listener:
@@ -57,13 +61,19 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
             seconds=seconds,
             pid=os.getpid(),
         )
-        serve_until_told(Service(model, str(options.version), limits), listener)
+        serve_until_told(Service(model, str(options.version), limits, together=together), listener)
 
 
-def warm_up(model: Model, folder: Path, limits: Limits) -> None:
-    """Answers the held-out rows that came with the model, once. Raises `BadArtifact` if it cannot."""
+def warm_up(model: Model, folder: Path, limits: Limits) -> bool:
+    """Answers the held-out rows that came with the model; whether it does so in company as for each alone.
+
+    Raises `BadArtifact` if it cannot.
+    """
     try:
-        answer_invocation(model, read_verification(folder), limits.rows)
+        dialect = MlflowDialect(model.description, limits)
+        query = dialect.question_in(read_verification(folder))
+        dialect.write(query, answers_of(model, query), "")
+        return answers_alike_in_company(model, query)
     except SeatrialError as error:
         raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
     except Exception as error:

@@ -1,12 +1,6 @@
-"""The HTTP skin of the model server: paths, codes, sizes; the answers come from `answers`."""
+"""All that a model server answers beside predictions: health, metadata, counts, descriptions of itself."""
 
-import asyncio
-import uuid
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
 
 import orjson
 from starlette.applications import Starlette
@@ -15,60 +9,30 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from deployments.clock import Clock, SystemClock
-from deployments.serving.answers import Answer, answer_inference, answer_invocation, describe_model
-from deployments.serving.bodies import body_within
-from deployments.serving.envelope import Envelope, predicts, request_id_of
-from deployments.serving.events import complain
-from deployments.serving.metrics import ServerMetrics
-from deployments.serving.model import Model, NotFinite
-from deployments.serving.predicted import Predicted, predicted
-from deployments.serving.recent import RecentAnswers
+from deployments.serving.docs_page import docs_page
+from deployments.serving.front import Front, request_id_of
+from deployments.serving.mlflow_dialect import MlflowDialect
+from deployments.serving.oip_dialect import OipDialect, describe_model, describe_server
+from deployments.serving.openapi import openapi
+from deployments.serving.query import Dialect
 from deployments.serving.schema import Unanswerable
-
-# Bigger requests are answered beside the event loop, so that health checks do not wait for them.
-_QUICK_BYTES = 32_768
+from deployments.serving.service import Service
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may hold."""
-
-    body_bytes: int = 8 * 1024 * 1024
-    rows: int = 100_000
-
-
-@dataclass(slots=True)
-class Service:
-    """A loaded, warm model and how it is served; it counts since `began`. `draining` changes once."""
-
-    model: Model
-    version: str
-    limits: Limits = Limits()
-    metrics: ServerMetrics = field(default_factory=ServerMetrics)
-    predictions: Counter[str] = field(default_factory=Counter)
-    recent: RecentAnswers = field(default_factory=RecentAnswers)
-    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
-    clock: Clock = field(default_factory=SystemClock)
-    draining: bool = False
-    began: datetime = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.began = self.clock.now()
-
-
-def make_app(service: Service) -> Envelope:
+def make_app(service: Service) -> Front:
     """The ASGI application that serves `service`."""
     endpoints = _Endpoints(service)
     model = "/v2/models/{name}"
     routes = [
-        Route("/invocations", endpoints.invoke, methods=["POST"]),
-        *_both(model, "/infer", endpoints.infer, "POST"),
+        Route("/invocations", endpoints.of_another_model, methods=["POST"]),
+        *_both(model, "/infer", endpoints.of_another_model, "POST"),
         *_both(model, "/ready", endpoints.model_ready, "GET"),
         *_both(model, "", endpoints.describe, "GET"),
         Route("/v2/health/live", endpoints.live),
         Route("/v2/health/ready", endpoints.ready),
         Route("/v2", endpoints.server),
+        Route("/openapi.json", endpoints.openapi),
+        Route("/docs", endpoints.docs),
         Route("/ping", endpoints.ready),
         Route("/health", endpoints.ready),
         Route("/version", endpoints.version),
@@ -77,42 +41,47 @@ def make_app(service: Service) -> Envelope:
         Route("/seatrial/answers", endpoints.answers),
     ]
     handlers = {
-        HTTPException: _wrong_path,
-        Unanswerable: _unanswerable,
-        NotFinite: endpoints.not_finite,
-        Exception: _failed,
+        HTTPException: endpoints.wrong_path,
+        Unanswerable: endpoints.unanswerable,
+        Exception: endpoints.failed,
     }
     application = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     application.router.redirect_slashes = False
-    return Envelope(application, service)
+    return Front(application, service, endpoints.dialects())
 
 
 class _Endpoints:
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._name = service.model.description.product
-        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
+        description = service.model.description
+        self._name = description.product
+        self._mlflow = MlflowDialect(description, service.limits)
+        self._oip = OipDialect(description, service.version, service.limits)
+        described = openapi(description, service.version, service.limits)
+        self._openapi = orjson.dumps(described)
+        self._docs = docs_page(description, service.version, described)
 
-    async def invoke(self, request: Request) -> Response:
-        service = self._service
+    def dialects(self) -> Mapping[str, Dialect]:
+        """By the path at which it is spoken."""
+        model, version = f"/v2/models/{self._name}", f"/versions/{self._service.version}"
+        inference = dict.fromkeys((f"{model}/infer", f"{model}{version}/infer"), self._oip)
+        return {"/invocations": self._mlflow, **inference}
 
-        def answer(document: object) -> Answer:
-            return answer_invocation(service.model, document, service.limits.rows)
-
-        return await self._answered(request, answer)
-
-    async def infer(self, request: Request) -> Response:
+    async def of_another_model(self, request: Request) -> Response:
+        """What this server's own model is asked for, the front answers."""
         self._check_name(request)
-        service, request_id = self._service, request_id_of(request.scope)
-
-        def answer(document: object) -> Answer:
-            return answer_inference(service.model, service.version, document, request_id, service.limits.rows)
-
-        return await self._answered(request, answer)
+        raise HTTPException(404)
 
     async def describe(self, request: Request) -> Response:
         self._check_name(request)
-        return _json(200, describe_model(self._service.model, self._service.version))
+        return _json(200, describe_model(self._service.model.description, self._service.version))
+
+    async def openapi(self, _: Request) -> Response:
+        return Response(self._openapi, media_type="application/json")
+
+    async def docs(self, _: Request) -> Response:
+        headers, body = self._docs
+        return _response(200, headers, body)
 
     async def model_ready(self, request: Request) -> Response:
         self._check_name(request)
@@ -127,7 +96,7 @@ class _Endpoints:
         return _json(200, {"live": True})
 
     async def server(self, _: Request) -> Response:
-        return _json(200, {"name": "seatrial", "version": self._service.version, "extensions": []})
+        return _json(200, describe_server())
 
     async def version(self, _: Request) -> Response:
         return PlainTextResponse(self._service.version)
@@ -147,32 +116,27 @@ class _Endpoints:
         told = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
         return _json(200, {"epoch": self._service.epoch, "last": recent.last, "answers": told, "dropped": dropped})
 
-    async def not_finite(self, request: Request, _: Exception) -> Response:
-        self._service.metrics.not_finite += 1
-        complain("prediction not finite", request_id=request_id_of(request.scope))
-        return _error(request, 500, "the model's prediction is not a finite number")
+    async def unanswerable(self, request: Request, error: Unanswerable) -> Response:
+        return self._refused(request, error.status, str(error))
+
+    async def failed(self, request: Request, _: Exception) -> Response:
+        return self._refused(request, 500, "the server failed on this request: its log says where")
+
+    async def wrong_path(self, request: Request, error: HTTPException) -> Response:
+        message = f"{error.detail}: predictions are asked by POST at /invocations"
+        response = self._refused(request, error.status_code, message)
+        response.headers.update(error.headers or {})
+        return response
+
+    def _refused(self, request: Request, status: int, message: str) -> Response:
+        dialect: Dialect = self._mlflow if request.scope["path"] == "/invocations" else self._oip
+        body = dialect.refuse(status, message, request_id_of(request.scope))
+        return Response(body, status, media_type="application/json")
 
     def _check_name(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", self._service.version)
         if (name, version) != (self._name, self._service.version):
             raise Unanswerable(404, f"this server has version {self._service.version} of {self._name!r} and no other")
-
-    async def _answered(self, request: Request, answer: Callable[[object], Answer]) -> Response:
-        body = await _body_of(request, self._service.limits.body_bytes)
-
-        classes = self._service.model.description.classes
-
-        def work() -> tuple[int, bytes, Predicted]:
-            answered = answer(_parsed(body))
-            return answered.rows, orjson.dumps(answered.content), predicted(answered.predictions, classes)
-
-        if len(body) <= _QUICK_BYTES:
-            rows, content, what = work()
-        else:
-            rows, content, what = await asyncio.get_running_loop().run_in_executor(self._beside, work)
-        self._service.metrics.rows += rows
-        predicts(request.scope, what)
-        return Response(content, media_type="application/json")
 
 
 def _both(model: str, ending: str, endpoint: Callable[[Request], object], method: str) -> list[Route]:
@@ -193,39 +157,10 @@ def _number_of(request: Request, name: str, default: int) -> int:
     return int(given)
 
 
-async def _body_of(request: Request, limit: int) -> bytes:
-    kind = request.headers.get("content-type", "application/json")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise Unanswerable(415, "send the request as application/json")
-    body = await body_within(request, limit)
-    if body is None:
-        raise Unanswerable(413, f"the request is larger than {limit} bytes: send its rows in parts")
-    return body
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Unanswerable(400, f"the request is not JSON (at character {error.pos})") from None
-
-
-async def _unanswerable(request: Request, error: Unanswerable) -> Response:
-    return _error(request, error.status, str(error))
-
-
-async def _failed(request: Request, _: Exception) -> Response:
-    return _error(request, 500, "the server failed on this request: its log says where")
-
-
-async def _wrong_path(request: Request, error: HTTPException) -> Response:
-    response = _error(request, error.status_code, f"{error.detail}: predictions are asked by POST at /invocations")
-    response.headers.update(error.headers or {})
+def _response(status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Response:
+    response = Response(body, status)
+    response.raw_headers.extend(headers)
     return response
-
-
-def _error(request: Request, status: int, message: str) -> Response:
-    return _json(status, {"error": message, "request_id": request_id_of(request.scope)})
 
 
 def _json(status: int, content: object) -> Response:

@@ -1,53 +1,24 @@
-"""Sockets that change hands without a moment in which nobody listens; a server that leaves without losing a request."""
+"""A server that listens, does not wait for ever for anybody, and leaves without losing a request."""
 
-import os
+import asyncio
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from deployments.serving.app import Service, make_app
+from deployments.serving.app import make_app
 from deployments.serving.events import say
+from deployments.serving.front import TOO_LONG
+from deployments.serving.service import Service
 
 # Above the 3 s after which Envoy drops an idle connection, so that it is never us who hang up first.
 _KEEP_ALIVE_SECONDS = 75
-_BACKLOG = 2048
 # How long callers have to come back over an open connection and be told that it closes.
 _FAREWELL_SECONDS = 1.0
-
-
-@contextmanager
-def unix_listener(path: Path) -> Iterator[socket.socket]:
-    """A listening Unix socket at `path`, for this user alone.
-
-    It takes the path over from a server that listens there now; that one keeps the connections it has.
-    The file is removed at the end, unless another server has taken it over in turn.
-    """
-    temporary = path.with_name(f".{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(temporary))
-        temporary.chmod(0o600)
-        listener.listen(_BACKLOG)
-        temporary.replace(path)
-        ours = path.stat().st_ino
-        try:
-            yield listener
-        finally:
-            with suppress(FileNotFoundError):
-                if path.stat().st_ino == ours:
-                    path.unlink()
-
-
-@contextmanager
-def tcp_listener(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening TCP socket."""
-    with socket.create_server((host, port), backlog=_BACKLOG) as listener:
-        yield listener
+_TICKS_A_SWEEP = 5
 
 
 def serve_until_told(service: Service, listener: socket.socket) -> None:
@@ -55,7 +26,7 @@ def serve_until_told(service: Service, listener: socket.socket) -> None:
     config = uvicorn.Config(
         make_app(service),
         loop="uvloop",
-        http="httptools",
+        http=_Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -65,10 +36,41 @@ def serve_until_told(service: Service, listener: socket.socket) -> None:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    _LeavingServer(config, service).run(sockets=[listener])
+    _Server(config, service).run(sockets=[listener])
 
 
-class _LeavingServer(uvicorn.Server):
+class _Connection(HttpToolsProtocol):
+    """uvicorn's own, which also knows since when it has waited for its client to say or to take something."""
+
+    waits_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.waits_since = self.loop.time()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.waits_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        self.waits_since = None  # from here on the request's own time runs
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.waits_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.waits_since = None
+
+    def end_if_waiting_since(self, before: float) -> None:
+        """Hang up on a client that has let us wait since `before` on the loop's clock, or longer."""
+        if self.waits_since is not None and self.waits_since <= before:
+            self.transport.abort()
+
+
+class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
@@ -84,9 +86,23 @@ class _LeavingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether it is time to stop accepting connections; asked ten times a second."""
+        if counter % _TICKS_A_SWEEP == 0:
+            self._sweep()
         if self._service.draining and not self.should_exit:
             said_long_enough = self._service.clock.monotonic() - self._leaving_since >= _FAREWELL_SECONDS
             if said_long_enough or not self.server_state.connections:
                 say("leaving", open_connections=len(self.server_state.connections))
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    def _sweep(self) -> None:
+        """Ends what has had its time: requests, and connections whose client neither asks nor takes its answer."""
+        longest = self._service.limits.time.total_seconds()
+        too_early = self._service.clock.monotonic() - longest
+        for task, since in list(self._service.asked.items()):
+            if since <= too_early:
+                del self._service.asked[task]
+                task.cancel(TOO_LONG)
+        connection: Any
+        for connection in list(self.server_state.connections):
+            connection.end_if_waiting_since(connection.loop.time() - longest)

@@ -4,54 +4,20 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadArtifact
+from deployments.serving.batch import Batch
+from deployments.serving.description import DESCRIPTION, FETCH, Description, Output, read_description
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy as np
 
 _MODEL = "model/model.skops"
-_DESCRIPTION = "model/MLmodel"
 _VERIFICATION = "verification.json"
 _MANIFEST = "manifest.json"
-
-
-class Kind(StrEnum):
-    """How a feature enters the frame: as a float64, or as the text of a category."""
-
-    NUMERIC = "numeric"
-    CATEGORICAL = "categorical"
-
-
-class Output(StrEnum):
-    """What `/invocations` answers with."""
-
-    PREDICTION = "prediction"
-    PROBABILITY = "probability"
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One input column. `type` is MLflow's name (double, long, string, …); one that is not required may be absent."""
-
-    name: str
-    kind: Kind
-    type: str
-    required: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a model takes and gives, as stored beside it. A regression has no `classes`."""
-
-    product: str
-    output: Output
-    classes: tuple[Any, ...]
-    features: tuple[Feature, ...]
 
 
 class NotFinite(ArithmeticError):
@@ -64,14 +30,15 @@ class Model:
 
     description: Description
     estimator: Any
+    quick: Any = None
 
-    def predictions(self, frame: "pd.DataFrame") -> list[Any]:
-        """A class or a number a row. Raises `NotFinite`."""
-        return _as_json(self.estimator.predict(frame))
+    def predictions(self, batch: Batch) -> "np.ndarray[Any, Any]":
+        """A class or a number a row, shape (rows,). Raises `NotFinite`."""
+        return _finite(self.estimator.predict(batch.frame(self.description.features)))
 
-    def probabilities(self, frame: "pd.DataFrame") -> list[list[float]]:
-        """Probability of each class, in the order of `description.classes`, a row. Raises `NotFinite`."""
-        return _as_json(self.estimator.predict_proba(frame))
+    def probabilities(self, batch: Batch) -> "np.ndarray[Any, Any]":
+        """Probabilities of `description.classes` in their order, shape (rows, classes). Raises `NotFinite`."""
+        return _finite(self.estimator.predict_proba(batch.frame(self.description.features)))
 
 
 def load(folder: Path, product: str, trusted: Sequence[str] = ()) -> Model:
@@ -94,38 +61,18 @@ def load(folder: Path, product: str, trusted: Sequence[str] = ()) -> Model:
 def check_manifest(folder: Path) -> None:
     """Raises `BadArtifact`, naming the file, unless `folder` holds exactly the files of its manifest, byte for byte."""
     manifest = _read_json(folder / _MANIFEST)
-    if not isinstance(manifest, dict) or not {_MODEL, _DESCRIPTION, _VERIFICATION} <= manifest.keys():
-        raise BadArtifact(f"{folder / _MANIFEST} does not list {_MODEL}, {_DESCRIPTION} and {_VERIFICATION}: {_FETCH}")
+    if not isinstance(manifest, dict) or not {_MODEL, DESCRIPTION, _VERIFICATION} <= manifest.keys():
+        raise BadArtifact(f"{folder / _MANIFEST} does not list {_MODEL}, {DESCRIPTION} and {_VERIFICATION}: {FETCH}")
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {_MANIFEST}
     if strangers := present - manifest.keys():
-        raise BadArtifact(f"{folder / min(strangers)} was not there when the model was stored: {_FETCH}")
+        raise BadArtifact(f"{folder / min(strangers)} was not there when the model was stored: {FETCH}")
     for name, expected in sorted(manifest.items()):
         if name not in present:
-            raise BadArtifact(f"{folder / name} is missing: {_FETCH}")
+            raise BadArtifact(f"{folder / name} is missing: {FETCH}")
         with (folder / name).open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
         if actual != expected:
-            raise BadArtifact(f"{folder / name} has SHA-256 {actual}, not {expected}: {_FETCH}")
-
-
-def read_description(folder: Path) -> Description:
-    """What stands about the model in its MLmodel file. Raises `BadArtifact` if something is missing there."""
-    import yaml
-
-    path = folder / _DESCRIPTION
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
-        ours = document["metadata"]["seatrial"]
-        kinds = {feature["name"]: Kind(feature["kind"]) for feature in ours["features"]}
-        return Description(
-            product=str(ours["product"]),
-            output=Output(ours["output"]),
-            classes=tuple(ours.get("classes") or ()),
-            features=tuple(_feature(column, kinds) for column in json.loads(document["signature"]["inputs"])),
-        )
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise BadArtifact(f"{path} does not describe a model ({type(error).__name__}: {error}): {_FETCH}") from error
+            raise BadArtifact(f"{folder / name} has SHA-256 {actual}, not {expected}: {FETCH}")
 
 
 def read_verification(folder: Path) -> dict[str, Any]:
@@ -133,16 +80,8 @@ def read_verification(folder: Path) -> dict[str, Any]:
     verification = _read_json(folder / _VERIFICATION)
     request = verification.get("request") if isinstance(verification, dict) else None
     if not isinstance(request, dict):
-        raise BadArtifact(f"{folder / _VERIFICATION} has no request: {_FETCH}")
+        raise BadArtifact(f"{folder / _VERIFICATION} has no request: {FETCH}")
     return request
-
-
-_FETCH = "fetch the version again, or train it anew"
-
-
-def _feature(column: dict[str, Any], kinds: dict[str, Kind]) -> Feature:
-    name = column["name"]
-    return Feature(name, kinds[name], str(column["type"]), bool(column.get("required", True)))
 
 
 def _check_answers(model: Model, folder: Path) -> None:
@@ -152,21 +91,22 @@ def _check_answers(model: Model, folder: Path) -> None:
     if not hasattr(model.estimator, "predict_proba"):
         raise BadArtifact(f"the model in {folder} has no probabilities: train it with output: prediction")
     if tuple(model.estimator.classes_.tolist()) != description.classes:
-        raise BadArtifact(f"the model in {folder} knows other classes than its description: {_FETCH}")
+        raise BadArtifact(f"the model in {folder} knows other classes than its description: {FETCH}")
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise BadArtifact(f"{path} cannot be read ({type(error).__name__}: {error}): {_FETCH}") from error
+        raise BadArtifact(f"{path} cannot be read ({type(error).__name__}: {error}): {FETCH}") from error
 
 
-def _as_json(values: Any) -> list[Any]:
+def _finite(values: Any) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     array = np.asarray(values)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind != "f":
+        return array
+    if not np.isfinite(array).all():
         raise NotFinite
-    listed: list[Any] = array.tolist()
-    return listed
+    return array.astype(np.float64, copy=False)

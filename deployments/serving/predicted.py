@@ -10,15 +10,18 @@ import zlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import frexp
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deployments.metrics.labels import label_text
 
+if TYPE_CHECKING:
+    import numpy as np
+
 ROWS_KEPT: Final = 50
 _MOST_LABELS = 1000
+_FEW = 16  # rows up to which a loop is quicker than arrays
 _SMALLEST, _LARGEST = -20, 60  # octaves; closer to 0 counts as 0
 _QUARTERS = tuple(0.5 * 2 ** (quarter / 4) for quarter in (1, 2, 3))
 _EDGES = tuple(f"{2.0 ** (quarter / 4):.3g}" for quarter in range(_SMALLEST * 4, _LARGEST * 4 + 1))
@@ -27,23 +30,46 @@ _BELOW = (*(f"-{high}..-{low}" for low, high in pairwise(_EDGES)), f"<=-{_EDGES[
 _TENTHS = tuple(f"{tenth / 10}..{(tenth + 1) / 10}" for tenth in range(10))
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """`kept` holds the predicted label, as text, or number of each of the first `ROWS_KEPT` rows; `bins` counts all."""
+class Bins:
+    """Counts and names what a model with these classes predicts; a regression has none.
 
-    kept: tuple[str | float, ...]
-    bins: Mapping[str, int]
+    Answers are arrays of one row a request's row: probabilities of the classes (rows, classes), else labels or numbers
+    (rows,). Those of an unusual model are counted by their text.
+    """
 
+    def __init__(self, classes: Sequence[Any]) -> None:
+        self._labels = tuple(label_text(label) for label in classes)
+        self._names = tuple(_bin_of_label(label, len(classes)) for label in self._labels)
 
-def predicted(rows: Sequence[Any], classes: Sequence[Any]) -> Predicted:
-    """What `rows` say: probabilities of `classes`, labels among them, or numbers of a model that has none."""
-    first = rows[0] if rows else None
-    if classes and isinstance(first, list):
-        return _of_probabilities(rows, [label_text(label) for label in classes])
-    if classes or not isinstance(first, int | float):
-        labels = [label_text(label) for label in rows]
-        return Predicted(tuple(labels[:ROWS_KEPT]), Counter(_bin_of_label(label, len(classes)) for label in labels))
-    return Predicted(tuple(map(float, rows[:ROWS_KEPT])), Counter(map(bin_of_number, rows)))
+    def counted(self, answers: "np.ndarray[Any, Any]") -> Mapping[str, int]:
+        """How many rows fall into each bin."""
+        if self._labels and answers.ndim == 2:
+            return self._of_probabilities(answers)
+        if not self._labels and answers.ndim == 1 and answers.dtype.kind in "fiu":
+            return _of_numbers(answers)
+        of_labels: Counter[str] = Counter()
+        for text, count in Counter(map(label_text, answers.tolist())).items():
+            of_labels[_bin_of_label(text, len(self._labels))] += count
+        return of_labels
+
+    def kept(self, answers: "np.ndarray[Any, Any]") -> tuple[str | float, ...]:
+        """The predicted label, as text, or number of each of the first `ROWS_KEPT` rows."""
+        first = answers[:ROWS_KEPT]
+        if self._labels and first.ndim == 2:
+            return tuple(self._labels[index] for index in first.argmax(axis=1))
+        rows = first.tolist()
+        if self._labels or answers.dtype.kind not in "fiu":
+            return tuple(map(label_text, rows))
+        return tuple(map(float, rows)) if first.ndim == 1 else tuple(map(str, rows))
+
+    def _of_probabilities(self, answers: "np.ndarray[Any, Any]") -> Mapping[str, int]:
+        if len(self._labels) == 2:
+            if len(answers) == 1:
+                return {_TENTHS[min(9, int(answers[0, 1] * 10))]: 1}
+            places, names = (answers[:, 1] * 10).astype(int).clip(0, 9), _TENTHS
+        else:
+            places, names = answers.argmax(axis=1), self._names
+        return _sums(places, names)
 
 
 def bin_of_number(number: float) -> str:
@@ -56,15 +82,28 @@ def bin_of_number(number: float) -> str:
     return names[min(position, len(names) - 1)]
 
 
-def _of_probabilities(rows: Sequence[Sequence[float]], labels: Sequence[str]) -> Predicted:
-    kept = tuple(labels[_likeliest(row)] for row in rows[:ROWS_KEPT])
-    if len(labels) == 2:
-        return Predicted(kept, Counter(_TENTHS[min(9, int(row[1] * 10))] for row in rows))
-    return Predicted(kept, Counter(_bin_of_label(labels[_likeliest(row)], len(labels)) for row in rows))
+def _of_numbers(numbers: "np.ndarray[Any, Any]") -> Mapping[str, int]:
+    """As `bin_of_number` names them; many at once."""
+    import numpy as np
+
+    if len(numbers) < _FEW:
+        return Counter(map(bin_of_number, numbers.tolist()))
+    mantissa, exponent = np.frexp(np.abs(numbers.astype(np.float64)))
+    position = (exponent.astype(np.int64) - 1 - _SMALLEST) * 4 + np.searchsorted(_QUARTERS, mantissa, side="right")
+    place = position.clip(-1, len(_ABOVE) - 1) + 1
+    place[numbers == 0] = 0
+    return _sums(np.where(numbers < 0, -place, place) + len(_BELOW), (*reversed(_BELOW), "0", *_ABOVE))
 
 
-def _likeliest(row: Sequence[float]) -> int:
-    return max(range(len(row)), key=row.__getitem__)
+def _sums(places: "np.ndarray[Any, Any]", names: Sequence[str]) -> Mapping[str, int]:
+    """`names` may repeat, as labels that share a bin do."""
+    import numpy as np
+
+    counts = np.bincount(places, minlength=len(names))
+    found: Counter[str] = Counter()
+    for place in counts.nonzero()[0].tolist():
+        found[names[place]] += int(counts[place])
+    return found
 
 
 def _bin_of_label(label: str, classes: int) -> str:

@@ -121,6 +121,8 @@ class _Outlook:
                 return self._proof()
             case Until.BOUND:
                 harm = self.section.canary.acceptable_harm * 100 / (step.next or 100)
+                if harm >= 1:  # the candidate may fail every request that it gets
+                    return _Need(0)
                 rule = MetricRule(metric="error_rate", margin=harm, prove=True)
                 bound = self._question(rule, f"bounding extra errors by {100 * harm:.2g} %")
                 told = [need for need in (bound, self._proof()) if need.requests is not None]

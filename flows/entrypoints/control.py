@@ -22,7 +22,7 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.platform.services import control_socket
 from deployments.serving.bodies import body_within
-from deployments.serving.listening import unix_listener
+from deployments.serving.sockets import unix_listener
 from deployments.settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -47,7 +47,7 @@ class _Feedback:
         self._turn = threading.Lock()
 
     async def push(self, request: Request) -> Response:
-        body = await body_within(request, MAX_BODY_BYTES)
+        body = await body_within(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
         if body is None:
             return _told(413, {"error": f"the request is larger than {MAX_BODY_BYTES} bytes: send it in parts"})
         try:

@@ -11,7 +11,7 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
-from deployments.strategies.plan import Change, Goal, plan
+from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import GLANCE, Stop, hold, is_ours, nobody_stops, note, patiently, under_way
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
@@ -43,6 +43,7 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     waits for the other's end, or tells it to give up first.
     """
     lease = _first_lease(wish, doors, stop)
+    orders_done = _orders_done(wish, doors.journal)
     settle(wish.product, wish.section, doors, lease)
     champion = doors.registry.champion(wish.product)
     former = champion.version if champion else None
@@ -63,20 +64,26 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
         started_at=now,
         updated_at=now,
         entered_at=now,
+        orders_done=orders_done,
         carries=wish.carries,
-        orders_done=_orders_so_far(wish.rollout_id, doors),
     )
     doors.journal.save(state, lease)
-    if wish.goal is Goal.PROMOTE and wish.candidate != former:
-        doors.registry.set_challenger(wish.product, wish.candidate)
-        doors.registry.set_status(wish.product, wish.candidate, DeploymentStatus.DEPLOYING)
+    _announce(state, doors)
     note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
     return state
 
 
-def _orders_so_far(rollout_id: str, doors: Doors) -> int:
-    """Number of the last order of a run that begins again under its old id: what was said then is over."""
-    return max((order.number for order in doors.journal.orders(rollout_id)), default=0)
+def _orders_done(wish: Wish, journal: Journal) -> int:
+    """A run may begin again under its old id: what it was told before, and dealt with, is not told to it again."""
+    before = (state.orders_done for state in journal.rollouts(wish.product) if state.rollout_id == wish.rollout_id)
+    return next(before, 0)
+
+
+def _announce(state: RolloutState, doors: Doors) -> None:
+    """The registry calls the candidate challenger. Safe to repeat."""
+    if goal_of(state.steps) is Goal.PROMOTE and state.candidate != state.former:
+        doors.registry.set_challenger(state.product, state.candidate)
+        doors.registry.set_status(state.product, state.candidate, DeploymentStatus.DEPLOYING)
 
 
 def _first_lease(wish: Wish, doors: Doors, stop: Stop) -> Lease:
@@ -92,11 +99,13 @@ def _first_lease(wish: Wish, doors: Doors, stop: Stop) -> Lease:
             try:
                 return hold(wish.product, doors, wish.section)
             except Busy:
-                if wish.section.second is Second.REJECT and not _soon_over(wish.product, began, doors):
+                present = under_way(wish.product, doors.journal)
+                if wish.section.second is Second.REJECT and not _soon_over(present, began, doors):
                     raise
         if reason := stop():
             raise RolloutFailed(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
-        if other is not None and wish.section.second is Second.SUPERSEDE and told != other.rollout_id:
+        superseding = wish.section.second is Second.SUPERSEDE and not _soon_over(other, began, doors)
+        if superseding and other is not None and told != other.rollout_id:
             told = other.rollout_id
             reason = f"superseded by v{wish.candidate}"
             doors.journal.give(told, Verb.ABORT, "seatrial", reason, doors.clock.now())
@@ -116,10 +125,13 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
     ours = is_ours(state.product, doors)
     lease = hold(state.product, doors, state.section)
     current = doors.journal.rollout(state.product, state.rollout_id)
-    if current.live and not ours:
-        note(current, "rollout.taken_over", doors, phase=current.phase.value, step=str(current.step or "finish"))
-    elif not current.live:
+    if not current.live:
         doors.journal.release(lease)
+        return current
+    if not ours:
+        note(current, "rollout.taken_over", doors, phase=current.phase.value, step=str(current.step or "finish"))
+    if not current.done:
+        patiently(lambda: _announce(current, doors), doors)
     return current
 
 
@@ -151,7 +163,7 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
         except Busy:
             if section.second is not Second.REJECT:
                 return None
-            if not _soon_over(product, began, doors):
+            if not _soon_over(under_way(product, doors.journal), began, doors):
                 raise
         doors.clock.sleep(GLANCE)
     try:
@@ -160,12 +172,11 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
         doors.journal.release(lease)
 
 
-def _soon_over(product: str, since: float, doors: Doors) -> bool:
+def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
     """Whether the rollout under way waits for nothing more: one that is just being carried on after a crash, say.
 
     Two minutes after `since` (on the monotonic clock) it is not soon any more.
     """
-    state = under_way(product, doors.journal)
     if state is None or state.watched or doors.clock.monotonic() - since > PICKED_UP.total_seconds():
         return False
     waits = any(isinstance(step, Observe | Approve) for step in state.steps[state.done :])

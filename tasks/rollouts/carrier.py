@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from deployments.errors import TryAgain
+from deployments.errors import SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import Finish, Nothing, NotNowError, Perform, Restore, Watch, decide, follow, obey
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
+from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verify
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import GLANCE, Stop, give_up, hold, nobody_stops, note, note_verdict, patiently
@@ -68,9 +68,22 @@ class Carrier:
 
     def _perform(self, step: Act, state: RolloutState) -> RolloutState:
         note(state, "step.intended", self.doors, step=str(step))
-        seen = patiently(lambda: perform(step, state, self.doors), self.doors)
+        try:
+            seen = patiently(lambda: perform(step, state, self.doors), self.doors)
+        except SeatrialError as error:
+            if isinstance(step, Retire):
+                return self._left_behind(step, state, error)
+            raise
         after = state.with_step_done(self.doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
         note(after, "step.done", self.doors, step=str(step), seen=seen)
+        return after
+
+    def _left_behind(self, step: Retire, state: RolloutState, error: SeatrialError) -> RolloutState:
+        """Servers without traffic harm nobody; they are cleared up before the next release or rollback."""
+        left = f"v{step.version} is not retired yet ({error}); the next release or rollback clears it up"
+        reason = f"{state.reason}; {left}" if state.reason else left
+        after = state.with_step_done(self.doors.clock.now(), reason)
+        note(after, "rollout.left_behind", self.doors, step=str(step), version=step.version)
         return after
 
     def _watch(self, state: RolloutState, lease: Lease) -> RolloutState:

@@ -58,7 +58,7 @@ def explain(product: str, rollout_id: str | None, journal: Journal, now: datetim
         state,
         blocks,
         judge(blocks, state.section.analysis),
-        tuple(order for order in journal.orders(state.rollout_id) if order.at >= state.started_at),
+        journal.orders(state.rollout_id),
         tuple(event for event in _events(state, journal) if _matters(event)),
         journal.holder(product, now) if state.live else None,
     )
@@ -136,7 +136,7 @@ def _needed(state: RolloutState, blocks: Sequence[Block], verdict: Verdict) -> S
     step, product = state.step, state.product
     match state.phase:
         case Phase.PAUSED:
-            return [f"`seatrial resume {product}`, or promote, skip or abort"]
+            return [f"`seatrial resume {product}`, or promote or abort"]
         case Phase.HOLDING:
             return [f"counts that can be trusted ({state.reason})"]
         case Phase.RESTORING:

@@ -98,6 +98,13 @@ def give_up(state: RolloutState, reason: str, doors: Doors) -> RolloutState:
     return state
 
 
+def give_up_for(error: BaseException, state: RolloutState, doors: Doors) -> RolloutState:
+    """`give_up` because of `error`. Where only clearing up is left a failure changes nothing: it is tried again."""
+    if state.decided and isinstance(error, Exception):
+        return state
+    return give_up(state, explain(error), doors)
+
+
 def outcome(state: RolloutState) -> RolloutState:
     """The state of a rollout that succeeded; `RolloutFailed` with its reason for one that did not."""
     if state.phase is Phase.DONE:

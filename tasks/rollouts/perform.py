@@ -59,5 +59,6 @@ def dismiss(product: str, version: int, status: DeploymentStatus, doors: Doors) 
     """`version` is challenger no more, and gets `status`; nothing happens if it is not the challenger."""
     challenger = doors.registry.challenger(product)
     if challenger is not None and challenger.version == version:
-        doors.registry.set_challenger(product, None)
+        # In this order: once it is challenger no more, nobody comes back for the status.
         doors.registry.set_status(product, version, status)
+        doors.registry.set_challenger(product, None)

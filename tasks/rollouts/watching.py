@@ -14,6 +14,7 @@ from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
 from deployments.wiring import Doors
 from tasks.rollouts.gathering import compared, gathered
+from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.traffic import flows_as, shift
 
 
@@ -35,7 +36,7 @@ class Watcher:
             return
         self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
         try:
-            self.last = doors.metrics.read(state.product)
+            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
         except TryAgain:
             return
 
@@ -54,10 +55,11 @@ class Watcher:
             trouble = f"nothing is known of the traffic: {error}"
         blocks = gathered(state, doors.journal)
         verdict = judge(blocks, state.section.analysis)
+        trouble = trouble or _silence(state, blocks)
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks))
+        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), _unwatched(state, doors))
 
     def _keep_block(self, state: RolloutState, lease: Lease, doors: Doors) -> str | None:
         """Write down what was counted; why it cannot be trusted, or None."""
@@ -66,9 +68,9 @@ class Watcher:
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
-            self.last = doors.metrics.read(state.product)
+            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
             return f"somebody else had changed the traffic to {live.weights if live else 'nothing'}: put right"
-        reading = doors.metrics.read(state.product)
+        reading = doors.metrics.read(state.product, state.section.analysis.ranges)
         if self.last is None:
             self.last = reading
             return "counting has just begun"
@@ -94,6 +96,24 @@ def _share(split: Shift, candidate: int) -> float | None:
     """What the candidate should get of the split, 0–1; None where it gets nothing or all, or some by a match."""
     percent = split.weights.of(candidate)
     return None if split.matches or percent in {0, 100} else percent / 100
+
+
+def _silence(state: RolloutState, blocks: tuple[Block, ...]) -> str | None:
+    """An observation counts from the candidate's first good answer on: without one nothing is seen of it."""
+    if not isinstance(state.step, Observe) or state.split is None or not state.split.asks(state.candidate):
+        return None
+    mine = [block for block in blocks if block.step == state.done and block.start >= state.started_at]
+    asked, failed = sum(block.candidate.requests for block in mine), sum(block.candidate.errors for block in mine)
+    if asked > failed or any(block.pairs.compared for block in mine):
+        return None
+    silent = f"v{state.candidate} has answered nothing at this step yet"
+    return f"{silent}: {failed:,} of {asked:,} requests to it failed" if asked else silent
+
+
+def _unwatched(state: RolloutState, doors: Doors) -> timedelta:
+    """How long nobody looked: the platform was down, or its carrier asleep. A look that takes long is no such time."""
+    away = doors.clock.now() - state.updated_at - state.section.analysis.interval - PATIENCE
+    return max(away, timedelta(0))
 
 
 def _bound(state: RolloutState, blocks: tuple[Block, ...]) -> float | None:

@@ -104,7 +104,7 @@ def test_evidence_comes_back_as_it_was_kept_and_a_late_writer_adds_none(journal:
     assert journal.evidence("r1") == tuple(blocks)
     assert journal.evidence("r2") == ()
     journal.acquire("flights", this_process(), NOW + TTL, TTL)
-    with pytest.raises(Busy, match="taken over"):
+    with pytest.raises(Busy, match="is over"):
         journal.keep("r1", blocks[0], lease)
     assert len(journal.evidence("r1")) == 2
 
@@ -139,7 +139,7 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(journal: Journal) -> 
 def test_a_late_writer_is_refused_and_nothing_is_written(journal: Journal) -> None:
     late = journal.acquire("flights", ELSEWHERE, NOW, TTL)
     journal.acquire("flights", this_process(), NOW + TTL, TTL)
-    with pytest.raises(Busy, match="taken over"):
+    with pytest.raises(Busy, match="is over"):
         journal.save(rollout(), late)
     assert journal.rollouts("flights") == ()
 
@@ -151,6 +151,14 @@ def test_a_released_lease_is_free_and_a_late_release_harms_nobody(journal: Journ
     journal.release(first)
     journal.save(rollout(), second)
     assert journal.rollouts("flights")
+
+
+def test_who_gave_the_lease_back_writes_nothing_any_more(journal: Journal) -> None:
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    journal.release(lease)
+    with pytest.raises(Busy, match="is over"):
+        journal.save(rollout(), lease)
+    assert journal.rollouts("flights") == ()
 
 
 def test_products_do_not_disturb_each_other(journal: Journal) -> None:

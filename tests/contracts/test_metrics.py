@@ -126,7 +126,7 @@ def live_place() -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="m-", dir="/tmp"))
     world = World(folder)
     yield Place(
-        live_metrics(world.router.tallies, world.addresses, world.ledger, world.clock),
+        live_metrics((world.router.tallies, world.router.copies), world.addresses, world.ledger, world.clock),
         world.clock,
         serve=lambda version, label: world.route(version, 200, CLASSES.index(label)),
         fail=lambda version: world.route(version, 500, 99),
@@ -191,6 +191,15 @@ def test_feedback_is_summed_up(place: Place) -> None:
         1: Counts(feedback={"clicks": Sums(2, 4.0, 10.0)}),
         2: Counts(feedback={"revenue": Sums(1, -2.0, 4.0)}),
     }
+
+
+def test_feedback_outside_its_range_counts_as_the_nearer_end(place: Place) -> None:
+    before = place.metrics.read("shop", {"clicks": (0.0, 2.0)})
+    for value in (1.0, 1e12, -5.0):
+        place.push(1, "clicks", value)
+    place.push(1, "revenue", 40.0)
+    fresh = place.metrics.read("shop", {"clicks": (0.0, 2.0)}).since(before)
+    assert fresh[1] == Counts(feedback={"clicks": Sums(3, 3.0, 5.0), "revenue": Sums(1, 40.0, 1600.0)})
 
 
 @pytest.mark.parametrize(

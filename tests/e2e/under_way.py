@@ -38,7 +38,8 @@ class UnderWay:
         self._warm = _warm_process(seatrial)
         self._others = self._warm.children() if self._warm else []
         self.command = subprocess.Popen(
-            seatrial.command(*map(str, arguments)),
+            # A shell's background job ignores Ctrl-C, and so would all that it starts.
+            ["/usr/bin/env", "--default-signal=INT", *seatrial.command(*map(str, arguments))],
             env=seatrial.environment | changed,
             cwd=seatrial.project,
             stdout=subprocess.DEVNULL,

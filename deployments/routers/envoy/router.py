@@ -1,7 +1,7 @@
 """The router of the embedded platform."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,12 +81,21 @@ class EnvoyRouter:
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router.tallies`. Requests are counted at once, their latencies at most half a second later."""
+        epoch, counted = self._in_one_epoch(lambda: self._admin.counted(product))
+        return {Source(version, epoch): counts for version, counts in counted.items()}
+
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router.copies`."""
+        epoch, copied = self._in_one_epoch(lambda: self._admin.copied(product))
+        return {Source(version, epoch, mirrored=True): counts for version, counts in copied.items()}
+
+    def _in_one_epoch(self, count: Callable[[], Mapping[int, Counts]]) -> tuple[str, Mapping[int, Counts]]:
         while True:
             epoch = self._admin.started_at()
-            counted = self._admin.counted(product)
+            found = count()
             # A gateway that began again in between would have its counts taken for its predecessor's.
             if self._admin.started_at() == epoch:
-                return {Source(version, epoch): counts for version, counts in counted.items()}
+                return epoch, found
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[dict[str, Routing]]:

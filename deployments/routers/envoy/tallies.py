@@ -1,4 +1,4 @@
-"""What the gateway has counted, from its own metrics page."""
+"""What the gateway has counted, from its own metrics page and counters."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,6 +13,7 @@ _SAMPLE = re.compile(
     rf"^envoy_{MODEL_SCOPE}_(?P<what>requests|latency_bucket)\{{(?P<labels>[^}}]*)\}} (?P<count>\d+)$", re.MULTILINE
 )
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
+_COPIES = re.compile(r"cluster\.(?P<cluster>[^.]+)_mirror\.upstream_rq_(?P<what>completed|5xx|pending_overflow)")
 _CLIENT_GONE = 0
 
 
@@ -33,6 +34,24 @@ def counted(page: str, product: str) -> Mapping[int, Counts]:
     """
     samples = tuple(each for each in _samples(page, product) if each.code != _CLIENT_GONE)
     return {version: _counts(samples, version) for version in sorted({each.version for each in samples})}
+
+
+def copied(counters: Mapping[str, int], product: str) -> Mapping[int, Counts]:
+    """By version: mirrored copies of `product` that came to an end, since the gateway started.
+
+    `counters` are Envoy's, by name. It answers a copy that is one too many with a 503 of its own: not the version's.
+    """
+    found: dict[int, dict[str, int]] = {}
+    for name, count in counters.items():
+        counter = _COPIES.fullmatch(name)
+        owner = product_and_version(counter["cluster"]) if counter else None
+        if counter and owner and owner[0] == product:
+            found.setdefault(owner[1], {})[counter["what"]] = count
+    return {version: _copies(**counts) for version, counts in sorted(found.items())}
+
+
+def _copies(completed: int = 0, pending_overflow: int = 0, **by_class: int) -> Counts:
+    return Counts(completed - pending_overflow, max(0, by_class.get("5xx", 0) - pending_overflow))
 
 
 def _samples(page: str, product: str) -> Iterator[_Sample]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.routers.envoy.admin import Admin
-from deployments.traffic import Backend, Match, Routing, Weights
+from deployments.traffic import Backend, Match, Mirror, Routing, Weights
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld, InMemoryWorld, World, one, requests, two, users
 
@@ -118,3 +118,35 @@ def detailed(admin: Admin, product: str, version: int) -> tuple[int, ...]:
         hit = next(place for place, bound in enumerate((*LATENCY_BOUNDS_MS, 10**9)) if upper <= bound * 1000)
         found[hit] += each["count"]
     return tuple(found)
+
+
+def copies(world: World, product: str) -> Counts:
+    return next(iter(world.router.copies(product).values()), Counts())
+
+
+def test_what_becomes_of_mirrored_copies_is_counted_apart(world: World, product: str) -> None:
+    address = world.server(53)
+    backends = (Backend(1, (world.server(1),)), Backend(53, (address,)))
+    world.router.apply(product, Routing(backends, Weights.all_to(1), mirror=Mirror(53, 100)))
+    assert copies(world, product) == Counts()
+    world.ask(product, 20)
+    eventually(lambda: copies(world, product) == Counts(20, 0))
+    with world.fail(53):
+        world.ask(product, 5)
+        eventually(lambda: copies(world, product) == Counts(25, 5))
+    world.stop(address)
+    world.ask(product, 10)
+    eventually(lambda: copies(world, product) == Counts(35, 15))
+    assert requests(world.router, product) == {1: 35}
+    assert all(source.mirrored and source.version == 53 for source in world.router.copies(product))
+
+
+def test_copies_that_are_dropped_because_a_shadow_is_slow_are_not_its_errors(real: EnvoyWorld, product: str) -> None:
+    backends = (Backend(1, (real.server(1),)), Backend(54, (real.server(54),)))
+    real.router.apply(product, Routing(backends, Weights.all_to(1), mirror=Mirror(54, 100)))
+    with real.delay(54, 300):
+        real.ask(product, 200)
+    eventually(lambda: real.router.in_flight(product, 54) == 0)
+    counted = copies(real, product)
+    assert 0 < counted.requests < 200
+    assert counted.errors == 0

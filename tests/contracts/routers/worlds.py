@@ -107,7 +107,7 @@ class InMemoryWorld:
             yield
 
     def _copy(self, _product: str, version: int) -> None:
-        if version not in self.addresses.values():
+        if version not in self.addresses.values() or version in self.failing:
             raise ConnectionRefusedError
         self.mirrored[version] += 1
 

@@ -1,5 +1,6 @@
 """What the rollout section refuses before anything moves, and what it means by default."""
 
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -62,6 +63,12 @@ def test_a_weight_may_be_a_number_or_say_more() -> None:
         ({"metric": "error_rate", "limit": 0.1, "prove": True}, "error_rate cannot be proved not worse"),
         ({"metric": "error_rate", "margin": 0.0, "prove": True}, "margin 0 of error_rate is never proved kept"),
         ({"metric": "feedback.sales", "margin": 0.1, "range": (1.0, 1.0)}, "is empty"),
+        (
+            {"metric": "feedback.sales", "margin": 2.0, "range": (1.0, 3.0)},
+            "margin 2 of feedback.sales allows everything",
+        ),
+        ({"metric": "feedback.sales", "margin": 0.1, "range": (0.0, nan)}, "should be a finite number"),
+        ({"metric": "latency", "margin": inf}, "should be a finite number"),
     ],
 )
 def test_a_rule_that_could_decide_nothing_is_refused(rule: dict[str, Any], message: str) -> None:

@@ -101,6 +101,7 @@ def replace_rule(rule: MetricRule, **changes: object) -> MetricRule:
     return rule.model_copy(update=changes)
 
 
+FAILING = errors((2, 450), (25, 50))
 SLOW = block(latency({3: 450, 10: 5}), latency({3: 30, 10: 20}))
 OTHERWISE = block(Counts(predictions={"yes": 300, "no": 300}), Counts(predictions={"yes": 5, "no": 95}))
 UNLIKE = block(pairs=Pairs(100, 40, 0, 0))
@@ -108,18 +109,26 @@ WRONG = block(pairs=Pairs(100, 10, 9, 1))
 DISLIKED = block(Counts(feedback={"value": Sums(400, 200.0, 0.0)}), Counts(feedback={"value": Sums(100, 20.0, 0.0)}))
 
 
-@pytest.mark.parametrize(
-    ("rule", "harmful"),
-    [
-        (MetricRule(metric="latency", margin=1.0), SLOW),
-        (MetricRule(metric="latency", limit=150), SLOW),
-        (MetricRule(metric="predictions", margin=0.5), OTHERWISE),
-        (MetricRule(metric="disagreement", margin=0.1), UNLIKE),
-        (MetricRule(metric="disagreement", limit=0.1), UNLIKE),
-        (MetricRule(metric="accuracy", margin=0.1), WRONG),
-        (MetricRule(metric="feedback.value", margin=0.05), DISLIKED),
-    ],
-)
+HARM = [
+    (MetricRule(metric="error_rate", margin=0.01), FAILING),
+    (MetricRule(metric="error_rate", limit=0.1), FAILING),
+    (MetricRule(metric="latency", margin=1.0), SLOW),
+    (MetricRule(metric="latency", limit=150), SLOW),
+    (MetricRule(metric="predictions", margin=0.5), OTHERWISE),
+    (MetricRule(metric="disagreement", margin=0.1), UNLIKE),
+    (MetricRule(metric="disagreement", limit=0.1), UNLIKE),
+    (MetricRule(metric="accuracy", margin=0.1), WRONG),
+    (MetricRule(metric="feedback.value", margin=0.05), DISLIKED),
+]
+
+
+@pytest.mark.parametrize(("rule", "harmful"), HARM)
+def test_harm_that_begins_late_rolls_back_soon(rule: MetricRule, harmful: Block) -> None:
+    healthy = replace(harmful, candidate=harmful.stable, pairs=Pairs(100, 4, 2, 2))
+    assert judge([*repeated(healthy, 2000), *repeated(harmful, 12)], _rules(rule)).ruling is Ruling.ROLL_BACK
+
+
+@pytest.mark.parametrize(("rule", "harmful"), HARM)
 def test_every_metric_can_roll_back(rule: MetricRule, harmful: Block) -> None:
     assert judge(repeated(harmful, 10), _rules(rule)).ruling is Ruling.ROLL_BACK
     same = replace(harmful, candidate=harmful.stable, pairs=Pairs(100, 4, 2, 2))

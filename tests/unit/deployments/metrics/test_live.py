@@ -52,7 +52,7 @@ def test_a_part_that_fails_makes_the_reading_fail_with_its_reason(error: type[Se
 def test_everything_of_the_platform_stands_in_one_reading(fleet: Fleet, tmp_path: Path) -> None:
     ledger = FeedbackLedger(f"sqlite:///{tmp_path / 'journal.db'}")
     stable, candidate = fleet.start(1, labels=True), fleet.start(2, labels=True)
-    metrics = live_metrics(gateway, fleet.servers, ledger, ManualClock())
+    metrics = live_metrics((gateway,), fleet.servers, ledger, ManualClock())
     before = metrics.read("shop")
     stable.ask(0, request_id="a", header="paired")
     candidate.ask(1, request_id="a", header="mirrored")

@@ -5,7 +5,8 @@ from itertools import product
 import pytest
 
 from deployments.rollout.state import MOVES, ImpossibleMoveError, Phase
-from deployments.rollout.steps import Step, from_json, to_json
+from deployments.rollout.steps import Shift, Step, from_json, to_json
+from deployments.traffic import Match, Mirror, Weights
 from tests.unit.deployments.rollout.a_rollout import EVERY_KIND, NOW, SPLIT, STEPS, rollout
 
 
@@ -47,3 +48,20 @@ def test_a_step_reads_back_equal_from_the_journal(step: Step) -> None:
 def test_an_unknown_step_is_refused() -> None:
     with pytest.raises(KeyError):
         from_json({"step": "teleport", "version": 1})
+
+
+def test_what_fails_while_only_servers_are_to_be_retired_decides_nothing() -> None:
+    assert [done for done in range(len(STEPS) + 1) if rollout(done=done).decided] == [len(STEPS) - 1, len(STEPS)]
+
+
+@pytest.mark.parametrize(
+    ("split", "asked"),
+    [
+        (Shift(Weights.all_to(1)), False),
+        (Shift(Weights({1: 99, 2: 1})), True),
+        (Shift(Weights.all_to(1), (Match(2, "b", cookie="group"),)), True),
+        (Shift(Weights.all_to(1), mirror=Mirror(2, 5)), True),
+    ],
+)
+def test_a_version_is_asked_by_weight_by_match_or_by_copies(split: Shift, asked: bool) -> None:
+    assert split.asks(2) is asked

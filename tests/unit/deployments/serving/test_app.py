@@ -1,4 +1,6 @@
 import asyncio
+import gzip
+import importlib.metadata
 import json
 import logging
 import math
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 
 from deployments.clock import ManualClock
-from deployments.serving.app import Limits, Service, make_app
+from deployments.serving.app import make_app
+from deployments.serving.limits import Limits
 from deployments.serving.model import Model
+from deployments.serving.service import Service
 from tests.model_folder import COLUMNS, ROWS
 
 ROW = {"distance": 1400.0, "hour": 5, "carrier": "UA"}
@@ -155,9 +159,15 @@ def test_a_request_id_is_echoed_unless_it_could_forge_a_log(caller: Caller) -> N
     [
         (b"{", "application/json", 400),
         (b"", "application/json", 400),
-        (b'{"dataframe_records": [{"distance": NaN}]}', "application/json", 400),
+        (b'{"dataframe_records": [{"distance": Infinity}]}', "application/json", 400),
+        (b'{"dataframe_records": [{"distance": NaN, "hour": 1}]}', "application/json", 200),
         (b"\xff\xfe", "application/json", 400),
-        (b"a,b", "text/csv", 415),
+        (b"distance,hour\n1,2\n", "text/csv", 200),
+        (b"distance,hour\ns3cret,2\n", "text/csv; charset=UTF-8", 422),
+        (b'"s3cret', "text/csv", 400),
+        (b"PAR1", "application/vnd.apache.parquet", 415),
+        (json.dumps(RECORD).encode(), "application/json; format=pandas-split", 415),
+        (json.dumps(RECORD).encode(), "application/json; charset=utf-16", 415),
         (json.dumps(RECORD).encode(), "application/json; charset=utf-8", 200),
         (b" " * 1001, "application/json", 413),
         (json.dumps({"dataframe_records": [ROW] * 4}).encode(), "application/json", 413),
@@ -235,3 +245,68 @@ def test_only_predictions_are_counted(caller: Caller) -> None:
     assert counted(caller, "seatrial_server_request_seconds_count") == 2
     assert counted(caller, "seatrial_server_rows_total") == 1
     assert counted(caller, "seatrial_server_in_flight") == 0
+
+
+def test_a_compressed_request_is_answered(caller: Caller) -> None:
+    body = gzip.compress(json.dumps(RECORD).encode())
+    assert caller.post("/invocations", body, **{"content-encoding": "gzip"}).status_code == 200
+    assert caller.post("/invocations", body, **{"content-encoding": "br"}).status_code == 415
+
+
+def test_a_bomb_is_refused(model: Model) -> None:
+    caller = Caller(Service(model, "3", Limits(body_bytes=100_000)))
+    bomb = gzip.compress(b" " * 20_000_000)
+    assert len(bomb) < 100_000
+    assert caller.post("/invocations", bomb, **{"content-encoding": "gzip"}).status_code == 413
+
+
+def test_tensors_go_both_ways_in_bytes(caller: Caller) -> None:
+    asked = {
+        "inputs": [
+            {"name": "distance", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}},
+            {"name": "hour", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}},
+            {"name": "carrier", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 6}},
+        ],
+        "outputs": [{"name": "probability", "parameters": {"binary_data": True}}],
+    }
+    content = json.dumps(asked).encode()
+    body = content + np.array([1400.0, 5.0]).tobytes() + b"\2\0\0\0UA"
+    headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(len(content))}
+    response = caller.post("/v2/models/flights/infer", body, **headers)
+    [expected] = caller.post("/invocations", RECORD).json()["predictions"]
+    length = int(response.headers["inference-header-content-length"])
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/octet-stream")
+    assert json.loads(response.content[:length])["outputs"][0]["parameters"] == {"binary_data_size": 16}
+    assert np.frombuffer(response.content[length:]).tolist() == expected
+    assert len(response.headers.get_list("content-length")) == 1
+
+
+def test_the_server_names_itself_and_its_extension(caller: Caller) -> None:
+    assert caller.get("/v2").json() == {
+        "name": "seatrial",
+        "version": importlib.metadata.version("seatrial"),
+        "extensions": ["binary_tensor_data"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [({}, 400, "BAD_REQUEST"), ({"dataframe_records": [{"hour": 1}]}, 422, "INVALID_PARAMETER_VALUE")],
+)
+def test_a_refusal_of_an_invocation_is_what_mlflow_clients_read(
+    caller: Caller, content: Any, status: int, code: str
+) -> None:
+    response = caller.post("/invocations", content)
+    refusal = response.json()
+    assert (response.status_code, refusal["error_code"], refusal["message"]) == (status, code, refusal["error"])
+
+
+def test_a_refusal_of_an_inference_is_what_the_protocol_says(caller: Caller) -> None:
+    response = caller.post("/v2/models/flights/infer", {}, **{"x-request-id": "r-1"})
+    assert response.json().keys() == {"error", "request_id"}
+    assert response.json()["request_id"] == "r-1"
+
+
+def test_a_failure_of_an_invocation_has_mlflows_form_too(model: Model) -> None:
+    refusal = answering(model, Failing()).post("/invocations", RECORD).json()
+    assert refusal["error_code"] == "INTERNAL_ERROR"

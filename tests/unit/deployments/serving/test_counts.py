@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deployments.serving.app import Service
 from deployments.serving.model import Model
+from deployments.serving.service import Service
 from tests.unit.deployments.serving.test_app import RECORD, ROW, TENSORS, Caller, NotANumber, answering
 
 MIRRORED = {"x-seatrial-mirrored": "1"}

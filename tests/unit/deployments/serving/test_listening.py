@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.serving.listening import tcp_listener, unix_listener
+from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.supervision import UnixConnection
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -25,10 +25,12 @@ SLOW_SERVER = """
 import sys, time
 from pathlib import Path
 from deployments.serving import listening
-from deployments.serving.app import Service
+from deployments.serving.service import Service
 from deployments.serving.events import log_as_json
-from deployments.serving.listening import serve_until_told, unix_listener
-from deployments.serving.model import Description, Feature, Kind, Model, Output
+from deployments.serving.listening import serve_until_told
+from deployments.serving.description import Description, Feature, Kind, Output
+from deployments.serving.model import Model
+from deployments.serving.sockets import unix_listener
 
 class Slow:
     def predict(self, frame):

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from deployments.errors import BadArtifact
-from deployments.serving.model import Kind, Model, NotFinite, Output, check_manifest, load, read_description
-from tests.model_folder import COLUMNS, ROWS, frame_of, store, verification_of, write_manifest, write_model_folder
+from deployments.serving.description import Kind, Output, read_description
+from deployments.serving.model import Model, NotFinite, check_manifest, load
+from tests.model_folder import COLUMNS, ROWS, batch_of_rows, store, verification_of, write_manifest, write_model_folder
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def rewrite(folder: Path, key: str, value: object) -> None:
 def test_a_loaded_model_answers_as_it_did_in_training(folder: Path) -> None:
     model = load(folder, "flights")
     _, expected = verification_of(folder)
-    assert model.probabilities(frame_of(ROWS)) == expected
-    assert model.predictions(frame_of(ROWS)) == [row[1] > 0.5 for row in expected]
+    assert model.probabilities(batch_of_rows(ROWS)).tolist() == expected
+    assert model.predictions(batch_of_rows(ROWS)).tolist() == [row[1] > 0.5 for row in expected]
 
 
 def test_the_description_is_read_from_beside_the_model(folder: Path) -> None:
@@ -109,4 +110,4 @@ def test_a_prediction_that_is_not_finite_never_leaves(model: Model, bad: float) 
             return np.array([1.0, bad])
 
     with pytest.raises(NotFinite):
-        Model(model.description, Broken()).predictions(frame_of(ROWS[:2]))
+        Model(model.description, Broken()).predictions(batch_of_rows(ROWS[:2]))

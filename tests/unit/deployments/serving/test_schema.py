@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.serving.model import Feature, Kind
-from deployments.serving.schema import Unanswerable, columns_of_mlflow, columns_of_v2, frame_of
+from deployments.serving.description import Feature, Kind
+from deployments.serving.mlflow_dialect import columns_of_mlflow
+from deployments.serving.schema import Unanswerable, batch_of
 
 HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
 CARRIER = Feature("carrier", Kind.CATEGORICAL, "string", required=False)
@@ -16,15 +17,7 @@ FEATURES = (HOUR, CARRIER)
 
 
 def frame_from(document: Any, rows: int = 100) -> pd.DataFrame:
-    return frame_of(columns_of_mlflow(document, FEATURES), FEATURES, rows)
-
-
-def frame_from_v2(*tensors: Any) -> pd.DataFrame:
-    return frame_of(columns_of_v2({"inputs": list(tensors)}, FEATURES), FEATURES, 100)
-
-
-def tensor(name: str, data: list[Any], datatype: str = "FP64", shape: list[int] | None = None) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
+    return batch_of(columns_of_mlflow(document, FEATURES), FEATURES, rows).frame(FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -37,21 +30,15 @@ def tensor(name: str, data: list[Any], datatype: str = "FP64", shape: list[int] 
         {"instances": [[5, "UA"], [None, None]]},
         {"inputs": {"hour": [5, None], "carrier": ["UA", None]}},
         {"inputs": [[5, "UA"], [None, None]]},
+        {"inputs": [{"hour": 5, "carrier": "UA"}, {"hour": None}]},
+        {"instances": {"hour": [5, None], "carrier": ["UA", None]}},
+        {"dataframe_records": [{"hour": 5, "carrier": "UA"}, {"hour": None}], "params": {"temperature": 1}},
     ],
 )
 def test_every_form_of_a_request_gives_the_same_frame(document: Any) -> None:
     frame = frame_from(document)
     assert list(frame.columns) == ["hour", "carrier"]
     assert [str(kind) for kind in frame.dtypes] == ["float64", "object"]
-    assert frame["hour"][0] == 5.0
-    assert math.isnan(frame["hour"][1])
-    assert frame["carrier"].tolist() == ["UA", None]
-
-
-@pytest.mark.parametrize("shape", [[2], [2, 1]])
-@pytest.mark.parametrize("hours", [[5, None], [[5], [None]]])
-def test_tensors_give_the_same_frame(hours: list[Any], shape: list[int]) -> None:
-    frame = frame_from_v2(tensor("hour", hours, "INT64", shape), tensor("carrier", ["UA", None], "BYTES"))
     assert frame["hour"][0] == 5.0
     assert math.isnan(frame["hour"][1])
     assert frame["carrier"].tolist() == ["UA", None]
@@ -92,9 +79,11 @@ def test_categories_are_written_as_training_writes_them() -> None:
         ({"dataframe_records": [{"hour": "s3cret"}]}, 422, "column 'hour' must hold numbers or null"),
         ({"dataframe_records": [{"hour": 1, "carrier": ["s3cret"]}]}, 422, "column 'carrier' must hold text"),
         ({"dataframe_records": [{"hour": 1, "carrier": {"a": "s3cret"}}]}, 422, "column 'carrier' must hold text"),
-        ({"instances": "s3cret"}, 400, "instances needs"),
-        ({"instances": [[1, 2], {"hour": 1}]}, 400, "instances needs"),
-        ({"inputs": {"hour": "s3cret"}}, 400, "column 'hour' of inputs needs a list"),
+        ({"instances": "s3cret"}, 400, "instances and inputs need"),
+        ({"instances": [[1, 2], {"hour": 1}]}, 400, "instances and inputs need"),
+        ({"inputs": {"hour": "s3cret"}}, 422, "column 'hour' must hold numbers"),
+        ({"inputs": {"hour": {"a": "s3cret"}}}, 400, "column 'hour' needs a list"),
+        ({"inputs": {"hour": [1], "carrier": "s3cret"}}, 400, "column 'carrier' needs a list"),
         ({"inputs": {"hour": [1, 2], "carrier": ["UA"]}}, 422, "column 'carrier' has 1 values, others 2"),
         ({"inputs": {"carrier": ["UA"]}}, 422, "column 'hour' is missing"),
         ({"inputs": {"hour": [1] * 101}}, 413, "at most 100"),
@@ -107,26 +96,25 @@ def test_a_refusal_names_the_column_and_never_what_was_sent(document: Any, statu
     assert "s3cret" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("tensors", "said"),
-    [
-        ([tensor("hour", [1], "COMPLEX")], "column 'hour': its datatype must be one of BOOL"),
-        ([tensor("hour", [1, 2], shape=[1])], r"column 'hour': its shape must be \[2\] or \[2, 1\]"),
-        ([tensor("hour", [1, 2], shape=[1, 2])], "column 'hour': its shape"),
-        ([tensor("hour", [[1, 2]], shape=[1, 2])], "column 'hour': its shape"),
-        ([tensor("hour", [1]), tensor("hour", [1])], "column 'hour' is given twice"),
-        ([{"name": "hour", "datatype": "FP64", "shape": [1]}], "column 'hour' needs `data`"),
-    ],
-)
-def test_a_broken_tensor_is_named(tensors: list[Any], said: str) -> None:
-    with pytest.raises(Unanswerable, match=said):
-        frame_from_v2(*tensors)
+def test_a_value_a_column_is_one_row() -> None:
+    frame = frame_from({"inputs": {"hour": 5, "carrier": "UA"}})
+    assert (frame["hour"].tolist(), frame["carrier"].tolist()) == ([5.0], ["UA"])
 
 
-@pytest.mark.parametrize("document", [None, [], {}, {"inputs": {}}, {"inputs": [1]}])
-def test_no_tensors_at_all_is_said_plainly(document: Any) -> None:
-    with pytest.raises(Unanswerable, match="list of tensors"):
-        columns_of_v2(document, FEATURES)
+def test_the_only_column_of_a_model_needs_no_name() -> None:
+    for form in ("instances", "inputs"):
+        assert columns_of_mlflow({form: [5, None]}, (HOUR,)) == {"hour": [5, None]}
+
+
+def test_an_infinite_number_is_refused_by_the_name_of_its_column() -> None:
+    with pytest.raises(Unanswerable, match="column 'hour' holds an infinite number"):
+        batch_of({"hour": np.array([1.0, -np.inf])}, FEATURES, 100)
+
+
+def test_a_number_that_stands_for_a_category_is_written_as_in_training_from_an_array_too() -> None:
+    for sent, written in (([7, 8], ["7", "8"]), ([7.0, np.nan], ["7", None]), ([True, False], ["true", "false"])):
+        batch = batch_of({"hour": [1, 2], "carrier": np.array(sent)}, FEATURES, 100)
+        assert batch.categories == (written,)
 
 
 def test_a_feature_that_may_be_absent_is_missing_in_every_row() -> None:
@@ -145,14 +133,10 @@ json_values = st.recursive(
 
 @given(st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs"]), json_values)
 def test_whatever_json_is_sent_it_is_a_frame_or_a_refusal(form: str, value: Any) -> None:
-    for read in (
-        lambda: frame_from({form: value}),
-        lambda: frame_of(columns_of_v2({"inputs": value}, FEATURES), FEATURES, 9),
-    ):
-        try:
-            frame = read()
-        except Unanswerable as refused:
-            assert 400 <= refused.status < 500
-        else:
-            assert list(frame.columns) == ["hour", "carrier"]
-            assert frame["hour"].dtype == np.float64
+    try:
+        frame = frame_from({form: value})
+    except Unanswerable as refused:
+        assert 400 <= refused.status < 500
+    else:
+        assert list(frame.columns) == ["hour", "carrier"]
+        assert frame["hour"].dtype == np.float64

@@ -116,6 +116,11 @@ def test_paced_by_evidence_a_small_weight_is_left_after_some_requests() -> None:
     assert first.time == timedelta(seconds=first.requests / 50)
 
 
+def test_a_next_weight_at_which_any_harm_is_acceptable_waits_for_no_requests() -> None:
+    canary = CanarySection(steps=(CanaryStep(weight=1), CanaryStep(weight=2)), pace=Pace.EVIDENCE, acceptable_harm=0.02)
+    assert observed(Strategy.CANARY, section(canary=canary), Traffic(50.0, 0.005))[0].requests == 0
+
+
 def test_a_metric_whose_present_value_is_not_known_is_named() -> None:
     clicks = MetricRule(metric="feedback.clicks", margin=0.1, prove=True)
     proof = observed(Strategy.CANARY, section(analysis=AnalysisSection(metrics=(clicks,))), Traffic(50.0, 0.0))[0]

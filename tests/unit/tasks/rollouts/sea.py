@@ -13,7 +13,7 @@ from deployments.traffic import Routing
 from deployments.wiring import Doors
 from tasks.rollouts.beginning import carried_here
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up
+from tasks.rollouts.keeping import give_up_for
 from tests.unit.tasks.rollouts.test_crash import Killed, Life, mortal
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -128,7 +128,7 @@ class Process:
                 raise
             self.put_back = True
             mine = carried_here(PRODUCT, self.rollout_id, self.doors)
-            return give_up(mine, str(error), self.doors) if mine else None
+            return give_up_for(error, mine, self.doors) if mine else None
 
     def advance(self, life: int = IMMORTAL) -> bool:
         """One move of the rollout."""

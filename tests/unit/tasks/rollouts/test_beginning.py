@@ -11,7 +11,7 @@ from deployments.owner import Owner
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Promote
+from deployments.rollout.steps import Promote, Retire
 from deployments.spec import Second, Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
@@ -114,24 +114,6 @@ def test_a_run_begun_again_under_its_id_does_not_answer_for_the_evidence_of_its_
     assert (again.phase, served.served_by) == (Phase.DONE, {3: 100})
 
 
-@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.PAUSE])
-def test_a_run_begun_again_under_its_id_does_not_obey_what_was_said_to_its_first_try(served: World, verb: Verb) -> None:
-    served.errors[2] = 0.4
-    first = _until_observed(served)
-    served.journal.give(first.rollout_id, verb, "ann", "", served.clock.now())
-    assert to_its_end(first, served.doors).phase is Phase.ROLLED_BACK
-    served.clock.sleep(timedelta(seconds=1))
-    again = _until_observed(served)
-    assert (again.phase, served.served_by) == (Phase.OBSERVING, {1: 90, 2: 10})
-
-
-def _until_observed(world: World) -> RolloutState:
-    state, carrier = begin(world.wish(2, Strategy.CANARY), world.doors), Carrier(world.doors)
-    while state.phase is Phase.RUNNING:
-        state = carrier.advance(state)
-    return state
-
-
 def test_a_rollback_may_go_to_who_is_champion_by_now(served: World) -> None:
     served.run(served.wish(2))
     state = served.run(replace(served.wish(2, goal=Goal.REINSTATE), rollout_id="back"))
@@ -175,3 +157,34 @@ def test_a_rollout_that_should_be_over_at_once_and_is_not_is_refused_after_two_m
     with pytest.raises(Busy):
         begin(served.wish(3), served.doors)
     assert PICKED_UP.total_seconds() < served.clock.monotonic() < PICKED_UP.total_seconds() + 5
+
+
+def test_a_run_that_begins_again_is_not_told_again_what_it_was_told_before(served: World) -> None:
+    state = begin(served.wish(2), served.doors)
+    served.journal.give(state.rollout_id, Verb.ABORT, "ann", "", served.clock.now())
+    assert to_its_end(state, served.doors).phase is Phase.ROLLED_BACK
+    assert served.run(served.wish(2)).phase is Phase.DONE
+
+
+def test_an_order_that_nobody_had_dealt_with_is_told_to_the_run_that_begins_again(served: World) -> None:
+    state = begin(served.wish(2), served.doors)
+    served.journal.give(state.rollout_id, Verb.ABORT, "ann", "", served.clock.now())
+    assert served.run(served.wish(2)).reason == "abort by ann"
+
+
+def test_a_rollout_that_is_over_in_seconds_is_waited_for_also_by_one_that_supersedes(served: World) -> None:
+    state, carrier = begin(served.wish(2), served.doors), Carrier(served.doors)
+    while not isinstance(state.step, Retire):
+        state = carrier.advance(state)
+    served.journal.release(hold(PRODUCT, served.doors))
+    theirs = served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), LEASE)
+    began = served.clock.monotonic()
+
+    def stop() -> str | None:
+        if served.clock.monotonic() - began > 5 and served.journal.rollout(PRODUCT, state.rollout_id).live:
+            served.journal.release(theirs)
+            to_its_end(served.journal.rollout(PRODUCT, state.rollout_id), served.doors)
+        return None
+
+    assert begin(served.wish(3, section=SUPERSEDE), served.doors, stop).former == 2
+    assert served.journal.orders(state.rollout_id) == ()

@@ -13,7 +13,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Promote, Retire
 from deployments.spec import OnDeadline, Strategy
 from deployments.traffic import Weights
-from tasks.rollouts.beginning import begin
+from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import LEASE, hold
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
@@ -136,3 +136,87 @@ def test_a_comparison_may_be_promoted_even_after_its_candidate_was_retired(serve
     state = to_its_end(state, served.doors)
     assert (state.phase, served.served_by) == (Phase.DONE, {2: 100})
     served.settled()
+
+
+def watched_for_an_hour_at_most(world: World) -> RolloutState:
+    analysis = SECTION.analysis.model_copy(update={"deadline": 60 * MINUTE})
+    wish = world.wish(2, Strategy.CANARY, section=SECTION.model_copy(update={"analysis": analysis}))
+    return carried_until(world, Phase.OBSERVING, Observe, wish)
+
+
+def test_time_in_which_nobody_carried_the_rollout_is_no_part_of_its_deadline(served: World) -> None:
+    state = watched_for_an_hour_at_most(served)
+    state = Carrier(served.doors).advance(state)
+    served.journal.release(hold(PRODUCT, served.doors))
+    served.clock.sleep(5 * 60 * MINUTE)
+    assert served.resume(state.rollout_id).phase is Phase.DONE
+
+
+def test_an_hour_asleep_is_no_part_of_the_deadline_either(served: World) -> None:
+    state, carrier = watched_for_an_hour_at_most(served), Carrier(served.doors)
+    state = carrier.advance(state)
+    served.clock.sleep(5 * 60 * MINUTE)
+    assert carrier.advance(state).phase is Phase.OBSERVING
+
+
+def test_a_rollout_that_loses_its_carrier_again_and_again_still_meets_its_deadline(served: World) -> None:
+    state = watched_for_an_hour_at_most(served)
+    served.rate = 0.0
+    for _ in range(100):
+        state = Carrier(served.doors).advance(state)
+        served.journal.release(hold(PRODUCT, served.doors))
+        served.clock.sleep(MINUTE / 2)
+    assert state.phase is Phase.ROLLED_BACK
+    assert "no decision within 1h" in state.reason
+
+
+@pytest.mark.parametrize("strategy", [Strategy.ROLLING, Strategy.SHADOW])
+def test_servers_that_cannot_be_retired_are_left_for_later_and_the_rollout_is_done(
+    served: World, strategy: Strategy
+) -> None:
+    target = Away(served.target, "retire", TargetUnreachable("supervisord does not answer"), 10**6)
+    state = served.run(served.wish(2, strategy), replace(served.doors, target=target))  # type: ignore[arg-type]
+    winner, left = (2, 1) if strategy is Strategy.ROLLING else (1, 2)
+    champion = served.registry.champion(PRODUCT)
+    assert champion is not None
+    assert (state.phase, champion.version, served.served_by) == (Phase.DONE, winner, {winner: 100})
+    assert f"v{left} is not retired yet (supervisord does not answer)" in state.reason
+    assert "rollout.left_behind" in history(served)
+    put_right(PRODUCT, SECTION, served.doors)
+    served.settled()
+
+
+def test_a_champion_is_not_undone_because_the_end_cannot_be_confirmed(served: World) -> None:
+    state = carried_until(served, Phase.RUNNING, Retire, served.wish(2, Strategy.ROLLING))
+    state = Carrier(served.doors).advance(state)
+    registry = Away(served.registry, "champion", RegistryUnreachable("MLflow does not answer"), 130)
+    state = served.resume(state.rollout_id, replace(served.doors, registry=registry))  # type: ignore[arg-type]
+    assert (state.phase, served.served_by) == (Phase.DONE, {2: 100})
+    served.settled()
+
+
+def test_a_failed_promotion_still_puts_the_champion_back(served: World) -> None:
+    state = carried_until(served, Phase.RUNNING, Promote, served.wish(2, Strategy.ROLLING))
+    registry = Away(served.registry, "promote", RegistryUnreachable("MLflow does not answer"), 130)
+    state = served.resume(state.rollout_id, replace(served.doors, registry=registry))  # type: ignore[arg-type]
+    assert (state.phase, served.served_by) == (Phase.ROLLED_BACK, {1: 100})
+    served.settled()
+
+
+def test_an_abort_between_promotion_and_retirement_still_puts_the_champion_back(served: World) -> None:
+    state = carried_until(served, Phase.RUNNING, Retire, served.wish(2, Strategy.ROLLING))
+    served.journal.give(state.rollout_id, Verb.ABORT, "ann", "", served.clock.now())
+    assert to_its_end(state, served.doors).phase is Phase.ROLLED_BACK
+    served.settled()
+
+
+@pytest.mark.parametrize("step", [Observe, Promote, Retire])
+def test_promote_changes_nothing_once_the_candidate_has_all_traffic(served: World, step: type) -> None:
+    state, carrier = begin(served.wish(2, Strategy.BLUE_GREEN), served.doors), Carrier(served.doors)
+    while not (isinstance(state.step, step) and served.served_by == {2: 100}):
+        state = carrier.advance(state)
+    served.journal.give(state.rollout_id, Verb.PROMOTE, "ann", "", served.clock.now())
+    over = to_its_end(state, served.doors)
+    assert (over.phase, over.steps) == (Phase.DONE, state.steps)
+    declined = [event for event in served.journal.events(PRODUCT) if event.kind == "order.declined"]
+    assert "all traffic already" in declined[0].detail["why"]

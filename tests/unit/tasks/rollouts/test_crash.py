@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deployments.registry import DeploymentStatus
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Observe, Shift
 from deployments.spec import Strategy
@@ -26,6 +27,8 @@ CHANGES = {
     "journal": {"acquire", "release", "save", "keep", "record"},
     "registry": {"promote", "reinstate", "set_challenger", "set_status"},
 }
+# The lease, then the plan: each is counted before and after it took effect.
+BEFORE_THE_PLAN = 4
 EFFECTS = frozenset().union(*CHANGES.values())
 
 
@@ -128,6 +131,10 @@ def killed(case: str, folder: Path, moment: int) -> tuple[World, Wish]:
     return world, wish
 
 
+def statuses(world: World) -> list[DeploymentStatus]:
+    return [world.registry.get(PRODUCT, version).status for version in (1, 2, 3)]
+
+
 def waits(state_steps: tuple[object, ...]) -> timedelta:
     return sum((step.time for step in state_steps if isinstance(step, Observe)), timedelta(0))
 
@@ -152,8 +159,9 @@ def test_a_killed_rollout_is_carried_to_the_same_end(case: str, some: int, tmp_p
     expected = whole.run(wish)
     for moment in every(case, tmp_path, some):
         world, wish = killed(case, tmp_path, moment)
-        if not world.journal.rollouts(PRODUCT) or world.journal.rollouts(PRODUCT)[0].rollout_id != wish.rollout_id:
-            continue  # killed before the plan was written: nothing has moved
+        if wish.rollout_id not in {state.rollout_id for state in world.journal.rollouts(PRODUCT)}:
+            assert moment < BEFORE_THE_PLAN, "the plan is written before anything moves"
+            continue
         state = world.journal.rollout(PRODUCT, wish.rollout_id)
         if state.live:
             state = world.resume(wish.rollout_id)
@@ -161,6 +169,7 @@ def test_a_killed_rollout_is_carried_to_the_same_end(case: str, some: int, tmp_p
         assert (state.phase, world.served_by) == (expected.phase, whole.served_by), where
         assert state.done == expected.done, where
         assert world.unanswered == 0, where
+        assert statuses(world) == statuses(whole), where
         if state.phase is Phase.DONE:
             began = state.started_at
             assert state.updated_at - began >= waits(state.steps), f"{where}: a step was shortened"

@@ -14,7 +14,7 @@ from deployments.spec import BlueGreenSection, ShadowSection, Strategy
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.explaining import Explanation, compared, explain, find, replay
-from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
+from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 
 @pytest.fixture
@@ -77,20 +77,14 @@ def test_the_timeline_leaves_out_intents_and_small_steps(served: World) -> None:
     assert not [event for event in told if str(event.detail.get("step", "")).startswith(("launch", "verify"))]
 
 
-def test_a_run_begun_again_under_its_id_is_told_and_replayed_by_itself(served: World) -> None:
+def test_the_timeline_of_a_run_begun_again_under_its_id_is_its_own(served: World) -> None:
     served.errors[2] = 0.4
-    first = begin(served.wish(2, Strategy.CANARY), served.doors)
-    served.journal.give(first.rollout_id, Verb.PROMOTE, "ann", "", served.clock.now())
-    assert to_its_end(first, served.doors).phase is Phase.ROLLED_BACK
+    served.run(served.wish(2, Strategy.CANARY))
     served.clock.sleep(timedelta(seconds=1))
     del served.errors[2]
     served.run(served.wish(2, Strategy.CANARY))
-    found = explained(served)
-    assert [event.kind for event in found.timeline].count("rollout.started") == 1
-    assert found.orders == ()
-    verdicts = replay(found.state, served.journal)
-    assert verdicts
-    assert all(each.identical for each in verdicts)
+    told = [event.kind for event in explained(served).timeline]
+    assert (told.count("rollout.started"), "rollout.rolled_back" in told) == (1, False)
 
 
 def test_orders_are_told(served: World) -> None:
@@ -100,7 +94,7 @@ def test_orders_are_told(served: World) -> None:
     found = explained(served)
     assert [str(order) for order in found.orders] == ["pause by ann: lunch"]
     assert found.timeline[-1].kind == "order.pause"
-    assert found.needed == ("`seatrial resume bikes`, or promote, skip or abort",)
+    assert found.needed == ("`seatrial resume bikes`, or promote or abort",)
 
 
 def test_an_observation_still_needs_its_time(served: World) -> None:
@@ -180,3 +174,16 @@ def test_a_verdict_on_carried_evidence_comes_out_the_same(served: World) -> None
     verdicts = replay(state, served.journal)
     assert [(each.blocks, each.identical) for each in verdicts] == [(1, True)]
     assert len(explained(served, "again").blocks) > 1
+
+
+def test_verdicts_of_an_attempt_before_a_run_began_again_are_not_replayed_on_the_counts_of_the_new_one(
+    served: World,
+) -> None:
+    served.errors[2] = 0.4
+    assert served.run(served.wish(2, Strategy.CANARY)).phase is Phase.ROLLED_BACK
+    served.errors[2] = 0.0
+    served.clock.sleep(timedelta(seconds=1))
+    state = served.run(served.wish(2, Strategy.CANARY))
+    verdicts = replay(state, served.journal)
+    assert verdicts
+    assert all(each.identical for each in verdicts)

@@ -58,3 +58,9 @@ def test_a_healthy_rollout_ends_about_when_the_forecast_says(served: World) -> N
     told = sum((each.time or timedelta(0) for each in ahead.forecasts), timedelta(0))
     state = served.run(served.wish(2, Strategy.CANARY))
     assert told / 2 < state.updated_at - state.started_at < 2 * told
+
+
+def test_mirrored_copies_are_no_traffic(served: World) -> None:
+    served.clock.passing = lambda _: served.metrics.mirror(PRODUCT, 2, 100, 0)
+    served.rate = 0.0
+    assert present_traffic(PRODUCT, 1, served.metrics, served.clock, THREE_SECONDS).rate == 0

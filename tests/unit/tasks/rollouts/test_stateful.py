@@ -26,13 +26,13 @@ from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, OnDead
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.beginning import Wish, begin, orphans, take_over
+from tasks.rollouts.beginning import Wish, begin, orphans, put_right, take_over
 from tests.unit.tasks.rollouts.sea import IMMORTAL, UNREACHABLE, Process, Someone, process, someone
-from tests.unit.tasks.rollouts.world import FACTS, MINUTE, PRODUCT, SECTION, World
+from tests.unit.tasks.rollouts.world import FACTS, MINUTE, PRODUCT, SECTION, World, history
 
 WAITED_FOR = {Phase.OBSERVING: Observe, Phase.HOLDING: Observe, Phase.WAITING: Approve}
 STRATEGIES = st.sampled_from([*Strategy, Strategy.CANARY, Strategy.CANARY])
-FITNESS = ["healthy", "healthy", "healthy", "harmful", "slow", *list(Behaviour)[1:]]
+FITNESS = ["healthy", "healthy", "healthy", "harmful", "slow", "mute", *list(Behaviour)[1:]]
 MANY = 8
 ON = st.integers(0, MANY)
 LIVES = st.one_of(st.just(IMMORTAL), st.integers(0, 40))
@@ -210,6 +210,8 @@ class Sea(RuleBasedStateMachine):
         try:
             if self.world.journal.rollouts(PRODUCT):
                 self.calm()
+                if "rollout.left_behind" in history(self.world):
+                    put_right(PRODUCT, SECTION, self.world.doors)
                 self.world.settled()
                 for state in self.world.journal.rollouts(PRODUCT):
                     by_itself = state.rollout_id not in self.blind and state.strategy != Strategy.ROLLING
@@ -274,6 +276,9 @@ class Sea(RuleBasedStateMachine):
         if fitness == "harmful":
             self.harmful.add(version)
             self.world.errors[version] = 0.3
+        elif fitness == "mute":
+            self.harmful.add(version)
+            self.world.mute.add(version)
         elif fitness == "slow":
             self.world.latency_ms[version] = 80.0
         elif fitness in set(Behaviour):

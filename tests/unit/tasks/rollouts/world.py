@@ -31,7 +31,7 @@ from deployments.targets.in_memory import InMemoryTarget
 from deployments.wiring import Doors
 from tasks.rollouts.beginning import Wish, begin, carried_here, take_over
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up
+from tasks.rollouts.keeping import give_up_for
 
 PRODUCT = "bikes"
 MINUTE = timedelta(minutes=1)
@@ -73,12 +73,16 @@ class BusyClock(ManualClock):
 
 @dataclass
 class World:
-    """The doors, and the users behind them: `rate` requests a second, of which versions get `errors` wrong."""
+    """The doors, and the users behind them: `rate` requests a second, of which versions get `errors` wrong.
+
+    A `mute` version takes what it is sent and never answers.
+    """
 
     folder: Path
     rate: float = 50.0
     errors: dict[int, float] = field(default_factory=dict)
     latency_ms: dict[int, float] = field(default_factory=dict)
+    mute: set[int] = field(default_factory=set)
     unanswered: int = 0
 
     def __post_init__(self) -> None:
@@ -131,7 +135,7 @@ class World:
             state = carried_here(PRODUCT, rollout_id, doors)
             if state is None:
                 raise
-            return to_its_end(give_up(state, str(error), doors), doors)
+            return to_its_end(give_up_for(error, state, doors), doors)
 
     @property
     def served_by(self) -> dict[int, float]:
@@ -167,12 +171,20 @@ class World:
             count = chosen.count(version)
             if not self.target.versions(PRODUCT) or version not in self.target.versions(PRODUCT):
                 self.unanswered += count
-            wrong = sum(self.random.random() < self.errors.get(version, 0.002) for _ in range(count))
-            self.metrics.serve(
-                PRODUCT, version, requests=count, errors=wrong, latency_ms=self.latency_ms.get(version, 8.0)
-            )
+            wrong, latency_ms = self._wrong(version, count), self.latency_ms.get(version, 8.0)
+            self.metrics.serve(PRODUCT, version, requests=count, errors=wrong, latency_ms=latency_ms)
         if live.mirror:
-            self.metrics.compare(PRODUCT, Pairs(asked, asked // 50, 0, 0))
+            self._copies(live.mirror.version, asked)
+
+    def _copies(self, version: int, count: int) -> None:
+        self.metrics.mirror(PRODUCT, version, count, self._wrong(version, count))
+        if version not in self.mute:
+            self.metrics.compare(PRODUCT, Pairs(count, count // 50, 0, 0))
+
+    def _wrong(self, version: int, count: int) -> int:
+        if version in self.mute:
+            return count
+        return sum(self.random.random() < self.errors.get(version, 0.002) for _ in range(count))
 
 
 def to_its_end(

@@ -1,7 +1,7 @@
 """The gateway's metrics page, read as counts."""
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.routers.envoy.tallies import counted
+from deployments.routers.envoy.tallies import copied, counted
 
 
 def requests(product: str, version: str, code: int, count: int) -> str:
@@ -68,3 +68,14 @@ def test_cumulative_buckets_become_counts_by_bucket_summed_over_codes_and_routes
 
 def test_latencies_that_are_not_merged_yet_are_not_measured() -> None:
     assert counted(requests("flights", "flights_v1", 200, 6), "flights")[1].latency == ()
+
+
+def mirrored(cluster: str, **counters: int) -> dict[str, int]:
+    return {f"cluster.{cluster}_mirror.upstream_rq_{name}": count for name, count in counters.items()}
+
+
+def test_copies_are_counted_without_those_that_envoy_dropped_itself() -> None:
+    counters = mirrored("flights_v2", completed=50, **{"5xx": 12}, pending_overflow=8)
+    counters |= mirrored("flights-eu_v2", completed=9)
+    assert copied(counters, "flights") == {2: Counts(42, 4)}
+    assert copied({}, "flights") == {}

@@ -1,0 +1,71 @@
+"""What a model takes and gives, as stored beside it."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from deployments.errors import BadArtifact
+
+DESCRIPTION: Final = "model/MLmodel"
+FETCH: Final = "fetch the version again, or train it anew"
+
+
+class Kind(StrEnum):
+    """How a feature enters the frame: as a float64, or as the text of a category."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+class Output(StrEnum):
+    """What `/invocations` answers with."""
+
+    PREDICTION = "prediction"
+    PROBABILITY = "probability"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input column. `type` is MLflow's name (double, long, string, …); one that is not required may be absent."""
+
+    name: str
+    kind: Kind
+    type: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model takes and gives, as stored beside it. A regression has no `classes`."""
+
+    product: str
+    output: Output
+    classes: tuple[Any, ...]
+    features: tuple[Feature, ...]
+
+
+def read_description(folder: Path) -> Description:
+    """What stands about the model in its MLmodel file. Raises `BadArtifact` if something is missing there."""
+    import yaml
+
+    path = folder / DESCRIPTION
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
+        ours = document["metadata"]["seatrial"]
+        kinds = {feature["name"]: Kind(feature["kind"]) for feature in ours["features"]}
+        return Description(
+            product=str(ours["product"]),
+            output=Output(ours["output"]),
+            classes=tuple(ours.get("classes") or ()),
+            features=tuple(_feature(column, kinds) for column in json.loads(document["signature"]["inputs"])),
+        )
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise BadArtifact(f"{path} does not describe a model ({type(error).__name__}: {error}): {FETCH}") from error
+
+
+def _feature(column: dict[str, Any], kinds: dict[str, Kind]) -> Feature:
+    name = column["name"]
+    return Feature(name, kinds[name], str(column["type"]), bool(column.get("required", True)))

@@ -1,0 +1,190 @@
+"""The server's front: every request comes in here. Predictions are answered here, all else by the application behind.
+
+This is the hot path, so no framework takes part: a dialect reads and writes the bytes, the model answers.
+"""
+
+import asyncio
+import contextlib
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deployments.serving.answers import answers_of, main_answer
+from deployments.serving.beside import Beside
+from deployments.serving.bodies import body_within
+from deployments.serving.content import JSON
+from deployments.serving.events import complain, place_of
+from deployments.serving.model import NotFinite
+from deployments.serving.query import Answers, Dialect, Headers, Query, Written
+from deployments.serving.schema import Unanswerable
+from deployments.serving.service import Service
+
+# Why a request that exceeds its time is cancelled; see `deployments.serving.sweeping`.
+TOO_LONG: Final = "the request takes too long"
+# Bigger requests are answered beside the event loop, so that health checks do not wait for them.
+_QUICK_BYTES: Final = 32_768
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_CLIENT_GONE: Final = 499
+_COME_AGAIN: Final = (b"retry-after", b"1")
+
+
+@dataclass(slots=True)
+class _Call:
+    """A prediction that is asked for. `named`: the caller gave the request its id. `read`: its body is here."""
+
+    dialect: Dialect
+    headers: Headers
+    request_id: str
+    named: bool
+    read: bool = False
+
+
+class Front:
+    """ASGI application around another one."""
+
+    def __init__(self, behind: ASGIApp, service: Service, dialects: Mapping[str, Dialect]) -> None:
+        """`dialects` by the paths at which predictions are asked for; `behind` answers every other request."""
+        self._behind = behind
+        self._service = service
+        self._dialects = dialects
+        self._beside = Beside(service.model, together=service.together)
+        self._identity = [
+            (b"x-seatrial-product", service.model.description.product.encode()),
+            (b"x-seatrial-version", service.version.encode()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._behind(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        named = _REQUEST_ID.fullmatch(given) is not None
+        request_id = given.decode() if named else uuid.uuid4().hex
+        dialect = self._dialects.get(scope["path"]) if scope["method"] == "POST" else None
+        if dialect is None:
+            await self._pass_on(request_id, scope, receive, send)
+        else:
+            await self._predict(_Call(dialect, headers, request_id, named), receive, send)
+
+    async def _predict(self, call: _Call, receive: Receive, send: Send) -> None:
+        service, task = self._service, cast("asyncio.Task[Any]", asyncio.current_task())
+        started = service.asked[task] = service.clock.monotonic()
+        status, answers = _CLIENT_GONE, None
+        try:
+            try:
+                query, answers, (headers, body) = await self._answered(call, receive)
+                service.metrics.rows += query.batch.rows
+                code = 200
+            except ClientDisconnect:
+                return
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of the process
+                code, headers, body = self._refusal(call, error)
+            # uvicorn may write to a connection that is closed already, and uvloop says so.
+            with contextlib.suppress(RuntimeError):
+                await send(_start(code, self._headers(call, headers, body)))
+                await send({"type": "http.response.body", "body": body})
+                status = code
+        finally:
+            service.asked.pop(task, None)
+            service.metrics.answered(status, service.clock.monotonic() - started)
+            if status != _CLIENT_GONE:
+                self._count(call, answers)
+
+    async def _answered(self, call: _Call, receive: Receive) -> tuple[Query, Answers, Written]:
+        limits, model = self._service.limits, self._service.model
+        if len(self._service.asked) > limits.in_flight:
+            raise Unanswerable(503, f"{limits.in_flight} requests are being answered already: come again in a second")
+        # Whoever came at the same time is counted before the first one is answered.
+        await asyncio.sleep(0)
+        body = await body_within(call.headers, receive, limits.body_bytes)
+        if body is None:
+            raise Unanswerable(413, f"the request is larger than {limits.body_bytes} bytes: send its rows in parts")
+        call.read = True
+        if len(body) > _QUICK_BYTES or b"content-encoding" in call.headers:
+            return await self._beside.run(lambda: self._worked_out(call, body))
+        if model.quick is not None:
+            return self._worked_out(call, body)
+        query = call.dialect.read(call.headers, body)
+        answers = await self._beside.answers(query)
+        return query, answers, call.dialect.write(query, answers, call.request_id)
+
+    def _worked_out(self, call: _Call, body: bytes) -> tuple[Query, Answers, Written]:
+        query = call.dialect.read(call.headers, body)
+        answers = answers_of(self._service.model, query)
+        return query, answers, call.dialect.write(query, answers, call.request_id)
+
+    def _refusal(self, call: _Call, error: BaseException) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Code, headers and body of the answer to a request that `error` ended. Raises a cancellation not by time."""
+        headers = [(b"content-type", JSON)]
+        match error:
+            case Unanswerable(status=status):
+                message = str(error)
+            case NotFinite():
+                status, message = 500, "the model's prediction is not a finite number"
+                self._service.metrics.not_finite += 1
+                complain("prediction not finite", request_id=call.request_id)
+            case asyncio.CancelledError(args=(reason, *_)) if reason == TOO_LONG:
+                status = 503 if call.read else 408
+                message = f"{TOO_LONG}: it was given {self._service.limits.time.total_seconds():g} s"
+                headers.append((b"connection", b"close"))
+            case Exception():
+                status, message = 500, "the server failed on this request: its log says where"
+                complain("request failed", request_id=call.request_id, error=place_of(error))
+            case _:
+                raise error
+        if status == 503:
+            headers.append(_COME_AGAIN)
+        return status, headers, call.dialect.refuse(status, message, call.request_id)
+
+    def _headers(self, call: _Call, own: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
+        length = (b"content-length", b"%d" % len(body))
+        return [*own, length, *self._common(call.request_id)]
+
+    def _common(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        headers = [*self._identity, (b"x-request-id", request_id.encode())]
+        if self._service.draining:
+            # The caller opens its next connection elsewhere, instead of losing a race with our exit.
+            headers.append((b"connection", b"close"))
+        return headers
+
+    def _count(self, call: _Call, answers: Answers | None) -> None:
+        """What was predicted for a user; and, for whoever compares two versions, what either of them made of it."""
+        service = self._service
+        mirrored = call.headers.get(b"x-seatrial-mirrored") == b"1"
+        rows = None if answers is None else main_answer(answers)
+        if rows is not None and not mirrored:
+            for name, count in service.bins.counted(rows).items():
+                service.predictions[name] += count
+        if call.named and (mirrored or call.headers.get(b"x-seatrial-paired") == b"1"):
+            kept = None if rows is None else service.bins.kept(rows)
+            service.recent.keep(call.request_id, mirrored, kept)
+
+    async def _pass_on(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["seatrial.request_id"] = request_id
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self._common(request_id)]
+            await send(message)
+
+        try:
+            await self._behind(scope, receive, send_with_headers)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: the application has sent a plain 500
+            complain("request failed", request_id=request_id, error=place_of(error))
+
+
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the caller gave to a request which was passed on, or that the front made."""
+    request_id: str = scope["seatrial.request_id"]
+    return request_id

@@ -1,0 +1,42 @@
+"""What one model server is: a loaded model, its limits, and what it counts."""
+
+import asyncio
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from deployments.clock import Clock, SystemClock
+from deployments.serving.limits import Limits
+from deployments.serving.metrics import ServerMetrics
+from deployments.serving.model import Model
+from deployments.serving.predicted import Bins
+from deployments.serving.recent import RecentAnswers
+
+
+@dataclass(slots=True)
+class Service:
+    """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
+
+    `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
+    that is being answered came in, on the monotonic clock.
+    """
+
+    model: Model
+    version: str
+    limits: Limits = field(default_factory=Limits)
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    predictions: Counter[str] = field(default_factory=Counter)
+    recent: RecentAnswers = field(default_factory=RecentAnswers)
+    epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    clock: Clock = field(default_factory=SystemClock)
+    draining: bool = False
+    together: bool = False
+    asked: "dict[asyncio.Task[Any], float]" = field(default_factory=dict)
+    began: datetime = field(init=False)
+    bins: Bins = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock.now()
+        self.bins = Bins(self.model.description.classes)
