@@ -124,7 +124,7 @@ class DatabaseJournal:
     def save(self, state: RolloutState, lease: Lease) -> None:
         """See `Journal.save`."""
         document = _write_state(state)
-        written = {"state": document, "live": state.live}
+        written = {"state": document, "live": state.live, "started_at": state.started_at}
         with self._database.transaction() as connection:
             _check(connection, lease)
             changed = connection.execute(
@@ -132,9 +132,7 @@ class DatabaseJournal:
             )
             if changed.rowcount == 0:
                 connection.execute(
-                    insert(_rollouts).values(
-                        rollout_id=state.rollout_id, product=state.product, started_at=state.started_at, **written
-                    )
+                    insert(_rollouts).values(rollout_id=state.rollout_id, product=state.product, **written)
                 )
 
     def rollout(self, product: str, rollout_id: str) -> RolloutState:

@@ -1,7 +1,7 @@
 """What was asked of a rollout, seen, decided and ordered, and what it still needs; and whether its verdicts hold."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -59,7 +59,7 @@ def explain(product: str, rollout_id: str | None, journal: Journal, now: datetim
         blocks,
         judge(blocks, state.section.analysis),
         journal.orders(state.rollout_id),
-        tuple(event for event in journal.events(product) if event.run == state.rollout_id and _matters(event)),
+        tuple(event for event in _events(state, journal) if _matters(event)),
         journal.holder(product, now) if state.live else None,
     )
 
@@ -101,9 +101,15 @@ def replay(state: RolloutState, journal: Journal) -> tuple[Replayed, ...]:
     """Every verdict of the rollout, reached anew from the recorded counts and the spec as it was then."""
     blocks = gathered(state, journal)
     before = len(carried(state, journal))
-    mine = (event for event in journal.events(state.product) if event.run == state.rollout_id)
-    judged = (event for event in mine if event.kind == "rollout.judged" and event.at >= state.started_at)
+    judged = (event for event in _events(state, journal) if event.kind == "rollout.judged")
     return tuple(_replayed(event, blocks, before, state) for event in judged)
+
+
+def _events(state: RolloutState, journal: Journal) -> Iterator[Event]:
+    """What happened in the rollout; not what a run did under the same id before it began again."""
+    for event in journal.events(state.product):
+        if event.run == state.rollout_id and event.at >= state.started_at:
+            yield event
 
 
 def _replayed(event: Event, blocks: Sequence[Block], before: int, state: RolloutState) -> Replayed:

@@ -56,6 +56,14 @@ def test_saving_again_replaces_the_state_of_that_rollout_only(journal: Journal) 
     assert journal.rollout("flights", "r2") == later
 
 
+def test_a_rollout_that_begins_again_is_the_newest(journal: Journal) -> None:
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    journal.save(rollout(), lease)
+    journal.save(rollout("r2", NOW + timedelta(hours=1)), lease)
+    journal.save(rollout("r1", NOW + timedelta(hours=2)), lease)
+    assert [state.rollout_id for state in journal.rollouts("flights")] == ["r1", "r2"]
+
+
 @pytest.mark.parametrize(("product", "rollout_id"), [("flights", "r9"), ("bikeshare", "r1")])
 def test_an_unknown_rollout_is_named(journal: Journal, product: str, rollout_id: str) -> None:
     journal.save(rollout(), journal.acquire("flights", this_process(), NOW, TTL))

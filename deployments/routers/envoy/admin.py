@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import socket
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from deployments.routers.envoy.files import Json
 from deployments.routers.envoy.listener import MODEL_SCOPE, STAT_PREFIX
 from deployments.routers.envoy.routes import TABLE
 from deployments.routers.envoy.tallies import copied, counted
+from deployments.supervision import UnixConnection
 
 _TIMEOUT_SECONDS = 5.0
 
@@ -102,7 +102,7 @@ class Admin:
         return answer
 
     def _ask(self, method: str, target: str) -> bytes:
-        connection = _SocketConnection(self.path)
+        connection = UnixConnection(self.path, _TIMEOUT_SECONDS)
         try:
             connection.request(method, target)
             response = connection.getresponse()
@@ -119,19 +119,6 @@ class Admin:
                 f"the gateway answers {response.status} to {target} at {self.path}: was it started by `prepare`?"
             )
         return body
-
-
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("gateway", timeout=_TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_SECONDS)
-        self.sock.connect(str(self._path))
 
 
 def _quoted(pattern: str) -> str:

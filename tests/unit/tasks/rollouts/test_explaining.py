@@ -77,6 +77,16 @@ def test_the_timeline_leaves_out_intents_and_small_steps(served: World) -> None:
     assert not [event for event in told if str(event.detail.get("step", "")).startswith(("launch", "verify"))]
 
 
+def test_the_timeline_of_a_run_begun_again_under_its_id_is_its_own(served: World) -> None:
+    served.errors[2] = 0.4
+    served.run(served.wish(2, Strategy.CANARY))
+    served.clock.sleep(timedelta(seconds=1))
+    del served.errors[2]
+    served.run(served.wish(2, Strategy.CANARY))
+    told = [event.kind for event in explained(served).timeline]
+    assert (told.count("rollout.started"), "rollout.rolled_back" in told) == (1, False)
+
+
 def test_orders_are_told(served: World) -> None:
     state = until(served, Phase.OBSERVING)
     served.journal.give(state.rollout_id, Verb.PAUSE, "ann", "lunch", served.clock.now())
