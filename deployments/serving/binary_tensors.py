@@ -71,7 +71,7 @@ def values_in(content: memoryview, datatype: str, count: int, what: str) -> "Seq
 def bytes_of(values: "np.ndarray[Any, Any] | Sequence[Any]", datatype: str) -> bytes:
     """The same, for an answer: numbers or truth values, or texts if `datatype` is BYTES."""
     if datatype == "BYTES":
-        texts = np.asarray(values).tolist()
+        texts = values.tolist() if isinstance(values, np.ndarray) else values
         packed = {text: _packed(str(text).encode()) for text in set(texts)}
         return b"".join(map(packed.__getitem__, texts))
     return np.asarray(values, _DTYPES[datatype]).tobytes()
