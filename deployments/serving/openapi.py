@@ -19,10 +19,12 @@ Operation = dict[str, Any]
 
 _REFUSALS = {
     "400": "Not JSON or CSV, or in none of the forms.",
+    "408": "The request took too long to arrive.",
     "413": "Too many bytes or rows.",
     "415": "Another content type, charset or encoding.",
     "422": "A column is missing, of another type, or of another length.",
     "500": "The server failed, or the prediction is not a finite number.",
+    "503": "Too many requests at once, or the answer took too long: come again after `Retry-After` seconds.",
 }
 _HEADERS = {
     "x-request-id": "The caller's, if it sent one.",

@@ -1,9 +1,10 @@
-"""Triton's and KServe's own clients against a model server, from an environment of theirs: `make test-clients`."""
+"""The protocols' own clients against a model server, Triton's and KServe's from an environment of theirs."""
 
 import json
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from deployments.serving.listening import tcp_listener
+from deployments.serving.sockets import tcp_listener
 from tests.model_folder import write_model_folder
 
 pytestmark = pytest.mark.clients
@@ -125,3 +126,15 @@ def test_kserves_client_gets_only_the_output_that_it_wants(kserve: dict[str, Any
 
 def test_kserves_client_shows_what_is_wrong(kserve: dict[str, Any]) -> None:
     assert kserve["refused"].startswith("column 'distance' is missing")
+
+
+def test_mlflows_client_gets_the_same_predictions_from_its_frame(url: str, expected: list[list[float]]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.pyfunc.scoring_server.client import ScoringServerClient
+    import pandas as pd
+
+    client = ScoringServerClient("127.0.0.1", httpx.URL(url).port)
+    client.ping()
+    frame = pd.DataFrame(ROWS, columns=["distance", "hour", "carrier"])
+    assert client.invoke(frame).get_predictions().to_numpy().tolist() == expected

@@ -55,7 +55,7 @@ def test_it_tells_the_columns_the_endpoints_and_the_codes(page: str) -> None:
         ("</script><b>", "BYTES"),
     ]
     assert {"verb": "POST", "path": "invocations", "meaning": "Predict, in MLflow's form"} in model["endpoints"]
-    assert [code["code"] for code in model["codes"]] == ["200", "400", "413", "415", "422", "500"]
+    assert [code["code"] for code in model["codes"]] == ["200", "400", "408", "413", "415", "422", "500", "503"]
 
 
 def test_a_name_of_a_column_is_never_markup(page: str) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import MlflowDialect
+from deployments.serving.schema import Unanswerable
 
 NAMES = ("distance", "hour", "carrier", "origin")
 FEATURES = (
@@ -110,3 +112,38 @@ def test_what_pandas_writes_for_mlflow_is_understood_with_its_nan_and_its_index(
     assert "NaN" in body
     same(body, b"application/json", theirs(json.loads(body)))
     same(frame.to_csv(), b"text/csv", theirs(frame.to_csv()))
+
+
+ROW = {"distance": 1.0, "hour": 5.0, "carrier": "UA", "origin": "EWR"}
+
+
+@pytest.mark.parametrize(
+    ("document", "they_take_it", "we_take_it"),
+    [
+        ({"dataframe_records": [ROW | {"hour": "5"}]}, True, False),
+        ({"dataframe_records": [ROW, {name: ROW[name] for name in NAMES[1:]}]}, True, False),
+        ({"instances": [[1.0, 5.0, "UA", "EWR"]]}, False, True),
+        ({"dataframe_records": [ROW | {"x": 1}]}, True, True),
+        ({"dataframe_records": [{name: ROW[name] for name in NAMES[1:]}]}, False, False),
+    ],
+)
+def test_we_differ_from_mlflow_where_the_page_says_so(
+    theirs: Any, document: Any, they_take_it: bool, we_take_it: bool
+) -> None:
+    def takes(read: Callable[[Any], object], refusal: type[Exception]) -> bool:
+        try:
+            read(document)
+        except refusal:
+            return False
+        return True
+
+    from mlflow.exceptions import MlflowException
+
+    assert takes(theirs, MlflowException) is they_take_it
+    assert takes(DIALECT.question_in, Unanswerable) is we_take_it
+
+
+def test_a_number_is_the_category_that_training_made_of_it_and_not_as_in_mlflow_a_number(theirs: Any) -> None:
+    document = {"dataframe_records": [ROW | {"carrier": 7.0}]}
+    assert theirs(document)["carrier"].tolist() == [7.0]
+    assert DIALECT.question_in(document).batch.categories[0] == ["7"]
