@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving [--quick] [--only NAME …] [--rounds N] [--render]
 
-A whole run takes three quarters of an hour, writes `results.json` here, and puts tables and plot into the documentation.
+A whole run takes an hour, writes `results.json` here, and puts tables and plot into the documentation.
 `--quick` measures one model with one row in two minutes, `--only` some of the servers; neither touches the
 documentation. `--render` makes tables and plot anew from the last whole run. The first run makes an environment for
 each rival below `.seatrial/bench` (1.8 GB). Ctrl-C ends all that was started.
@@ -30,34 +30,40 @@ from benchmarks.serving.rounds import Plan, Rounds
 
 WHOLE = Path(__file__).parent / "results.json"
 SAMPLE = ROOT / ".seatrial" / "bench" / "results.json"
+_LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ROWS = (1, 32, 1_000)
 
 
 def main() -> int:
-    """Measures, prints and writes; 1 if somebody could not be measured."""
+    """Measures, prints and writes; 1 if somebody could not be measured, 130 after Ctrl-C."""
     options = _options()
     console = Console()
     if options.render:
         _publish(read(WHOLE), console)
         return 0
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGHUP, _leave)
+    for number in _LEAVING:
+        signal.signal(number, _leave)
     entrants = [each for each in ENTRANTS if each.name in (options.only or [each.name])]
     rounds = Rounds(entrants, _plan(options), console)
     rounds.results.conditions = _conditions(options)
-    whole = not options.quick and not options.only
-    try:
-        rounds.run()
-    except KeyboardInterrupt:
-        whole = False
-        console.print("interrupted: what was found so far")
+    interrupted = _was_interrupted(rounds)
+    whole = not (options.quick or options.only or interrupted)
     rounds.results.write(WHOLE if whole else SAMPLE)
     if whole:
         _publish(rounds.results, console)
     else:
         show(rounds.results, console)
     console.print(f"written to {relative(WHOLE if whole else SAMPLE)}", highlight=False)
-    return int(bool(rounds.results.failed))
+    return 130 if interrupted else int(bool(rounds.results.failed))
+
+
+def _was_interrupted(rounds: Rounds) -> bool:
+    """Measures; whether Ctrl-C or a like signal came before the end."""
+    try:
+        rounds.run()
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _publish(results: Results, console: Console) -> None:
@@ -99,6 +105,8 @@ def _options() -> argparse.Namespace:
 
 
 def _leave(_: int, __: FrameType | None) -> None:
+    for number in _LEAVING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -56,7 +56,7 @@ def cost_of(asked: Asked, tree: Tree, serves: Sequence[str] | None, seconds: flo
         load.begin()
         after = cpu_seconds(tree.processes())
         found = load.result()
-    spent = {process: seconds - before.get(process, 0.0) for process, seconds in after.items()}
+    spent = {process: total - before.get(process, 0.0) for process, total in after.items()}
     serving = sum(spent[process] for process in serving_among(list(spent), serves))
     to_ms = 1000 / found["requests"]
     rest = sum(spent.values()) - serving

@@ -2,10 +2,11 @@
 
     python -m benchmarks.serving.client PORT DIALECT ROWS-FILE ROWS-A-REQUEST WARM-UP SECONDS RATE CONNECTIONS
 
-After a warm-up: with RATE 0 each connection asks again as soon as it is answered (closed loop); else requests are due at random moments,
+With RATE 0 each connection asks again as soon as it is answered (closed loop); else requests are due at random moments,
 so many a second on average and the same ones for everybody, and time counts from when one was due (open loop). Every
 answer has to be a 200 that says what scikit-learn says, within 1e-9; the first that does not ends the run with its
-reason. Prints `ready`, begins once a line comes in, prints `done` when the last answer is there, then what it found.
+reason. After a warm-up it prints `ready`, begins once a line comes in, prints `done` when the last answer is there,
+then what it found.
 """
 
 import random

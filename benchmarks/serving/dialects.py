@@ -9,7 +9,7 @@ import orjson
 
 from benchmarks.serving.models import PRODUCT
 
-Read = Callable[[Any], Any]
+Question = Callable[[list[str], np.ndarray], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Dialect:
     """`question` makes the document for columns and rows, `probabilities` reads the answer's, as rows."""
 
     path: str
-    question: Callable[[list[str], np.ndarray], dict[str, Any]]
-    probabilities: Read
+    question: Question
+    probabilities: Callable[[Any], Any]
 
     def body(self, columns: list[str], rows: np.ndarray) -> bytes:
         """The question as JSON."""
@@ -35,20 +35,14 @@ def _split(columns: list[str], rows: np.ndarray) -> dict[str, Any]:
     return {"dataframe_split": {"columns": columns, "data": rows}}
 
 
-def _tensor(name: str, rows: np.ndarray) -> dict[str, Any]:
-    return {"name": name, "shape": list(rows.shape), "datatype": "FP64", "data": rows.ravel()}
+def _one_tensor(output: str) -> Question:
+    """V2 with one tensor, asking for `output`; with an id, so that equal requests get the same bytes."""
 
+    def question(_: list[str], rows: np.ndarray) -> dict[str, Any]:
+        tensor = {"name": "rows", "shape": list(rows.shape), "datatype": "FP64", "data": rows.ravel()}
+        return {"id": "1", "inputs": [tensor], "outputs": [{"name": output}]}
 
-def _tensor_a_column(columns: list[str], rows: np.ndarray) -> dict[str, Any]:
-    """V2 as our server takes it; only the probabilities are asked for."""
-    by_column = np.ascontiguousarray(rows.T)
-    tensors = [_tensor(name, values) for name, values in zip(columns, by_column, strict=True)]
-    return {"id": "1", "inputs": tensors, "outputs": [{"name": "probability"}]}
-
-
-def _one_tensor(_: list[str], rows: np.ndarray) -> dict[str, Any]:
-    """V2 as MLServer likes it; the id is given, so that answers to the same request are equal byte for byte."""
-    return {"id": "1", "inputs": [_tensor("rows", rows)], "outputs": [{"name": "predict_proba"}]}
+    return question
 
 
 def _tensor_as_rows(answer: Any) -> Any:
@@ -64,7 +58,7 @@ def _from_split(answer: Any) -> Any:
 
 DIALECTS = {
     "dataframe_split": Dialect("/invocations", _split, _from_split),
-    "V2, a tensor a column": Dialect(f"/v2/models/{PRODUCT}/infer", _tensor_a_column, _tensor_as_rows),
-    "V2, one tensor": Dialect(f"/v2/models/{PRODUCT}/infer", _one_tensor, _tensor_as_rows),
+    "V2": Dialect(f"/v2/models/{PRODUCT}/infer", _one_tensor("probability"), _tensor_as_rows),
+    "V2, MLServer's names": Dialect(f"/v2/models/{PRODUCT}/infer", _one_tensor("predict_proba"), _tensor_as_rows),
     "JSON rows": Dialect("/predict", lambda _, rows: {"rows": rows}, lambda answer: answer),
 }

@@ -1,10 +1,13 @@
 """Who is measured, and how each is set up: one worker, the fastest sensible settings, and what they are called."""
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.processes import ROOT
 from benchmarks.serving.models import PRODUCT, Forms
 
 SERVERS = Path(__file__).parent / "servers"
@@ -54,7 +57,13 @@ class Entrant:
 
 def _seatrial(launch: Launch) -> Start:
     command = [sys.executable, "-m", "deployments.serving", "--model", str(launch.forms.seatrial)]
-    return Start([*command, "--product", PRODUCT, "--version", "1", "--port", str(launch.port)])
+    log = ["--log-folder", str(launch.folder / "log")] if _keeps_a_log() else []
+    return Start([*command, "--product", PRODUCT, "--version", "1", "--port", str(launch.port), *log])
+
+
+def _keeps_a_log() -> bool:
+    command = [sys.executable, "-m", "deployments.serving", "--help"]
+    return "--log-folder" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def _mlflow(launch: Launch) -> Start:
@@ -75,8 +84,6 @@ def _bentoml(launch: Launch) -> Start:
 
 
 def _mlserver(launch: Launch) -> Start:
-    import json
-
     grpc, metrics = launch.further_ports
     settings = {
         "debug": False,
@@ -112,8 +119,8 @@ def _ray(launch: Launch) -> Start:
 ENTRANTS = (
     Entrant(
         "seatrial",
-        "one process on uvicorn, uvloop and httptools; schema check and metrics on",
-        (Way("Seatrial, /invocations", "dataframe_split"), Way("Seatrial, V2", "V2, a tensor a column")),
+        "`python -m deployments.serving`, one process; schema check, metrics and inference log on",
+        (Way("Seatrial, /invocations", "dataframe_split"), Way("Seatrial, V2", "V2")),
         _seatrial,
     ),
     Entrant(
@@ -134,7 +141,7 @@ ENTRANTS = (
         "mlserver",
         "`mlserver start` with its scikit-learn runtime, `parallel_workers` 0, `debug` off; one FP64 tensor; httptools "
         "installed beside it",
-        (Way("MLServer", "V2, one tensor", "Seatrial, V2"),),
+        (Way("MLServer", "V2, MLServer's names", "Seatrial, V2"),),
         _mlserver,
     ),
     Entrant(

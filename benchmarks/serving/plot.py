@@ -19,7 +19,7 @@ def draw(results: Results, path: Path) -> None:
     from matplotlib import pyplot
 
     models = list(dict.fromkeys(model for model, _ in results.cases()))
-    style = {"svg.fonttype": "none", "svg.hashsalt": "seatrial", "font.size": 9, "font.family": "sans-serif"}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "seatrial", "font.size": 9, "font.family": "sans-serif"}
     with mpl.rc_context(style):
         figure, panels = pyplot.subplots(
             2, len(models), figsize=(1.8 + 2.9 * len(models), 5.6), sharey=True, squeeze=False, layout="constrained"

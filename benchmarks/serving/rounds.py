@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 from rich.console import Console
 
 from benchmarks.processes import ROOT, free_port
@@ -85,46 +86,32 @@ class Rounds:
                 self._give_up(entrant, f"{type(error).__name__} with {model}: {error}")
 
     def _measure(self, number: int, model: str, forms: Forms, entrant: Entrant, python: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as name:
-            folder = Path(name)
-            launch = Launch(python, forms, folder / "work", free_port(), (free_port(), free_port()))
-            launch.folder.mkdir()
-            log = folder / "log"
-            start = entrant.start(launch)
-            with started(start.command, {**SINGLE_THREADED, **start.environment}, log) as tree:
-                seconds = wait_until(lambda: _answers(launch, entrant.ways[0]), tree, log, _LONGEST_START_SECONDS)
-                idle = _idle_percent(tree, entrant) if entrant.serves and number == 0 else None
-                for way in entrant.ways:
-                    for rows in self._plan.rows:
-                        self._ask(number, model, entrant, way, launch, tree, rows)
-                self.results.starts.append(_start(number, model, entrant, tree, seconds, idle))
+        with _running(entrant, python, forms) as running:
+            idle = _idle_percent(running) if entrant.serves and number == 0 else None
+            for way in entrant.ways:
+                for rows in self._plan.rows:
+                    self.results.samples.append(self._ask(number, model, running, way, rows))
+            self.results.starts.append(_start(number, model, running, idle))
 
-    def _ask(  # noqa: PLR0913 - one of everything that a measurement is of
-        self, number: int, model: str, entrant: Entrant, way: Way, launch: Launch, tree: Tree, rows: int
-    ) -> None:
-        port = (launch.port, *launch.further_ports)[way.port]
-        asked = Asked(port, way.dialect, launch.forms.rows, rows)
-        cost = cost_of(asked, tree, entrant.serves, self._plan.closed)
-        offered = self._offered(model, rows) if number else None
-        latency = None
-        if offered:
-            wanted = max(self._plan.open, _WANTED_REQUESTS / offered)
-            latency = latency_of(asked, min(wanted, _LONGEST_LATENCY_SECONDS), offered)
-        self.results.samples.append(
-            Sample(
-                number,
-                model,
-                way.name,
-                rows,
-                cost.cpu_ms,
-                cost.rest_cpu_ms,
-                cost.requests_a_second,
-                offered,
-                latency.p50_ms if latency else None,
-                latency.p99_ms if latency else None,
-                cost.requests,
-            )
+    def _ask(self, number: int, model: str, running: "_Running", way: Way, rows: int) -> Sample:
+        asked = Asked(running.ports[way.port], way.dialect, running.rows_file, rows)
+        cost = cost_of(asked, running.tree, running.entrant.serves, self._plan.closed)
+        sample = Sample(
+            round=number,
+            model=model,
+            way=way.name,
+            rows=rows,
+            cpu_ms=cost.cpu_ms,
+            rest_cpu_ms=cost.rest_cpu_ms,
+            requests_a_second=cost.requests_a_second,
+            requests=cost.requests,
         )
+        offered = self._offered(model, rows) if number else None
+        if not offered:
+            return sample
+        seconds = min(max(self._plan.open, _WANTED_REQUESTS / offered), _LONGEST_LATENCY_SECONDS)
+        latency = latency_of(asked, seconds, offered)
+        return replace(sample, offered=offered, p50_ms=latency.p50_ms, p99_ms=latency.p99_ms)
 
     def _offered(self, model: str, rows: int) -> float | None:
         """The share of what the slowest answered in the first round."""
@@ -140,18 +127,55 @@ class Rounds:
         self._console.print(f"{entrant.name}: {reason}", style="red", markup=False, highlight=False)
 
 
-def _start(number: int, model: str, entrant: Entrant, tree: Tree, seconds: float, idle: float | None) -> Start:
-    processes = tree.processes()
-    serving = serving_among(processes, entrant.serves)
-    memory, rest = memory_of(serving), memory_of([each for each in processes if each not in serving])
-    return Start(number, model, entrant.name, seconds, memory.pss, memory.rss, memory.processes, rest.pss, idle)
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A server that answers; `ports` as in `Way.port`."""
+
+    entrant: Entrant
+    tree: Tree
+    ports: tuple[int, ...]
+    rows_file: Path
+    start_seconds: float
+
+    def apart(self) -> tuple[list[psutil.Process], list[psutil.Process]]:
+        """The processes that serve, and the rest."""
+        processes = self.tree.processes()
+        serving = serving_among(processes, self.entrant.serves)
+        return serving, [process for process in processes if process not in serving]
 
 
-def _idle_percent(tree: Tree, entrant: Entrant) -> float:
+@contextlib.contextmanager
+def _running(entrant: Entrant, python: Path, forms: Forms) -> Iterator[_Running]:
+    """The server answers inside the block. Raises `NotStarted`."""
+    with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as name:
+        folder = Path(name)
+        launch = Launch(python, forms, folder / "work", free_port(), (free_port(), free_port()))
+        launch.folder.mkdir()
+        start, log = entrant.start(launch), folder / "log"
+        with started(start.command, {**SINGLE_THREADED, **start.environment}, log) as tree:
+            seconds = wait_until(lambda: _answers(launch, entrant.ways[0]), tree, log, _LONGEST_START_SECONDS)
+            yield _Running(entrant, tree, (launch.port, *launch.further_ports), forms.rows, seconds)
+
+
+def _start(number: int, model: str, running: _Running, idle: float | None) -> Start:
+    serving, rest = running.apart()
+    memory, beside = memory_of(serving), memory_of(rest)
+    return Start(
+        round=number,
+        model=model,
+        entrant=running.entrant.name,
+        seconds=running.start_seconds,
+        pss_mb=memory.pss,
+        rss_mb=memory.rss,
+        processes=memory.processes,
+        rest_pss_mb=beside.pss,
+        rest_idle_percent=idle,
+    )
+
+
+def _idle_percent(running: _Running) -> float:
     """CPU of everything but the serving processes while nobody asks, in percent of one core."""
-    processes = tree.processes()
-    serving = serving_among(processes, entrant.serves)
-    rest = [process for process in processes if process not in serving]
+    _, rest = running.apart()
     before = sum(cpu_seconds(rest).values())
     time.sleep(_IDLE_SECONDS)
     return (sum(cpu_seconds(rest).values()) - before) / _IDLE_SECONDS * 100
