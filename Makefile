@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients check format bench bench-rollouts lock clean
+.PHONY: help demo up down test test-crash test-clients check format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ bench-rollouts: $(READY) ## verdicts against thresholds, the gateway's cost, 100
 	@$(BIN)/python -m benchmarks.evidence --runs 2000
 	@$(BIN)/python -m benchmarks.gateway
 	@$(BIN)/python -m benchmarks.strategies
+
+bench-serving: $(READY) ## the model server beside MLflow, BentoML, MLServer and Ray Serve: an hour, two quiet cores
+	@$(BIN)/python -m benchmarks.serving
 
 lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade
