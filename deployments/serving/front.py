@@ -4,7 +4,6 @@ This is the hot path, so no framework takes part: a dialect reads and writes the
 """
 
 import asyncio
-import contextlib
 import re
 import uuid
 from collections.abc import Mapping
@@ -86,11 +85,9 @@ class Front:
                 return
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of the process
                 code, headers, body = self._refusal(call, error)
-            # uvicorn may write to a connection that is closed already, and uvloop says so.
-            with contextlib.suppress(RuntimeError):
-                await send(_start(code, self._headers(call, headers, body)))
-                await send({"type": "http.response.body", "body": body})
-                status = code
+            await send({"type": "http.response.start", "status": code, "headers": self._headers(call, headers, body)})
+            await send({"type": "http.response.body", "body": body})
+            status = code
         finally:
             service.asked.pop(task, None)
             service.metrics.answered(status, service.clock.monotonic() - started)
@@ -178,10 +175,6 @@ class Front:
             await self._behind(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the edge of the process: the application has sent a plain 500
             complain("request failed", request_id=request_id, error=place_of(error))
-
-
-def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def request_id_of(scope: Scope) -> str:

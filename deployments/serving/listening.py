@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -39,13 +39,41 @@ def serve_until_told(service: Service, listener: socket.socket) -> None:
     _Server(config, service).run(sockets=[listener])
 
 
+class _InOnePiece:
+    """A transport that sends in one piece what is written in one turn of the loop: the head and body of an answer."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Sends `data` before the loop's next turn."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Closes once all is sent."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written and not self._transport.is_closing():
+            self._transport.write(b"".join(self._written))
+        self._written.clear()
+
+
 class _Connection(HttpToolsProtocol):
     """uvicorn's own, which also knows since when it has waited for its client to say or to take something."""
 
     waits_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
         self.waits_since = self.loop.time()
 
     def on_message_begin(self) -> None:
