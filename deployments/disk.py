@@ -18,21 +18,28 @@ def saying_when_full(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if says_full(error):
             raise DiskFull(
                 f"no space left while writing {path}: free some room and run the same command again"
             ) from error
         raise
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
+def says_full(error: BaseException) -> bool:
+    """Whether an error means that there is no room."""
+    return isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o644, by_way_of: Path | None = None) -> None:
     """Replaces `path` by `content` in one step that survives a crash: temporary file, fsync, rename.
 
-    Raises `DiskFull`; the former content is then untouched.
+    `by_way_of` is a folder of the same disk for the temporary file, whose name then begins with that of `path`; None:
+    beside `path`. Raises `DiskFull`; the former content is then untouched.
     """
     with saying_when_full(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        prefix = f".{path.name}." if by_way_of is None else f"{path.name}."
+        handle, name = tempfile.mkstemp(dir=by_way_of or path.parent, prefix=prefix)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:

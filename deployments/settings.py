@@ -11,7 +11,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.errors import BadInput
@@ -51,6 +51,9 @@ class Settings(BaseSettings):
         default=8192, ge=256, description="memory that a training may take beyond what is in use at its start"
     )
 
+    log_secret: SecretStr | None = Field(
+        default=None, description="key of the hashes that stand for masked values in inference logs; None: no hashes"
+    )
     warm: bool = Field(default=True, description="run releases in a fork of the platform's warm process, if it is up")
 
     @property
@@ -82,6 +85,11 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Model files as the servers load them: `<product>/v<version>/`."""
         return self.home.resolve() / "models"
+
+    @property
+    def inference_log(self) -> Path:
+        """What the servers answered, of products whose spec names no other place."""
+        return self.home.resolve() / "inference-log"
 
     @property
     def candidates(self) -> Path:

@@ -5,9 +5,11 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from deployments.durations import Duration
+from deployments.errors import BadInput
+from deployments.inference_logs import check_place
 
 _METRIC = r"^(error_rate|latency|predictions|disagreement|accuracy|feedback\.[a-z][a-z0-9_]*)$"
 # The last bound of the latency buckets (deployments/analysis/evidence.py).
@@ -264,6 +266,42 @@ class StickyKey(Section):
         return self
 
 
+class LogSection(Section):
+    """What the model servers keep of their answers, row by row, for monitoring and feedback."""
+
+    enabled: bool = Field(default=True, description="whether anything is kept")
+    sample: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, description="share of the requests that are kept, by their id; all rows of a request or none"
+    )
+    folder: str | None = Field(
+        default=None, min_length=1, description="folder or fsspec URL; None: inference-log in the home"
+    )
+    flush: Duration = Field(
+        default=timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        description="how soon an answer is on the disk; what is younger is lost when a server is killed",
+    )
+    mask: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        default=(), description="features whose values are left out"
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _a_place(cls, folder: str | None) -> str | None:
+        try:
+            check_place(folder or "")
+        except BadInput as error:
+            raise ValueError(str(error)) from None
+        return folder
+
+
+class ServerSection(Section):
+    """How the model servers of a version behave. Read when a server is started, and kept until it ends."""
+
+    log: LogSection = Field(default=LogSection(), description="what is kept of the answers")
+
+
 class RolloutSection(Section):
     """Where, in how many copies and by which strategy a version is rolled out."""
 
@@ -297,3 +335,4 @@ class RolloutSection(Section):
     ab: ABSection = Field(default=ABSection(), description="for strategy ab")
     shadow: ShadowSection = Field(default=ShadowSection(), description="for strategy shadow")
     analysis: AnalysisSection = Field(default_factory=AnalysisSection, description="by what a candidate is judged")
+    server: ServerSection = Field(default=ServerSection(), description="how the model servers behave")

@@ -14,7 +14,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
-from deployments.spec import RolloutSection, Section, TargetKind
+from deployments.inference_logs import check_reachable_by_fsspec, is_url
+from deployments.spec import LogSection, RolloutSection, Section, TargetKind
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
 from tasks.spec import (
@@ -153,6 +154,9 @@ def _with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for holder, name in ((_dig(document, "data", "source"), "path"), (_dig(document, "validation"), "suite")):
         if isinstance(holder, dict) and isinstance(holder.get(name), str):
             holder[name] = str((folder / holder[name]).resolve())
+    log = _dig(document, "rollout", "server", "log")
+    if isinstance(log, dict) and isinstance(log.get("folder"), str) and log["folder"] and not is_url(log["folder"]):
+        log["folder"] = str((folder / log["folder"]).resolve())
     return document
 
 
@@ -226,6 +230,7 @@ def _impossible(document: dict[str, Any]) -> Iterator[Problem]:
     rollout = _section(RolloutSection, document.get("rollout", {}))
     if rollout is not None:
         yield from _unavailable(rollout)
+        yield from _impossible_log(rollout.server.log, preprocessing)
 
 
 def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | None) -> Iterator[Problem]:
@@ -249,6 +254,17 @@ def _unavailable(rollout: RolloutSection) -> Iterator[Problem]:
         check_available(rollout)
     except BadInput as error:
         yield Problem("rollout", str(error))
+
+
+def _impossible_log(log: LogSection, preprocessing: PreprocessingSection | None) -> Iterator[Problem]:
+    try:
+        check_reachable_by_fsspec(log.folder or "")
+    except BadInput as error:
+        yield Problem("rollout.server.log.folder", str(error))
+    for index, name in enumerate(log.mask):
+        if preprocessing is not None and name not in preprocessing.features:
+            known = ", ".join(preprocessing.features)
+            yield Problem(f"rollout.server.log.mask.{index}", f"{name!r} is no feature: use some of {known}")
 
 
 def _unknown_metrics(task: TaskKind, gate: GateSection) -> Iterator[Problem]:

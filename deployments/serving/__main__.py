@@ -9,6 +9,7 @@ import gc
 import os
 import socket
 import sys
+import uuid
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from deployments.errors import BadArtifact, SeatrialError
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.events import complain, log_as_json, place_of, say
+from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
 from deployments.serving.limits import Limits
 from deployments.serving.listening import serve_until_told
 from deployments.serving.mlflow_dialect import MlflowDialect
@@ -49,9 +51,10 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
     model = load(options.model, options.product, options.trust)
     limits = Limits(options.max_body_bytes, options.max_rows)
     together = warm_up(model, options.model, limits)
-    gc.collect()
-    gc.freeze()
-    with _listener(options) as listener:
+    log_options, epoch = options_of(options), uuid.uuid4().hex
+    with _recording(log_options, model, str(options.version), epoch, clock) as log, _listener(options) as listener:
+        gc.collect()
+        gc.freeze()
         seconds = round(clock.monotonic() - started, 3)
         say(
             "ready",
@@ -61,7 +64,10 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
             seconds=seconds,
             pid=os.getpid(),
         )
-        serve_until_told(Service(model, str(options.version), limits, together=together), listener)
+        service = Service(model, str(options.version), limits, epoch=epoch, together=together, log=log)
+        if log_options is not None:
+            service.key_header = log_options.key_header
+        serve_until_told(service, listener)
 
 
 def warm_up(model: Model, folder: Path, limits: Limits) -> bool:
@@ -80,6 +86,14 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> bool:
         raise BadArtifact(
             f"the model in {folder} failed on its verification rows ({place_of(error)}): train it anew"
         ) from error
+
+
+def _recording(
+    options: LogOptions | None, model: Model, version: str, epoch: str, clock: Clock
+) -> contextlib.AbstractContextManager[InferenceLog | None]:
+    if options is None:
+        return contextlib.nullcontext()
+    return recording(options, model.description, version, epoch, clock)
 
 
 def _listener(options: argparse.Namespace) -> contextlib.AbstractContextManager[socket.socket]:
@@ -104,6 +118,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--max-body-bytes", type=int, default=Limits().body_bytes, help="largest request")
     parser.add_argument("--max-rows", type=int, default=Limits().rows, help="most rows of one request")
+    add_flags(parser)
     return parser.parse_args(arguments)
 
 

@@ -102,7 +102,8 @@ class _Endpoints:
         return PlainTextResponse(self._service.version)
 
     async def metrics(self, _: Request) -> Response:
-        return PlainTextResponse(self._service.metrics.as_text(), media_type="text/plain; version=0.0.4")
+        text, log = self._service.metrics.as_text(), self._service.log
+        return PlainTextResponse(text + (log.as_text() if log else ""), media_type="text/plain; version=0.0.4")
 
     async def counts(self, request: Request) -> Response:
         _refuse_outsiders(request)

@@ -14,10 +14,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.serving.answers import answers_of, main_answer
+from deployments.serving.batch import Batch
 from deployments.serving.beside import Beside
 from deployments.serving.bodies import body_within
 from deployments.serving.content import JSON
 from deployments.serving.events import complain, place_of
+from deployments.serving.inference_log import Logged
 from deployments.serving.model import NotFinite
 from deployments.serving.query import Answers, Dialect, Headers, Query, Written
 from deployments.serving.schema import Unanswerable
@@ -34,13 +36,17 @@ _COME_AGAIN: Final = (b"retry-after", b"1")
 
 @dataclass(slots=True)
 class _Call:
-    """A prediction that is asked for. `named`: the caller gave the request its id. `read`: its body is here."""
+    """A prediction that is asked for. `named`: the caller gave the request its id. `read`: its body is here.
+
+    `body_bytes` is what the body takes, once it is known; of a compressed one, what it may take at most.
+    """
 
     dialect: Dialect
     headers: Headers
     request_id: str
     named: bool
     read: bool = False
+    body_bytes: int = 0
 
 
 class Front:
@@ -51,6 +57,7 @@ class Front:
         self._behind = behind
         self._service = service
         self._dialects = dialects
+        self._key_header = service.key_header.encode()
         self._beside = Beside(service.model, together=service.together)
         self._identity = [
             (b"x-seatrial-product", service.model.description.product.encode()),
@@ -75,7 +82,7 @@ class Front:
     async def _predict(self, call: _Call, receive: Receive, send: Send) -> None:
         service, task = self._service, cast("asyncio.Task[Any]", asyncio.current_task())
         started = service.asked[task] = service.clock.monotonic()
-        status, answers = _CLIENT_GONE, None
+        status, query, answers = _CLIENT_GONE, None, None
         try:
             try:
                 query, answers, (headers, body) = await self._answered(call, receive)
@@ -90,9 +97,12 @@ class Front:
             status = code
         finally:
             service.asked.pop(task, None)
-            service.metrics.answered(status, service.clock.monotonic() - started)
+            ended = service.clock.monotonic()
+            service.metrics.answered(status, ended - started)
             if status != _CLIENT_GONE:
                 self._count(call, answers)
+            if status == 200 and service.log is not None and query is not None and answers is not None:
+                service.log.record(self._logged(call, query.batch, answers, started, ended))
 
     async def _answered(self, call: _Call, receive: Receive) -> tuple[Query, Answers, Written]:
         limits, model = self._service.limits, self._service.model
@@ -104,7 +114,8 @@ class Front:
         if body is None:
             raise Unanswerable(413, f"the request is larger than {limits.body_bytes} bytes: send its rows in parts")
         call.read = True
-        if len(body) > _QUICK_BYTES or b"content-encoding" in call.headers:
+        call.body_bytes = limits.body_bytes if b"content-encoding" in call.headers else len(body)
+        if call.body_bytes > _QUICK_BYTES:
             return await self._beside.run(lambda: self._worked_out(call, body))
         if model.quick is not None:
             return self._worked_out(call, body)
@@ -162,6 +173,20 @@ class Front:
         if call.named and (mirrored or call.headers.get(b"x-seatrial-paired") == b"1"):
             kept = None if rows is None else service.bins.kept(rows)
             service.recent.keep(call.request_id, mirrored, kept)
+
+    def _logged(self, call: _Call, batch: Batch, answers: Answers, started: float, ended: float) -> Logged:
+        headers = call.headers
+        return Logged(
+            call.request_id,
+            headers.get(self._key_header),
+            headers.get(b"x-seatrial-mirrored") == b"1",
+            headers.get(b"x-seatrial-paired") == b"1",
+            batch,
+            main_answer(answers),
+            ended,
+            ended - started,
+            call.body_bytes,
+        )
 
     async def _pass_on(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         scope["seatrial.request_id"] = request_id

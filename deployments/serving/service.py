@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from deployments.clock import Clock, SystemClock
+from deployments.serving.inference_log import InferenceLog
 from deployments.serving.limits import Limits
 from deployments.serving.metrics import ServerMetrics
 from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
 from deployments.serving.recent import RecentAnswers
+from deployments.traffic import DEFAULT_KEY
 
 
 @dataclass(slots=True)
@@ -20,7 +22,8 @@ class Service:
     """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
 
     `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
-    that is being answered came in, on the monotonic clock.
+    that is being answered came in, on the monotonic clock. Answers are recorded in `log`, if there is one; the sticky
+    key of a user comes in the header `key_header`.
     """
 
     model: Model
@@ -33,6 +36,8 @@ class Service:
     clock: Clock = field(default_factory=SystemClock)
     draining: bool = False
     together: bool = False
+    log: InferenceLog | None = None
+    key_header: str = DEFAULT_KEY
     asked: "dict[asyncio.Task[Any], float]" = field(default_factory=dict)
     began: datetime = field(init=False)
     bins: Bins = field(init=False)

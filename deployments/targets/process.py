@@ -17,6 +17,7 @@ import deployments
 from deployments.errors import TargetUnreachable
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
+from deployments.targets.flags import server_flags
 from deployments.targets.last_words import last_words_in
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
@@ -25,6 +26,8 @@ _NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
 _LONGEST_SOCKET = 103
 _READY_TIMEOUT_SECONDS = 2.0
 _ANSWER_TIMEOUT_SECONDS = 10.0
+# No user gets these answers, so that servers must not count them among theirs.
+_HEADERS = {"content-type": "application/json", "x-seatrial-mirrored": "1"}
 _SURPLUS_DRAIN = timedelta(seconds=30)
 # Never reached: `retire` says how long a server may take.
 _LONGEST_DRAIN = timedelta(hours=1)
@@ -42,8 +45,12 @@ class ProcessTarget:
     def launch(self, launch: Launch) -> None:
         """See `Target`. Servers beyond the wanted number are given 30 s to finish."""
         wanted = [_name(launch.product, launch.version, index) for index in range(launch.replicas)]
+        ready = {
+            each.name for each in self.replicas(launch.product, launch.version) if each.state is ReplicaState.READY
+        }
         for name in wanted:
-            self._supervisor.put(self._program(name, launch))
+            if name not in ready:
+                self._supervisor.put(self._program(name, launch))
         self._remove(
             [name for name in self._names(launch.product, launch.version) if name not in wanted], _SURPLUS_DRAIN
         )
@@ -82,9 +89,10 @@ class ProcessTarget:
         server = [sys.executable, "-P", "-m", "deployments.serving", "--model", str(launch.model.resolve())]
         identity = ["--product", launch.product, "--version", str(launch.version), "--uds", str(socket)]
         trusted = [word for kind in (*self._settings.trusted_types, *launch.trusted) for word in ("--trust", kind)]
+        options = server_flags(launch.server, launch.key, self._settings.inference_log)
         return Program(
             name=name,
-            command=(*server, *identity, *trusted),
+            command=(*server, *identity, *trusted, *options),
             directory=self._settings.project.resolve(),
             log=self._log(name),
             environment=self._environment(),
@@ -97,7 +105,9 @@ class ProcessTarget:
         ours = Path(deployments.__file__).resolve().parent.parent
         # One row at a time gains nothing from many threads, and they take the cores from the other servers.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        return threads | {"PYTHONPATH": f"{ours}{os.pathsep}{self._settings.project.resolve()}"}
+        secret = self._settings.log_secret
+        secrets = {"SEATRIAL_LOG_SECRET": secret.get_secret_value()} if secret else {}
+        return threads | secrets | {"PYTHONPATH": f"{ours}{os.pathsep}{self._settings.project.resolve()}"}
 
     def _replica(self, name: str, report: ProgramReport | None) -> Replica:
         address = str(self._socket(name))
@@ -145,6 +155,6 @@ def _is_ready(address: str) -> bool:
 
 def _requested(address: str, method: str, path: str, body: bytes | None, timeout: float) -> Answer:
     with contextlib.closing(UnixConnection(Path(address), timeout)) as connection:
-        connection.request(method, path, body, {"content-type": "application/json"})
+        connection.request(method, path, body, _HEADERS)
         response = connection.getresponse()
         return Answer(response.status, response.read())

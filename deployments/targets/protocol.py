@@ -1,17 +1,20 @@
 """The door to the place where model servers run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from deployments.spec import ServerSection, StickyKey
+from deployments.traffic import DEFAULT_KEY
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch).
 
-    `trusted` names the types of the user's own that the model may hold.
+    `trusted` names the types of the user's own that the model may hold; `key` is where a user's sticky key stands.
     """
 
     product: str
@@ -19,6 +22,8 @@ class Launch:
     model: Path
     replicas: int
     trusted: tuple[str, ...] = ()
+    server: ServerSection = field(default_factory=ServerSection)
+    key: StickyKey = field(default_factory=lambda: StickyKey(header=DEFAULT_KEY))
 
 
 class ReplicaState(StrEnum):
@@ -54,7 +59,8 @@ class Target(Protocol):
     def launch(self, launch: Launch) -> None:
         """See to it that exactly these servers are started; returns without waiting for them to be ready.
 
-        A replica that failed before is started afresh; one that runs is left alone.
+        A replica that failed before is started afresh; one that is ready is left alone, as it was started, for a
+        restart would cost requests.
         """
         ...
 

@@ -19,7 +19,7 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
     """Start servers of `version` and wait until all are ready; `NeverReady` says which one is not, and why."""
     folder = doors.registry.fetch(product, version, doors.models)
     trusted = doors.registry.get(product, version).facts.trusted_types
-    doors.target.launch(Servers(product, version, folder, replicas, trusted))
+    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key))
     began = doors.clock.monotonic()
     while True:
         seen = doors.target.replicas(product, version)

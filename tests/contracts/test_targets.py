@@ -11,13 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from deployments.errors import TargetUnreachable
+from deployments.inference_logs import answers_between
 from deployments.settings import Settings
+from deployments.spec import LogSection, ServerSection
 from deployments.supervision import Supervisor, UnixConnection
 from deployments.supervision.leftovers import daemons_of, leftovers_of
 from deployments.targets.in_memory import Behaviour, InMemoryTarget
@@ -239,6 +241,39 @@ def test_a_running_server_is_left_alone_and_a_killed_one_comes_back(processes: P
     while supervisor.reports()[replica.name].pid in {None, pid}:
         time.sleep(0.05)
     assert [again.state for again in processes.settled(1)] == [ReplicaState.READY]
+
+
+@pytest.mark.platform
+def test_a_ready_server_keeps_what_it_was_started_with_for_a_restart_would_cost_requests(processes: Place) -> None:
+    supervisor = Supervisor.of(Settings(home=processes.folder / "home", project=processes.folder))
+    processes.launch(1)
+    [replica] = processes.settled(1)
+    pid = supervisor.reports()[replica.name].pid
+    off = ServerSection(log=LogSection(enabled=False))
+    processes.target.launch(Launch("flights", 1, processes.model("flights", 1), 2, server=off))
+    assert supervisor.reports()[replica.name].pid == pid
+    first, second = (each.address for each in processes.settled(1))
+    assert (_logs_answers(first), _logs_answers(second)) == (True, False)
+
+
+def _logs_answers(address: str) -> bool:
+    with contextlib.closing(UnixConnection(Path(address), timeout=10)) as connection:
+        connection.request("GET", "/metrics")
+        return b"seatrial_server_log_rows_total" in connection.getresponse().read()
+
+
+@pytest.mark.platform
+def test_sample_rows_are_logged_as_nobodys_and_all_is_written_when_a_server_is_retired(processes: Place) -> None:
+    processes.launch(1)
+    [replica] = processes.settled(1)
+    request, _ = verification_of(processes.model("flights", 1))
+    assert processes.target.ask(replica, "/invocations", request).status == 200
+    processes.target.retire("flights", 1, DRAIN)
+    log = str(processes.folder / "home" / "inference-log")
+    now = datetime.now(UTC)
+    table = answers_between(log, "flights", 1, now - timedelta(minutes=10), now + timedelta(minutes=1))
+    assert table.column("mirrored").to_pylist() == [True] * 4
+    assert set(table.column("request_id").to_pylist()) != {None}
 
 
 @pytest.mark.platform

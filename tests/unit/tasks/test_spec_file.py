@@ -116,6 +116,19 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("rollout", {"strategy": "yolo"}, "rollout.strategy"),
         ("rollout", {"target": "kubernetes"}, "rollout: target 'kubernetes' is not available yet: use 'local'"),
         ("rollout", {"ready_timeout": "0s"}, "rollout.ready_timeout"),
+        ("rollout.server.log.sample", 1.5, "rollout.server.log.sample"),
+        ("rollout.server.log.flush", "10ms", "rollout.server.log.flush"),
+        (
+            "rollout.server.log.mask",
+            ["age", "name"],
+            "rollout.server.log.mask.1: 'name' is no feature: use some of age",
+        ),
+        ("rollout.server.log.folder", "", "rollout.server.log.folder"),
+        ("rollout.server.log.folder", "s3://", "names no folder"),
+        ("rollout.server.log.folder", "s3://me:hunter2@bucket/log", "may hold no user, password or query"),
+        ("rollout.server.log.folder", "s3://bucket/log?token=hunter2", "may hold no user, password or query"),
+        ("rollout.server.log.folder", "nowhere://bucket/log", "nobody knows the protocol 'nowhere'"),
+        ("rollout.server.log.folder", "gs://bucket/log", "needs a package that is not installed"),
     ],
 )
 def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(

@@ -1,0 +1,128 @@
+"""Parts into their store, whole or not at all: a folder of this machine, or an fsspec URL."""
+
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deployments.disk import write_atomically
+from deployments.inference_logs import FEATURE, INCOMING, is_url, opened, part_path
+from deployments.owner import Owner, this_process
+
+_BY_DICTIONARY = ("key", "prediction")
+_PRIVATE = 0o600
+
+
+class Store(Protocol):
+    """Where parts are kept. Whatever goes wrong raises the store's own errors; nothing of the part is then there."""
+
+    def keep(self, path: str, content: bytes) -> None:
+        """A new part; `path` counts from the log's folder."""
+        ...
+
+    def sweep(self) -> int:
+        """Removes what servers that are gone left unfinished; how many files."""
+        ...
+
+
+class Parts:
+    """The parts of one server, numbered from 1 on."""
+
+    def __init__(self, store: Store, product: str, version: str, epoch: str) -> None:
+        self._store, self._product, self._version, self._epoch = store, product, version, epoch
+        self._number = 0
+
+    def write(self, day: datetime, rows: list[pa.RecordBatch]) -> None:
+        """One part, of rows that were answered on one day. Raises what the store does; then it may be repeated."""
+        name = f"part-{self._epoch}-{self._number + 1:06}.parquet"
+        self._store.keep(part_path(self._product, self._version, day.date(), name), as_parquet(rows))
+        self._number += 1
+
+
+def as_parquet(rows: list[pa.RecordBatch]) -> bytes:
+    """A Parquet file. Its making holds up no other thread."""
+    table = pa.Table.from_batches(rows)
+    few = [
+        field.name
+        for field in table.schema
+        if field.name in _BY_DICTIONARY or (pa.types.is_string(field.type) and field.name.startswith(FEATURE))
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=few)
+    return bytes(sink.getvalue())
+
+
+def store_of(folder: str) -> Store:
+    """The store of a log. Nothing is touched yet; a URL that cannot be used raises its error when it is used."""
+    return _Elsewhere(folder) if is_url(folder) else _LocalFolder(Path(folder))
+
+
+class _LocalFolder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._incoming = folder / INCOMING / _signature()
+
+    def keep(self, path: str, content: bytes) -> None:
+        self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(self._folder / path, content, _PRIVATE, by_way_of=self._incoming)
+
+    def sweep(self) -> int:
+        swept = 0
+        for folder in (self._folder / INCOMING).glob("*"):
+            if _is_left_over(folder.name):
+                for file in folder.glob("*"):
+                    file.unlink(missing_ok=True)
+                    swept += 1
+                folder.rmdir()
+        return swept
+
+
+class _Elsewhere:
+    """Written under a name of its own first, and moved when it is whole."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._owner = _signature()
+        self._known: tuple[Any, str] | None = None
+
+    def keep(self, path: str, content: bytes) -> None:
+        system, root = self._opened()
+        incoming = f"{root}/{INCOMING}/{self._owner}/{PurePosixPath(path).name}"
+        system.makedirs(_above(incoming), exist_ok=True)
+        system.pipe_file(incoming, content)
+        system.makedirs(_above(f"{root}/{path}"), exist_ok=True)
+        system.mv(incoming, f"{root}/{path}")
+
+    def sweep(self) -> int:
+        system, root = self._opened()
+        incoming = f"{root}/{INCOMING}"
+        if not system.exists(incoming):
+            return 0
+        swept = 0
+        for folder in system.ls(incoming, detail=False):
+            if _is_left_over(PurePosixPath(folder).name):
+                swept += len(system.ls(folder, detail=False))
+                system.rm(folder, recursive=True)
+        return swept
+
+    def _opened(self) -> tuple[Any, str]:
+        self._known = self._known or opened(self._folder)
+        return self._known
+
+
+def _signature() -> str:
+    # Some file systems allow no colon in a name.
+    return str(this_process()).replace(":", "@")
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _is_left_over(owner: str) -> bool:
+    try:
+        return Owner.parse(owner.replace("@", ":")).is_gone()
+    except ValueError:
+        return False

@@ -1,0 +1,181 @@
+"""The thread that turns buffered answers into parts, and keeps trying when the store takes none."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from deployments.clock import Clock
+from deployments.disk import says_full
+from deployments.secrets import masked
+from deployments.serving.events import complain, place_of, say
+from deployments.serving.inference_log.buffer import InferenceLog, Logged, Reason
+from deployments.serving.inference_log.options import LogOptions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from deployments.serving.description import Description
+    from deployments.serving.inference_log.parts import Parts
+    from deployments.serving.inference_log.table import Tables
+
+PART_ROWS = 100_000
+_TICK_SECONDS = 0.25
+# Small steps with a pause: while a table is made from Python's objects, no request can be answered.
+_SLICE_ROWS = 256
+_PAUSE = timedelta(milliseconds=1)
+# Of the arrays themselves, whatever they hold.
+_BYTES_PER_BATCH = 8_192
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 60.0
+_FAREWELL_SECONDS = 10.0
+
+
+class Recorder:
+    """Takes answers out of `log` and writes them, when they are `flush` old or there are `PART_ROWS` of them.
+
+    When a part cannot be written its rows stay in memory, which the log's own limits bound, and it is tried again after
+    1 s, 2 s, up to a minute. Only for one thread.
+    """
+
+    def __init__(self, log: InferenceLog, tables: "Tables", parts: "Parts", flush: timedelta, clock: Clock) -> None:
+        self._log, self._tables, self._parts, self._clock = log, tables, parts, clock
+        # As old as `flush` when they are written, not when that begins.
+        self._flush_seconds = max(flush.total_seconds() - 2 * _TICK_SECONDS, flush.total_seconds() / 2)
+        self._days: dict[datetime, list[pa.RecordBatch]] = {}
+        self._rows = 0
+        self._since: float | None = None
+        self._wait_seconds = 0.0
+        self._next_try = 0.0
+
+    def step(self) -> None:
+        """Makes tables of what was answered since the last step, if it is much, and writes what is due."""
+        if self._waiting() >= _SLICE_ROWS:
+            self._take()
+        now = self._clock.monotonic()
+        since = self._log.waiting_since if self._since is None else self._since
+        due = self._rows >= PART_ROWS or (since is not None and now - since >= self._flush_seconds)
+        if due and now >= self._next_try:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes all that there is, or as much as the store takes."""
+        self._take()
+        while self._days:
+            day = min(self._days)
+            some = _first_rows(self._days[day])
+            try:
+                self._parts.write(day, some)
+            except Exception as error:  # noqa: BLE001 - whatever a store raises must never stop the server
+                self._put_off(error)
+                return
+            self._resume()
+            self._wrote(day, some)
+
+    def _waiting(self) -> int:
+        return self._log.buffered - self._rows
+
+    def _take(self) -> None:
+        # What comes while this works is for the next step.
+        remaining = self._waiting()
+        while remaining > 0 and (answers := self._log.some(_SLICE_ROWS)):
+            remaining -= sum(answer.batch.rows for answer in answers)
+            self._hold(answers, self._clock.now().timestamp() - self._clock.monotonic())
+            self._clock.sleep(_PAUSE)
+
+    def _hold(self, answers: list[Logged], zero: float) -> None:
+        try:
+            made = list(self._tables.batches(answers, zero))
+        except Exception as error:  # noqa: BLE001 - one strange answer must not take the others with it
+            if len(answers) > 1:
+                for answer in answers:
+                    self._hold([answer], zero)
+                return
+            complain("answer not logged", request_id=answers[0].request_id, error=place_of(error))
+            self._log.lost(answers[0].batch.rows, Reason.UNREADABLE)
+            return
+        if self._since is None:
+            self._since = answers[0].answered
+        for day, batch in made:
+            self._days.setdefault(day, []).append(batch)
+            self._rows += batch.num_rows
+            self._log.held_bytes += _size_of(batch)
+
+    def _wrote(self, day: datetime, some: "list[pa.RecordBatch]") -> None:
+        del self._days[day][: len(some)]
+        if not self._days[day]:
+            del self._days[day]
+        rows = sum(batch.num_rows for batch in some)
+        self._rows -= rows
+        if not self._rows:
+            self._since = None
+        self._log.held_bytes -= sum(map(_size_of, some))
+        self._log.wrote(rows)
+
+    def _put_off(self, error: Exception) -> None:
+        reason = Reason.DISK_FULL if says_full(error) else Reason.UNREACHABLE
+        if self._log.outage is None:
+            complain("inference log cannot be written", reason=reason.value, error=place_of(error))
+        self._log.outage = reason
+        self._wait_seconds = min(max(_FIRST_WAIT_SECONDS, 2 * self._wait_seconds), _LONGEST_WAIT_SECONDS)
+        self._next_try = self._clock.monotonic() + self._wait_seconds
+
+    def _resume(self) -> None:
+        if self._log.outage is not None:
+            say("inference log is written again", dropped=sum(self._log.dropped.values()))
+        self._log.outage = None
+        self._wait_seconds = self._next_try = 0.0
+
+
+def _size_of(batch: "pa.RecordBatch") -> int:
+    return int(batch.nbytes) + _BYTES_PER_BATCH
+
+
+def _first_rows(batches: "list[pa.RecordBatch]") -> "list[pa.RecordBatch]":
+    """As many of the first as make a part, at least one."""
+    rows = 0
+    for number, batch in enumerate(batches):
+        rows += batch.num_rows
+        if rows >= PART_ROWS:
+            return batches[: number + 1]
+    return list(batches)
+
+
+@contextmanager
+def recording(
+    options: LogOptions, description: "Description", version: str, epoch: str, clock: Clock
+) -> Iterator[InferenceLog]:
+    """A log that is written beside the block, and completed at its end; within 10 s, else the rest is lost and counted.
+
+    To be entered in the process that answers, before it does: what it imports takes a while.
+    """
+    from deployments.serving.inference_log.parts import Parts, store_of
+    from deployments.serving.inference_log.table import Masking, Tables
+
+    log = InferenceLog(options.sample)
+    store = store_of(options.folder)
+    tables = Tables(description, Masking(options.mask, options.secret), options.key_cookie)
+    parts = Parts(store, description.product, version, epoch)
+    recorder = Recorder(log, tables, parts, options.flush, clock)
+    stopping = threading.Event()
+
+    def work() -> None:
+        try:
+            if swept := store.sweep():
+                say("inference log swept", files=swept)
+        except Exception as error:  # noqa: BLE001 - the store may be away for now
+            complain("inference log not swept", folder=masked(options.folder), error=place_of(error))
+        while not stopping.wait(_TICK_SECONDS):
+            recorder.step()
+        recorder.flush()
+
+    writer = threading.Thread(target=work, name="inference-log", daemon=True)
+    writer.start()
+    try:
+        yield log
+    finally:
+        stopping.set()
+        writer.join(_FAREWELL_SECONDS)
+        if lost := log.buffered:
+            complain("inference log incomplete", rows=lost)
+            log.lost(lost, Reason.STOPPED)

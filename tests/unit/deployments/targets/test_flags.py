@@ -1,0 +1,54 @@
+"""What a spec says of its servers is what a server reads on its command line."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from deployments.serving.__main__ import _parse
+from deployments.serving.inference_log import LogOptions, options_of
+from deployments.spec import LogSection, ServerSection, StickyKey
+from deployments.targets.flags import server_flags
+
+HEADER = StickyKey(header="X-User")
+HOME = Path("/home/inference-log")
+
+
+def read(log: LogSection, key: StickyKey = HEADER) -> LogOptions | None:
+    needed = ["--model", "m", "--product", "p", "--version", "1", "--port", "1"]
+    return options_of(_parse([*needed, *server_flags(ServerSection(log=log), key, HOME)]))
+
+
+def test_by_default_all_is_logged_in_the_home() -> None:
+    assert read(LogSection()) == LogOptions(str(HOME), 1.0, timedelta(seconds=10), frozenset(), "x-user")
+
+
+def test_everything_that_a_spec_says_arrives() -> None:
+    log = LogSection(sample=0.25, folder="s3://bucket/log", flush=timedelta(minutes=1), mask=("age", "-- name"))
+    wanted = LogOptions("s3://bucket/log", 0.25, timedelta(minutes=1), frozenset({"age", "-- name"}), "x-user")
+    assert read(log) == wanted
+
+
+def test_a_key_in_a_cookie_is_looked_for_in_the_header_of_cookies() -> None:
+    options = read(LogSection(), StickyKey(cookie="Sid"))
+    assert options is not None
+    assert (options.key_header, options.key_cookie) == ("cookie", "Sid")
+
+
+@pytest.mark.parametrize("log", [LogSection(enabled=False), LogSection(sample=0.0)])
+def test_a_log_that_would_hold_nothing_is_not_kept(log: LogSection) -> None:
+    assert read(log) is None
+
+
+def test_the_secret_comes_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATRIAL_LOG_SECRET", "hunter2")
+    options = read(LogSection())
+    assert options is not None
+    assert options.secret == b"hunter2"
+
+
+@pytest.mark.parametrize("wrong", [["--log-sample", "1.5"], ["--log-flush", "0"], ["--log-flush", "soon"]])
+def test_a_flag_that_makes_no_sense_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parse(["--model", "m", "--product", "p", "--version", "1", "--port", "1", *wrong])
+    assert wrong[0] in capsys.readouterr().err
