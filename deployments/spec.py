@@ -296,9 +296,35 @@ class LogSection(Section):
         return folder
 
 
+class LimitsSection(Section):
+    """What one request may hold and take, and how many are answered at once."""
+
+    body: Annotated[int, Field(ge=1024, le=8 * 1024 * 1024)] = Field(
+        default=8 * 1024 * 1024, description="bytes of a request, also once it is unpacked"
+    )
+    rows: Annotated[int, Field(ge=1, le=1_000_000)] = Field(default=100_000, description="rows of a request")
+    time: Duration = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(seconds=1),
+        le=timedelta(seconds=60),
+        description="time from a request's headers to the end of its answer, whoever is slow",
+    )
+    in_flight: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=128, description="predictions that one server is asked for at once; 503 with Retry-After beyond"
+    )
+
+
 class ServerSection(Section):
     """How the model servers of a version behave. Read when a server is started, and kept until it ends."""
 
+    limits: LimitsSection = Field(default=LimitsSection(), description="what a request may hold and take")
+    missing: Literal["accept", "refuse"] = Field(default="accept", description="null in a feature")
+    unknown_categories: Literal["accept", "refuse"] = Field(
+        default="accept", description="a category that training never saw"
+    )
+    unknown_columns: Literal["refuse", "ignore"] = Field(
+        default="refuse", description="a column that the model does not take; MLflow ignores it"
+    )
     log: LogSection = Field(default=LogSection(), description="what is kept of the answers")
 
 

@@ -12,6 +12,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from deployments.clock import Clock, SystemClock
@@ -49,7 +50,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
     model = load(options.model, options.product, options.trust)
-    limits = Limits(options.max_body_bytes, options.max_rows)
+    limits = _limits_of(options)
     together = warm_up(model, options.model, limits)
     log_options, epoch = options_of(options), uuid.uuid4().hex
     with _recording(log_options, model, str(options.version), epoch, clock) as log, _listener(options) as listener:
@@ -88,6 +89,31 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> bool:
         ) from error
 
 
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    usual, flags = Limits(), parser.add_argument_group("limits")
+    flags.add_argument("--max-body-bytes", type=int, default=usual.body_bytes, help="largest request")
+    flags.add_argument("--max-rows", type=int, default=usual.rows, help="most rows of one request")
+    flags.add_argument(
+        "--max-seconds", type=float, default=usual.time.total_seconds(), help="longest time for one request"
+    )
+    flags.add_argument("--max-in-flight", type=int, default=usual.in_flight, help="most predictions asked for at once")
+    flags.add_argument("--refuse-missing", action="store_true", help="null is no value")
+    flags.add_argument("--refuse-unknown-categories", action="store_true", help="only categories that training saw")
+    flags.add_argument("--ignore-unknown-columns", action="store_true", help="as MLflow does; else they are refused")
+
+
+def _limits_of(options: argparse.Namespace) -> Limits:
+    return Limits(
+        body_bytes=options.max_body_bytes,
+        rows=options.max_rows,
+        time=timedelta(seconds=options.max_seconds),
+        in_flight=options.max_in_flight,
+        missing=not options.refuse_missing,
+        unknown_categories=not options.refuse_unknown_categories,
+        unknown_columns=options.ignore_unknown_columns,
+    )
+
+
 def _recording(
     options: LogOptions | None, model: Model, version: str, epoch: str, clock: Clock
 ) -> contextlib.AbstractContextManager[InferenceLog | None]:
@@ -116,8 +142,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="further type that the model may hold"
     )
-    parser.add_argument("--max-body-bytes", type=int, default=Limits().body_bytes, help="largest request")
-    parser.add_argument("--max-rows", type=int, default=Limits().rows, help="most rows of one request")
+    _add_limits(parser)
     add_flags(parser)
     return parser.parse_args(arguments)
 

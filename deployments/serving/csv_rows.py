@@ -23,7 +23,10 @@ _IN_A_NUMBER = frozenset("0123456789+-.eE \t")
 
 
 def columns_of_csv(body: bytes, features: Sequence[Feature]) -> Columns:
-    """The columns of `features` that a CSV document has. Raises `Unanswerable`."""
+    """The columns of `features` that a CSV document has; others are there by their place in the header, without values.
+
+    Their names may be data: of a document without a header. Raises `Unanswerable`.
+    """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -43,7 +46,10 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[str]], features: Sequ
     by_name = dict(zip(names, zip(*rows, strict=True) if rows else repeat(()), strict=False))
     if len(by_name) != len(names):
         raise Unanswerable(422, "a column name is given twice")
-    return {each.name: _values(each, by_name[each.name]) for each in features if each.name in by_name}
+    columns = {each.name: _values(each, by_name[each.name]) for each in features if each.name in by_name}
+    # pandas writes its index without a name.
+    others = (place for place, name in enumerate(names, 1) if name and name not in columns)
+    return columns | {f"at place {place} of the header": () for place in others}
 
 
 def _values(feature: Feature, fields: Sequence[str]) -> "Sequence[str | None] | np.ndarray":

@@ -28,12 +28,16 @@ class Output(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input column. `type` is MLflow's name (double, long, string, …); one that is not required may be absent."""
+    """One input column. `type` is MLflow's name (double, long, string, …); one that is not required may be absent.
+
+    `categories` are those that training saw; None: nobody knows them, as of every number.
+    """
 
     name: str
     kind: Kind
     type: str
     required: bool
+    categories: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class MlflowDialect:
         return orjson.dumps(refusal)
 
     def _query(self, columns: Columns) -> Query:
-        return Query(batch_of(columns, self._features, self._limits.rows), self._wanted)
+        return Query(batch_of(columns, self._features, self._limits), self._wanted)
 
 
 def columns_of_mlflow(document: Any, features: Sequence[Feature]) -> Columns:
@@ -92,14 +92,13 @@ def _from_tensors(tensors: Any, features: Sequence[Feature]) -> Columns:
 
 def _from_columns(columns: Mapping[str, Any], features: Sequence[Feature]) -> Columns:
     """A list of values a column; or, in MLflow's way to ask about one row, a value a column."""
-    given = {feature.name: columns[feature.name] for feature in features if feature.name in columns}
-    lists = sum(isinstance(values, list) for values in given.values())
-    if not lists and not any(isinstance(value, dict) for value in given.values()):
-        return {name: [value] for name, value in given.items()}
-    for name, values in given.items():
-        if not isinstance(values, list):
+    given = [feature.name for feature in features if feature.name in columns]
+    if not any(isinstance(columns[name], list | dict) for name in given):
+        return {name: [value] for name, value in columns.items()}
+    for name in given:
+        if not isinstance(columns[name], list):
             raise Unanswerable(400, f"column {name!r} needs a list of values, one a row")
-    return given
+    return columns
 
 
 _FORMS: dict[str, Callable[[Any, Sequence[Feature]], Columns]] = {
@@ -111,7 +110,9 @@ _FORMS: dict[str, Callable[[Any, Sequence[Feature]], Columns]] = {
 
 
 def _by_name(records: Sequence[Mapping[str, Any]], features: Sequence[Feature]) -> Columns:
-    return {feature.name: _values_in(records, feature) for feature in features}
+    """Columns that the model does not take have no values: what matters is that they are there."""
+    columns: dict[str, Sequence[Any]] = {feature.name: _values_in(records, feature) for feature in features}
+    return columns | dict.fromkeys(set().union(*records).difference(columns), ())
 
 
 def _values_in(records: Sequence[Mapping[str, Any]], feature: Feature) -> Sequence[Any]:

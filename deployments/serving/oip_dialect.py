@@ -16,7 +16,7 @@ from deployments.serving.content import BINARY, JSON, media_type, parsed, unpack
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
-from deployments.serving.schema import Unanswerable, batch_of, check_rows, infinite, is_list_of
+from deployments.serving.schema import Unanswerable, batch_of, check_rows, checked, infinite, is_list_of, unknown
 from deployments.serving.tensors import parameters_of, shape_of, values_of
 
 _DATATYPES = {
@@ -93,17 +93,19 @@ class OipDialect:
     def _batch(self, tensors: Sequence[Mapping[str, Any]], tail: Tail) -> Batch:
         features = self._description.features
         if self._only_numbers and len(tensors) == 1 and str(tensors[0].get("name")) not in self._known:
-            return _matrix(tensors[0], features, self._limits.rows, tail)
+            return _matrix(tensors[0], features, self._limits, tail)
         columns: dict[str, Any] = {}
         for tensor in tensors:
             name = tensor.get("name")
-            if not isinstance(name, str) or name not in self._known:
+            if not isinstance(name, str):
                 takes = ", ".join(feature.name for feature in features)
-                raise Unanswerable(422, f"an input is named like no column of the model, which takes {takes}")
+                raise Unanswerable(422, f"an input has no name; the model takes {takes}")
+            if name not in self._known:
+                raise unknown([name], features)
             if name in columns:
                 raise Unanswerable(422, f"column {name!r} is given twice")
             columns[name] = _column(tensor, f"column {name!r}", tail)
-        return batch_of(columns, features, self._limits.rows)
+        return batch_of(columns, features, self._limits)
 
     def _wanted(self, document: Mapping[str, Any]) -> tuple[Wanted, ...]:
         binary = parameters_of(document, "the request").get("binary_data_output") is True
@@ -187,12 +189,12 @@ def _column(tensor: Mapping[str, Any], what: str, tail: Tail) -> Any:
     return values_of(tensor, shape, what, tail)
 
 
-def _matrix(tensor: Mapping[str, Any], features: Sequence[Feature], max_rows: int, tail: Tail) -> Batch:
+def _matrix(tensor: Mapping[str, Any], features: Sequence[Feature], limits: Limits, tail: Tail) -> Batch:
     what = f"the tensor of columns {', '.join(feature.name for feature in features)}"
     shape = shape_of(tensor, what)
     if len(shape) != 2 or shape[1] != len(features):
         raise Unanswerable(422, f"{what}: its shape must be [rows, {len(features)}]")
-    check_rows(shape[0], max_rows)
+    check_rows(shape[0], limits.rows)
     values = values_of(tensor, shape, what, tail)
     if tensor["datatype"] == "BYTES":
         raise Unanswerable(422, f"{what} must hold numbers")
@@ -200,4 +202,4 @@ def _matrix(tensor: Mapping[str, Any], features: Sequence[Feature], max_rows: in
     matrix = np.array(values, dtype=np.float64).reshape(shape)
     if (unbounded := np.isinf(matrix)).any():
         raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
-    return Batch(shape[0], matrix, ())
+    return checked(Batch(shape[0], matrix, ()), features, limits)

@@ -3,19 +3,22 @@
 A refusal names the column, never what the caller sent.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from deployments.errors import BadInput
 from deployments.serving.batch import Batch
 from deployments.serving.description import Feature, Kind
+from deployments.serving.limits import Limits
 
 # A column is a sequence of JSON values, or a float64, integer or boolean array in which NaN is a missing value.
 Columns = Mapping[str, "Sequence[Any] | np.ndarray"]
 
 NUMBERS = frozenset({int, float, bool, type(None)})
+_MOST_NAMES: Final = 5
+_LONGEST_NAME: Final = 64
 _TEXT = frozenset({str, type(None)})
 
 
@@ -27,12 +30,13 @@ class Unanswerable(BadInput):
         self.status = status
 
 
-def batch_of(columns: Columns, features: Sequence[Feature], max_rows: int) -> Batch:
-    """The rows that a model is asked about; columns that it does not know are left out.
+def batch_of(columns: Columns, features: Sequence[Feature], limits: Limits) -> Batch:
+    """The rows that a model is asked about.
 
-    Raises `Unanswerable`: 422 for a column that is missing, too short or of another type, 413 for too many rows.
+    Raises `Unanswerable`: 422 for a column that is missing, unknown, too short or of another type, and for values that
+    `limits` do not allow; 413 for too many rows.
     """
-    rows = _count_rows(columns, features, max_rows)
+    rows = _count_rows(columns, features, limits)
     numbers: list[Any] = []
     categories: list[Sequence[str | None]] = []
     for feature in features:
@@ -43,7 +47,18 @@ def batch_of(columns: Columns, features: Sequence[Feature], max_rows: int) -> Ba
             categories.append(_categories(feature, values))
     shape = (len(numbers), rows)
     by_row = np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(shape).T)
-    return Batch(rows, by_row, tuple(categories))
+    return checked(Batch(rows, by_row, tuple(categories)), features, limits)
+
+
+def checked(batch: Batch, features: Sequence[Feature], limits: Limits) -> Batch:
+    """The same batch. Raises `Unanswerable`, 422, for values that `limits` do not allow."""
+    if not limits.missing:
+        _refuse_missing(batch, features)
+    if not limits.unknown_categories:
+        for feature, values in zip(_of_kind(Kind.CATEGORICAL, features), batch.categories, strict=True):
+            if feature.categories is not None and not set(values) <= feature.categories | {None}:
+                raise Unanswerable(422, f"column {feature.name!r} holds a category that training never saw")
+    return batch
 
 
 def check_rows(rows: int, max_rows: int) -> None:
@@ -61,6 +76,13 @@ def missing(feature: Feature) -> Unanswerable:
     return Unanswerable(422, f"column {feature.name!r} is missing: send null where its value is not known")
 
 
+def unknown(names: Iterable[str], features: Sequence[Feature]) -> Unanswerable:
+    """For columns that the model does not take; `names` stand in the request as names, not as data."""
+    named = ", ".join(repr(name[:_LONGEST_NAME]) for name in sorted(names)[:_MOST_NAMES])
+    takes = ", ".join(feature.name for feature in features)
+    return Unanswerable(422, f"the model takes no column {named}: leave it out; it takes {takes}")
+
+
 def infinite(name: str) -> Unanswerable:
     """For a column with an infinite number."""
     return Unanswerable(422, f"column {name!r} holds an infinite number")
@@ -71,7 +93,7 @@ def is_list_of(kind: type, value: Any) -> bool:
     return isinstance(value, list) and set(map(type, value)) <= {kind}
 
 
-def _count_rows(columns: Columns, features: Sequence[Feature], max_rows: int) -> int:
+def _count_rows(columns: Columns, features: Sequence[Feature], limits: Limits) -> int:
     lengths = {feature.name: len(columns[feature.name]) for feature in features if feature.name in columns}
     if not lengths:
         raise Unanswerable(422, f"no column of the model is there: it takes {', '.join(f.name for f in features)}")
@@ -79,8 +101,23 @@ def _count_rows(columns: Columns, features: Sequence[Feature], max_rows: int) ->
     for name, length in lengths.items():
         if length != rows:
             raise Unanswerable(422, f"column {name!r} has {length} values, others {rows}")
-    check_rows(rows, max_rows)
+    if len(lengths) < len(columns) and not limits.unknown_columns:
+        raise unknown(columns.keys() - lengths.keys(), features)
+    check_rows(rows, limits.rows)
     return rows
+
+
+def _refuse_missing(batch: Batch, features: Sequence[Feature]) -> None:
+    empty = np.isnan(batch.numbers).any(axis=0)
+    numeric, categorical = _of_kind(Kind.NUMERIC, features), _of_kind(Kind.CATEGORICAL, features)
+    names = [feature.name for feature, is_empty in zip(numeric, empty, strict=True) if is_empty]
+    names += [feature.name for feature, values in zip(categorical, batch.categories, strict=True) if None in values]
+    if names:
+        raise Unanswerable(422, f"column {names[0]!r} holds null: this model is asked with known values only")
+
+
+def _of_kind(kind: Kind, features: Sequence[Feature]) -> list[Feature]:
+    return [feature for feature in features if feature.kind is kind]
 
 
 def _when_absent(feature: Feature, rows: int) -> Sequence[Any]:

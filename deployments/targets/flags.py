@@ -8,7 +8,19 @@ from deployments.spec import LogSection, ServerSection, StickyKey
 
 def server_flags(server: ServerSection, key: StickyKey, log_folder: Path) -> tuple[str, ...]:
     """The flags of `python -m deployments.serving`; `log_folder` is for a log that has no place of its own."""
-    return tuple(_log_flags(server.log, key, log_folder))
+    return (*_limit_flags(server), *_log_flags(server.log, key, log_folder))
+
+
+def _limit_flags(server: ServerSection) -> Iterator[str]:
+    limits = server.limits
+    yield from ("--max-body-bytes", str(limits.body), "--max-rows", str(limits.rows))
+    yield from ("--max-seconds", str(limits.time.total_seconds()), "--max-in-flight", str(limits.in_flight))
+    if server.missing == "refuse":
+        yield "--refuse-missing"
+    if server.unknown_categories == "refuse":
+        yield "--refuse-unknown-categories"
+    if server.unknown_columns == "ignore":
+        yield "--ignore-unknown-columns"
 
 
 def _log_flags(log: LogSection, key: StickyKey, log_folder: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deployments.serving.csv_rows import MISSING, columns_of_csv
 from deployments.serving.description import Feature, Kind
+from deployments.serving.limits import Limits
 from deployments.serving.schema import Unanswerable, batch_of
 
 HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
@@ -28,12 +29,17 @@ def read(body: str | bytes) -> dict[str, Any]:
     [
         "hour,carrier\n5,UA\n6.5,B6\n",
         "hour,carrier\r\n5,UA\r\n6.5,B6",
-        "\ufeffcarrier,x,hour\n\nUA,1,5\n\nB6,2,6.5\n",
+        "\ufeffcarrier,,hour\n\nUA,1,5\n\nB6,2,6.5\n",
         '"carrier",hour\n"UA"," 5"\nB6,+65e-1\n',
     ],
 )
 def test_columns_are_found_by_their_header(body: str) -> None:
     assert read(body) == {"hour": [5.0, 6.5], "carrier": ["UA", "B6"]}
+
+
+def test_an_unknown_column_is_told_by_its_place_for_a_header_may_be_missing() -> None:
+    with pytest.raises(Unanswerable, match="takes no column 'at place 1 of the header', 'at place 3 of the header'"):
+        batch_of(columns_of_csv(b"s3cret,hour,7.5\n1,2,3\n", FEATURES), FEATURES, Limits())
 
 
 def test_quotes_hold_commas_quotes_and_line_ends() -> None:
@@ -82,7 +88,7 @@ def test_text_is_taken_as_it_is() -> None:
 def test_a_refusal_names_the_column_and_never_what_was_sent(body: str | bytes, status: int, said: str) -> None:
     with pytest.raises(Unanswerable, match=said) as refused:
         content = body.encode() if isinstance(body, str) else body
-        batch_of(columns_of_csv(content, FEATURES), FEATURES, 100)
+        batch_of(columns_of_csv(content, FEATURES), FEATURES, Limits(rows=100))
     assert refused.value.status == status
     assert "s3cret" not in str(refused.value)
 
@@ -102,6 +108,6 @@ def test_whatever_python_writes_as_csv_is_read_back(rows: list[tuple[float, str]
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_whatever_bytes_are_sent_they_are_columns_or_a_refusal(body: bytes) -> None:
     try:
-        batch_of(columns_of_csv(b"hour,carrier\n" + body, FEATURES), FEATURES, 9)
+        batch_of(columns_of_csv(b"hour,carrier\n" + body, FEATURES), FEATURES, Limits(rows=9))
     except Unanswerable as refused:
         assert 400 <= refused.status < 500

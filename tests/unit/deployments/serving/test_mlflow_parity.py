@@ -123,7 +123,7 @@ ROW = {"distance": 1.0, "hour": 5.0, "carrier": "UA", "origin": "EWR"}
         ({"dataframe_records": [ROW | {"hour": "5"}]}, True, False),
         ({"dataframe_records": [ROW, {name: ROW[name] for name in NAMES[1:]}]}, True, False),
         ({"instances": [[1.0, 5.0, "UA", "EWR"]]}, False, True),
-        ({"dataframe_records": [ROW | {"x": 1}]}, True, True),
+        ({"dataframe_records": [ROW | {"x": 1}]}, True, False),
         ({"dataframe_records": [{name: ROW[name] for name in NAMES[1:]}]}, False, False),
     ],
 )

@@ -116,9 +116,12 @@ def test_a_matrix_in_bytes_is_memory_of_its_own_in_the_order_that_models_want(da
         ([tensor("hour", ["s3cret"], "BYTES")], "column 'hour' must hold numbers"),
         ([tensor("hour", [1]), tensor("carrier", [1], "BYTES")], "column 'carrier': its data are not all BYTES"),
         ([tensor("hour", [1]), tensor("hour", [1])], "column 'hour' is given twice"),
-        ([tensor("hour", [1]), tensor("s3cret", [1])], "no column of the model, which takes hour, carrier"),
-        ([tensor("hour", [1]), {"name": ["s3cret"]}], "no column of the model"),
-        ([tensor("hour", [1]), {}], "no column of the model"),
+        (
+            [tensor("hour", [1]), tensor("weight", [1])],
+            "takes no column 'weight': leave it out; it takes hour",
+        ),
+        ([tensor("hour", [1]), {"name": ["s3cret"]}], "an input has no name; the model takes hour, carrier"),
+        ([tensor("hour", [1]), {}], "an input has no name"),
         ([{"name": "hour", "datatype": "FP64", "shape": [1]}], "column 'hour' needs `data`"),
         ([tensor("hour", [1]) | {"parameters": {"shared_memory_region": "s3cret"}}], "shared memory is not offered"),
         ([], "takes hour, carrier"),
@@ -158,7 +161,7 @@ def test_an_infinite_number_in_a_matrix_is_named_by_its_column() -> None:
 
 
 def test_a_model_with_categories_takes_no_matrix() -> None:
-    with pytest.raises(Unanswerable, match="no column of the model"):
+    with pytest.raises(Unanswerable, match="takes no column 'x'"):
         frame_of(tensor("x", [1, 2], shape=[1, 2]))
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.serving.description import Feature, Kind
+from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import columns_of_mlflow
 from deployments.serving.schema import Unanswerable, batch_of
 
@@ -17,7 +19,8 @@ FEATURES = (HOUR, CARRIER)
 
 
 def frame_from(document: Any, rows: int = 100) -> pd.DataFrame:
-    return batch_of(columns_of_mlflow(document, FEATURES), FEATURES, rows).frame(FEATURES)
+    limits = Limits(rows=rows, unknown_columns=True)
+    return batch_of(columns_of_mlflow(document, FEATURES), FEATURES, limits).frame(FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,39 @@ def test_every_form_of_a_request_gives_the_same_frame(document: Any) -> None:
     assert frame["hour"][0] == 5.0
     assert math.isnan(frame["hour"][1])
     assert frame["carrier"].tolist() == ["UA", None]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"dataframe_split": {"columns": ["hour", "Carrier"], "data": [[5, "UA"]]}},
+        {"dataframe_records": [{"hour": 5, "carrier": "UA"}, {"hour": 5, "Carrier": "UA"}]},
+        {"instances": [{"hour": 5, "Carrier": "UA"}]},
+        {"inputs": {"hour": [5], "Carrier": ["UA"]}},
+    ],
+)
+def test_a_column_that_the_model_does_not_take_may_be_a_slip_and_is_named(document: Any) -> None:
+    with pytest.raises(Unanswerable, match="takes no column 'Carrier': leave it out; it takes hour") as refused:
+        batch_of(columns_of_mlflow(document, FEATURES), FEATURES, Limits())
+    assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(("row", "name"), [({"hour": None, "carrier": "UA"}, "hour"), ({"hour": 1}, "carrier")])
+def test_null_is_refused_where_it_is_no_value(row: Any, name: str) -> None:
+    columns = columns_of_mlflow({"dataframe_records": [{"hour": 1, "carrier": "UA"}, row]}, FEATURES)
+    assert batch_of(columns, FEATURES, Limits()).rows == 2
+    with pytest.raises(Unanswerable, match=f"column '{name}' holds null"):
+        batch_of(columns, FEATURES, Limits(missing=False))
+
+
+def test_a_category_that_training_never_saw_is_refused_where_it_is_no_value() -> None:
+    features = (HOUR, replace(CARRIER, categories=frozenset({"UA"})))
+    known, new = ({"hour": [1, 2], "carrier": [carrier, None]} for carrier in ("UA", "s3cret"))
+    limits = Limits(unknown_categories=False)
+    assert batch_of(known, features, limits).categories == (["UA", None],)
+    with pytest.raises(Unanswerable, match="column 'carrier' holds a category that training never saw"):
+        batch_of(new, features, limits)
+    assert batch_of(new, FEATURES, limits).rows == 2  # nobody knows the categories
 
 
 @pytest.mark.parametrize(
@@ -108,12 +144,12 @@ def test_the_only_column_of_a_model_needs_no_name() -> None:
 
 def test_an_infinite_number_is_refused_by_the_name_of_its_column() -> None:
     with pytest.raises(Unanswerable, match="column 'hour' holds an infinite number"):
-        batch_of({"hour": np.array([1.0, -np.inf])}, FEATURES, 100)
+        batch_of({"hour": np.array([1.0, -np.inf])}, FEATURES, Limits(rows=100))
 
 
 def test_a_number_that_stands_for_a_category_is_written_as_in_training_from_an_array_too() -> None:
     for sent, written in (([7, 8], ["7", "8"]), ([7.0, np.nan], ["7", None]), ([True, False], ["true", "false"])):
-        batch = batch_of({"hour": [1, 2], "carrier": np.array(sent)}, FEATURES, 100)
+        batch = batch_of({"hour": [1, 2], "carrier": np.array(sent)}, FEATURES, Limits(rows=100))
         assert batch.categories == (written,)
 
 
