@@ -9,6 +9,7 @@ from deployments.serving.batch import Batch
 from deployments.serving.quick.compiled import NotCompiled
 from deployments.serving.quick.features import Features
 from deployments.serving.quick.grove import MOST_NODES, branches_to, numbered, pays, summed
+from deployments.serving.quick.masks import Masks, Node
 from deployments.serving.quick.probes import Splits
 
 
@@ -36,9 +37,12 @@ class _Boosting:
         self._baseline = model._baseline_prediction.reshape(-1, 1)
         self._known = model._bin_mapper.make_known_categories_bitsets()
         self._grove = _grove(self._trees, model.n_features_in_)
+        self._masks = _masks(self._trees, features)
 
     def variants(self) -> "list[_Boosting]":
-        """With the grove and without it, as for few rows and for many."""
+        """With masks, if they can be; else with the grove and without it, as for few rows and for many."""
+        if self._masks is not None:
+            return [self]
         without = copy.copy(self)
         without._grove = None
         return [self, without]
@@ -51,20 +55,22 @@ class _Boosting:
 
     def _raw(self, batch: Batch) -> np.ndarray:
         """Sums of the trees, shape (rows, outputs), in Fortran order as the link functions get them."""
+        if self._masks is not None:
+            return self._summed(self._masks.leaf_values(batch))
         matrix = self._features.dense(batch)
         if self._grove is not None and pays(matrix, len(self._trees)):
-            return self._walked(matrix)
+            leaves = self._grove.predict(numbered(matrix, len(self._trees)), *self._known, 1)
+            return self._summed(leaves.reshape(len(self._trees), batch.rows))
         raw = np.zeros((batch.rows, self._outputs), order="F")
         raw += self._baseline.T
         for number, tree in enumerate(self._trees):
             raw[:, number % self._outputs] += tree.predict(matrix, *self._known, 1)
         return raw
 
-    def _walked(self, matrix: np.ndarray) -> np.ndarray:
-        rows, count = len(matrix), len(self._trees)
-        terms = np.empty((count // self._outputs + 1, self._outputs, rows))
+    def _summed(self, leaves: np.ndarray) -> np.ndarray:
+        trees, rows = leaves.shape
+        terms = np.empty((trees // self._outputs + 1, self._outputs, rows))
         terms[0] = self._baseline
-        leaves = self._grove.predict(numbered(matrix, count), *self._known, 1)
         terms[1:] = leaves.reshape(-1, self._outputs, rows)
         return summed(terms).T
 
@@ -92,6 +98,17 @@ class Classes(_Boosting):
         """As the estimator's own. Raises `Unusual`."""
         probabilities: np.ndarray = self._model._loss.predict_proba(self._raw(batch))
         return probabilities
+
+
+def _masks(trees: list[Any], features: Features) -> Masks | None:
+    """None where the trees are too big for masks, or ask for categories."""
+    if any(tree.nodes["is_categorical"].any() for tree in trees):
+        return None
+    fields = ["value", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right"]
+    try:
+        return Masks([[Node(*node) for node in tree.nodes[fields].tolist()] for tree in trees], features)
+    except NotCompiled:
+        return None
 
 
 def _grove(trees: list[Any], width: int) -> Any:

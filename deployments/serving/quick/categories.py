@@ -48,10 +48,14 @@ class Categories:
 
     def fill(self, batch: Batch, positions: np.ndarray, values: np.ndarray) -> None:
         """Writes where the numbers stand in the matrix, and what they are. Raises `Unusual`."""
-        pairs = zip(self.columns, self.rows, strict=True)
-        found = np.array([[*map(rows.__getitem__, batch.categories[column])] for column, rows in pairs]).T
+        found = self.found(batch)
         positions[...] = self.positions.take(found, axis=0).reshape(positions.shape)
         values[...] = self.values.take(found, axis=0).reshape(values.shape)
+
+    def found(self, batch: Batch) -> np.ndarray:
+        """Rows of the tables, shape (rows, columns). Raises `Unusual`."""
+        pairs = zip(self.columns, self.rows, strict=True)
+        return np.array([[*map(rows.__getitem__, batch.categories[column])] for column, rows in pairs]).T
 
 
 def tabulate(fitted: Any, names: Sequence[str], columns: tuple[int, ...], outputs: slice) -> Categories:

@@ -28,3 +28,8 @@ class Quick:
     how: str
     predict: "Callable[[Batch], np.ndarray]"
     predict_proba: "Callable[[Batch], np.ndarray] | None"
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a few rows take less time than it takes to hand them to a thread."""
+        return self.how != "arrays"

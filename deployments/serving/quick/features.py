@@ -36,13 +36,17 @@ class Features:
 
     def entries(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """Where in the matrix, and what: two arrays of shape (rows, slots). Raises `Unusual`."""
-        if np.isinf(batch.numbers).any():
-            raise Unusual
+        self.refuse_infinite(batch)
         shape = (batch.rows, self.slots[-1].stop)
         positions, values = np.empty(shape, np.int32), np.empty(shape)
         for block, slots in zip(self.blocks, self.slots, strict=True):
             block.fill(batch, positions[:, slots], values[:, slots])
         return positions, values
+
+    def refuse_infinite(self, batch: Batch) -> None:
+        """Raises `Unusual` for infinite numbers, which some steps refuse and others do not."""
+        if np.isinf(batch.numbers).any():
+            raise Unusual
 
     def dense(self, batch: Batch) -> np.ndarray:
         """The matrix as an array of float64, also where the estimator is given a sparse one. Raises `Unusual`."""

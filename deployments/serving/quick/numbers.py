@@ -30,7 +30,11 @@ class Numbers:
     def fill(self, batch: Batch, positions: np.ndarray, values: np.ndarray) -> None:
         """Writes where the numbers stand in the matrix, and what they are."""
         positions[...] = self.positions
-        values[...] = self.transformed(batch.numbers if self.columns is None else batch.numbers[:, self.columns])
+        values[...] = self.made_of(batch)
+
+    def made_of(self, batch: Batch) -> np.ndarray:
+        """The numbers behind the steps, shape (rows, columns)."""
+        return self.transformed(batch.numbers if self.columns is None else batch.numbers[:, self.columns])
 
     def transformed(self, numbers: np.ndarray) -> np.ndarray:
         """What the steps make of these columns."""

@@ -47,6 +47,14 @@ PREPROCESSING = {
 }
 TAKE_MISSING = {"with missing", "as they are"}
 
+
+def boosting_of(leaves: int, min_samples_leaf: int = 1) -> Any:
+    """Deep enough that its trees really have so many leaves."""
+    return ensemble.HistGradientBoostingRegressor(
+        max_iter=5, max_leaf_nodes=leaves, min_samples_leaf=min_samples_leaf, learning_rate=0.5
+    )
+
+
 FEW = {"n_estimators": 12, "random_state": 0}
 ESTIMATORS: dict[str, tuple[Any, str, str]] = {
     "logistic": (linear_model.LogisticRegression(), "two", "linear"),
@@ -62,6 +70,15 @@ ESTIMATORS: dict[str, tuple[Any, str, str]] = {
     "extra trees": (ensemble.ExtraTreesClassifier(**FEW), "three", "trees"),
     "histograms": (ensemble.HistGradientBoostingClassifier(max_iter=15), "two", "boosting"),
     "histograms of three": (ensemble.HistGradientBoostingClassifier(max_iter=15), "three", "boosting"),
+    "histograms of 6 leaves": (
+        ensemble.HistGradientBoostingClassifier(max_iter=9, max_leaf_nodes=6),
+        "two",
+        "boosting",
+    ),
+    "histograms of 16 leaves": (boosting_of(16), "number", "boosting"),
+    "histograms of 60 leaves": (boosting_of(60), "number", "boosting"),
+    "histograms of 90 leaves": (boosting_of(90), "number", "boosting"),
+    "histograms of 1 leaf": (boosting_of(2, min_samples_leaf=1_000), "number", "boosting"),
     "poisson": (ensemble.HistGradientBoostingRegressor(max_iter=15, loss="poisson"), "number", "boosting"),
     "gradient": (ensemble.GradientBoostingClassifier(**FEW), "two", "boosting"),
     "gradient of three": (ensemble.GradientBoostingClassifier(**FEW), "three", "boosting"),
@@ -242,6 +259,13 @@ def test_categories_that_the_encoder_refuses_get_no_answer() -> None:
         assert outcome(pipeline.predict, batch.frame(ALL)) is None
         with pytest.raises(Unusual):
             quick.predict(batch)
+
+
+def test_trees_have_as_many_leaves_as_these_tests_say() -> None:
+    for most in (16, 60, 90):
+        fitted = fit(PREPROCESSING["one hot"], boosting_of(most), "number")
+        leaves = [tree.get_n_leaf_nodes() for [tree] in fitted[-1]._predictors]
+        assert most - 8 < max(leaves) <= most
 
 
 def test_targets_that_spread_over_several_columns_are_tabulated() -> None:
