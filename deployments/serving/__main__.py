@@ -63,6 +63,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
             version=options.version,
             address=_address(options),
             seconds=seconds,
+            quick=model.quick.how if model.quick else "",
             pid=os.getpid(),
         )
         service = Service(model, str(options.version), limits, epoch=epoch, together=together, log=log)

@@ -117,7 +117,7 @@ class Front:
         call.body_bytes = limits.body_bytes if b"content-encoding" in call.headers else len(body)
         if call.body_bytes > _QUICK_BYTES:
             return await self._beside.run(lambda: self._worked_out(call, body))
-        if model.quick is not None:
+        if model.quick is not None and model.quick.at_once:
             return self._worked_out(call, body)
         query = call.dialect.read(call.headers, body)
         answers = await self._beside.answers(query)

@@ -58,7 +58,7 @@ def caller(model: Model) -> Caller:
 
 
 def answering(model: Model, estimator: object, **more: Any) -> Caller:
-    return Caller(Service(replace(model, estimator=estimator), "3", clock=ManualClock(), **more))
+    return Caller(Service(replace(model, estimator=estimator, quick=None), "3", clock=ManualClock(), **more))
 
 
 def counted(caller: Caller, series: str) -> float:

@@ -45,6 +45,16 @@ def test_the_keeper_understands_a_refusal_as_final(folder: Path, tmp_path: Path)
     assert not last_words_in(log).final
 
 
+def test_the_line_that_says_ready_says_how_the_model_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: None)
+    assert main(options(folder)) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [ready] = [line for line in lines if line["event"] == "ready"]
+    assert ready["quick"] == "linear"
+
+
 def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path) -> None:
     verification = {"request": {"dataframe_records": [{"distance": "far"}]}, "predictions": []}
     (folder / "verification.json").write_text(json.dumps(verification))

@@ -2,13 +2,24 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from deployments.errors import BadArtifact
 from deployments.serving.description import Kind, Output, read_description
 from deployments.serving.model import Model, NotFinite, check_manifest, load
-from tests.model_folder import COLUMNS, ROWS, batch_of_rows, store, verification_of, write_manifest, write_model_folder
+from deployments.serving.schema import Unanswerable
+from tests.model_folder import (
+    COLUMNS,
+    ROWS,
+    batch_of_rows,
+    frame_of,
+    store,
+    verification_of,
+    write_manifest,
+    write_model_folder,
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +112,72 @@ def test_types_that_nobody_trusted_are_refused_until_they_are_named(folder: Path
     with pytest.raises(BadArtifact, match=r"numpy\.linalg\.norm"):
         load(untrusted, "flights")
     assert load(untrusted, "flights", trusted=["numpy.linalg.norm"]).estimator.func is np.linalg.norm
+
+
+def refit(folder: Path, last_step: object) -> Path:
+    """The same folder, with another estimator at the end of its pipeline."""
+    import skops.io
+
+    estimator = load(folder, "flights").estimator
+    rows = [(distance, hour, carrier) for distance, hour in ((100.0, 5.0), (900.0, 20.0)) for carrier in ("UA", "B6")]
+    estimator.set_params(model=last_step).fit(frame_of(rows), [False, False, True, True])
+    skops.io.dump(estimator, folder / "model" / "model.skops")
+    write_manifest(folder)
+    return folder
+
+
+def test_a_loaded_model_is_compiled_and_answers_what_its_estimator_does(model: Model, regression: Model) -> None:
+    for each in (model, regression):
+        assert each.quick is not None
+        assert each.quick.how == "linear"
+        alone = Model(each.description, each.estimator)
+        assert each.predictions(batch_of_rows(ROWS)).tolist() == alone.predictions(batch_of_rows(ROWS)).tolist()
+    alone = Model(model.description, model.estimator)
+    assert model.probabilities(batch_of_rows(ROWS)).tolist() == alone.probabilities(batch_of_rows(ROWS)).tolist()
+
+
+def test_a_stored_forest_is_compiled_and_sums_in_one_thread(folder: Path) -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = load(refit(folder, RandomForestClassifier(n_estimators=5, random_state=0, n_jobs=2)), "flights")
+    assert forest.quick is not None
+    assert forest.quick.how == "trees"
+    assert forest.estimator[-1].n_jobs == 1
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_number_that_the_model_cannot_take_is_refused_by_its_column_and_never_told(
+    folder: Path, compiled: bool
+) -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    loaded = load(refit(folder, DecisionTreeClassifier(random_state=0)), "flights")
+    model = Model(loaded.description, loaded.estimator, loaded.quick if compiled else None)
+    with pytest.raises(Unanswerable, match="so large a number in column 'hour'") as refused:
+        model.predictions(batch_of_rows([(740.0, 5.0, "UA"), (740.0, 1.5e308, "UA")]))
+    assert refused.value.status == 422
+    assert "308" not in str(refused.value)
+
+
+def test_null_that_the_model_cannot_take_is_refused_by_its_column(model: Model) -> None:
+    class TakesNoMissing:
+        def predict(self, frame: pd.DataFrame) -> object:
+            if frame.isna().to_numpy().any():
+                raise ValueError("Input X contains NaN")
+            return frame["hour"].to_numpy()
+
+    strict = Model(model.description, TakesNoMissing())
+    with pytest.raises(Unanswerable, match="null in column 'hour'"):
+        strict.predictions(batch_of_rows([(740.0, None, "UA")]))
+
+
+def test_an_error_that_the_rows_do_not_explain_is_the_models_own(model: Model) -> None:
+    class Broken:
+        def predict(self, frame: object) -> object:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        Model(model.description, Broken()).predictions(batch_of_rows(ROWS[:1]))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
