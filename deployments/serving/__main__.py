@@ -19,6 +19,7 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
+from deployments.serving.description import Kind
 from deployments.serving.events import complain, log_as_json, place_of, say
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
 from deployments.serving.limits import Limits
@@ -51,6 +52,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
     warnings.simplefilter("ignore")
     model = load(options.model, options.product, options.trust)
     limits = _limits_of(options)
+    _check_categories(model, limits)
     together = warm_up(model, options.model, limits)
     log_options, epoch = options_of(options), uuid.uuid4().hex
     with _recording(log_options, model, str(options.version), epoch, clock) as log, _listener(options) as listener:
@@ -70,6 +72,18 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
         if log_options is not None:
             service.key_header = log_options.key_header
         serve_until_told(service, listener)
+
+
+def _check_categories(model: Model, limits: Limits) -> None:
+    """Raises `BadArtifact` where unknown categories are to be refused and nobody can say which are known."""
+    unlisted = (
+        each.name for each in model.description.features if each.kind is Kind.CATEGORICAL and not each.categories
+    )
+    if not limits.unknown_categories and (name := next(unlisted, None)):
+        raise BadArtifact(
+            f"unknown categories of {name!r} cannot be refused, for the model does not list the known ones: "
+            "set rollout.server.unknown_categories to accept"
+        )
 
 
 def warm_up(model: Model, folder: Path, limits: Limits) -> bool:

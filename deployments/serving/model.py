@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.serving.batch import Batch
 from deployments.serving.description import DESCRIPTION, FETCH, Description, Feature, Kind, Output, read_description
+from deployments.serving.known import with_known_categories
+from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import columns_of_mlflow
 from deployments.serving.quick.compiled import Quick, Unusual
 from deployments.serving.schema import Unanswerable, batch_of
@@ -80,7 +82,8 @@ def load(folder: Path, product: str, trusted: Sequence[str] = ()) -> Model:
     estimator = load_model(folder / _MODEL, (*DEFAULT_TRUSTED_TYPES, *trusted))
     _answer_in_one_thread(estimator)
     _check_answers(description, estimator, folder)
-    return Model(description, estimator, _compiled(estimator, description.features, folder))
+    described = with_known_categories(description, estimator)
+    return Model(described, estimator, _compiled(estimator, description.features, folder))
 
 
 def check_manifest(folder: Path) -> None:
@@ -122,7 +125,7 @@ def _compiled(estimator: Any, features: Sequence[Feature], folder: Path) -> Quic
 
     samples = None
     with contextlib.suppress(SeatrialError):
-        samples = batch_of(columns_of_mlflow(read_verification(folder), features), features, _MOST_SAMPLES)
+        samples = batch_of(columns_of_mlflow(read_verification(folder), features), features, Limits(rows=_MOST_SAMPLES))
     return prepare(estimator, features, samples)
 
 
