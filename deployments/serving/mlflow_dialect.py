@@ -8,10 +8,10 @@ import orjson
 
 from deployments.serving.content import CSV, JSON, media_type, parsed_with_nan, unpacked
 from deployments.serving.csv_rows import columns_of_csv
-from deployments.serving.description import Description, Feature
+from deployments.serving.description import Description, Feature, Kind
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
-from deployments.serving.schema import Columns, Unanswerable, batch_of, is_list_of, missing
+from deployments.serving.schema import Columns, Unanswerable, batch_of, is_list_of, matrix_of, missing
 
 _HEADERS = [(b"content-type", JSON)]
 _ERROR_CODES = {404: "ENDPOINT_NOT_FOUND", 422: "INVALID_PARAMETER_VALUE", 503: "TEMPORARILY_UNAVAILABLE"}
@@ -24,6 +24,8 @@ class MlflowDialect:
         self._features = description.features
         self._limits = limits
         self._wanted = (Wanted(description.output),)
+        self._names = [feature.name for feature in description.features]
+        self._only_numbers = all(feature.kind is Kind.NUMERIC for feature in description.features)
 
     def read(self, headers: Headers, body: bytes) -> Query:
         """See `Dialect`."""
@@ -37,6 +39,10 @@ class MlflowDialect:
 
     def question_in(self, document: Any) -> Query:
         """The question in a JSON document that is parsed already. Raises `Unanswerable`."""
+        if self._only_numbers and (rows := self._plain_rows(document)):
+            batch = matrix_of(rows, self._features, self._limits)
+            if batch is not None:
+                return Query(batch, self._wanted)
         return self._query(columns_of_mlflow(document, self._features))
 
     def write(self, query: Query, answers: Answers, request_id: str) -> Written:
@@ -49,6 +55,13 @@ class MlflowDialect:
         code = _ERROR_CODES.get(status, "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR")
         refusal = {"error_code": code, "message": message, "error": message, "request_id": request_id}
         return orjson.dumps(refusal)
+
+    def _plain_rows(self, document: Any) -> Any:
+        """The rows of a `dataframe_split` with the columns of the model in their order; None for another document."""
+        match document:
+            case {"dataframe_split": {"columns": names, "data": [[*_], *_] as rows}} if names == self._names:
+                return rows if len(document) == 1 else None
+        return None
 
     def _query(self, columns: Columns) -> Query:
         return Query(batch_of(columns, self._features, self._limits), self._wanted)

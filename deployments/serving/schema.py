@@ -61,6 +61,18 @@ def checked(batch: Batch, features: Sequence[Feature], limits: Limits) -> Batch:
     return batch
 
 
+def matrix_of(rows: Sequence[Sequence[Any]], features: Sequence[Feature], limits: Limits) -> Batch | None:
+    """The same for rows of nothing but numbers in the order of `features`, in one go; None if any cell is none."""
+    check_rows(len(rows), limits.rows)
+    try:
+        matrix = np.array(rows)
+    except ValueError:
+        return None
+    if matrix.shape != (len(rows), len(features)) or matrix.dtype.kind not in "fiub" or not np.isfinite(matrix).all():
+        return None
+    return Batch(len(rows), matrix.astype(np.float64, copy=False), ())
+
+
 def check_rows(rows: int, max_rows: int) -> None:
     """Raises `Unanswerable` for no rows, and for more than are answered at once."""
     if rows == 0:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from deployments.serving.binary_tensors import Tail, values_in
 from deployments.serving.schema import Unanswerable, is_list_of
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _WHOLE = frozenset({int, type(None)})
 _REAL = frozenset({int, float, bool, type(None)})
@@ -19,6 +18,8 @@ _TYPES = {
     **dict.fromkeys(("FP16", "FP32", "FP64"), _REAL),
     **dict.fromkeys((f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)), _WHOLE),
 }
+_FLOATS = frozenset({"FP16", "FP32", "FP64"})
+_MANY = 8  # values from which an array is quicker than a list
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -40,7 +41,7 @@ def shape_of(tensor: Mapping[str, Any], what: str) -> list[int]:
     return shape
 
 
-def values_of(tensor: Mapping[str, Any], shape: Sequence[int], what: str, tail: Tail) -> "Sequence[Any] | np.ndarray":
+def values_of(tensor: Mapping[str, Any], shape: Sequence[int], what: str, tail: Tail) -> Sequence[Any] | np.ndarray:
     """As many values as `shape` says, of the type that the tensor's datatype says.
 
     Raises `Unanswerable`: 422, or 400 for bytes that are not there.
@@ -58,9 +59,11 @@ def values_of(tensor: Mapping[str, Any], shape: Sequence[int], what: str, tail: 
     return values_in(tail.take(size), datatype, prod(shape), what)
 
 
-def _json_values(data: Any, datatype: str, shape: Sequence[int], what: str) -> Sequence[Any]:
+def _json_values(data: Any, datatype: str, shape: Sequence[int], what: str) -> Sequence[Any] | np.ndarray:
     if not isinstance(data, list):
         raise Unanswerable(422, f"{what} needs `data`, a list of values")
+    if datatype in _FLOATS and len(data) >= _MANY and (plain := _plain_numbers(data, shape)) is not None:
+        return plain
     values = data
     if data and isinstance(data[0], list):
         if not is_list_of(list, data) or len(data) != shape[0] or len(set(map(len, data))) != 1:
@@ -71,6 +74,16 @@ def _json_values(data: Any, datatype: str, shape: Sequence[int], what: str) -> S
     if not set(map(type, values)) <= _TYPES[datatype] and not (_TYPES[datatype] is _WHOLE and _are_whole(values)):
         raise Unanswerable(422, f"{what}: its data are not all {datatype}, as its datatype says, or null")
     return values
+
+
+def _plain_numbers(data: Sequence[Any], shape: Sequence[int]) -> "np.ndarray | None":
+    """All of `data` in one go; None unless they are nothing but numbers, as many as `shape` says."""
+    try:
+        values = np.array(data)
+    except ValueError:
+        return None
+    fits = values.size == prod(shape) and values.shape in {(values.size,), tuple(shape)}
+    return values.ravel() if fits and values.dtype.kind in "fiub" else None
 
 
 def _are_whole(values: Sequence[Any]) -> bool:

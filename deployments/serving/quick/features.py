@@ -50,9 +50,16 @@ class Features:
 
     def dense(self, batch: Batch) -> np.ndarray:
         """The matrix as an array of float64, also where the estimator is given a sparse one. Raises `Unusual`."""
+        first = self.blocks[0]
+        if isinstance(first, Numbers) and first.slots == self.width:
+            self.refuse_infinite(batch)
+            return self._behind(first.made_of(batch))
         positions, values = self.entries(batch)
         matrix = np.zeros((batch.rows, self.width))
         matrix.put(positions + np.arange(0, matrix.size, self.width)[:, np.newaxis], values)
+        return self._behind(matrix)
+
+    def _behind(self, matrix: np.ndarray) -> np.ndarray:
         for step in self.later:
             matrix = step(matrix)
         return np.asfortranarray(matrix) if self.by_column else matrix
