@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from deployments.serving.batch import Batch
@@ -74,9 +76,6 @@ def _cost(call: Callable[[Any], object], arguments: Sequence[Any], seconds: floa
 
 
 def _estimators() -> dict[str, Any]:
-    from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-
     return {
         "LogisticRegression": LogisticRegression(max_iter=1_000),
         "RandomForest-200": RandomForestClassifier(200, n_jobs=1, random_state=_SEED),
