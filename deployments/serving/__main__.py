@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
+
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.serving.answers import answers_of
@@ -28,6 +30,7 @@ from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
+from deployments.serving.tracing import tracing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,23 +57,29 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
     limits = _limits_of(options)
     _check_categories(model, limits)
     together = warm_up(model, options.model, limits)
-    log_options, epoch = options_of(options), uuid.uuid4().hex
-    with _recording(log_options, model, str(options.version), epoch, clock) as log, _listener(options) as listener:
+    version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
+    with (
+        _recording(log_options, model, version, epoch, clock) as log,
+        tracing(options.product, version) as spans,
+        _listener(options) as listener,
+    ):
         gc.collect()
         gc.freeze()
-        seconds = round(clock.monotonic() - started, 3)
+        seconds = clock.monotonic() - started
+        service = Service(model, version, limits, epoch=epoch, clock=clock, together=together, log=log, spans=spans)
+        service.load_seconds = seconds
+        if log_options is not None:
+            service.key_header = log_options.key_header
         say(
             "ready",
             product=options.product,
             version=options.version,
             address=_address(options),
-            seconds=seconds,
-            quick=model.quick.how if model.quick else "",
+            seconds=round(seconds, 3),
+            memory_mb=round(psutil.Process().memory_info().rss / 1e6, 1),
+            compiled=model.quick.how if model.quick else "",
             pid=os.getpid(),
         )
-        service = Service(model, str(options.version), limits, epoch=epoch, together=together, log=log)
-        if log_options is not None:
-            service.key_header = log_options.key_header
         serve_until_told(service, listener)
 
 

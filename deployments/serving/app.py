@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from deployments.serving.docs_page import docs_page
 from deployments.serving.front import Front, request_id_of
+from deployments.serving.metrics import predictions_as_text, process_as_text
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.oip_dialect import OipDialect, describe_model, describe_server
 from deployments.serving.openapi import openapi
@@ -102,8 +103,14 @@ class _Endpoints:
         return PlainTextResponse(self._service.version)
 
     async def metrics(self, _: Request) -> Response:
-        text, log = self._service.metrics.as_text(), self._service.log
-        return PlainTextResponse(text + (log.as_text() if log else ""), media_type="text/plain; version=0.0.4")
+        service, quick = self._service, self._service.model.quick
+        parts = [
+            service.metrics.as_text(len(service.asked)),
+            predictions_as_text(service.predictions),
+            process_as_text(self._name, service.version, quick.how if quick else "", service.load_seconds),
+            service.log.as_text() if service.log else "",
+        ]
+        return PlainTextResponse("".join(parts), media_type="text/plain; version=0.0.4")
 
     async def counts(self, request: Request) -> Response:
         _refuse_outsiders(request)

@@ -4,8 +4,8 @@ This is the hot path, so no framework takes part: a dialect reads and writes the
 """
 
 import asyncio
+import os
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -24,6 +24,7 @@ from deployments.serving.model import NotFinite
 from deployments.serving.query import Answers, Dialect, Headers, Query, Written
 from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
+from deployments.serving.tracing import trace_id_of
 
 # Why a request that exceeds its time is cancelled; see `deployments.serving.sweeping`.
 TOO_LONG: Final = "the request takes too long"
@@ -47,6 +48,12 @@ class _Call:
     named: bool
     read: bool = False
     body_bytes: int = 0
+
+    @property
+    def names(self) -> dict[str, str]:
+        """By which a line of the log finds the request elsewhere."""
+        trace = trace_id_of(self.headers)
+        return {"request_id": self.request_id} | ({"trace_id": trace} if trace else {})
 
 
 class Front:
@@ -72,7 +79,7 @@ class Front:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         named = _REQUEST_ID.fullmatch(given) is not None
-        request_id = given.decode() if named else uuid.uuid4().hex
+        request_id = given.decode() if named else os.urandom(16).hex()
         dialect = self._dialects.get(scope["path"]) if scope["method"] == "POST" else None
         if dialect is None:
             await self._pass_on(request_id, scope, receive, send)
@@ -103,6 +110,9 @@ class Front:
                 self._count(call, answers)
             if status == 200 and service.log is not None and query is not None and answers is not None:
                 service.log.record(self._logged(call, query.batch, answers, started, ended))
+            if service.spans is not None:
+                now = service.clock.now().timestamp()
+                service.spans.answered(call.headers, call.request_id, status, (now - (ended - started), now))
 
     async def _answered(self, call: _Call, receive: Receive) -> tuple[Query, Answers, Written]:
         limits, model = self._service.limits, self._service.model
@@ -137,14 +147,14 @@ class Front:
             case NotFinite():
                 status, message = 500, "the model's prediction is not a finite number"
                 self._service.metrics.not_finite += 1
-                complain("prediction not finite", request_id=call.request_id)
+                complain("prediction not finite", **call.names)
             case asyncio.CancelledError(args=(reason, *_)) if reason == TOO_LONG:
                 status = 503 if call.read else 408
                 message = f"{TOO_LONG}: it was given {self._service.limits.time.total_seconds():g} s"
                 headers.append((b"connection", b"close"))
             case Exception():
                 status, message = 500, "the server failed on this request: its log says where"
-                complain("request failed", request_id=call.request_id, error=place_of(error))
+                complain("request failed", error=place_of(error), **call.names)
             case _:
                 raise error
         if status == 503:

@@ -14,6 +14,7 @@ from deployments.serving.metrics import ServerMetrics
 from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
 from deployments.serving.recent import RecentAnswers
+from deployments.serving.tracing import Spans
 from deployments.traffic import DEFAULT_KEY
 
 
@@ -23,7 +24,7 @@ class Service:
 
     `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
     that is being answered came in, on the monotonic clock. Answers are recorded in `log`, if there is one; the sticky
-    key of a user comes in the header `key_header`.
+    key of a user comes in the header `key_header`. `load_seconds` is how long it took until the model was warm.
     """
 
     model: Model
@@ -37,6 +38,8 @@ class Service:
     draining: bool = False
     together: bool = False
     log: InferenceLog | None = None
+    spans: Spans | None = None
+    load_seconds: float = 0.0
     key_header: str = DEFAULT_KEY
     asked: "dict[asyncio.Task[Any], float]" = field(default_factory=dict)
     began: datetime = field(init=False)

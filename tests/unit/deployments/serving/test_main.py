@@ -52,7 +52,8 @@ def test_the_line_that_says_ready_says_how_the_model_answers(
     assert main(options(folder)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [ready] = [line for line in lines if line["event"] == "ready"]
-    assert ready["quick"] == "linear"
+    assert ready["compiled"] == "linear"
+    assert ready["memory_mb"] > 50
 
 
 def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path) -> None:

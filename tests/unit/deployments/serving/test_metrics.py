@@ -1,4 +1,4 @@
-from deployments.serving.metrics import ServerMetrics
+from deployments.serving.metrics import ServerMetrics, predictions_as_text, process_as_text
 
 
 def value_of(text: str, name: str) -> float:
@@ -30,3 +30,20 @@ def test_prometheus_own_parser_reads_it() -> None:
     families = {family.name: family for family in text_string_to_metric_families(metrics.as_text())}
     assert families["seatrial_server_rows"].samples[0].value == 3
     assert families["seatrial_server_request_seconds"].type == "histogram"
+
+
+def test_predictions_and_the_process_are_told_in_the_same_form_whatever_a_label_holds() -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    label = 'a "b" \\ c\nd'
+    text = predictions_as_text({label: 2, "0.1..0.2": 3}) + process_as_text("flights", "3", "linear", 1.5)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    counted = {sample.labels["predicted"]: sample.value for sample in families["seatrial_server_predictions"].samples}
+    assert counted == {label: 2, "0.1..0.2": 3}
+    assert families["seatrial_server_info"].samples[0].labels == {
+        "product": "flights",
+        "version": "3",
+        "compiled": "linear",
+    }
+    assert families["seatrial_server_load_seconds"].samples[0].value == 1.5
+    assert families["process_resident_memory_bytes"].samples[0].value > 1e6
