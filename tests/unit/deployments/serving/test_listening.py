@@ -23,10 +23,12 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 # A server whose model takes its time: how long stands in the row.
 SLOW_SERVER = """
 import sys, time
+from datetime import timedelta
 from pathlib import Path
 from deployments.serving import listening
 from deployments.serving.service import Service
 from deployments.serving.events import log_as_json
+from deployments.serving.limits import Limits
 from deployments.serving.listening import serve_until_told
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.model import Model
@@ -40,7 +42,8 @@ class Slow:
 listening._FAREWELL_SECONDS = float(sys.argv[2])
 log_as_json()
 feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
-service = Service(Model(Description("slow", Output.PREDICTION, (), (feature,)), Slow()), "1")
+limits = Limits(time=timedelta(seconds=float(sys.argv[3])))
+service = Service(Model(Description("slow", Output.PREDICTION, (), (feature,)), Slow()), "1", limits)
 with unix_listener(Path(sys.argv[1])) as listener:
     serve_until_told(service, listener)
 """
@@ -54,9 +57,11 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def slow_server(path: Path, farewell: float = 1.0) -> Iterator[subprocess.Popen[bytes]]:
+def slow_server(path: Path, farewell: float = 1.0, longest: float = 30.0) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_SERVER, str(path), str(farewell)], cwd=REPOSITORY, stdout=subprocess.PIPE
+        [sys.executable, "-c", SLOW_SERVER, str(path), str(farewell), str(longest)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
     )
     try:
         while not path.exists():
@@ -143,3 +148,36 @@ def test_a_server_that_nobody_asks_leaves_without_a_farewell(folder: Path) -> No
             assert ask(connection, 0).status == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+
+
+def test_a_request_that_takes_too_long_is_told_so(folder: Path) -> None:
+    with slow_server(folder / "s", longest=1.0), connected(folder / "s") as first, connected(folder / "s") as second:
+        told = ask(first, 1.8)
+        assert (told.status, told.getheader("retry-after"), told.getheader("connection")) == (503, "1", "close")
+        assert ask(second, 0).status == 200
+
+
+def test_a_client_that_does_not_send_its_body_is_told_so(folder: Path) -> None:
+    with slow_server(folder / "s", longest=1.0), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(folder / "s"))
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        client.settimeout(10)
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("words", [b"", b"POST /invocations HTTP/1.1\r\nhost: x\r\n"])
+def test_a_client_that_does_not_come_to_the_point_is_hung_up_on(folder: Path, words: bytes) -> None:
+    with slow_server(folder / "s", longest=1.0), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(folder / "s"))
+        client.sendall(words)
+        client.settimeout(10)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b""
+
+
+def test_a_kept_connection_may_rest_for_longer_than_a_request_may_take(folder: Path) -> None:
+    with slow_server(folder / "s", longest=1.0), connected(folder / "s") as connection:
+        assert ask(connection, 0).status == 200
+        time.sleep(2.2)
+        connection.auto_open = 0
+        assert ask(connection, 0).status == 200
