@@ -22,7 +22,7 @@ from deployments.supervision import UnixConnection
 REPOSITORY = Path(__file__).resolve().parents[4]
 # A server whose model takes its time: how long stands in the row.
 SLOW_SERVER = """
-import sys, time
+import pandas, sys, time
 from datetime import timedelta
 from pathlib import Path
 from deployments.serving import listening
