@@ -91,11 +91,11 @@ class InferenceLog:
         self._taken_bytes += size
         self._waiting.append(answer)
 
-    def some(self, most_rows: int) -> list[Logged]:
-        """The oldest answers that wait, of at most so many rows, but at least one answer; they wait no longer."""
+    def some(self, most: int, most_rows: int) -> list[Logged]:
+        """The oldest answers that wait, but no more than this, except for a single large one; they wait no longer."""
         taken: list[Logged] = []
         rows = 0
-        while self._waiting and (not taken or rows + self._waiting[0].batch.rows <= most_rows):
+        while self._waiting and len(taken) < most and (not taken or rows + self._waiting[0].batch.rows <= most_rows):
             taken.append(self._waiting.popleft())
             rows += taken[-1].batch.rows
             self._given_bytes += _size_of(taken[-1])

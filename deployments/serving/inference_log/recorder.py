@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PART_ROWS = 100_000
 _TICK_SECONDS = 0.25
 # Small steps with a pause: while a table is made from Python's objects, no request can be answered.
-_SLICE_ROWS = 256
+_SLICE, _SLICE_ROWS = 256, 1_024
 _PAUSE = timedelta(milliseconds=1)
 # Of the arrays themselves, whatever they hold.
 _BYTES_PER_BATCH = 8_192
@@ -50,7 +50,7 @@ class Recorder:
 
     def step(self) -> None:
         """Makes tables of what was answered since the last step, if it is much, and writes what is due."""
-        if self._waiting() >= _SLICE_ROWS:
+        if self._waiting() >= _SLICE:
             self._take()
         now = self._clock.monotonic()
         since = self._log.waiting_since if self._since is None else self._since
@@ -78,7 +78,7 @@ class Recorder:
     def _take(self) -> None:
         # What comes while this works is for the next step.
         remaining = self._waiting()
-        while remaining > 0 and (answers := self._log.some(_SLICE_ROWS)):
+        while remaining > 0 and (answers := self._log.some(_SLICE, _SLICE_ROWS)):
             remaining -= sum(answer.batch.rows for answer in answers)
             self._hold(answers, self._clock.now().timestamp() - self._clock.monotonic())
             self._clock.sleep(_PAUSE)

@@ -5,7 +5,7 @@ Built from buffers rather than by `pyarrow.array`, which would import pandas, an
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, groupby
@@ -44,7 +44,7 @@ class Tables:
     """
 
     def __init__(self, description: Description, masking: Masking = Masking(), cookie: str | None = None) -> None:
-        self._classes = [label_text(label) for label in description.classes]
+        self._classes = np.array([label_text(label) for label in description.classes], dtype=object)
         self._masking = masking
         self._cookie = re.compile(rf"(?:.*?;\s*)?{re.escape(cookie)}=([^;]*)") if cookie else None
         self._numeric = [each.name for each in description.features if each.kind is Kind.NUMERIC]
@@ -73,17 +73,13 @@ class Tables:
         first = np.repeat(np.cumsum(rows) - rows, rows)
         moments = np.array([(zero + answer.answered) * 1e6 for answer in answers]).astype(np.int64)
         seconds = np.array([answer.seconds for answer in answers])
-
-        def repeated(each: Callable[[Logged], str | None]) -> pa.Array:
-            return _texts(chain.from_iterable([each(answer)] * answer.batch.rows for answer in answers))
-
         return {
-            "request_id": repeated(lambda answer: answer.request_id),
+            "request_id": _texts([answer.request_id for answer in answers], rows),
             "row": _plain(pa.int32(), (np.arange(len(first)) - first).astype(np.int32)),
             "time": _plain(pa.timestamp("us", tz="UTC"), np.repeat(moments, rows)),
             "mirrored": _flags(np.repeat([answer.mirrored for answer in answers], rows)),
             "paired": _flags(np.repeat([answer.paired for answer in answers], rows)),
-            "key": repeated(lambda answer: self._key(answer.key)),
+            "key": _texts([self._key(answer.key) for answer in answers], rows),
             "latency_ms": _plain(pa.float64(), np.repeat(seconds * 1000, rows)),
         }
 
@@ -103,12 +99,12 @@ class Tables:
             columns[name] = self._numbers(name, values)
             if name in self._hashed:
                 shown = (None if isnan(number) else label_text(number) for number in values.tolist())
-                columns[HASHED + name] = _texts(map(self._masking.hash, shown))
+                columns[HASHED + name] = _texts([self._masking.hash(text) for text in shown])
         for position, name in enumerate(self._categorical):
             texts = list(chain.from_iterable(answer.batch.categories[position] for answer in answers))
             columns[name] = _texts([None] * rows if name in self._masking.columns else texts)
             if name in self._hashed:
-                columns[HASHED + name] = _texts(map(self._masking.hash, texts))
+                columns[HASHED + name] = _texts([self._masking.hash(text) for text in texts])
         features = {FEATURE + name: columns[name] for name in self._features}
         return features | {HASHED + name: columns[HASHED + name] for name in self._hashed}
 
@@ -123,15 +119,15 @@ class Tables:
                 "prediction": self._labels_or_numbers(rows),
                 "scores": _lists(np.empty((len(rows), 0)), known=False),
             }
-        if not self._classes:  # several numbers a row: none of them is the prediction
+        if not len(self._classes):  # several numbers a row: none of them is the prediction
             nothing = np.zeros(len(rows))
             return {"prediction": _plain(pa.float64(), nothing, nothing > 0), "scores": _lists(rows.astype(np.float64))}
-        labels = [self._classes[likeliest] for likeliest in rows.argmax(axis=1).tolist()]
+        labels = self._classes[rows.argmax(axis=1)].tolist()
         return {"prediction": _texts(labels), "scores": _lists(rows.astype(np.float64))}
 
     def _labels_or_numbers(self, rows: np.ndarray) -> pa.Array:
-        if self._classes or rows.dtype.kind not in "fiu":
-            return _texts(map(label_text, rows.tolist()))
+        if len(self._classes) or rows.dtype.kind not in "fiu":
+            return _texts([label_text(label) for label in rows.tolist()])
         return _plain(pa.float64(), rows.astype(np.float64))
 
 
@@ -143,10 +139,20 @@ def _flags(values: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.bool_(), len(values), [None, _bits(values)])
 
 
-def _texts(values: Iterable[str | None]) -> pa.Array:
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    return builder.finish()
+def _texts(texts: Sequence[str | None], repeats: np.ndarray | None = None) -> pa.Array:
+    """Each text, one after the other as often as `repeats` says."""
+    known = None if None not in texts else np.array([text is not None for text in texts])
+    filled: Sequence[str] = [text or "" for text in texts] if known is not None else texts  # type: ignore[assignment]
+    each = [text.encode() for text in filled]
+    lengths = np.fromiter(map(len, each), np.int32, len(each))
+    if repeats is not None:
+        each = [text * number for text, number in zip(each, repeats.tolist(), strict=True)]
+        lengths, known = np.repeat(lengths, repeats), None if known is None else np.repeat(known, repeats)
+    ends = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=ends[1:])
+    return pa.Array.from_buffers(
+        pa.string(), len(lengths), [_bits(known), pa.py_buffer(ends), pa.py_buffer(b"".join(each))]
+    )
 
 
 def _lists(values: np.ndarray, known: bool = True) -> pa.Array:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from deployments.errors import BadInput
-from deployments.inference_logs import answers_between, answers_to, check_place, check_reachable_by_fsspec
+from deployments.inference_logs import answers_between, check_place, check_reachable_by_fsspec, newest_answers
 from deployments.serving.inference_log import Logged
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Masking, Tables
@@ -87,7 +87,12 @@ def test_pandas_reads_the_whole_log_by_itself(tmp_path: Path) -> None:
     assert frame["time"].dt.tz is not None
 
 
-def test_the_answers_to_a_key_are_found_in_every_version_and_those_that_nobody_got_are_not(folder: str) -> None:
+def newest(folder: str, key: str, seconds: float, within: timedelta = DAY) -> str | None:
+    [answer] = newest_answers(folder, "flights", [(key, NOON + seconds * SECOND)], within)
+    return answer and f"v{answer.version} {answer.request_id}"
+
+
+def test_the_newest_answer_to_a_key_is_the_last_until_a_moment_of_any_version(folder: str) -> None:
     write(
         folder,
         1,
@@ -95,12 +100,35 @@ def test_the_answers_to_a_key_are_found_in_every_version_and_those_that_nobody_g
         logged("b", key=b"bob", answered=2.0),
         logged("c", answered=3.0),
     )
-    write(folder, 2, logged("d", key=b"ann", answered=4.0), logged("e", key=b"ann", answered=5.0, mirrored=True))
-    found = sorted(answers_to(folder, "flights", {"ann", "eve"}, NOON, NOON + DAY), key=lambda each: each.time)
-    assert [(each.request_id, each.version, each.key) for each in found] == [("a", 1, "ann"), ("d", 2, "ann")]
-    assert found[0].time == NOON + SECOND
-    assert list(answers_to(folder, "flights", {"ann"}, NOON + 5 * SECOND, NOON + DAY)) == []
-    assert list(answers_to(folder, "another", {"ann"}, NOON, NOON + DAY)) == []
+    write(folder, 2, logged("d", key=b"ann", answered=4.0))
+    assert newest(folder, "ann", 0.5) is None
+    assert newest(folder, "ann", 1.0) == "v1 a"
+    assert newest(folder, "ann", 3.9) == "v1 a"
+    assert newest(folder, "ann", 4.0) == "v2 d"
+    assert newest(folder, "bob", 100.0) == "v1 b"
+    assert newest(folder, "eve", 100.0) is None
+    assert newest_answers(folder, "another", [("ann", NOON + DAY)], DAY) == [None]
+    assert newest_answers(folder, "flights", [], DAY) == []
+
+
+def test_many_keys_and_moments_are_asked_for_at_once_in_any_order(folder: str) -> None:
+    for number in range(5):
+        answers = [logged(f"{number}-{n}", key=b"%d" % (n % 10), answered=n * 60.0 + number) for n in range(300)]
+        write(folder, number + 1, *answers, epoch=f"e{number}")
+    wanted = [(str(key), NOON + timedelta(minutes=minute)) for minute in (299, 5, 120) for key in range(10)]
+    found = newest_answers(folder, "flights", wanted, DAY)
+    for (key, at), answer in zip(wanted, found, strict=True):
+        minutes = [n for n in range(int(key), 300, 10) if NOON + timedelta(minutes=n) <= at]
+        exact = minutes and NOON + timedelta(minutes=minutes[-1]) == at
+        wish = f"{0 if exact else 4}-{minutes[-1]}" if minutes else None
+        assert (answer and answer.request_id) == wish
+
+
+def test_an_answer_that_is_too_old_or_that_nobody_got_is_not_meant(folder: str) -> None:
+    write(folder, 1, logged("a", key=b"ann", answered=1.0), logged("b", key=b"ann", answered=2.0, mirrored=True))
+    assert newest(folder, "ann", 3.0) == "v1 a"
+    assert newest(folder, "ann", 61.0, within=timedelta(minutes=1)) == "v1 a"
+    assert newest(folder, "ann", 61.1, within=timedelta(minutes=1)) is None
 
 
 @pytest.mark.parametrize(

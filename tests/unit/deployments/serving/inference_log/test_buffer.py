@@ -10,7 +10,7 @@ from tests.unit.deployments.serving.inference_log.answered import ROW, logged
 
 
 def kept(log: InferenceLog) -> list[str]:
-    return [answer.request_id for answer in log.some(10**9)]
+    return [answer.request_id for answer in log.some(10**9, 10**9)]
 
 
 def test_answers_are_given_in_the_order_in_which_they_came_as_many_rows_as_are_wanted() -> None:
@@ -18,9 +18,9 @@ def test_answers_are_given_in_the_order_in_which_they_came_as_many_rows_as_are_w
     for name, rows in (("a", 2), ("b", 1), ("c", 5)):
         log.record(logged(name, (ROW,) * rows))
     assert log.buffered == 8
-    assert [answer.request_id for answer in log.some(3)] == ["a", "b"]
-    assert [answer.request_id for answer in log.some(3)] == ["c"]
-    assert log.some(3) == []
+    assert [answer.request_id for answer in log.some(9, 3)] == ["a", "b"]
+    assert [answer.request_id for answer in log.some(9, 3)] == ["c"]
+    assert log.some(9, 3) == []
     assert log.buffered == 8
     log.wrote(8)
     assert (log.buffered, log.written_rows, log.parts) == (0, 8, 1)
@@ -45,7 +45,7 @@ def test_memory_is_bounded_whether_it_is_many_answers_or_large_ones_or_tables() 
     log.record(logged("large", body_bytes=20_000))
     for name in "abcdefghij":
         log.record(logged(name))
-    few = len(log.some(1000))
+    few = len(log.some(1000, 1000))
     assert 2 < few < 10
     assert log.dropped[Reason.BUFFER_FULL] == 11 - few
     log.held_bytes = 9_000
@@ -104,7 +104,7 @@ def test_prometheus_own_parser_reads_the_counts() -> None:
     log = InferenceLog(bounds=Bounds(rows=3))
     for name in "abcd":
         log.record(logged(name))
-    log.some(2)
+    log.some(2, 9)
     log.wrote(2)
     told = {
         (sample.name, sample.labels.get("reason")): sample.value

@@ -95,6 +95,12 @@ def test_a_day_ends_at_midnight_of_utc() -> None:
     assert found == [(datetime(2026, 3, 1, tzinfo=UTC), 1), (datetime(2026, 3, 2, tzinfo=UTC), 1)]
 
 
+def test_texts_of_any_length_and_script_are_told_apart() -> None:
+    carriers = ("UA", "", None, "航空", "é", "B6", None)
+    found = rows_of(Tables(FLIGHTS), logged(rows=tuple((1.0, 2.0, carrier) for carrier in carriers)))
+    assert tuple(row["f_carrier"] for row in found) == carriers
+
+
 @pytest.mark.parametrize(
     ("header", "key"),
     [

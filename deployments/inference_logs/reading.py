@@ -1,0 +1,71 @@
+"""Reading a log: rows of a version and a time, as one table."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from deployments.errors import BadInput
+from deployments.inference_logs.place import opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def answers_between(
+    folder: str, product: str, version: int, start: datetime, end: datetime, columns: Sequence[str] | None = None
+) -> "pa.Table":
+    """Every logged row of a version with `start` <= time < `end`, also those of mirrored requests.
+
+    `columns` are those wanted, all for None; an unknown one raises `BadInput`. The table has no columns at all when
+    nothing was logged.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    system, paths = parts_of(folder, product, (version,), start, end)
+    if not paths:
+        return pa.table({})
+    # What one server writes always has the same columns.
+    one_a_server = {path.rpartition("-")[0]: path for path in paths}.values()
+    dataset = dataset_of(system, paths, pa.unify_schemas([dataset_of(system, [path]).schema for path in one_a_server]))
+    if unknown := sorted(set(columns or ()) - set(dataset.schema.names)):
+        raise BadInput(f"the log of {product} v{version} has no column {unknown[0]!r}")
+    time = ds.field("time")
+    return dataset.to_table(columns=list(columns) if columns else None, filter=(time >= start) & (time < end))
+
+
+def parts_of(
+    folder: str, product: str, versions: Collection[int] | None, start: datetime, end: datetime
+) -> tuple[Any, list[str]]:
+    """Parts that may hold what was answered in that time, in the order of their names."""
+    system, root = opened(folder)
+    base = f"{root}/product={product}"
+    if versions is None:
+        folders = [path for path in _listed(system, base) if "/version=" in path]
+    else:
+        folders = [f"{base}/version={version}" for version in versions]
+    days = [f"date={day:%Y-%m-%d}" for day in _days(start, end)]
+    found = (path for each in folders for day in days for path in _listed(system, f"{each}/{day}"))
+    return system, sorted(path for path in found if path.endswith(".parquet") and "/part-" in path)
+
+
+def _listed(system: Any, folder: str) -> list[str]:
+    try:
+        return [str(path) for path in system.ls(folder, detail=False)]
+    except FileNotFoundError:
+        return []
+
+
+def _days(start: datetime, end: datetime) -> Iterator[date]:
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+def dataset_of(system: Any, paths: Sequence[str], schema: "pa.Schema | None" = None) -> Any:
+    """Parts as one dataset of pyarrow, with what their paths say as columns."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    in_the_path = pa.schema([("product", pa.string()), ("version", pa.int32()), ("date", pa.date32())])
+    partitioning = ds.partitioning(in_the_path, flavor="hive")
+    return ds.dataset(list(paths), schema=schema, filesystem=system, format="parquet", partitioning=partitioning)
