@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import MetaData, create_engine, inspect, text
+from sqlalchemy import Column, MetaData, create_engine, inspect, text
 from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
@@ -17,6 +17,8 @@ from deployments.secrets import masked, without_secrets
 class Database:
     """The tables of `schema` at a SQLAlchemy URL, made where they are missing; looking at them needs no room on a disk.
 
+    A column that a table of an earlier release lacks is added; it must be one that may be null.
+
     `name` is what messages call it ("the journal"), `setting` the variable that holds the URL. Raises `BadInput` for a
     URL that cannot be used, and whatever `transaction` raises.
     """
@@ -26,10 +28,13 @@ class Database:
         self._called = f"{name} {masked(url)}"
         self._engine = _engine_for(url, setting)
         with self.transaction(writes=False) as connection:
-            complete = set(schema.tables) <= set(inspect(connection).get_table_names())
+            complete = not _missing_tables(connection, schema) and not _missing_columns(connection, schema)
         if not complete:
             with self.transaction() as connection:
                 schema.create_all(connection)
+                for column in _missing_columns(connection, schema):
+                    kind = column.type.compile(connection.dialect)
+                    connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
 
     def close(self) -> None:
         """Let the connections go."""
@@ -58,6 +63,25 @@ class Database:
             raise PlatformUnreachable(
                 f"{self._called} does not answer ({reason}): check the disk or {self._setting}"
             ) from None
+
+
+def _missing_tables(connection: Connection, schema: MetaData) -> set[str]:
+    return set(schema.tables) - set(inspect(connection).get_table_names())
+
+
+def _missing_columns(connection: Connection, schema: MetaData) -> list[Column[Any]]:
+    there = {
+        (table, column["name"])
+        for (_, table), columns in inspect(connection).get_multi_columns(filter_names=list(schema.tables)).items()
+        for column in columns
+    }
+    tables = {table for table, _ in there}
+    return [
+        column
+        for table in schema.tables.values()
+        for column in table.columns
+        if table.name in tables and (table.name, column.name) not in there
+    ]
 
 
 def _engine_for(url: str, setting: str) -> Engine:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployments.clock import Clock, SystemClock
+from deployments.inference_logs import Log
 from deployments.journals.protocol import Journal
 from deployments.metrics.protocol import Metrics
 from deployments.registry.protocol import Champions
 from deployments.routers.protocol import Router
 from deployments.settings import Settings, current
+from deployments.spec import LogSection
 from deployments.targets.protocol import Target
 
 if TYPE_CHECKING:
@@ -92,6 +94,13 @@ def journal() -> Journal:
     from deployments.journals.database import DatabaseJournal
 
     return DatabaseJournal(current().journal_database)
+
+
+def inference_log_of(product: str) -> Log:
+    """The log that a product's servers write by its newest rollout; for one without any, where it would be."""
+    rollouts = journal().rollouts(product)
+    section = rollouts[0].section.server.log if rollouts else LogSection()
+    return Log(section.folder or str(current().inference_log), section.flush)
 
 
 @lru_cache(maxsize=1)

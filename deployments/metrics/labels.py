@@ -1,8 +1,10 @@
 """Class labels as text, the one form in which predictions and the truth are compared."""
 
 import sys
-from typing import Any
+from typing import Any, Final
 
+# The metric whose value is the truth.
+LABEL: Final = "label"
 _AS_NUMBER = {"true": "1", "false": "0"}
 
 

@@ -2,18 +2,32 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from deployments.errors import BadInput
-from deployments.metrics.feedback import LABEL, Feedback
-from deployments.metrics.labels import label_text
+from deployments.metrics.feedback import Feedback
+from deployments.metrics.keyed import KeyedFeedback
+from deployments.metrics.labels import LABEL, label_text
+from deployments.metrics.written import JSON, BadlyWritten, items_in
 
 MOST_ITEMS: Final = 1000
 _LARGEST = 1e15
 _LONGEST_LABEL = 128
+# Clocks differ a little; what is dated far ahead would outlive its corrections.
+_CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class BadFeedback(BadInput):
@@ -24,16 +38,13 @@ class BadFeedback(BadInput):
         self.problems = tuple(problems)
 
 
-class PushedFeedback(BaseModel):
-    """One JSON object of the feedback endpoint; no further field is taken."""
-
+class _Pushed(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     product: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", description="name of the product")
-    version: int = Field(ge=1, lt=2**31, description="x-seatrial-version of the answer")
-    request_id: str = Field(pattern=r"^[A-Za-z0-9._:/+=@-]{1,128}$", description="x-request-id of the answer")
     metric: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="what is measured; `label` is the truth")
     value: float | str = Field(description="a number; for `label` also text, true or false")
+    at: datetime | None = Field(default=None, description="when it became known; none: now")
 
     @field_validator("value", mode="plain")
     @classmethod
@@ -44,28 +55,64 @@ class PushedFeedback(BaseModel):
             raise ValueError("must be a number")
         return _finite(value)
 
+    @field_validator("at", mode="plain")
+    @classmethod
+    def _moment(cls, value: Any, info: ValidationInfo) -> datetime:
+        return _moment(value, info.context)
 
-_ITEMS = TypeAdapter(list[PushedFeedback])
+
+class PushedByRequest(_Pushed):
+    """One object about the answer to a request; no further field is taken."""
+
+    version: int = Field(ge=1, lt=2**31, description="x-seatrial-version of the answer")
+    request_id: str = Field(pattern=r"^[A-Za-z0-9._:/+=@-]{1,128}$", description="x-request-id of the answer")
 
 
-def read_feedback(body: bytes) -> tuple[Feedback, ...]:
-    """The feedback in a JSON object, or in a list of at most 1,000. Raises `BadFeedback`."""
+class PushedByKey(_Pushed):
+    """One object about the newest answer that a user got until `at`; no further field is taken."""
+
+    key: str = Field(min_length=1, max_length=256, description="the user's sticky key")
+
+
+def _kind_of(item: Any) -> str:
+    return "key" if isinstance(item, dict) and "key" in item else "request"
+
+
+_ITEMS: TypeAdapter[list[PushedByRequest | PushedByKey]] = TypeAdapter(
+    list[
+        Annotated[
+            Annotated[PushedByRequest, Tag("request")] | Annotated[PushedByKey, Tag("key")], Discriminator(_kind_of)
+        ]
+    ]
+)
+
+
+def read_feedback(body: bytes, now: datetime, content_type: str = JSON) -> tuple[Feedback | KeyedFeedback, ...]:
+    """The feedback in a request of at most 1,000 items: a JSON object or list, or lines of JSON, or CSV.
+
+    What has no time of its own is of `now`. Raises `BadFeedback`.
+    """
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadFeedback([("", f"the request is not JSON (at character {error.pos})")]) from None
-    is_list = isinstance(document, list)
-    items = document if is_list else [document]
-    if not 1 <= len(items) <= MOST_ITEMS:
-        raise BadFeedback([("", f"send 1 to {MOST_ITEMS} items at once, not {len(items)}")])
+        items = items_in(body, content_type)
+    except BadlyWritten as error:
+        raise BadFeedback([(error.place, str(error))]) from None
+    is_list = isinstance(items, list)
+    listed = items if is_list else [items]
+    if not 1 <= len(listed) <= MOST_ITEMS:
+        raise BadFeedback([("", f"send 1 to {MOST_ITEMS} items at once, not {len(listed)}")])
     try:
-        pushed = _ITEMS.validate_python(items)
+        pushed = _ITEMS.validate_python(listed, context=now)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        raise BadFeedback(
-            [(_place(each["loc"] if is_list else each["loc"][1:]), _problem(each)) for each in found]
-        ) from None
-    return tuple(Feedback(**each.model_dump()) for each in pushed)
+        raise BadFeedback([(_place(each["loc"], is_list), _problem(each)) for each in found]) from None
+    return tuple(_feedback(each, now) for each in pushed)
+
+
+def _feedback(pushed: PushedByRequest | PushedByKey, now: datetime) -> Feedback | KeyedFeedback:
+    at = pushed.at or now
+    if isinstance(pushed, PushedByKey):
+        return KeyedFeedback(pushed.product, pushed.key, pushed.metric, pushed.value, at, now)
+    return Feedback(pushed.product, pushed.version, pushed.request_id, pushed.metric, pushed.value, at)
 
 
 def _label(value: Any) -> str:
@@ -84,8 +131,24 @@ def _finite(value: float) -> float:
     return float(value)
 
 
-def _place(location: Sequence[str | int]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+def _moment(value: Any, now: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+        at = moment.astimezone(UTC) if moment.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        at = None
+    if at is None or at.year < 1970:
+        raise ValueError("must be a time with its zone, such as 2026-03-01T12:00:00Z")
+    if at > now + _CLOCKS_DIFFER:
+        raise ValueError("must not lie in the future")
+    return at
+
+
+def _place(location: Sequence[str | int], is_list: bool) -> str:
+    number, *fields = location
+    start = f"[{number}]" if is_list else ""
+    # The first of the rest says which kind of item it was taken for.
+    return (start + "".join(f".{part}" for part in fields[1:])).removeprefix(".")
 
 
 def _problem(error: Any) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,18 @@ import httpx
 import pytest
 
 from deployments.analysis.evidence import Sums
+from deployments.clock import SystemClock
 from deployments.errors import PlatformUnreachable
+from deployments.inference_logs import Log
 from deployments.metrics.feedback import FeedbackLedger
 from deployments.platform.services import control_socket
+from deployments.serving.inference_log.parts import Parts, store_of
+from deployments.serving.inference_log.table import Tables
 from deployments.settings import Settings
 from deployments.supervision import UnixConnection
-from flows.entrypoints.control import MAX_BODY_BYTES, make_app
+from flows.entrypoints.control import MAX_BODY_BYTES, Settler, make_app
+from tests.unit.deployments.serving.inference_log.answered import logged
+from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
 
 ROOT = Path(__file__).parents[3]
 GOOD = {"product": "shop", "version": 3, "request_id": "a-1", "metric": "clicks", "value": 1.5}
@@ -35,16 +42,17 @@ def ledger(tmp_path: Path) -> Iterator[FeedbackLedger]:
     ledger.close()
 
 
-def push(ledger: FeedbackLedger | None, content: Any, method: str = "POST") -> httpx.Response:
+def push(ledger: FeedbackLedger | None, content: Any, method: str = "POST", kind: str = "") -> httpx.Response:
     def open_ledger() -> FeedbackLedger:
         if ledger is None:
             raise PlatformUnreachable("the database is away; its password is hunter2")
         return ledger
 
     async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(make_app(open_ledger))
+        transport = httpx.ASGITransport(make_app(open_ledger, SystemClock()))
         async with httpx.AsyncClient(transport=transport, base_url="http://control") as client:
-            return await client.request(method, "/seatrial/feedback", content=content)
+            headers = {"content-type": kind} if kind else {}
+            return await client.request(method, "/seatrial/feedback", content=content, headers=headers)
 
     return asyncio.run(send())
 
@@ -55,10 +63,18 @@ def test_what_is_accepted_is_stored(ledger: FeedbackLedger) -> None:
     assert ledger.sums("shop") == {3: {"clicks": Sums(2, 3.0, 4.5)}}
 
 
+def test_csv_and_lines_of_json_are_taken_too(ledger: FeedbackLedger) -> None:
+    table = b"product,version,request_id,metric,value\nshop,3,a,clicks,1\nshop,3,b,clicks,2\n"
+    assert push(ledger, table, kind="text/csv").json() == {"stored": 2}
+    lines = json.dumps(GOOD | {"request_id": "c"}).encode() + b"\n"
+    assert push(ledger, lines, kind="application/x-ndjson").json() == {"stored": 1}
+    assert ledger.sums("shop")[3]["clicks"].count == 3
+
+
 def test_one_mistake_keeps_all_of_the_request_out_and_every_mistake_is_told(ledger: FeedbackLedger) -> None:
     response = push(ledger, json.dumps([GOOD, GOOD | {"version": 0, "value": "x"}]).encode())
     assert response.status_code == 422
-    assert [problem["at"] for problem in response.json()["problems"]] == ["[1].version", "[1].value"]
+    assert {problem["at"] for problem in response.json()["problems"]} == {"[1].version", "[1].value"}
     assert ledger.sums("shop") == {}
 
 
@@ -99,7 +115,29 @@ def test_only_post_is_answered(ledger: FeedbackLedger) -> None:
     assert push(ledger, b"", method="GET").status_code == 405
 
 
-HEAVY = {"prefect", "mlflow", "sklearn", "pandas", "numpy", "great_expectations", "skops"}
+def test_what_goes_wrong_with_one_products_log_is_said_once_and_keeps_no_other_waiting(
+    ledger: FeedbackLedger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_key = {"key": "ann", "metric": "clicks", "value": 1, "at": "2026-03-01T12:00:00Z"}
+    assert push(ledger, json.dumps([by_key | {"product": name} for name in ("a", "shop")]).encode()).status_code == 202
+
+    def log_of(product: str) -> Log:
+        if product == "a":
+            raise OSError("the store of hunter2 is away")
+        return Log(str(tmp_path / "log"), timedelta(seconds=1))
+
+    parts = Parts(store_of(str(tmp_path / "log")), "shop", "3", "e")
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for day, batch in Tables(FLIGHTS).batches([logged("a-1", key=b"ann", answered=-60.0)], noon.timestamp()):
+        parts.write(day, [batch])
+    settler = Settler(lambda: ledger, log_of, SystemClock())
+    for _ in range(3):
+        settler.look()
+    assert ledger.latest("shop", "clicks", ["a-1"]) == {"a-1": 1.0}
+    assert capsys.readouterr().out.splitlines() == ["feedback by key waits for a: OSError"]
+
+
+HEAVY = {"prefect", "mlflow", "sklearn", "pandas", "numpy", "great_expectations", "skops", "pyarrow"}
 
 
 def test_the_service_stays_light() -> None:

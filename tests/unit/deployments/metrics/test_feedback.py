@@ -1,10 +1,12 @@
+import itertools
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from deployments.analysis.readings import Reading, Source
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable
 from deployments.metrics.feedback import Feedback, FeedbackLedger
 
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[4]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -74,6 +77,62 @@ def test_values_that_change_later_do_not_make_a_new_version_look_worse(ledger: F
     ledger.store([value(f"new-{version}-{number}", 0.0, version) for version in (1, 2) for number in range(10)])
     seen = Reading(NOON, ledger.counts("shop")).since(before)
     assert {version: counts.feedback["clicks"].total for version, counts in seen.items()} == {1: 0.0, 2: 0.0}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_newest_label_counts_in_whichever_order_they_come_together_or_alone(
+    ledger: FeedbackLedger, order: tuple[int, ...]
+) -> None:
+    told = [
+        replace(label("a", text), at=NOON + timedelta(hours=hour)) for hour, text in enumerate(("no", "yes", "no way"))
+    ]
+    for place in order:
+        ledger.store([told[place]])
+    assert ledger.labels("shop", ["a"]) == {"a": "no way"}
+    ledger.store([replace(told[place], request_id="b") for place in order])
+    assert ledger.labels("shop", ["b"]) == {"b": "no way"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_newest_value_stands_beside_the_first_that_rollouts_are_judged_by(
+    ledger: FeedbackLedger, order: tuple[int, ...]
+) -> None:
+    told = [replace(value("a", hour), at=NOON + timedelta(hours=hour)) for hour in range(3)]
+    for place in order:
+        ledger.store([told[place]])
+    assert ledger.latest("shop", "clicks", ["a", "b"]) == {"a": 2.0}
+    assert ledger.sums("shop")[1]["clicks"].total == told[order[0]].value
+    ledger.store([replace(told[place], request_id="b") for place in order])
+    assert ledger.latest("shop", "clicks", ["b"]) == {"b": 2.0}
+
+
+def test_of_two_that_say_no_time_or_the_same_the_last_one_counts(ledger: FeedbackLedger) -> None:
+    ledger.store([label("a", "yes"), label("b", "yes")])
+    ledger.store([label("a", "no")])
+    for text in ("yes", "no"):
+        ledger.store([replace(label("b", text), at=NOON)])
+    assert ledger.labels("shop", ["a", "b"]) == {"a": "no", "b": "no"}
+    assert ledger.latest("shop", "revenue", ["a"]) == {}
+
+
+def test_a_ledger_of_an_earlier_release_is_carried_on(url: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "journal-feedback.db")) as former, former:
+        former.execute(
+            "CREATE TABLE feedback (product VARCHAR(40), metric VARCHAR(64), request_id VARCHAR(128), version INTEGER "
+            "NOT NULL, value FLOAT NOT NULL, PRIMARY KEY (product, metric, request_id))"
+        )
+        former.execute(
+            "CREATE TABLE labels (product VARCHAR(40), request_id VARCHAR(128), version INTEGER NOT NULL, "
+            "label VARCHAR(128) NOT NULL, PRIMARY KEY (product, request_id))"
+        )
+        former.execute("INSERT INTO feedback VALUES ('shop', 'clicks', 'a', 1, 3.0)")
+        former.execute("INSERT INTO labels VALUES ('shop', 'a', 1, 'yes')")
+    with closing(FeedbackLedger(url)) as ledger:
+        assert ledger.latest("shop", "clicks", ["a"]) == {"a": 3.0}
+        ledger.store([replace(value("a", 4.0), at=NOON), replace(label("a", "no"), at=NOON)])
+        assert ledger.latest("shop", "clicks", ["a"]) == {"a": 4.0}
+        assert ledger.labels("shop", ["a"]) == {"a": "no"}
+        assert ledger.sums("shop") == {1: {"clicks": Sums(1, 3.0, 9.0)}}
 
 
 def test_labels_are_found_by_request_and_never_summed_up(ledger: FeedbackLedger) -> None:

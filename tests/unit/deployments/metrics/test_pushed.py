@@ -1,28 +1,31 @@
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from deployments.metrics.feedback import Feedback
+from deployments.metrics.keyed import KeyedFeedback
 from deployments.metrics.pushed import MOST_ITEMS, BadFeedback, read_feedback
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GOOD = {"product": "shop", "version": 3, "request_id": "a-1", "metric": "clicks", "value": 1.5}
 
 
-def read(*items: Any) -> tuple[Feedback, ...]:
-    return read_feedback(json.dumps(items).encode())
+def read(*items: Any) -> tuple[Feedback | KeyedFeedback, ...]:
+    return read_feedback(json.dumps(items).encode(), NOW)
 
 
 def problems(body: bytes) -> list[tuple[str, str]]:
     with pytest.raises(BadFeedback) as caught:
-        read_feedback(body)
+        read_feedback(body, NOW)
     return list(caught.value.problems)
 
 
 def test_one_object_or_a_list_is_read() -> None:
-    wanted = Feedback("shop", 3, "a-1", "clicks", 1.5)
-    assert read_feedback(json.dumps(GOOD).encode()) == (wanted,)
-    assert read(GOOD, GOOD | {"value": 2}) == (wanted, Feedback("shop", 3, "a-1", "clicks", 2.0))
+    wanted = Feedback("shop", 3, "a-1", "clicks", 1.5, NOW)
+    assert read_feedback(json.dumps(GOOD).encode(), NOW) == (wanted,)
+    assert read(GOOD, GOOD | {"value": 2}) == (wanted, Feedback("shop", 3, "a-1", "clicks", 2.0, NOW))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +61,12 @@ def test_a_label_is_text_however_it_is_written(value: Any, text: str) -> None:
         ({"metric": "label", "value": "a\x00b"}, "value"),
         ({"metric": "label", "value": None}, "value"),
         ({"user": "ann"}, "user"),
+        ({"at": "yesterday"}, "at"),
+        ({"at": "2026-02-28T12:00:00"}, "at"),
+        ({"at": "2026-03-01T12:06:00Z"}, "at"),
+        ({"at": "0001-01-01T00:00:00+14:00"}, "at"),
+        ({"at": 1_772_366_400}, "at"),
+        ({"at": None}, "at"),
     ],
 )
 def test_a_mistake_is_told_with_its_place_and_without_quoting_it(wrong: dict[str, Any], place: str) -> None:
@@ -101,3 +110,76 @@ def test_more_items_than_one_request_may_hold_are_refused() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"null", b'"text"', b"7"])
 def test_what_is_not_feedback_at_all_is_refused(body: bytes) -> None:
     assert problems(body)
+
+
+def test_what_is_about_a_user_goes_by_the_key_and_needs_no_version() -> None:
+    by_key = {"product": "shop", "key": "ann", "metric": "clicks", "value": 2}
+    assert read(by_key) == (KeyedFeedback("shop", "ann", "clicks", 2.0, NOW, NOW),)
+    earlier = NOW - timedelta(hours=3)
+    assert read(by_key | {"at": "2026-03-01T10:00:00+01:00"}) == (
+        KeyedFeedback("shop", "ann", "clicks", 2.0, earlier, NOW),
+    )
+    [mixed, _] = read(GOOD, by_key)
+    assert isinstance(mixed, Feedback)
+
+
+@pytest.mark.parametrize("wrong", [{"version": 3}, {"request_id": "a-1"}, {"key": ""}, {"key": "x" * 257}, {"key": 7}])
+def test_a_key_stands_alone(wrong: dict[str, Any]) -> None:
+    by_key = {"product": "shop", "key": "ann", "metric": "clicks", "value": 2}
+    [(place, _)] = problems(json.dumps([by_key | wrong]).encode())
+    assert place == f"[0].{next(iter(wrong))}"
+
+
+def test_a_time_is_taken_in_any_zone() -> None:
+    [told] = read(GOOD | {"at": "2026-03-01T13:04:00+01:00"})
+    assert told.at == NOW + timedelta(minutes=4)
+
+
+def test_lines_of_json_and_csv_say_the_same_as_a_list() -> None:
+    items = [GOOD | {"at": "2026-02-01T00:00:00Z"}, GOOD | {"metric": "label", "value": "yes"}]
+    lines = b"\n".join(json.dumps(item).encode() for item in items) + b"\n\n"
+    table = (
+        b"product,version,request_id,metric,value,at\r\n"
+        b"shop,3,a-1,clicks,1.5,2026-02-01T00:00:00Z\r\n"
+        b"shop,3,a-1,label,yes,\r\n"
+    )
+    assert read_feedback(lines, NOW, "application/x-ndjson") == read(*items)
+    assert read_feedback(table, NOW, "text/csv; charset=utf-8") == read(*items)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"), [("1.0", "1"), ("-7.00", "-7"), ("007", "007"), ("1.5", "1.5"), ("UA", "UA")]
+)
+def test_a_label_in_csv_is_text_but_for_a_whole_number_with_decimals(cell: str, text: str) -> None:
+    table = f"product,version,request_id,metric,value\nshop,3,a-1,label,{cell}".encode()
+    assert read_feedback(table, NOW, "text/csv")[0].value == text
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        ("shop,3,a-1,clicks,many", "[0].value"),
+        ("shop,three,a-1,clicks,1", "[0].version"),
+        ("shop,,a-1,clicks,1", "[0].version"),
+        ("shop,3,a-1,clicks,nan", "[0].value"),
+        ("shop,3,a-1,clicks,1,more", "[0]"),
+        ("shop,3,a-1", "[0]"),
+        ('shop,3,a-1,clicks,"1', ""),
+    ],
+)
+def test_a_mistake_in_csv_is_told_with_its_row(row: str, place: str) -> None:
+    with pytest.raises(BadFeedback) as caught:
+        read_feedback(f"product,version,request_id,metric,value\n{row}".encode(), NOW, "text/csv")
+    assert [where for where, _ in caught.value.problems] == [place]
+
+
+def test_a_line_that_is_no_json_is_told_with_its_number() -> None:
+    with pytest.raises(BadFeedback) as caught:
+        read_feedback(json.dumps(GOOD).encode() + b"\n{", NOW, "application/x-ndjson")
+    assert [where for where, _ in caught.value.problems] == ["[1]"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"product,version\n", b"a\x00b"])
+def test_csv_without_feedback_is_refused(body: bytes) -> None:
+    with pytest.raises(BadFeedback):
+        read_feedback(body, NOW, "text/csv")

@@ -1,0 +1,68 @@
+"""The forms in which feedback may be written: JSON, lines of JSON, CSV; all become what JSON would have said."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import orjson
+
+from deployments.metrics.labels import LABEL
+
+JSON: Final = "application/json"
+_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
+_CSV = "text/csv"
+# How programs write a whole number in a column that may hold others.
+_WHOLE = re.compile(r"(-?\d+)\.0+")
+
+
+class BadlyWritten(ValueError):
+    """It cannot be read at all; `place` is where."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+
+
+def items_in(body: bytes, content_type: str) -> Any:
+    """A list of items, or a single one. Every type but lines of JSON and CSV is taken for JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in _LINES:
+        lines = [line for line in body.splitlines() if line.strip()]
+        return [_json(line, f"[{number}]") for number, line in enumerate(lines)]
+    return list(_rows(body)) if kind == _CSV else _json(body, "")
+
+
+def _json(text: bytes, place: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadlyWritten(f"it is not JSON (at character {error.pos})", place) from None
+
+
+def _rows(body: bytes) -> Iterator[dict[str, Any]]:
+    try:
+        text = body.decode("utf-8-sig")
+        for number, row in enumerate(csv.DictReader(io.StringIO(text, newline=""), strict=True)):
+            if None in row or None in row.values():
+                raise BadlyWritten("the row has another number of cells than the header", f"[{number}]")
+            yield {name: _cell(name, cell, row.get("metric")) for name, cell in row.items() if cell}
+    except UnicodeDecodeError as error:
+        raise BadlyWritten(f"it is not UTF-8 text (byte {error.start})") from None
+    except csv.Error:
+        raise BadlyWritten("it is not CSV with a header") from None
+
+
+def _cell(name: str, cell: str, metric: str | None) -> Any:
+    if name == "version" and cell.isascii() and cell.isdecimal() and len(cell) < 19:
+        return int(cell)
+    if name != "value":
+        return cell
+    if metric == LABEL:
+        whole = _WHOLE.fullmatch(cell)
+        return whole[1] if whole else cell
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
