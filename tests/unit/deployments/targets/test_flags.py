@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.serving.__main__ import _parse
+from deployments.serving.__main__ import _limits_of, _parse
 from deployments.serving.inference_log import LogOptions, options_of
-from deployments.spec import LogSection, ServerSection, StickyKey
+from deployments.serving.limits import Limits
+from deployments.spec import LimitsSection, LogSection, ServerSection, StickyKey
 from deployments.targets.flags import server_flags
 
 HEADER = StickyKey(header="X-User")
@@ -52,3 +53,15 @@ def test_a_flag_that_makes_no_sense_is_refused(wrong: list[str], capsys: pytest.
     with pytest.raises(SystemExit):
         _parse(["--model", "m", "--product", "p", "--version", "1", "--port", "1", *wrong])
     assert wrong[0] in capsys.readouterr().err
+
+
+def limits_read(server: ServerSection) -> Limits:
+    needed = ["--model", "m", "--product", "p", "--version", "1", "--port", "1"]
+    return _limits_of(_parse([*needed, *server_flags(server, HEADER, HOME)]))
+
+
+def test_limits_and_policies_arrive_and_both_have_the_same_defaults() -> None:
+    assert limits_read(ServerSection()) == Limits()
+    limits = LimitsSection(body=2048, rows=7, time=timedelta(seconds=1.5), in_flight=3)
+    strict = ServerSection(limits=limits, missing="refuse", unknown_categories="refuse", unknown_columns="ignore")
+    assert limits_read(strict) == Limits(2048, 7, timedelta(seconds=1.5), 3, False, False, True)
