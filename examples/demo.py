@@ -56,9 +56,9 @@ def main() -> int:
         _chapter("4  A challenger trained on fresher data, as a canary in April's traffic: 5, 10, 25, 50, 100 %")
         canary = _release(["flights", "--window", FRESHER, "--strategy", "canary"])
         story.add("canary flights, February–March", canary, _last_reason("rollout.done"))
-        _chapter("5  A big forest, just as good in every test: too slow for users, as only the canary can see")
+        _chapter("5  An ensemble of 30 models, just as good in every test: too slow for users, as only the canary can see")
         slow = _release([str(_slow_spec()), "--window", FRESHER, "--strategy", "canary"])
-        story.add("canary flights, a big forest", slow, _last_reason("rollout.rolled_back"))
+        story.add("canary flights, a big ensemble", slow, _last_reason("rollout.rolled_back"))
     april = traffic.replay
     story.add("April's traffic meanwhile", _served(april), _quality(april))
     _chapter("6  A sabotaged candidate: a faulty join gave the training rows each other's features")
@@ -98,11 +98,11 @@ def _replay_march() -> Replay:
 
 
 def _slow_spec() -> Path:
-    """The spec with a forest of 250 trees."""
+    """The spec with 30 calibrated models, all of which are asked about each row."""
     document = _document()
     document["model"] |= {
-        "estimator": "sklearn.ensemble.RandomForestClassifier",
-        "parameters": {"n_estimators": 250, "max_depth": 14, "max_samples": 0.15, "min_samples_leaf": 5},
+        "estimator": "sklearn.calibration.CalibratedClassifierCV",
+        "parameters": {"cv": 30},
     }
     return _written(document, "flights-slow.yaml")
 

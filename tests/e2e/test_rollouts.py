@@ -33,8 +33,8 @@ QUICK: dict[str, Any] = {
         ],
     },
 }
-# A forest that is as good and a hundred times slower: no gate sees it, users would.
-SLOW = {"estimator": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 900, "max_depth": 3}}
+# An ensemble that is as good and a hundred times slower: no gate sees it, users would.
+SLOW = {"estimator": "sklearn.calibration.CalibratedClassifierCV", "parameters": {"cv": 40}}
 
 
 @pytest.fixture(scope="module")
