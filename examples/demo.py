@@ -56,7 +56,7 @@ def main() -> int:
         _chapter("4  A challenger trained on fresher data, as a canary in April's traffic: 5, 10, 25, 50, 100 %")
         canary = _release(["flights", "--window", FRESHER, "--strategy", "canary"])
         story.add("canary flights, February–March", canary, _last_reason("rollout.done"))
-        _chapter("5  An ensemble of 30 models, just as good in every test: too slow for users, as only the canary can see")
+        _chapter("5  An ensemble, just as good in every test: too slow for users, as only the canary can see")
         slow = _release([str(_slow_spec()), "--window", FRESHER, "--strategy", "canary"])
         story.add("canary flights, a big ensemble", slow, _last_reason("rollout.rolled_back"))
     april = traffic.replay
