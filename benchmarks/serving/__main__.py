@@ -46,10 +46,13 @@ def main() -> int:
     entrants = [each for each in ENTRANTS if each.name in (options.only or [each.name])]
     rounds = Rounds(entrants, _plan(options), console)
     rounds.results.conditions = _conditions(options)
-    interrupted = _was_interrupted(rounds)
+    try:
+        interrupted = _was_interrupted(rounds)
+    finally:
+        rounds.results.write(SAMPLE)
     whole = not (options.quick or options.only or interrupted)
-    rounds.results.write(WHOLE if whole else SAMPLE)
     if whole:
+        rounds.results.write(WHOLE)
         _publish(rounds.results, console)
     else:
         show(rounds.results, console)
@@ -79,12 +82,14 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _conditions(options: argparse.Namespace) -> dict[str, str]:
+    plan = _plan(options)
     return {
         "measured": f"{datetime.now(UTC):%Y-%m-%d}",
         "on": f"{os.cpu_count()} shared cores, {_processor()}",
         "Python": platform.python_version(),
         "scikit-learn": f"{sklearn.__version__} everywhere",
-        "medians of": f"{_plan(options).rounds} rounds (latency: {_plan(options).rounds - 1})",
+        "medians of": f"{plan.rounds} rounds (latency: {plan.rounds - 1})",
+        "each time": f"{plan.closed:g} s for CPU, {plan.open:g} s or more for latency",
     }
 
 

@@ -97,16 +97,20 @@ class _Load:
 
     def result(self) -> dict[str, float]:
         """What the load found."""
-        found, complaint = self._process.communicate()
-        if self._process.returncode:
-            raise Failed(complaint.strip())
-        result: dict[str, float] = json.loads(found)
+        result: dict[str, float] = json.loads(self._line())
         return result
 
     def _expect(self, word: str) -> None:
+        if (line := self._line()) != word:
+            raise Failed(f"the load said {line!r} instead of {word!r}")
+
+    def _line(self) -> str:
+        """The next line, read in one way only: what a stream has read ahead is nowhere else."""
         assert self._process.stdout is not None
-        if self._process.stdout.readline().strip() != word:
-            raise Failed(self._process.communicate()[1].strip()[-600:])
+        assert self._process.stderr is not None
+        if line := self._process.stdout.readline().strip():
+            return line
+        raise Failed(self._process.stderr.read().strip()[-1_500:])
 
 
 @contextlib.contextmanager

@@ -14,11 +14,15 @@ Question = Callable[[list[str], np.ndarray], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`question` makes the document for columns and rows, `probabilities` reads the answer's, as rows."""
+    """`question` makes the document for columns and rows, `probabilities` reads the answer's, as rows.
+
+    With `in_bytes` the rows follow the document as they lie in memory (V2's extension for binary tensors).
+    """
 
     path: str
     question: Question
     probabilities: Callable[[Any], Any]
+    in_bytes: bool = False
 
     def body(self, columns: list[str], rows: np.ndarray) -> bytes:
         """The question as JSON."""
@@ -27,8 +31,11 @@ class Dialect:
     def request(self, columns: list[str], rows: np.ndarray) -> bytes:
         """One whole HTTP request for a kept connection."""
         body = self.body(columns, rows)
-        head = f"POST {self.path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+        lines = [f"POST {self.path} HTTP/1.1", "host: 127.0.0.1", "content-type: application/json"]
+        if self.in_bytes:
+            lines[-1:] = ["content-type: application/octet-stream", f"inference-header-content-length: {len(body)}"]
+            body += rows.tobytes()
+        return "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode() + body
 
 
 def _split(columns: list[str], rows: np.ndarray) -> dict[str, Any]:
@@ -45,6 +52,16 @@ def _one_tensor(output: str) -> Question:
     return question
 
 
+def _tensor_in_bytes(_: list[str], rows: np.ndarray) -> dict[str, Any]:
+    tensor = {
+        "name": "rows",
+        "shape": list(rows.shape),
+        "datatype": "FP64",
+        "parameters": {"binary_data_size": rows.nbytes},
+    }
+    return {"id": "1", "inputs": [tensor], "outputs": [{"name": "probability"}]}
+
+
 def _tensor_as_rows(answer: Any) -> Any:
     output = answer["outputs"][0]
     return np.reshape(output["data"], output["shape"])
@@ -59,6 +76,7 @@ def _from_split(answer: Any) -> Any:
 DIALECTS = {
     "dataframe_split": Dialect("/invocations", _split, _from_split),
     "V2": Dialect(f"/v2/models/{PRODUCT}/infer", _one_tensor("probability"), _tensor_as_rows),
+    "V2 in bytes": Dialect(f"/v2/models/{PRODUCT}/infer", _tensor_in_bytes, _tensor_as_rows, in_bytes=True),
     "V2, MLServer's names": Dialect(f"/v2/models/{PRODUCT}/infer", _one_tensor("predict_proba"), _tensor_as_rows),
     "JSON rows": Dialect("/predict", lambda _, rows: {"rows": rows}, lambda answer: answer),
 }

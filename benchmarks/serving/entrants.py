@@ -1,13 +1,11 @@
 """Who is measured, and how each is set up: one worker, the fastest sensible settings, and what they are called."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.processes import ROOT
 from benchmarks.serving.models import PRODUCT, Forms
 
 SERVERS = Path(__file__).parent / "servers"
@@ -57,13 +55,14 @@ class Entrant:
 
 def _seatrial(launch: Launch) -> Start:
     command = [sys.executable, "-m", "deployments.serving", "--model", str(launch.forms.seatrial)]
-    log = ["--log-folder", str(launch.folder / "log")] if _keeps_a_log() else []
+    log = ["--log-folder", str(launch.folder / "log")]
     return Start([*command, "--product", PRODUCT, "--version", "1", "--port", str(launch.port), *log])
 
 
-def _keeps_a_log() -> bool:
-    command = [sys.executable, "-m", "deployments.serving", "--help"]
-    return "--log-folder" in subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def _seatrial_without_log(launch: Launch) -> Start:
+    command = _seatrial(launch).command
+    place = command.index("--log-folder")
+    return Start([*command[:place], *command[place + 2 :]])
 
 
 def _mlflow(launch: Launch) -> Start:
@@ -120,8 +119,18 @@ ENTRANTS = (
     Entrant(
         "seatrial",
         "`python -m deployments.serving`, one process; schema check, metrics and inference log on",
-        (Way("Seatrial, /invocations", "dataframe_split"), Way("Seatrial, V2", "V2")),
+        (
+            Way("Seatrial, /invocations", "dataframe_split"),
+            Way("Seatrial, V2", "V2"),
+            Way("Seatrial, V2 in bytes", "V2 in bytes"),
+        ),
         _seatrial,
+    ),
+    Entrant(
+        "seatrial-no-log",
+        "the same without its inference log, as nobody else has one",
+        (Way("Seatrial without log, V2", "V2"),),
+        _seatrial_without_log,
     ),
     Entrant(
         "mlflow",

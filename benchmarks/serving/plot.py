@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.serving.entrants import ENTRANTS
 from benchmarks.serving.report import Line, lines
-from benchmarks.serving.results import FLOOR, Results
+from benchmarks.serving.results import ALONE, Results
 
 _COLOURS = ("#0b7285", "#e67700", "#862e9c", "#2b8a3e")
 _OURS = "#e7f5f8"
@@ -36,14 +36,14 @@ def draw(results: Results, path: Path) -> None:
 
 
 def _panel(panel: Any, results: Results, model: str, title: str, of: Any) -> None:
-    names = [*(way.name for entrant in ENTRANTS for way in entrant.ways), FLOOR]
+    names = [*(way.name for entrant in ENTRANTS for way in entrant.ways), ALONE]
     for colour, rows in zip(_COLOURS, (rows for other, rows in results.cases() if other == model), strict=False):
         found: dict[str, Line] = {line.way: line for line in lines(results, model, rows)}
         known = [(of(found[name]), place) for place, name in enumerate(names) if name in found and of(found[name])]
         if known:
             label = f"{rows:,} row{'s' * (rows > 1)}"
             panel.scatter(*zip(*known, strict=True), s=34, color=colour, edgecolor="white", linewidth=0.6, label=label)
-    panel.axhspan(-0.5, len(ENTRANTS[0].ways) - 0.5, color=_OURS, zorder=0)
+    panel.axhspan(-0.5, sum(name.startswith("Seatrial") for name in names) - 0.5, color=_OURS, zorder=0)
     panel.set_yticks(range(len(names)), names)
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.set_xscale("log")

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import ROOT
-from benchmarks.serving.entrants import ENTRANTS, Way
+from benchmarks.serving.entrants import ENTRANTS, Entrant, Way
 from benchmarks.serving.environments import pinned_version
-from benchmarks.serving.results import FLOOR, Results
+from benchmarks.serving.results import ALONE, Results
 
 DOCUMENT, PLOT = ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "img" / "serving.svg"
 _BEGIN, _END = "<!-- made by benchmarks.serving -->", "<!-- end of what benchmarks.serving made -->"
@@ -39,7 +39,7 @@ def lines(results: Results, model: str, rows: int) -> Iterator[Line]:
         p50 = results.median(model, way.name, rows, lambda sample: sample.p50_ms)
         p99 = results.median(model, way.name, rows, lambda sample: sample.p99_ms)
         yield Line(way.name, cpu, cpu / ours if ours else None, p50, p99)
-    yield Line(FLOOR, results.median(model, FLOOR, rows, lambda sample: sample.cpu_ms), None, None, None)
+    yield Line(ALONE, results.median(model, ALONE, rows, lambda sample: sample.cpu_ms), None, None, None)
 
 
 def show(results: Results, console: Console) -> None:
@@ -73,7 +73,7 @@ def markdown(results: Results) -> str:
     """Every table as the documentation shows it."""
     said = ["; ".join(f"{name} {value}" for name, value in results.conditions.items()) + ".", ""]
     said += ["| server | version | set up as |", "| --- | --- | --- |"]
-    for entrant in ENTRANTS:
+    for entrant in (each for each in ENTRANTS if each.name in results.failed or _was_started(results, each)):
         package = _PACKAGES.get(entrant.name)
         version = pinned_version(entrant.name, package) if package else "this one"
         seen = f" **Not measured everywhere**: {results.failed[entrant.name]}" if entrant.name in results.failed else ""
@@ -99,9 +99,15 @@ def _ways() -> tuple[Way, ...]:
 def _cells(line: Line) -> list[str]:
     owner = next((entrant.name for entrant in ENTRANTS if line.way in {way.name for way in entrant.ways}), "")
     aim = _AIMS.get(owner)
-    reached = f"≥ {aim:g}" if aim else ""
     ratio = f"{line.times_ours:.1f}" if line.times_ours else ""
-    return [_number(line.cpu_ms), ratio, reached, _number(line.p50_ms), _number(line.p99_ms)]
+    missed = ", missed" if aim and line.times_ours and line.times_ours < aim else ""
+    return [
+        _number(line.cpu_ms),
+        ratio,
+        f"≥ {aim:g}{missed}" if aim else "",
+        _number(line.p50_ms),
+        _number(line.p99_ms),
+    ]
 
 
 def _memory(results: Results) -> Iterator[list[str]]:
@@ -117,6 +123,10 @@ def _memory(results: Results) -> Iterator[list[str]]:
         numbers = [f"{pss:.0f}", f"{rss:.0f}", f"{processes:g}", f"{seconds:.1f}"]
         beside = [f"{rest:.0f}" if rest else "", f"{idle:.1f}" if idle is not None else ""]
         yield [entrant.ways[0].name.partition(",")[0], *numbers, *beside]
+
+
+def _was_started(results: Results, entrant: Entrant) -> bool:
+    return any(start.entrant == entrant.name for start in results.starts)
 
 
 def _rows(headings: tuple[str, ...], justify: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-FLOOR = "scikit-learn in a loop"
+ALONE = "scikit-learn in a loop"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from benchmarks.serving.dialects import DIALECTS
 from benchmarks.serving.entrants import SINGLE_THREADED, Entrant, Launch, Way
 from benchmarks.serving.environments import NotInstalled, python_of
 from benchmarks.serving.models import Forms, train
-from benchmarks.serving.results import FLOOR, Results, Sample, Start
+from benchmarks.serving.results import ALONE, Results, Sample, Start
 from benchmarks.serving.trees import NotStarted, Tree, cpu_seconds, memory_of, started, wait_until
 
 OFFERED_SHARE = 0.6
@@ -76,7 +76,7 @@ class Rounds:
 
     def _round(self, number: int, model: str, forms: Forms) -> None:
         for rows in self._plan.rows:
-            self.results.samples.append(Sample(number, model, FLOOR, rows, _floor(forms, rows, self._plan.closed)))
+            self.results.samples.append(Sample(number, model, ALONE, rows, _alone(forms, rows, self._plan.closed)))
         for name in self._chance.sample(sorted(self._entrants), len(self._entrants)):
             entrant, python = self._entrants[name]
             self._console.print(f"round {number + 1} of {self._plan.rounds} · {model} · {name}", highlight=False)
@@ -193,8 +193,15 @@ def _answers(launch: Launch, way: Way) -> bool:
     return False
 
 
-def _floor(forms: Forms, rows: int, seconds: float) -> float:
-    command = [sys.executable, "-m", "benchmarks.serving.floor", str(forms.joblib), str(forms.rows), str(rows)]
+def _alone(forms: Forms, rows: int, seconds: float) -> float:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.serving.scikit_learn_alone",
+        str(forms.joblib),
+        str(forms.rows),
+        str(rows),
+    ]
     environment = {**os.environ, **SINGLE_THREADED}
     done = subprocess.run([*command, str(seconds)], cwd=ROOT, env=environment, capture_output=True, check=True)
     return float(done.stdout)

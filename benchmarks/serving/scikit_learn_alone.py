@@ -1,6 +1,6 @@
-"""What nobody can go below without another model: `predict_proba` of the same estimator on an array, in a loop.
+"""What scikit-learn takes without any server: `predict_proba` of the same estimator on an array, in a loop.
 
-python -m benchmarks.serving.floor MODEL-FILE ROWS-FILE ROWS-A-CALL SECONDS
+python -m benchmarks.serving.scikit_learn_alone MODEL-FILE ROWS-FILE ROWS-A-CALL SECONDS
 """
 
 import sys
