@@ -40,6 +40,7 @@ class OipDialect:
         self._limits = limits
         self._known = frozenset(feature.name for feature in description.features)
         self._only_numbers = all(feature.kind is Kind.NUMERIC for feature in description.features)
+        self._all_columns = f"the tensor of columns {', '.join(feature.name for feature in description.features)}"
         self._offered = offered_outputs(description)
         self._all = {binary: tuple(Wanted(output, binary) for output in self._offered) for binary in (False, True)}
         self._label_datatype = datatype_of_labels(description)
@@ -93,7 +94,7 @@ class OipDialect:
     def _batch(self, tensors: Sequence[Mapping[str, Any]], tail: Tail) -> Batch:
         features = self._description.features
         if self._only_numbers and len(tensors) == 1 and str(tensors[0].get("name")) not in self._known:
-            return _matrix(tensors[0], features, self._limits, tail)
+            return self._matrix(tensors[0], tail)
         columns: dict[str, Any] = {}
         for tensor in tensors:
             name = tensor.get("name")
@@ -106,6 +107,21 @@ class OipDialect:
                 raise Unanswerable(422, f"column {name!r} is given twice")
             columns[name] = _column(tensor, f"column {name!r}", tail)
         return batch_of(columns, features, self._limits)
+
+    def _matrix(self, tensor: Mapping[str, Any], tail: Tail) -> Batch:
+        features, what = self._description.features, self._all_columns
+        shape = shape_of(tensor, what)
+        if len(shape) != 2 or shape[1] != len(features):
+            raise Unanswerable(422, f"{what}: its shape must be [rows, {len(features)}]")
+        check_rows(shape[0], self._limits.rows)
+        values = values_of(tensor, shape, what, tail)
+        if tensor["datatype"] == "BYTES":
+            raise Unanswerable(422, f"{what} must hold numbers")
+        # A copy: of the caller's bytes, which may lie at any address, models get memory that is theirs.
+        matrix = np.array(values, dtype=np.float64).reshape(shape)
+        if (unbounded := np.isinf(matrix)).any():
+            raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
+        return checked(Batch(shape[0], matrix, ()), features, self._limits)
 
     def _wanted(self, document: Mapping[str, Any]) -> tuple[Wanted, ...]:
         binary = parameters_of(document, "the request").get("binary_data_output") is True
@@ -187,19 +203,3 @@ def _column(tensor: Mapping[str, Any], what: str, tail: Tail) -> Any:
     if len(shape) > 2 or shape[1:] not in ([], [1]):
         raise Unanswerable(422, f"{what}: its shape must be [rows] or [rows, 1]")
     return values_of(tensor, shape, what, tail)
-
-
-def _matrix(tensor: Mapping[str, Any], features: Sequence[Feature], limits: Limits, tail: Tail) -> Batch:
-    what = f"the tensor of columns {', '.join(feature.name for feature in features)}"
-    shape = shape_of(tensor, what)
-    if len(shape) != 2 or shape[1] != len(features):
-        raise Unanswerable(422, f"{what}: its shape must be [rows, {len(features)}]")
-    check_rows(shape[0], limits.rows)
-    values = values_of(tensor, shape, what, tail)
-    if tensor["datatype"] == "BYTES":
-        raise Unanswerable(422, f"{what} must hold numbers")
-    # A copy: of the caller's bytes, which may lie at any address, models get memory that is theirs.
-    matrix = np.array(values, dtype=np.float64).reshape(shape)
-    if (unbounded := np.isinf(matrix)).any():
-        raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
-    return checked(Batch(shape[0], matrix, ()), features, limits)
