@@ -6,7 +6,7 @@ So are `NA`, `nan`, `null` and the other words that pandas, by which MLflow read
 import csv
 import io
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Final
 
 import numpy as np
@@ -22,10 +22,11 @@ MISSING: Final = frozenset(
 _IN_A_NUMBER = frozenset("0123456789+-.eE \t")
 
 
-def columns_of_csv(body: bytes, features: Sequence[Feature]) -> Columns:
+def columns_of_csv(body: bytes, features: Sequence[Feature], most_rows: int) -> Columns:
     """The columns of `features` that a CSV document has; others are there by their place in the header, without values.
 
-    Their names may be data: of a document without a header. Raises `Unanswerable`.
+    Their names may be data: of a document without a header. Raises `Unanswerable`, 413 as soon as there are more than
+    `most_rows` rows.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -33,9 +34,11 @@ def columns_of_csv(body: bytes, features: Sequence[Feature]) -> Columns:
         raise Unanswerable(400, f"the request is not UTF-8 (at byte {error.start})") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        names, *rows = [row for row in reader if row] or [[]]
+        names, *rows = list(islice(filter(None, reader), most_rows + 2)) or [[]]
     except csv.Error:
         raise Unanswerable(400, f"the request is not CSV (at line {reader.line_num})") from None
+    if len(rows) > most_rows:
+        raise Unanswerable(413, f"the request has more than {most_rows} rows: send it in parts")
     return _columns(names, rows, features)
 
 

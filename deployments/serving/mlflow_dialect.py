@@ -34,7 +34,7 @@ class MlflowDialect:
             raise Unanswerable(415, "send the request as application/json or text/csv, with no parameter but charset")
         plain = unpacked(headers, body, self._limits.body_bytes)
         if kind == CSV:
-            return self._query(columns_of_csv(plain, self._features))
+            return self._query(columns_of_csv(plain, self._features, self._limits.rows))
         return self.question_in(parsed_with_nan(plain))
 
     def question_in(self, document: Any) -> Query:

@@ -64,13 +64,23 @@ def checked(batch: Batch, features: Sequence[Feature], limits: Limits) -> Batch:
 def matrix_of(rows: Sequence[Sequence[Any]], features: Sequence[Feature], limits: Limits) -> Batch | None:
     """The same for rows of nothing but numbers in the order of `features`, in one go; None if any cell is none."""
     check_rows(len(rows), limits.rows)
-    try:
-        matrix = np.array(rows)
-    except ValueError:
-        return None
-    if matrix.shape != (len(rows), len(features)) or matrix.dtype.kind not in "fiub" or not np.isfinite(matrix).all():
+    matrix = array_of_numbers(rows)
+    if matrix is None or matrix.shape != (len(rows), len(features)) or not np.isfinite(matrix).all():
         return None
     return Batch(len(rows), matrix.astype(np.float64, copy=False), ())
+
+
+def array_of_numbers(values: Sequence[Any]) -> "np.ndarray | None":
+    """Numbers, or equally long lists of numbers, in one go; None if anything else is there.
+
+    Sums show that before numpy sees it, which would give every text in a list the room of the longest one.
+    """
+    try:
+        sum(map(sum, values) if isinstance(values[0], list) else values)
+        made = np.array(values)
+    except (TypeError, ValueError):
+        return None
+    return made if made.dtype.kind in "fiub" else None
 
 
 def check_rows(rows: int, max_rows: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deployments.serving.binary_tensors import Tail, values_in
-from deployments.serving.schema import Unanswerable, is_list_of
+from deployments.serving.schema import Unanswerable, array_of_numbers, is_list_of
 
 _WHOLE = frozenset({int, type(None)})
 _REAL = frozenset({int, float, bool, type(None)})
@@ -78,12 +78,10 @@ def _json_values(data: Any, datatype: str, shape: Sequence[int], what: str) -> S
 
 def _plain_numbers(data: Sequence[Any], shape: Sequence[int]) -> "np.ndarray | None":
     """All of `data` in one go; None unless they are nothing but numbers, as many as `shape` says."""
-    try:
-        values = np.array(data)
-    except ValueError:
+    values = array_of_numbers(data)
+    if values is None or values.size != prod(shape) or values.shape not in {(values.size,), tuple(shape)}:
         return None
-    fits = values.size == prod(shape) and values.shape in {(values.size,), tuple(shape)}
-    return values.ravel() if fits and values.dtype.kind in "fiub" else None
+    return values.ravel()
 
 
 def _are_whole(values: Sequence[Any]) -> bool:

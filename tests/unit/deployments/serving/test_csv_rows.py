@@ -18,7 +18,7 @@ FEATURES = (HOUR, CARRIER)
 
 
 def read(body: str | bytes) -> dict[str, Any]:
-    columns = columns_of_csv(body.encode() if isinstance(body, str) else body, FEATURES)
+    columns = columns_of_csv(body.encode() if isinstance(body, str) else body, FEATURES, 100)
     return {
         name: values.tolist() if isinstance(values, np.ndarray) else list(values) for name, values in columns.items()
     }
@@ -39,7 +39,7 @@ def test_columns_are_found_by_their_header(body: str) -> None:
 
 def test_an_unknown_column_is_told_by_its_place_for_a_header_may_be_missing() -> None:
     with pytest.raises(Unanswerable, match="takes no column 'at place 1 of the header', 'at place 3 of the header'"):
-        batch_of(columns_of_csv(b"s3cret,hour,7.5\n1,2,3\n", FEATURES), FEATURES, Limits())
+        batch_of(columns_of_csv(b"s3cret,hour,7.5\n1,2,3\n", FEATURES, 100), FEATURES, Limits())
 
 
 def test_quotes_hold_commas_quotes_and_line_ends() -> None:
@@ -88,7 +88,7 @@ def test_text_is_taken_as_it_is() -> None:
 def test_a_refusal_names_the_column_and_never_what_was_sent(body: str | bytes, status: int, said: str) -> None:
     with pytest.raises(Unanswerable, match=said) as refused:
         content = body.encode() if isinstance(body, str) else body
-        batch_of(columns_of_csv(content, FEATURES), FEATURES, Limits(rows=100))
+        batch_of(columns_of_csv(content, FEATURES, 100), FEATURES, Limits(rows=100))
     assert refused.value.status == status
     assert "s3cret" not in str(refused.value)
 
@@ -108,6 +108,13 @@ def test_whatever_python_writes_as_csv_is_read_back(rows: list[tuple[float, str]
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_whatever_bytes_are_sent_they_are_columns_or_a_refusal(body: bytes) -> None:
     try:
-        batch_of(columns_of_csv(b"hour,carrier\n" + body, FEATURES), FEATURES, Limits(rows=9))
+        batch_of(columns_of_csv(b"hour,carrier\n" + body, FEATURES, 100), FEATURES, Limits(rows=9))
     except Unanswerable as refused:
         assert 400 <= refused.status < 500
+
+
+def test_more_rows_than_are_answered_at_once_are_not_even_read() -> None:
+    with pytest.raises(Unanswerable, match="more than 100 rows") as refused:
+        columns_of_csv(b"hour,carrier\n" + b"1,UA\n" * 101 + b'"', FEATURES, 100)
+    assert refused.value.status == 413
+    assert len(columns_of_csv(b"hour,carrier\n" + b"1,UA\n" * 100, FEATURES, 100)["hour"]) == 100

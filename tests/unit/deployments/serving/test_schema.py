@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from deployments.serving.description import Feature, Kind
 from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import columns_of_mlflow
-from deployments.serving.schema import Unanswerable, batch_of
+from deployments.serving.schema import Unanswerable, array_of_numbers, batch_of
 
 HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
 CARRIER = Feature("carrier", Kind.CATEGORICAL, "string", required=False)
@@ -176,3 +177,27 @@ def test_whatever_json_is_sent_it_is_a_frame_or_a_refusal(form: str, value: Any)
     else:
         assert list(frame.columns) == ["hour", "carrier"]
         assert frame["hour"].dtype == np.float64
+
+
+@pytest.mark.parametrize("numbers", [[1, 2.5, True], [[1, 2], [3.5, 4]], [2**64 - 1, -1], [[], []]])
+def test_an_array_of_numbers_is_what_numpy_makes_of_them(numbers: Any) -> None:
+    made = array_of_numbers(numbers)
+    assert made is not None
+    assert made.tolist() == np.array(numbers).tolist()
+
+
+@pytest.mark.parametrize(
+    "values", [[1, None], [[1], [2, 3]], [[1], 2], [1, [2]], [{}], [{"a": 1}], [[[1]]], ["1", 2], [1, "2"], ["1"]]
+)
+def test_anything_else_is_no_array_of_numbers(values: Any) -> None:
+    assert array_of_numbers(values) is None
+
+
+def test_a_long_text_among_many_numbers_takes_no_memory() -> None:
+    text = "x" * 1_000_000
+    tracemalloc.start()
+    assert array_of_numbers([text, *[1] * 10_000]) is None
+    assert array_of_numbers([[text], *[[1]] * 10_000]) is None
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
