@@ -31,7 +31,7 @@ def write_model_folder(
     probabilities = output == "probability"
     answers = (estimator.predict_proba if probabilities else estimator.predict)(frame_of(ROWS)).tolist()
     classes = estimator.classes_.tolist() if task == "classification" else None
-    return store(folder, estimator, _description(product, task, output, classes), answers)
+    return store(folder, estimator, description_of(product, task, output, classes), answers)
 
 
 def store(folder: Path, estimator: Any, description: dict[str, Any], answers: list[Any]) -> Path:
@@ -78,7 +78,8 @@ def batch_of_rows(rows: Any) -> Batch:
     return Batch(len(rows), numbers, tuple(zip(*(row[len(NUMERIC) :] for row in rows), strict=True)))
 
 
-def _description(product: str, task: str, output: str, classes: list[Any] | None) -> dict[str, Any]:
+def description_of(product: str, task: str, output: str, classes: list[Any] | None) -> dict[str, Any]:
+    """What stands beside a model of these columns."""
     inputs = [
         *({"name": name, "type": "double", "required": True} for name in NUMERIC),
         *({"name": name, "type": "string", "required": False} for name in CATEGORICAL),

@@ -16,6 +16,8 @@ def log_as_json() -> None:
     handler.setFormatter(_JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     _LOGGER.setLevel(logging.INFO)
+    # Else whoever sends what is not HTTP could fill the disk, a line each.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def say(event: str, **fields: str | int | float) -> None:

@@ -1,0 +1,151 @@
+"""A connection whose client can neither keep us waiting for ever nor fill our memory: uvicorn's own, within bounds."""
+
+import asyncio
+import re
+from collections.abc import Sized
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Of a request's line and headers; of chunk extensions between two pieces of a body; of trailers. By it, and what one
+# read brings, a client can be ahead of what is understood.
+_LONGEST_HEAD: Final = 65_536
+_MOST_IN_LINE: Final = 128
+_HEAD_TOO_LONG: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+_UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
+
+
+class Connection(HttpToolsProtocol):
+    """Knows since when it waits for its client: to ask, at most a request ahead, or to take an answer."""
+
+    _asks_since: float | None = None
+    _takes_since: float | None = None
+    _complete = False
+    _not_understood = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there, and has said nothing yet."""
+        super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
+        self.flow = _Flow(self.transport, self.pipeline)
+        self._asks_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """What it said; too long a head is refused."""
+        if self._answered and b"h2c" in data:
+            data = _without_upgrade(data)
+        self._not_understood += len(data)
+        super().data_received(data)
+        if self._answered and self._asks_since is None:
+            self._asks_since = self.loop.time()
+        if self._not_understood > _LONGEST_HEAD and not self.transport.is_closing():
+            self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        """Raises, which ends the connection, if too many requests are in line."""
+        if len(self.pipeline) >= _MOST_IN_LINE:
+            self.transport.abort()
+            raise ConnectionAbortedError
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """From here on the request's own time runs."""
+        self._asks_since = None
+        self._complete, self._not_understood = False, 0
+        super().on_headers_complete()
+        self.headers = []  # for trailers, which are no headers
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._not_understood = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of a request is here."""
+        self._complete, self._not_understood = True, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Not in the place of an answer that is still to come: then the connection only closes behind that one."""
+        if self._complete and not self._answered:
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+        else:
+            super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        """The client takes too little of what it asked for."""
+        super().pause_writing()
+        self._takes_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """It has taken enough."""
+        super().resume_writing()
+        self._takes_since = None
+
+    def end_if_waiting_since(self, before: float) -> None:
+        """Hang up on a client that has let us wait since `before` on the loop's clock, or longer."""
+        if self._takes_since is None and self.transport.is_closing():
+            self._takes_since = self.loop.time()
+        if any(since is not None and since <= before for since in (self._asks_since, self._takes_since)):
+            self.transport.abort()
+
+    @property
+    def _answered(self) -> bool:
+        """Whether nothing is left to be answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _refuse_head(self) -> None:
+        if self._answered:
+            self.transport.write(_HEAD_TOO_LONG)
+            self.transport.close()
+        else:
+            self.transport.abort()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """A request that does not ask for HTTP/2, as Java's client does: the parser would take what follows for HTTP/2."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
+
+
+class _Flow(FlowControl):
+    """Reads on only while no request is in `line`."""
+
+    def __init__(self, transport: asyncio.Transport, line: Sized) -> None:
+        super().__init__(transport)
+        self._line = line
+
+    def resume_reading(self) -> None:
+        if not self._line:
+            super().resume_reading()
+
+
+class _InOnePiece:
+    """A transport that sends in one piece what is written in one turn of the loop: the head and body of an answer."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Sends `data` before the loop's next turn."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Closes once all is sent."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written and not self._transport.is_closing():
+            self._transport.write(b"".join(self._written))
+        self._written.clear()
