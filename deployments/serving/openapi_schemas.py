@@ -49,9 +49,13 @@ def _cell(feature: Feature) -> Schema:
 
 
 def _row(description: Description) -> Schema:
-    required = {feature.name: _cell(feature) for feature in description.features if feature.required}
-    optional = {feature.name: _cell(feature) for feature in description.features if not feature.required}
-    return _object(required, optional)
+    return _of_columns({feature: _cell(feature) for feature in description.features})
+
+
+def _of_columns(columns: dict[Feature, Schema]) -> Schema:
+    """An object with something for each column, but for those that may be absent."""
+    required = {feature.name: schema for feature, schema in columns.items() if feature.required}
+    return _object(required, {feature.name: schema for feature, schema in columns.items() if not feature.required})
 
 
 def _invocation(description: Description, limits: Limits) -> Schema:
@@ -66,7 +70,7 @@ def _invocation(description: Description, limits: Limits) -> Schema:
     split = _object({"columns": {"const": names}, "data": rows | {"items": cells}})
     split["description"] = "The columns may stand in any order, with further ones that are ignored."
     records = rows | {"items": reference("Row")}
-    columns = _object({each.name: rows | {"items": _cell(each)} for each in description.features})
+    columns = _of_columns({each: rows | {"items": _cell(each)} for each in description.features})
     columns["description"] = "Equally long lists, one a column."
     return {
         "oneOf": [
@@ -114,7 +118,7 @@ def _column_tensor(feature: Feature, limits: Limits) -> Schema:
 
 
 def _tensor(common: dict[str, Schema], datatypes: list[str], types: list[str]) -> Schema:
-    data = {"type": "array", "items": {"type": types}}
+    data = {"type": "array", "items": {"type": types}, "minItems": 1}
     return _object(common | {"datatype": {"enum": datatypes}, "data": data}, {"parameters": _PARAMETERS})
 
 
