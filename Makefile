@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients check format bench bench-rollouts bench-serving lock clean
+.PHONY: help demo up down test test-crash test-clients test-hostile check format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,15 +19,18 @@ up: $(READY) ## start the platform
 down: $(READY) ## end it; nothing is left running
 	@$(BIN)/seatrial down
 
-test: $(READY) ## every test, with a sample of the crashes
+test: $(READY) ## every test, with a sample of the crashes and of what is hostile
 	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture
-	@$(BIN)/python -m pytest -m "not crash" tests/contracts tests/e2e
+	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/contracts tests/hostile tests/e2e
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash
 
 test-clients: $(READY) $(CLIENTS)/.ready ## Triton's and KServe's own clients, from an environment of theirs
 	@$(BIN)/python -m pytest -m clients tests/clients
+
+test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overload and leaving for 5 minutes each
+	@$(BIN)/python -m pytest -s -m hostile tests/hostile
 
 check: $(READY) ## format, lint, types, import contracts, spelling
 	@$(BIN)/ruff format --check .
