@@ -1,3 +1,4 @@
+import warnings
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier of tumours by thirty numbers: the same by rows of a matrix."""
-    return train("LogisticRegression", tmp_path_factory.mktemp("tumours")).seatrial
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's, at its import
+        return train("LogisticRegression", tmp_path_factory.mktemp("tumours")).seatrial
 
 
 @pytest.fixture(scope="session")
