@@ -98,7 +98,7 @@ def _inference(description: Description, limits: Limits) -> Schema:
         "description": "Equally many rows, one tensor a column.",
     }
     if takes_matrix(description):
-        inputs = {"anyOf": [inputs, _matrix(len(tensors))]}
+        inputs = {"anyOf": [inputs, _matrix(len(tensors), limits)]}
     name = {"name": {"enum": list(offered_outputs(description))}}
     outputs = {"type": "array", "items": _object(name, {"parameters": _PARAMETERS})}
     return _object({"inputs": inputs}, {"id": {"type": "string"}, "outputs": outputs, "parameters": _PARAMETERS})
@@ -122,8 +122,9 @@ def _tensor(common: dict[str, Schema], datatypes: list[str], types: list[str]) -
     return _object(common | {"datatype": {"enum": datatypes}, "data": data}, {"parameters": _PARAMETERS})
 
 
-def _matrix(columns: int) -> Schema:
-    shape = {"type": "array", "prefixItems": [_COUNT, {"const": columns}], "minItems": 2, "maxItems": 2}
+def _matrix(columns: int, limits: Limits) -> Schema:
+    count = _COUNT | {"maximum": limits.rows}
+    shape = {"type": "array", "prefixItems": [count, {"const": columns}], "minItems": 2, "maxItems": 2}
     tensor = _tensor({"name": {"type": "string"}, "shape": shape}, _REALS, ["number", "boolean", "null"])
     return {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1, "description": "All rows and columns."}
 
