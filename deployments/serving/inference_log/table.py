@@ -92,11 +92,11 @@ class Tables:
 
     def _of_features(self, answers: Sequence[Logged]) -> dict[str, pa.Array]:
         rows = sum(answer.batch.rows for answer in answers)
-        numbers = np.concatenate([answer.batch.numbers for answer in answers])
+        numbers = np.ascontiguousarray(np.concatenate([answer.batch.numbers for answer in answers]).T)
+        known = ~np.isnan(numbers)
         columns: dict[str, pa.Array] = {}
-        for position, name in enumerate(self._numeric):
-            values = np.ascontiguousarray(numbers[:, position])
-            columns[name] = self._numbers(name, values)
+        for name, values, is_known in zip(self._numeric, numbers, known, strict=True):
+            columns[name] = self._numbers(name, values, is_known)
             if name in self._hashed:
                 shown = (None if isnan(number) else label_text(number) for number in values.tolist())
                 columns[HASHED + name] = _texts([self._masking.hash(text) for text in shown])
@@ -108,8 +108,11 @@ class Tables:
         features = {FEATURE + name: columns[name] for name in self._features}
         return features | {HASHED + name: columns[HASHED + name] for name in self._hashed}
 
-    def _numbers(self, name: str, values: np.ndarray) -> pa.Array:
-        known = ~np.isnan(values) & (name not in self._masking.columns)
+    def _numbers(self, name: str, values: np.ndarray, known: np.ndarray) -> pa.Array:
+        if name in self._masking.columns:
+            known = np.zeros_like(known)
+        elif known.all():
+            return _plain(pa.float64(), values)
         return _plain(pa.float64(), np.where(known, values, 0.0), known)
 
     def _of_predictions(self, answers: Sequence[Logged]) -> dict[str, pa.Array]:
