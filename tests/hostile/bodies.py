@@ -74,9 +74,9 @@ def _packed(chance: random.Random) -> Case:
         plain.body * chance.choice((1, 1, 1, 200)),
         chance.choice(("gzip", "deflate", "br", "gzip, gzip", "")),
     )
-    body = gzip.compress(body) if chance.random() < 0.6 else zlib.compress(body)
+    body = gzip.compress(body, mtime=0) if chance.random() < 0.6 else zlib.compress(body)
     if chance.random() < 0.05:
-        body = gzip.compress(b"0" * 30_000_000, 1)
+        body = gzip.compress(b"0" * 30_000_000, 1, mtime=0)
     body = mutated(body, chance) if chance.random() < 0.7 else body + body
     return Case("packed", plain.path, body, plain.headers | {"content-encoding": coding})
 
