@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, MetaData, create_engine, inspect, text
 from sqlalchemy import event as hooks
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable
@@ -106,6 +106,13 @@ def _engine_for(url: str, setting: str) -> Engine:
     def _one_writer(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", True)
         connection.execute(text("BEGIN IMMEDIATE" if writes else "BEGIN"))
+
+    @hooks.listens_for(engine, "handle_error")
+    def _rolled_back(context: ExceptionContext) -> None:
+        # SQLAlchemy throws an interrupted connection away. Its cursor, and with that its lock on the file, would live as
+        # long as the traceback does: while the champion is put back, which needs the lock.
+        if not isinstance(context.original_exception, Exception):
+            context.is_disconnect = False
 
     return engine
 

@@ -1,5 +1,7 @@
 """The steps of a rollout as tasks: the only place where traffic is moved."""
 
+import traceback
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -89,6 +91,8 @@ def is_carried_here(product: str, rollout_id: str) -> bool:
 @task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.PROCESS)
 def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
     """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
+    # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
+    traceback.clear_frames(error.__traceback__)
     doors = wiring.doors()
     after = give_up_for(error, doors.journal.rollout(product, rollout_id), doors)
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
