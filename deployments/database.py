@@ -109,8 +109,8 @@ def _engine_for(url: str, setting: str) -> Engine:
 
     @hooks.listens_for(engine, "handle_error")
     def _rolled_back(context: ExceptionContext) -> None:
-        # SQLAlchemy throws an interrupted connection away. Its cursor, and with that its lock on the file, would live as
-        # long as the traceback does: while the champion is put back, which needs the lock.
+        # SQLAlchemy throws an interrupted connection away. Its cursor, and with it the lock on the file, would live as
+        # long as the traceback: while the champion is put back, which needs the lock.
         if not isinstance(context.original_exception, Exception):
             context.is_disconnect = False
 
