@@ -49,6 +49,11 @@ class Description:
     classes: tuple[Any, ...]
     features: tuple[Feature, ...]
 
+    @property
+    def only_numbers(self) -> bool:
+        """Whether the model takes nothing but numbers, so that its rows may come as one matrix."""
+        return all(feature.kind is Kind.NUMERIC for feature in self.features)
+
 
 def read_description(folder: Path) -> Description:
     """What stands about the model in its MLmodel file. Raises `BadArtifact` if something is missing there."""

@@ -17,7 +17,6 @@ from deployments.serving.examples import (
     example_records,
     example_split,
     example_tensors,
-    takes_matrix,
 )
 from deployments.serving.oip_dialect import datatype_of
 from deployments.serving.query import Written
@@ -90,7 +89,7 @@ def _requests(description: Description) -> list[dict[str, str]]:
         ("MLflow, rows as objects", "invocations", _json(example_records(description))),
         ("V2, a tensor a column", infer, _json(example_tensors(description))),
     ]
-    if takes_matrix(description):
+    if description.only_numbers:
         forms.append(("V2, one tensor", infer, _json(example_matrix(description))))
     requests = [{"name": name, "path": path, "type": "application/json", "body": body} for name, path, body in forms]
     table = {"name": "CSV", "path": "invocations", "type": "text/csv", "body": example_csv(description)}

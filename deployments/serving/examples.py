@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from deployments.serving.description import Description, Feature, Kind
+from deployments.serving.description import Description, Feature
 from deployments.serving.oip_dialect import datatype_of
 
 Cell = str | float | bool
@@ -47,11 +47,6 @@ def example_matrix(description: Description) -> dict[str, Any]:
     """A V2 request with one tensor of all rows and columns, for a model that takes nothing but numbers."""
     row = list(example_row(description).values())
     return {"inputs": [{"name": "input-0", "datatype": "FP64", "shape": [1, len(row)], "data": row}]}
-
-
-def takes_matrix(description: Description) -> bool:
-    """Whether a model takes nothing but numbers."""
-    return all(feature.kind is Kind.NUMERIC for feature in description.features)
 
 
 def _example_value(feature: Feature) -> Cell:

@@ -8,7 +8,7 @@ import orjson
 
 from deployments.serving.content import CSV, JSON, media_type, parsed_with_nan, unpacked
 from deployments.serving.csv_rows import columns_of_csv
-from deployments.serving.description import Description, Feature, Kind
+from deployments.serving.description import Description, Feature
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
 from deployments.serving.schema import Columns, Unanswerable, batch_of, is_list_of, matrix_of, missing
@@ -25,7 +25,7 @@ class MlflowDialect:
         self._limits = limits
         self._wanted = (Wanted(description.output),)
         self._names = [feature.name for feature in description.features]
-        self._only_numbers = all(feature.kind is Kind.NUMERIC for feature in description.features)
+        self._only_numbers = description.only_numbers
 
     def read(self, headers: Headers, body: bytes) -> Query:
         """See `Dialect`."""

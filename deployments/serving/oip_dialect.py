@@ -39,7 +39,7 @@ class OipDialect:
         self._version = version
         self._limits = limits
         self._known = frozenset(feature.name for feature in description.features)
-        self._only_numbers = all(feature.kind is Kind.NUMERIC for feature in description.features)
+        self._only_numbers = description.only_numbers
         self._all_columns = f"the tensor of columns {', '.join(feature.name for feature in description.features)}"
         self._offered = offered_outputs(description)
         self._all = {binary: tuple(Wanted(output, binary) for output in self._offered) for binary in (False, True)}

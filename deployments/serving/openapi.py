@@ -9,7 +9,6 @@ from deployments.serving.examples import (
     example_records,
     example_split,
     example_tensors,
-    takes_matrix,
 )
 from deployments.serving.limits import Limits
 from deployments.serving.oip_dialect import describe_model, describe_server
@@ -83,7 +82,7 @@ def _invoke(description: Description) -> Operation:
 
 def _infer(description: Description, name: str) -> Operation:
     examples = {"columns": example_tensors(description)}
-    if takes_matrix(description):
+    if description.only_numbers:
         examples["matrix"] = example_matrix(description)
     binary = {"schema": {"type": "string", "format": "binary"}}
     content = {"application/json": _body("Inference", examples), "application/octet-stream": binary}

@@ -4,7 +4,6 @@ from typing import Any
 
 from deployments.metrics.labels import label_text
 from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.examples import takes_matrix
 from deployments.serving.limits import Limits
 from deployments.serving.oip_dialect import datatype_of_labels, offered_outputs
 
@@ -97,7 +96,7 @@ def _inference(description: Description, limits: Limits) -> Schema:
         ],
         "description": "Equally many rows, one tensor a column.",
     }
-    if takes_matrix(description):
+    if description.only_numbers:
         inputs = {"anyOf": [inputs, _matrix(len(tensors), limits)]}
     name = {"name": {"enum": list(offered_outputs(description))}}
     outputs = {"type": "array", "items": _object(name, {"parameters": _PARAMETERS})}
