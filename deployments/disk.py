@@ -30,7 +30,7 @@ def says_full(error: BaseException) -> bool:
     return isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _FULL)
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o644, by_way_of: Path | None = None) -> None:
+def write_atomically(path: Path, content: bytes | memoryview, mode: int = 0o644, by_way_of: Path | None = None) -> None:
     """Replaces `path` by `content` in one step that survives a crash: temporary file, fsync, rename.
 
     `by_way_of` is a folder of the same disk for the temporary file, whose name then begins with that of `path`; None:

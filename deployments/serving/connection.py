@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # read brings, a client can be ahead of what is understood.
 _LONGEST_HEAD: Final = 65_536
 _MOST_IN_LINE: Final = 128
+# Of a body, in bytes, before its request takes it over.
+_MUCH: Final = 1 << 20
 _HEAD_TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -58,9 +60,15 @@ class Connection(HttpToolsProtocol):
         self.headers = []  # for trailers, which are no headers
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
+        """A piece of a body. Whoever waits for it is woken for much of it, or for its end: not for each piece."""
         self._not_understood = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > _MUCH:
+            self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """All of a request is here."""

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from starlette.requests import ClientDisconnect
@@ -21,6 +22,7 @@ from deployments.serving.content import JSON
 from deployments.serving.events import complain, place_of
 from deployments.serving.inference_log import Logged
 from deployments.serving.model import NotFinite
+from deployments.serving.pace import Pace
 from deployments.serving.query import Answers, Dialect, Headers, Query, Written
 from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
@@ -28,7 +30,7 @@ from deployments.serving.tracing import trace_id_of
 
 # Why a request that exceeds its time is cancelled; see `deployments.serving.sweeping`.
 TOO_LONG: Final = "the request takes too long"
-# Bigger requests are answered beside the event loop, so that health checks do not wait for them.
+# Bigger requests are answered beside the event loop if they take long, so that health checks do not wait for them.
 _QUICK_BYTES: Final = 32_768
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _CLIENT_GONE: Final = 499
@@ -66,6 +68,7 @@ class Front:
         self._dialects = dialects
         self._key_header = service.key_header.encode()
         self._beside = Beside(service.model, together=service.together)
+        self._pace = Pace()
         self._identity = [
             (b"x-seatrial-product", service.model.description.product.encode()),
             (b"x-seatrial-version", service.version.encode()),
@@ -125,9 +128,11 @@ class Front:
             raise Unanswerable(413, f"the request is larger than {limits.body_bytes} bytes: send its rows in parts")
         call.read = True
         call.body_bytes = limits.body_bytes if b"content-encoding" in call.headers else len(body)
+        at_once = model.quick is not None and model.quick.at_once
         if call.body_bytes > _QUICK_BYTES:
-            return await self._beside.run(lambda: self._worked_out(call, body))
-        if model.quick is not None and model.quick.at_once:
+            work = partial(self._pace.timed, call.body_bytes, lambda: self._worked_out(call, body))
+            return work() if at_once and self._pace.is_quick(call.body_bytes) else await self._beside.run(work)
+        if at_once:
             return self._worked_out(call, body)
         query = call.dialect.read(call.headers, body)
         answers = await self._beside.answers(query)

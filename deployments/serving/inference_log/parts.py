@@ -18,7 +18,7 @@ _PRIVATE = 0o600
 class Store(Protocol):
     """Where parts are kept. Whatever goes wrong raises the store's own errors; nothing of the part is then there."""
 
-    def keep(self, path: str, content: bytes) -> None:
+    def keep(self, path: str, content: memoryview) -> None:
         """A new part; `path` counts from the log's folder."""
         ...
 
@@ -34,24 +34,23 @@ class Parts:
         self._store, self._product, self._version, self._epoch = store, product, version, epoch
         self._number = 0
 
-    def write(self, day: datetime, rows: list[pa.RecordBatch]) -> None:
+    def write(self, day: datetime, rows: pa.Table) -> None:
         """One part, of rows that were answered on one day. Raises what the store does; then it may be repeated."""
         name = f"part-{self._epoch}-{self._number + 1:06}.parquet"
         self._store.keep(part_path(self._product, self._version, day.date(), name), as_parquet(rows))
         self._number += 1
 
 
-def as_parquet(rows: list[pa.RecordBatch]) -> bytes:
+def as_parquet(rows: pa.Table) -> memoryview:
     """A Parquet file. Its making holds up no other thread."""
-    table = pa.Table.from_batches(rows)
     few = [
         field.name
-        for field in table.schema
+        for field in rows.schema
         if field.name in _BY_DICTIONARY or (pa.types.is_string(field.type) and field.name.startswith(FEATURE))
     ]
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=few)
-    return bytes(sink.getvalue())
+    pq.write_table(rows, sink, compression="zstd", use_dictionary=few)
+    return memoryview(sink.getvalue())
 
 
 def store_of(folder: str) -> Store:
@@ -64,7 +63,7 @@ class _LocalFolder:
         self._folder = folder
         self._incoming = folder / INCOMING / _signature()
 
-    def keep(self, path: str, content: bytes) -> None:
+    def keep(self, path: str, content: memoryview) -> None:
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(self._folder / path, content, _PRIVATE, by_way_of=self._incoming)
 
@@ -87,11 +86,11 @@ class _Elsewhere:
         self._owner = _signature()
         self._known: tuple[Any, str] | None = None
 
-    def keep(self, path: str, content: bytes) -> None:
+    def keep(self, path: str, content: memoryview) -> None:
         system, root = self._opened()
         incoming = f"{root}/{INCOMING}/{self._owner}/{PurePosixPath(path).name}"
         system.makedirs(_above(incoming), exist_ok=True)
-        system.pipe_file(incoming, content)
+        system.pipe_file(incoming, bytes(content))
         system.makedirs(_above(f"{root}/{path}"), exist_ok=True)
         system.mv(incoming, f"{root}/{path}")
 

@@ -14,19 +14,17 @@ from deployments.serving.inference_log.buffer import InferenceLog, Logged, Reaso
 from deployments.serving.inference_log.options import LogOptions
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from deployments.serving.description import Description
     from deployments.serving.inference_log.parts import Parts
-    from deployments.serving.inference_log.table import Tables
+    from deployments.serving.inference_log.table import Block, Tables
 
-PART_ROWS = 100_000
+PART_ROWS = 50_000
 _TICK_SECONDS = 0.25
-# Small steps with a pause: while a table is made from Python's objects, no request can be answered.
-_SLICE, _SLICE_ROWS = 256, 1_024
+# Small steps with a pause: while a block is made from Python's objects, no request can be answered.
+_SLICE, _SLICE_ROWS = 256, 4_096
 _PAUSE = timedelta(milliseconds=1)
 # Of the arrays themselves, whatever they hold.
-_BYTES_PER_BATCH = 8_192
+_BYTES_PER_BLOCK = 4_096
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 60.0
 _FAREWELL_SECONDS = 10.0
 
@@ -42,14 +40,14 @@ class Recorder:
         self._log, self._tables, self._parts, self._clock = log, tables, parts, clock
         # As old as `flush` when they are written, not when that begins.
         self._flush_seconds = max(flush.total_seconds() - 2 * _TICK_SECONDS, flush.total_seconds() / 2)
-        self._days: dict[datetime, list[pa.RecordBatch]] = {}
+        self._days: dict[datetime, list[Block]] = {}
         self._rows = 0
         self._since: float | None = None
         self._wait_seconds = 0.0
         self._next_try = 0.0
 
     def step(self) -> None:
-        """Makes tables of what was answered since the last step, if it is much, and writes what is due."""
+        """Makes blocks of what was answered since the last step, if it is much, and writes what is due."""
         if self._waiting() >= _SLICE:
             self._take()
         now = self._clock.monotonic()
@@ -65,7 +63,7 @@ class Recorder:
             day = min(self._days)
             some = _first_rows(self._days[day])
             try:
-                self._parts.write(day, some)
+                self._parts.write(day, self._tables.table(some))
             except Exception as error:  # noqa: BLE001 - whatever a store raises must never stop the server
                 self._put_off(error)
                 return
@@ -85,7 +83,7 @@ class Recorder:
 
     def _hold(self, answers: list[Logged], zero: float) -> None:
         try:
-            made = list(self._tables.batches(answers, zero))
+            made = list(self._tables.blocks(answers, zero))
         except Exception as error:  # noqa: BLE001 - one strange answer must not take the others with it
             if len(answers) > 1:
                 for answer in answers:
@@ -96,16 +94,16 @@ class Recorder:
             return
         if self._since is None:
             self._since = answers[0].answered
-        for day, batch in made:
-            self._days.setdefault(day, []).append(batch)
-            self._rows += batch.num_rows
-            self._log.held_bytes += _size_of(batch)
+        for day, block in made:
+            self._days.setdefault(day, []).append(block)
+            self._rows += block.rows
+            self._log.held_bytes += _size_of(block)
 
-    def _wrote(self, day: datetime, some: "list[pa.RecordBatch]") -> None:
+    def _wrote(self, day: datetime, some: "list[Block]") -> None:
         del self._days[day][: len(some)]
         if not self._days[day]:
             del self._days[day]
-        rows = sum(batch.num_rows for batch in some)
+        rows = sum(block.rows for block in some)
         self._rows -= rows
         if not self._rows:
             self._since = None
@@ -127,18 +125,18 @@ class Recorder:
         self._wait_seconds = self._next_try = 0.0
 
 
-def _size_of(batch: "pa.RecordBatch") -> int:
-    return int(batch.nbytes) + _BYTES_PER_BATCH
+def _size_of(block: "Block") -> int:
+    return block.nbytes + _BYTES_PER_BLOCK
 
 
-def _first_rows(batches: "list[pa.RecordBatch]") -> "list[pa.RecordBatch]":
+def _first_rows(blocks: "list[Block]") -> "list[Block]":
     """As many of the first as make a part, at least one."""
     rows = 0
-    for number, batch in enumerate(batches):
-        rows += batch.num_rows
+    for number, block in enumerate(blocks):
+        rows += block.rows
         if rows >= PART_ROWS:
-            return batches[: number + 1]
-    return list(batches)
+            return blocks[: number + 1]
+    return list(blocks)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import numpy as np
 
 # One call a tree is cheaper for more numbers than this, as measured by benchmarks/quick.py.
 _MOST_NUMBERS = 400_000
+# Numbers from which adding array to array is quicker than numpy's accumulation, which keeps each sum on the way.
+_LONG = 128
 # Beyond this, a second copy of the nodes costs more memory than speed is worth.
 MOST_NODES = 1_000_000
 
@@ -58,5 +60,10 @@ def numbered(matrix: np.ndarray, trees: int) -> np.ndarray:
 
 def summed(terms: np.ndarray) -> np.ndarray:
     """The sum over the first axis, added one after the other: `sum` would add in pairs."""
-    total: np.ndarray = np.add.accumulate(terms, axis=0)[-1, ...]
+    if terms[0].size < _LONG:
+        accumulated: np.ndarray = np.add.accumulate(terms, axis=0)[-1, ...]
+        return accumulated
+    total: np.ndarray = terms[0].copy()
+    for term in terms[1:]:
+        total += term
     return total

@@ -13,6 +13,7 @@ import numpy as np
 
 from deployments.serving.batch import Batch
 from deployments.serving.quick.categories import Categories
+from deployments.serving.quick.cells import Cells
 from deployments.serving.quick.compiled import NotCompiled
 from deployments.serving.quick.features import Features
 from deployments.serving.quick.numbers import Numbers
@@ -121,11 +122,11 @@ class _NumberPlaces:
         self._used = [slot for slot, position in enumerate(block.positions.tolist()) if position in tables]
         mine = [tables[int(block.positions[slot])] for slot in self._used]
         self.open = [table.open for table in mine]
-        self._tables = mine
-        self._starts = start + np.cumsum([0, *map(len, self.open)])[:-1]
+        starts = start + np.cumsum([0, *map(len, self.open)])[:-1]
+        self._cells = Cells([table.thresholds for table in mine], starts) if mine else None
         self._one_row = [
             (slot, table.thresholds.tolist(), first)
-            for slot, table, first in zip(self._used, mine, self._starts.tolist(), strict=True)
+            for slot, table, first in zip(self._used, mine, starts.tolist(), strict=True)
         ]
 
     def places(self, batch: Batch) -> np.ndarray:
@@ -134,9 +135,9 @@ class _NumberPlaces:
             row = values[0].tolist()
             found = [first + _place(thresholds, row[slot]) for slot, thresholds, first in self._one_row]
             return np.array([found], dtype=np.intp)
-        columns = [table.places(values[:, slot]) for slot, table in zip(self._used, self._tables, strict=True)]
-        places: np.ndarray = np.array(columns, dtype=np.intp).reshape(len(columns), batch.rows).T + self._starts
-        return places
+        if self._cells is None:
+            return np.empty((batch.rows, 0), dtype=np.intp)
+        return self._cells.places(values if len(self._used) == values.shape[1] else values[:, self._used])
 
 
 class _CategoryPlaces:

@@ -34,8 +34,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def write(folder: str, version: int, *answers: Logged, epoch: str = "e", masking: Masking = PLAIN) -> None:
     """One part a day; `answered` counts from noon."""
     parts = Parts(store_of(folder), "flights", str(version), epoch)
-    for day, batch in Tables(FLIGHTS, masking).batches(answers, NOON.timestamp()):
-        parts.write(day, [batch])
+    tables = Tables(FLIGHTS, masking)
+    for day, block in tables.blocks(answers, NOON.timestamp()):
+        parts.write(day, tables.table([block]))
 
 
 def test_a_window_begins_with_its_start_and_ends_before_its_end_over_days(folder: str) -> None:

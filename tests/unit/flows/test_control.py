@@ -128,8 +128,9 @@ def test_what_goes_wrong_with_one_products_log_is_said_once_and_keeps_no_other_w
 
     parts = Parts(store_of(str(tmp_path / "log")), "shop", "3", "e")
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    for day, batch in Tables(FLIGHTS).batches([logged("a-1", key=b"ann", answered=-60.0)], noon.timestamp()):
-        parts.write(day, [batch])
+    tables = Tables(FLIGHTS)
+    for day, block in tables.blocks([logged("a-1", key=b"ann", answered=-60.0)], noon.timestamp()):
+        parts.write(day, tables.table([block]))
     settler = Settler(lambda: ledger, log_of, SystemClock())
     for _ in range(3):
         settler.look()

@@ -35,8 +35,9 @@ class Scene:
         self.parts += 1
         parts = Parts(store_of(self.log.folder), "shop", str(version), f"e{self.parts}")
         told = [logged(name, key=key.encode(), answered=at * 60, mirrored=mirrored) for key, name, at in answers]
-        for day, batch in Tables(FLIGHTS).batches(told, NOON.timestamp()):
-            parts.write(day, [batch])
+        tables = Tables(FLIGHTS)
+        for day, block in tables.blocks(told, NOON.timestamp()):
+            parts.write(day, tables.table([block]))
 
     def push(self, *items: KeyedFeedback) -> int:
         return self.ledger.store(items)

@@ -32,7 +32,7 @@ class FailingStore:
         self.parts: dict[str, int] = {}
         self.tries = 0
 
-    def keep(self, path: str, content: bytes) -> None:
+    def keep(self, path: str, content: memoryview) -> None:
         self.tries += 1
         if self.error is not None:
             raise self.error

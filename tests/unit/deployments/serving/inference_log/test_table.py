@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from deployments.serving.description import Description, Feature, Kind, Output
@@ -26,7 +25,7 @@ SPRING = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def rows_of(tables: Tables, *answers: Any) -> list[dict[str, Any]]:
-    return [row for _, batch in tables.batches(answers, SPRING.timestamp()) for row in batch.to_pylist()]
+    return [row for _, block in tables.blocks(answers, SPRING.timestamp()) for row in tables.table([block]).to_pylist()]
 
 
 def test_every_row_of_a_request_is_told_with_its_answer() -> None:
@@ -63,8 +62,8 @@ def test_requests_of_any_size_stand_below_one_another() -> None:
 
 def test_answers_with_and_without_scores_keep_their_order_and_share_their_columns() -> None:
     answers = [logged("a"), logged("b", predictions=[True]), logged("c")]
-    batches = [batch for _, batch in Tables(FLIGHTS).batches(answers, 0.0)]
-    found = pa.Table.from_batches(batches).to_pylist()
+    tables = Tables(FLIGHTS)
+    found = tables.table([block for _, block in tables.blocks(answers, 0.0)]).to_pylist()
     assert [(row["prediction"], row["scores"]) for row in found] == [
         ("true", [0.25, 0.75]),
         ("true", None),
@@ -91,7 +90,7 @@ def test_a_model_that_predicts_several_numbers_has_them_as_its_scores() -> None:
 
 def test_a_day_ends_at_midnight_of_utc() -> None:
     late, early = logged("a", answered=43_199.9), logged("b", answered=43_200.1)
-    found = [(day, batch.num_rows) for day, batch in Tables(FLIGHTS).batches([late, early], SPRING.timestamp())]
+    found = [(day, block.rows) for day, block in Tables(FLIGHTS).blocks([late, early], SPRING.timestamp())]
     assert found == [(datetime(2026, 3, 1, tzinfo=UTC), 1), (datetime(2026, 3, 2, tzinfo=UTC), 1)]
 
 
@@ -128,7 +127,7 @@ def test_a_masked_column_is_there_without_its_values() -> None:
     [row] = rows_of(tables, logged())
     assert (row["f_distance"], row["f_hour"], row["f_carrier"]) == (1400.0, None, None)
     assert not [name for name in row if name.startswith("h_")]
-    [batch] = [batch for _, batch in tables.batches([logged()], 0.0)]
+    batch = tables.table([block for _, block in tables.blocks([logged()], 0.0)])
     assert [str(batch.schema.field(name).type) for name in ("f_hour", "f_carrier")] == ["double", "string"]
 
 
@@ -164,7 +163,7 @@ def test_no_pandas_is_imported_for_it() -> None:
         "tables = Tables(Description('p', Output.PROBABILITY, (0, 1), features), Masking(frozenset('nc'), b'x'))\n"
         "batch = Batch(1, numpy.ones((1, 1)), (['UA'],))\n"
         "answer = Logged('a', b'k', False, False, batch, numpy.array([[0.5, 0.5]]), 0.0, 0.0, 0)\n"
-        "as_parquet([batch for _, batch in tables.batches([answer], 0.0)])\n"
+        "as_parquet(tables.table([block for _, block in tables.blocks([answer], 0.0)]))\n"
         "print('pandas' in sys.modules)\n"
     )
     finished = subprocess.run(
