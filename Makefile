@@ -56,7 +56,7 @@ bench-serving: $(READY) ## the model server beside MLflow, BentoML, MLServer and
 	@$(BIN)/python -m benchmarks.serving
 
 lock: $(READY) ## resolve the dependencies anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster pyproject.toml -o requirements.lock --upgrade
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header tests/clients/requirements.in -o tests/clients/requirements.lock --upgrade
 
 clean: ## forget the environment (data and records stay)
