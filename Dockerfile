@@ -28,14 +28,13 @@ COPY flows flows
 RUN /opt/tools/bin/uv build -q --wheel --no-build-isolation -p /opt/tools/bin/python -o /build/dist \
  && /opt/tools/bin/uv pip install -q --no-cache --no-deps -p /opt/seatrial/bin/python dist/*.whl \
  && python3 -m compileall -q -j 0 /opt/seatrial/lib \
- && mkdir -p /out/home/seatrial /out/project/specs /out/models
+ && mkdir -p /out/home/seatrial /out/project/specs
 COPY prefect.yaml /opt/seatrial/prefect.yaml
 
 FROM ${BASE}
 COPY --from=build /opt/seatrial /opt/seatrial
 COPY --from=build --chown=65532:65532 /out/home /home
 COPY --from=build /out/project /project
-COPY --from=build /out/models /models
 # With a read-only root, HOME and /tmp need a volume (emptyDir), and /models where models are fetched at the start.
 ENV PATH=/opt/seatrial/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/home/seatrial \

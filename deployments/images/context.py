@@ -4,21 +4,21 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-# Where the servers of a cluster look for models, whether an init container put them there or this image.
-MODELS: Final = "/models"
+# Where model servers of a cluster look for a model that came with their image.
+BAKED: Final = "/opt/seatrial/model"
 _DOCKERFILE: Final = f"""\
 ARG BASE
 FROM ${{BASE}}
-COPY models {MODELS}
+COPY model {BAKED}
 """
 
 
-def write_context(context: Path, product: str, version: int, model: Path) -> None:
-    """Fills the empty folder `context`: the image will hold the folder `model` at /models/<product>/v<version>.
+def write_context(context: Path, model: Path) -> None:
+    """Fills the empty folder `context`: the image will hold the model folder `model`.
 
     Everybody may read the files there, whatever the umask of this process is, and nobody but root may write them.
     """
     (context / "Dockerfile").write_text(_DOCKERFILE)
-    shutil.copytree(model, context / "models" / product / f"v{version}", copy_function=shutil.copyfile)
-    for path in (context / "models", *(context / "models").rglob("*")):
+    copy = Path(shutil.copytree(model, context / "model", copy_function=shutil.copyfile))
+    for path in (copy, *copy.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -44,7 +44,7 @@ def bake(product: str, version: int, tag: str, base: str, push: bool) -> BakedIm
         context, beside = Path(scratch) / "context", Path(scratch) / "beside"
         context.mkdir()
         beside.mkdir()
-        write_context(context, product, version, model)
+        write_context(context, model)
         digest = builder.build(context, tag, base)
         if push:
             digest = builder.push(tag, beside)

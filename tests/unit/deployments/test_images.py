@@ -87,13 +87,13 @@ def test_the_context_holds_the_model_where_servers_look_for_it_and_anybody_may_r
     context.mkdir()
     former = os.umask(0o077)
     try:
-        write_context(context, "bikes", 3, model)
+        write_context(context, model)
     finally:
         os.umask(former)
-    copied = context / "models" / "bikes" / "v3" / "model" / "model.skops"
+    copied = context / "model" / "model" / "model.skops"
     assert copied.read_text() == "weights"
     assert copied.stat().st_mode & 0o777 == 0o644
-    assert {path.stat().st_mode & 0o777 for path in copied.parents if path.is_relative_to(context / "models")} == {
-        0o755
-    }
-    assert (context / "Dockerfile").read_text().splitlines() == ["ARG BASE", "FROM ${BASE}", "COPY models /models"]
+    assert {path.stat().st_mode & 0o777 for path in copied.parents if path.is_relative_to(context / "model")} == {0o755}
+    assert (context / "Dockerfile").read_text().splitlines() == [
+        "ARG BASE", "FROM ${BASE}", "COPY model /opt/seatrial/model"
+    ]  # fmt: skip
