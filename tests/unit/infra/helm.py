@@ -45,6 +45,7 @@ ELSEWHERE: dict[str, Any] = {
     "prefect": {"url": "https://prefect.example/api"},
     "mlflow": {"url": "https://mlflow.example"},
     "control": {"enabled": False},
+    "handingOver": {"enabled": False},
     "networkPolicy": {"enabled": False},
     "rbac": {"create": False},
 }

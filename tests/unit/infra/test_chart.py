@@ -87,9 +87,12 @@ def test_only_the_worker_has_a_token(values: dict[str, Any]) -> None:
 
 
 @WAYS
-def test_every_server_is_probed_at_a_port_that_it_has(values: dict[str, Any]) -> None:
+def test_every_container_is_probed_and_servers_at_ports_that_they_have(values: dict[str, Any]) -> None:
     for pod in pods(values).values():
         for container in pod["spec"]["containers"]:
+            if "ports" not in container:
+                assert container["livenessProbe"]["exec"]
+                continue
             ports = {port["name"] for port in container["ports"]}
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
                 assert container[probe]["httpGet"]["port"] in ports
@@ -202,6 +205,7 @@ def test_a_value_that_cannot_be_meant_is_refused(path: tuple[str, ...], value: o
     ("values", "words"),
     [
         ({}, "set postgresql.journal.secret, or control.enabled=false"),
+        ({"control": {"enabled": False}}, "set postgresql.journal.secret, or handingOver.enabled=false"),
         (LEAST | {"prefect": {"server": {"replicas": 2}}}, "set postgresql.prefect.secret"),
         (LEAST | {"mlflow": {"server": {"replicas": 2}}}, "objectStorage.artifacts, or mlflow.server.replicas=1"),
     ],
@@ -243,7 +247,7 @@ def _is_chosen(spec: dict[str, Any], labels: dict[str, str]) -> bool:
 @pytest.mark.parametrize("values", [LEAST, MOST], ids=["least", "most"])
 def test_pods_can_be_spoken_to_at_their_ports_and_at_no_other(values: dict[str, Any]) -> None:
     open_at = {name: admitted(values, pod["metadata"]["labels"]) for name, pod in pods(values).items()}
-    assert open_at == {"control": {8080}, "prefect": {4200}, "mlflow": {5000}, "worker": set()}
+    assert open_at == {"control": {8080}, "prefect": {4200}, "mlflow": {5000}, "worker": set(), "handing-over": set()}
     assert admitted(values, {"seatrial.dev/product": "flights", "seatrial.dev/version": "1"}) == {8080, 8081, 8082}
     assert admitted(values, {"seatrial.dev/role": "run"}) == set()
     assert admitted(values, {"app": "somebody-elses"}) is None
