@@ -4,9 +4,11 @@
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
-# A registry of your own, if need be: --build-arg PIP_INDEX_URL=… --build-arg UV_DEFAULT_INDEX=…
+# An index of your own, and who vouches for it (files in BASE, or mounted with --volume), if need be.
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
+ARG PIP_CERT
+ARG SSL_CERT_FILE
 WORKDIR /build
 COPY pyproject.toml requirements.lock ./
 # uv as it is locked, hashes and all: its lines in the lock file are a requirements file of their own.
