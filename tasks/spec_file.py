@@ -91,9 +91,13 @@ def load_product(path: Path) -> ProductSpec:
 
 
 def check_available(rollout: RolloutSection) -> None:
-    """Raises `BadInput` for a target that has a name but no implementation yet."""
-    if rollout.target is not TargetKind.LOCAL:
-        raise BadInput(f"target {rollout.target.value!r} is not available yet: use {TargetKind.LOCAL.value!r}")
+    """Raises `BadInput` for what a cluster cannot do that this machine can."""
+    if rollout.target is not TargetKind.KUBERNETES:
+        return
+    if rollout.kubernetes.gateway is None:
+        raise BadInput("target kubernetes needs kubernetes.gateway: the Gateway (Gateway API) that splits its traffic")
+    if rollout.key != RolloutSection.model_fields["key"].default:
+        raise BadInput("key: no Gateway API keeps users with a version by a header or cookie: leave key out")
 
 
 def json_schema() -> dict[str, Any]:
