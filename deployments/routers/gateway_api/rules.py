@@ -19,6 +19,9 @@ Object = dict[str, Any]
 _BEFORE, _AFTER = "(^|.*; ?)", "(;.*|$)"
 _COOKIE: Final = re.compile(rf"{re.escape(_BEFORE)}(?P<name>[A-Za-z0-9_-]+)=(?P<value>.*){re.escape(_AFTER)}")
 
+# Of RE2, which knows fewer escapes than Python.
+_SPECIAL, _ESCAPED = re.compile(r"[.*+?()\[\]{}^$|\\]"), r"\\\g<0>"
+
 
 def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
     """The rules that make `routing` true below `path`, the most particular first.
@@ -120,7 +123,7 @@ def _exact(name: str, value: str) -> Object:
 def _header_match(match: Match) -> Object:
     if match.header is not None:
         return _exact(match.header, match.value)
-    value = f"{_BEFORE}{match.cookie}={re.escape(match.value)}{_AFTER}"
+    value = f"{_BEFORE}{match.cookie}={_SPECIAL.sub(_ESCAPED, match.value)}{_AFTER}"
     return {"type": "RegularExpression", "name": "cookie", "value": value}
 
 
