@@ -121,7 +121,7 @@ class ServiceRouter:
         found = self._cluster.get(SERVICE, _name(product))
         if found is not None and not is_ours(found, product):
             raise RouterRefused(
-                f"Service {_name(product)} in namespace {self._cluster.namespace} is not Seatrial's: rename or remove it"
+                f"Service {_name(product)} in namespace {self._cluster.namespace} is not ours: rename or remove it"
             )
         return found
 
