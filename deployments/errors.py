@@ -11,6 +11,7 @@
     └── GiveUp                            1      trying the same again cannot help
         ├── DiskFull                      1      a write ran out of space; nothing was replaced by half a file
         ├── Busy                          1      another rollout or another `up` holds the lease
+        ├── ClusterRefused                1      the Kubernetes API does not allow or take what is asked
         ├── BadInput                      2      something the user gave is wrong
         │   ├── BadSpec                   2      the product spec; carries every problem at once
         │   ├── BadData                   2      the data cannot be read as the spec says
@@ -74,6 +75,10 @@ class GiveUp(SeatrialError):
 
 class DiskFull(GiveUp):
     """A write ran out of space; what was there before is still whole."""
+
+
+class ClusterRefused(GiveUp):
+    """The Kubernetes API does not allow or take what is asked; the message has its reason."""
 
 
 class Busy(GiveUp):

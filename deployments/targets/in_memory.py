@@ -6,8 +6,9 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
-from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
+from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
 
 
 class Behaviour(StrEnum):
@@ -81,6 +82,10 @@ class InMemoryTarget:
             )
             for index, server in enumerate(self._servers.get((product, version), []))
         )
+
+    def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
+        """See `Target`."""
+        clock.sleep(min(within, POLL))
 
     def versions(self, product: str) -> tuple[int, ...]:
         """See `Target`."""

@@ -20,8 +20,13 @@ class LastWords:
 
 
 def last_words_in(log: Path) -> LastWords:
-    """What a server said last: the error of a JSON line, or a line that is no JSON, such as the end of a traceback."""
-    lines = list(filter(None, map(str.strip, _tail_of(log).splitlines())))
+    """What a server said last in its log file."""
+    return last_words(_tail_of(log))
+
+
+def last_words(tail: str) -> LastWords:
+    """The error of the last JSON line that has one, or a later line that is no JSON: the end of a traceback."""
+    lines = list(filter(None, map(str.strip, tail.splitlines())))
     for age, line in enumerate(reversed(lines)):
         event = _event_of(line)
         if event is None:

@@ -14,12 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import deployments
+from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
 from deployments.targets.flags import server_flags
 from deployments.targets.last_words import last_words_in
-from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
+from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
 
 _NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
 # 107 bytes on Linux, 103 on macOS.
@@ -59,6 +60,10 @@ class ProcessTarget:
         """See `Target`."""
         reports = self._supervisor.reports()
         return tuple(self._replica(name, reports.get(name)) for name in self._names(product, version))
+
+    def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
+        """See `Target`."""
+        clock.sleep(min(within, POLL))
 
     def versions(self, product: str) -> tuple[int, ...]:
         """See `Target`."""

@@ -4,10 +4,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
+from deployments.clock import Clock
 from deployments.spec import ServerSection, StickyKey
 from deployments.traffic import DEFAULT_KEY
+
+# How often servers are looked at where nobody tells when something changes.
+POLL: Final = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One server. `address` is a Unix socket path or `host:port`; `detail` says why it failed, empty otherwise."""
+    """One server. `address` is a Unix socket path or `host:port`.
+
+    `detail` says why it failed, or what it waits for if anybody knows; empty otherwise.
+    """
 
     name: str
     address: str
@@ -66,6 +73,10 @@ class Target(Protocol):
 
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
         """The servers of a version as they are now, in a stable order; empty when there are none."""
+        ...
+
+    def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
+        """Wait until `replicas` may say something new, at the longest for `within`; it may be sooner for no reason."""
         ...
 
     def versions(self, product: str) -> tuple[int, ...]:

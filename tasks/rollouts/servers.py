@@ -11,7 +11,7 @@ from deployments.targets.protocol import Launch as Servers
 from deployments.targets.protocol import Replica, ReplicaState
 from deployments.wiring import Doors
 
-_POLL = timedelta(milliseconds=100)
+_LOOK = timedelta(seconds=5)
 _TOLERANCE = 1e-9
 
 
@@ -24,20 +24,26 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
     while True:
         seen = doors.target.replicas(product, version)
         ready = [replica for replica in seen if replica.state is ReplicaState.READY]
-        if len(ready) == len(seen) == replicas:
-            return f"{replicas} ready after {doors.clock.monotonic() - began:.1f} s"
+        if len(ready) == len(seen) >= replicas:
+            return f"{len(ready)} ready after {doors.clock.monotonic() - began:.1f} s"
         for replica in seen:
             if replica.state is ReplicaState.FAILED:
                 raise NeverReady(
                     f"{replica.name} cannot start: {replica.detail or 'see seatrial logs ' + replica.name}"
                 )
         if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
-            waiting = ", ".join(replica.name for replica in seen if replica not in ready) or f"v{version}"
-            raise NeverReady(
-                f"{waiting} not ready after {section.ready_timeout.total_seconds():g} s: "
-                f"see `seatrial logs {waiting.split(',')[0]}`, or raise rollout.ready_timeout"
-            )
-        doors.clock.sleep(_POLL)
+            raise NeverReady(_still_waiting(seen, version, section))
+        doors.target.wait(product, version, _LOOK, doors.clock)
+
+
+def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSection) -> str:
+    waiting = [replica for replica in seen if replica.state is not ReplicaState.READY]
+    names = ", ".join(replica.name for replica in waiting) or f"v{version}"
+    why = next((f" ({replica.detail})" for replica in waiting if replica.detail), "")
+    return (
+        f"{names} not ready after {section.ready_timeout.total_seconds():g} s{why}: "
+        f"see `seatrial logs {names.partition(',')[0]}`, or raise rollout.ready_timeout"
+    )
 
 
 def verify(product: str, version: int, doors: Doors) -> str:

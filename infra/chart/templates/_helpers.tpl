@@ -57,6 +57,9 @@ capabilities: {drop: [ALL]}
 {{- with .Values.prefect.apiKey }}{{ if .secret }}
 - {name: PREFECT_API_KEY, valueFrom: {secretKeyRef: {name: {{ .secret | quote }}, key: {{ .key | quote }}}}}
 {{- end }}{{ end }}
+{{- if not .Values.postgresql.journal.secret }}
+- {name: SEATRIAL_JOURNAL_URL, value: {{ printf "kubernetes://%s" .Release.Namespace | quote }}}
+{{- end }}
 {{ include "seatrial.env" . }}
 {{- end }}
 

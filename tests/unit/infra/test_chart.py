@@ -159,13 +159,7 @@ def test_each_role_is_bound_to_the_account_of_its_pods_alone() -> None:
     assert bound == {
         "worker": ("demo-seatrial-worker", ["demo-seatrial-worker"]),
         "runner": ("demo-seatrial-runner", ["demo-seatrial-runner"]),
-        "gateway": ("demo-seatrial-gateway", ["demo-seatrial-runner"]),
     }
-
-
-def test_the_gateway_is_read_where_it_is() -> None:
-    assert kinds(MOST, "Role")["gateway"]["metadata"]["namespace"] == "gateways"
-    assert kinds(LEAST, "Role")["gateway"]["metadata"]["namespace"] == NAMESPACE
 
 
 @WAYS

@@ -1,0 +1,38 @@
+"""A Kubernetes cluster as the doors see it: objects are plain dicts, errors are a few classes.
+
+Belongs here: talking to the API server, and what all objects of ours have in common. Does not belong here: what a
+Deployment, a route or a lease looks like; that is the business of the door that owns it.
+"""
+
+from deployments.cluster.client import Cluster, Proxied
+from deployments.cluster.errors import (
+    ApiError,
+    ApiForbidden,
+    ApiUnreachable,
+    Conflicting,
+    Expired,
+    Invalid,
+    Missing,
+    errors_as,
+)
+from deployments.cluster.kinds import Kind
+from deployments.cluster.names import MANAGER, is_ours, labels_of, object_name, selector_of
+
+__all__ = [
+    "MANAGER",
+    "ApiError",
+    "ApiForbidden",
+    "ApiUnreachable",
+    "Cluster",
+    "Conflicting",
+    "Expired",
+    "Invalid",
+    "Kind",
+    "Missing",
+    "Proxied",
+    "errors_as",
+    "is_ours",
+    "labels_of",
+    "object_name",
+    "selector_of",
+]

@@ -1,0 +1,184 @@
+"""Objects of one namespace: read, listed, applied, watched; plain dicts in and out."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from deployments.cluster.connection import Body, Connection
+from deployments.cluster.errors import ApiError, ApiUnreachable, Conflicting, Missing, error_of
+from deployments.cluster.kinds import POD, Kind
+from deployments.cluster.names import MANAGER
+
+Object = dict[str, Any]
+
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """What a pod answered through the API server."""
+
+    status: int
+    body: bytes
+
+
+class Cluster:
+    """One namespace of a cluster.
+
+    Every method raises `ApiError` in one of its classes. `calls` counts requests by verb and kind of object.
+    """
+
+    def __init__(self, connection: Connection, namespace: str | None = None) -> None:
+        self._connection = connection
+        self.namespace = namespace or connection.namespace
+        self.calls: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, namespace: str | None = None, context: str | None = None, kubeconfig: Path | None = None) -> Self:
+        """See `Connection.of`; `namespace` None is the one that the credentials come with."""
+        return cls(Connection.of(context, kubeconfig), namespace)
+
+    @property
+    def address(self) -> str:
+        """Of the API server."""
+        return self._connection.address
+
+    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """One object; None if there is none. `namespace` None is our own."""
+        try:
+            return self._asked("get", kind, kind.path(namespace or self.namespace, name), {})
+        except Missing:
+            return None
+
+    def list(self, kind: Kind, labels: str = "", fields: str = "") -> tuple[list[Object], str]:
+        """All objects that the selectors let through, and the resource version to watch from."""
+        found: list[Object] = []
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": ""}
+        while True:
+            page = self._asked("list", kind, kind.path(self.namespace), query)
+            found += page.get("items") or []
+            query["continue"] = page["metadata"].get("continue") or ""
+            if not query["continue"]:
+                return found, str(page["metadata"].get("resourceVersion", ""))
+
+    def apply(self, kind: Kind, manifest: Mapping[str, Any]) -> Object:
+        """Server-side apply as `seatrial`; fields of it that somebody else set since are taken back."""
+        path = kind.path(self.namespace, manifest["metadata"]["name"])
+        query = {"fieldManager": MANAGER, "force": "true"}
+        return self._written("PATCH", kind, path, query, Body.of(_whole(kind, manifest), _APPLY))
+
+    def create(self, kind: Kind, manifest: Mapping[str, Any]) -> Object:
+        """A new object. Raises `Conflicting` if there is one of that name, be it ours that a lost answer hid."""
+        path = kind.path(self.namespace)
+        return self._written("POST", kind, path, {"fieldManager": MANAGER}, Body.of(_whole(kind, manifest)))
+
+    def replace(self, kind: Kind, found: Mapping[str, Any]) -> Object:
+        """An object that was read, changed. Raises `Conflicting` if somebody changed it since."""
+        path = kind.path(self.namespace, found["metadata"]["name"])
+        return self._written("PUT", kind, path, {"fieldManager": MANAGER}, Body.of(found))
+
+    def merge(self, kind: Kind, name: str, patch: Mapping[str, Any]) -> Object:
+        """The fields in `patch` changed (RFC 7396)."""
+        path = kind.path(self.namespace, name)
+        return self._written("PATCH", kind, path, {"fieldManager": MANAGER}, Body.of(patch, _MERGE))
+
+    def delete(self, kind: Kind, name: str, propagation: str = "Background", uid: str | None = None) -> None:
+        """Ends an object if it is there; with `uid` only that one, not another of the same name."""
+        options: Object = {"propagationPolicy": propagation}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        try:
+            self._written("DELETE", kind, kind.path(self.namespace, name), {}, Body.of(options))
+        except Missing:
+            return
+        except Conflicting:
+            if uid is None:
+                raise
+
+    def watch(
+        self, kind: Kind, since: str, seconds: float, labels: str = "", fields: str = ""
+    ) -> Iterator[tuple[str, Object]]:
+        """What happens from resource version `since` on: ADDED, MODIFIED or DELETED, and the object.
+
+        Ends after `seconds`, or sooner when the server hangs up. Raises `Expired` when it has forgotten `since`.
+        """
+        self.calls[f"watch {kind.plural}"] += 1
+        query = {
+            "watch": "true",
+            "resourceVersion": since,
+            "timeoutSeconds": str(max(1, round(seconds))),
+            "labelSelector": labels,
+            "fieldSelector": fields,
+        }
+        response = self._connection.send("GET", kind.path(self.namespace), query, seconds=seconds + 1)
+        if response.status >= 400:
+            self._connection.read(response)
+        for line in self._connection.lines(response):
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise error_of(int(event["object"].get("code") or 500), json.dumps(event["object"]).encode())
+            if event["type"] != "BOOKMARK":
+                yield event["type"], event["object"]
+
+    def proxied(self, pod: str, port: int, method: str, path: str, body: bytes | None, seconds: float) -> Proxied:
+        """What a pod answers to a request that goes through the API server.
+
+        Raises `ApiUnreachable` if it does not answer, `ApiForbidden` if we may not ask.
+        """
+        self.calls["proxy pods"] += 1
+        whole = f"{POD.path(self.namespace, f'{pod}:{port}')}/proxy{path}"
+        content = None if body is None else Body(body)
+        response = self._connection.send(method, whole, {}, content, seconds, again=False)
+        said = self._connection.body(response)
+        if response.status >= 400 and _is_status(said):
+            error = error_of(response.status, said)
+            raise error if not isinstance(error, Missing) else ApiUnreachable(404, str(error))
+        return Proxied(response.status, said)
+
+    def log(self, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """The last lines that a container, or the one before it, wrote; empty if there is nothing to read."""
+        self.calls["log pods"] += 1
+        query = {"container": container, "tailLines": str(lines), "previous": "true" if previous else ""}
+        try:
+            response = self._connection.send("GET", f"{POD.path(self.namespace, pod)}/log", query, again=False)
+            return self._connection.read(response).decode("utf-8", "replace")
+        except ApiError:
+            return ""
+
+    def knows(self, kind: Kind) -> bool:
+        """Whether the cluster has that kind of objects."""
+        try:
+            found = self._asked("discover", kind, kind.root, {})
+        except Missing:
+            return False
+        return any(each.get("name") == kind.plural for each in found.get("resources") or [])
+
+    def _asked(self, verb: str, kind: Kind, path: str, query: Mapping[str, str]) -> Object:
+        self.calls[f"{verb} {kind.plural}"] += 1
+        return _object(self._connection.read(self._connection.send("GET", path, query)))
+
+    def _written(self, method: str, kind: Kind, path: str, query: Mapping[str, str], body: Body) -> Object:
+        self.calls[f"{method.lower()} {kind.plural}"] += 1
+        return _object(self._connection.read(self._connection.send(method, path, query, body)))
+
+
+def _whole(kind: Kind, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"apiVersion": kind.version, "kind": kind.name, **manifest}
+
+
+def _object(body: bytes) -> Object:
+    found: Object = json.loads(body)
+    return found
+
+
+def _is_status(body: bytes) -> bool:
+    """Whether the API server speaks, and not the pod."""
+    try:
+        return bool(json.loads(body).get("kind") == "Status")
+    except (ValueError, AttributeError):
+        return False

@@ -1,0 +1,43 @@
+"""What our objects are called, and how we tell them from others'."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+MANAGER: Final = "seatrial"
+_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+# Where a model server in a pod listens: for users, for copies of requests whose answers nobody gets, and for requests
+# that are copied to another version.
+PORT: Final = 8080
+COPIES_PORT: Final = 8081
+PAIRED_PORT: Final = 8082
+
+PRODUCT: Final = "seatrial.dev/product"
+VERSION: Final = "seatrial.dev/version"
+
+
+def object_name(product: str, version: int) -> str:
+    """Name of every object of a version."""
+    return f"model-{product}-v{version}"
+
+
+def labels_of(product: str, version: int | None = None) -> dict[str, str]:
+    """Labels of an object of ours: of a version, or of the product as a whole."""
+    labels = {_MANAGED_BY: MANAGER, PRODUCT: product}
+    return labels if version is None else labels | {VERSION: str(version)}
+
+
+def selector_of(product: str, version: int | None = None) -> str:
+    """Label selector of the objects of a product, or of one of its versions."""
+    return ",".join(f"{name}={value}" for name, value in labels_of(product, version).items())
+
+
+def is_ours(found: Mapping[str, Any], product: str) -> bool:
+    """Whether we made this object for this product."""
+    labels = found.get("metadata", {}).get("labels") or {}
+    return bool(labels.get(_MANAGED_BY) == MANAGER and labels.get(PRODUCT) == product)
+
+
+def version_of(found: Mapping[str, Any]) -> int | None:
+    """The model version that an object of ours belongs to; None where its label says none."""
+    text = (found.get("metadata", {}).get("labels") or {}).get(VERSION, "")
+    return int(text) if text.isdigit() else None

@@ -1,0 +1,197 @@
+"""Splits traffic by an HTTPRoute (see `Router`); everything is in the cluster, so that whoever asks sees the same."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from deployments.analysis.evidence import Counts
+from deployments.analysis.readings import Source
+from deployments.clock import Clock
+from deployments.cluster import Cluster, Conflicting, Expired, errors_as, labels_of, object_name
+from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
+from deployments.cluster.names import PORT
+from deployments.errors import RouterRefused, RouterUnreachable
+from deployments.routers.accepted import accepted
+from deployments.routers.counters import Counters
+from deployments.routers.gateway_api.acceptance import refusal_of
+from deployments.routers.gateway_api.rules import known_versions, routing_of, rules_of, with_ours
+from deployments.routers.readiness import servers_missing
+from deployments.spec import GatewaySection
+from deployments.traffic import Backend, Routing
+
+Object = dict[str, Any]
+
+_MOST_CONFLICTS: Final = 10
+_ACCEPTANCE_SECONDS: Final = 30.0
+
+
+class GatewayApiRouter:
+    """Rules of ours in an HTTPRoute below the Gateway of `section`; rules of others in it stay as they are."""
+
+    def __init__(self, cluster: Cluster, section: GatewaySection, counters: Counters, clock: Clock) -> None:
+        self._cluster, self._section, self._counters, self._clock = cluster, section, counters, clock
+
+    def read(self, product: str) -> Routing | None:
+        """See `Router`. Raises `RouterUnreachable` too while a gateway refuses the route: nobody knows what is live."""
+        with self._reaching():
+            route = self._route(product)
+            if route is None:
+                return None
+            routing = self._routing(product, route)
+        if routing is not None and (refusal := refusal_of(route)):
+            raise RouterUnreachable(f"{product}: the gateway does not take HTTPRoute {_name(route)}: {refusal}")
+        return routing
+
+    def apply(self, product: str, routing: Routing) -> None:
+        """See `Router`; confirmed is what every gateway that the route is attached to has accepted."""
+        wanted = accepted(product, routing)
+        rules = rules_of(product, wanted, self._path(product))
+        with self._reaching():
+            former = self._route(product)
+            self._check_servers(product, former, wanted)
+            written = self._write(product, rules)
+            refusal = self._said_of(written)
+            if refusal:
+                self._put_back(product, former)
+                raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
+
+    def in_flight(self, product: str, version: int) -> int:
+        """See `Router`."""
+        with self._reaching():
+            return self._counters.in_flight(product, version)
+
+    def tallies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router`; counted where the answers are made, so that answers of the gateway itself are not in it."""
+        with self._reaching():
+            return self._counters.tallies(product)
+
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router`."""
+        with self._reaching():
+            return self._counters.copies(product)
+
+    def remove(self, product: str) -> None:
+        """See `Router`. A route of the user's stays, without our rules."""
+        with self._reaching():
+            if self._section.route is None:
+                self._cluster.delete(HTTP_ROUTE, self._route_name(product))
+            elif self._route(product) is not None:
+                self._write(product, [])
+
+    def _route(self, product: str) -> Object | None:
+        return self._cluster.get(HTTP_ROUTE, self._route_name(product))
+
+    def _routing(self, product: str, route: Object) -> Routing | None:
+        rules = route["spec"].get("rules") or []
+        backends = [Backend(version, self._addresses(product, version)) for version in known_versions(product, rules)]
+        return routing_of(product, rules, backends)
+
+    def _addresses(self, product: str, version: int) -> tuple[str, ...]:
+        """Where the gateway finds a version's servers; for one that has none just now, its Service."""
+        found = self._ready(product, version)
+        return tuple(sorted(found)) or (f"{object_name(product, version)}.{self._cluster.namespace}:{PORT}",)
+
+    def _ready(self, product: str, version: int) -> set[str]:
+        labels = f"kubernetes.io/service-name={object_name(product, version)}"
+        slices, _ = self._cluster.list(ENDPOINT_SLICE, labels)
+        return {
+            f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
+            for each in slices
+            for endpoint in each.get("endpoints") or []
+            if (endpoint.get("conditions") or {}).get("ready") is not False
+            for address in endpoint["addresses"]
+        }
+
+    def _check_servers(self, product: str, former: Object | None, wanted: Routing) -> None:
+        """A version's servers are what its Service leads to, whatever addresses were named."""
+        ready = {backend.version: self._ready(product, backend.version) for backend in wanted.backends}
+        live = None if former is None else self._routing(product, former)
+        if missing := servers_missing(live, wanted, lambda version, address: address in ready[version]):
+            raise RouterRefused(
+                f"{product}: {', '.join(missing)} is not ready: start it, then apply again; "
+                "the former routing is still live"
+            )
+
+    def _write(self, product: str, rules: Sequence[Object]) -> Object:
+        """The route with our rules being `rules`, whatever else changes in it meanwhile."""
+        for _ in range(_MOST_CONFLICTS):
+            with suppress(Conflicting):
+                found = self._route(product)
+                if found is None:
+                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules))
+                return self._rewritten(product, found, rules)
+        raise RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
+
+    def _rewritten(self, product: str, found: Object, rules: Sequence[Object]) -> Object:
+        spec = found["spec"]
+        changed = {**spec, "rules": with_ours(product, spec.get("rules") or [], rules)}
+        if self._section.route is None:
+            changed = {**changed, **self._attachment()}
+        if changed == spec:
+            return found
+        return self._cluster.replace(HTTP_ROUTE, {**found, "spec": changed})
+
+    def _put_back(self, product: str, former: Object | None) -> None:
+        rules = [] if former is None else former["spec"].get("rules") or []
+        if former is None and self._section.route is None:
+            self._cluster.delete(HTTP_ROUTE, self._route_name(product))
+        else:
+            self._write(product, [rule for rule in rules if rule not in with_ours(product, rules, [])])
+
+    def _said_of(self, route: Object) -> str:
+        """Why it is refused, empty if it is taken. Raises `RouterUnreachable` if no gateway says anything."""
+        limit = self._clock.monotonic() + _ACCEPTANCE_SECONDS
+        fields = f"metadata.name={_name(route)}"
+        while (refusal := refusal_of(route)) is None:
+            left = limit - self._clock.monotonic()
+            if left <= 0:
+                raise RouterUnreachable(
+                    f"no gateway has said anything of HTTPRoute {_name(route)} for {_ACCEPTANCE_SECONDS:g} s: "
+                    f"is there a Gateway {self._section.name}, and a controller for it?"
+                )
+            with suppress(Expired):
+                since = route["metadata"]["resourceVersion"]
+                for _, seen in self._cluster.watch(HTTP_ROUTE, since, left, fields=fields):
+                    if refusal_of(seen) is not None:
+                        break
+            found = self._cluster.get(HTTP_ROUTE, _name(route))
+            if found is None:
+                raise RouterUnreachable(f"somebody removed HTTPRoute {_name(route)} while it was being applied")
+            route = found
+        return refusal
+
+    def _new_route(self, product: str, rules: Sequence[Object]) -> Object:
+        if self._section.route is not None:
+            raise RouterRefused(
+                f"{product}: there is no HTTPRoute {self._section.route} in namespace {self._cluster.namespace}: "
+                "make it, or leave rollout.kubernetes.gateway.route out"
+            )
+        return {
+            "metadata": {"name": self._route_name(product), "labels": labels_of(product)},
+            "spec": {**self._attachment(), "rules": list(rules)},
+        }
+
+    def _attachment(self) -> Object:
+        section = self._section
+        parent: Object = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": section.name}
+        if section.namespace:
+            parent["namespace"] = section.namespace
+        if section.listener:
+            parent["sectionName"] = section.listener
+        attachment: Object = {"parentRefs": [parent]}
+        return attachment | ({"hostnames": list(section.hostnames)} if section.hostnames else {})
+
+    def _route_name(self, product: str) -> str:
+        return self._section.route or f"seatrial-{product}"
+
+    def _path(self, product: str) -> str:
+        return self._section.path or f"/{product}/"
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        with errors_as(RouterUnreachable, f"cluster {self._cluster.address}"):
+            yield
+
+
+def _name(route: Mapping[str, Any]) -> str:
+    return str(route["metadata"]["name"])

@@ -1,0 +1,163 @@
+"""A product's routing as rules of an HTTPRoute, and back.
+
+Ours are the rules whose back ends are all Services of the product's versions; every other rule is somebody else's.
+A user's sticky key has no counterpart in Gateway API v1: requests are split by chance, each on its own.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, object_name
+from deployments.errors import RouterRefused
+from deployments.routers.choice import VERSION_HEADER
+from deployments.traffic import PARTS, Backend, Match, Mirror, Routing, Weights
+
+Object = dict[str, Any]
+
+# A cookie's value as a pattern of the whole header, and what finds that again.
+_BEFORE, _AFTER = "(^|.*; ?)", "(;.*|$)"
+_COOKIE: Final = re.compile(rf"{re.escape(_BEFORE)}(?P<name>[A-Za-z0-9_-]+)=(?P<value>.*){re.escape(_AFTER)}")
+
+# Of RE2, which knows fewer escapes than Python.
+_SPECIAL, _ESCAPED = re.compile(r"[.*+?()\[\]{}^$|\\]"), r"\\\g<0>"
+
+
+def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
+    """The rules that make `routing` true below `path`, the most particular first.
+
+    Raises `RouterRefused` for what Gateway API cannot say.
+    """
+    if routing.key is not None:
+        raise RouterRefused(
+            f"{product}: Gateway API cannot keep users with a version by {routing.key}: leave rollout.key out"
+        )
+    previews = [
+        _rule(product, path, [_back_end(product, backend.version)], [_exact(VERSION_HEADER, str(backend.version))])
+        for backend in routing.backends
+    ]
+    matches = [
+        _rule(product, path, [_back_end(product, match.version)], [_header_match(match)]) for match in routing.matches
+    ]
+    return [*previews, *matches, _split(product, routing, path)]
+
+
+def routing_of(product: str, rules: Sequence[Object], backends: Sequence[Backend]) -> Routing | None:
+    """The routing that our rules among `rules` make; None if there are none, or if they are not as we write them.
+
+    `backends` says which servers each version has.
+    """
+    ours = [rule for rule in rules if is_ours(product, rule)]
+    splits = [rule for rule in ours if not _headers(rule)]
+    if len(splits) != 1:
+        return None
+    matches: list[Match] = []
+    for rule in ours:
+        for header in _headers(rule):
+            version = _versions(product, rule)[0]
+            if header["name"].lower() != VERSION_HEADER:
+                matches.append(_match_of(header, version))
+    try:
+        weights = Weights.of_parts(
+            {_version(product, each["name"]): int(each.get("weight", 1)) for each in splits[0]["backendRefs"]}
+        )
+        return Routing(tuple(backends), weights, tuple(matches), _mirror_of(product, splits[0]))
+    except ValueError:
+        return None
+
+
+def is_ours(product: str, rule: Mapping[str, Any]) -> bool:
+    """Whether a rule is one of those that `rules_of` makes for this product."""
+    names = [each.get("name", "") for each in rule.get("backendRefs") or []]
+    return bool(names) and all(_pattern(product).fullmatch(name) for name in names)
+
+
+def known_versions(product: str, rules: Sequence[Object]) -> tuple[int, ...]:
+    """Versions that our rules lead to, in ascending order."""
+    ours = [rule for rule in rules if is_ours(product, rule)]
+    mirrors = [mirror.version for rule in ours if (mirror := _mirror_of(product, rule))]
+    return tuple(sorted({version for rule in ours for version in _versions(product, rule)} | set(mirrors)))
+
+
+def with_ours(product: str, rules: Sequence[Object], ours: Sequence[Object]) -> list[Object]:
+    """`rules` with our present ones replaced by `ours`, where the first of them was; others stay as they are."""
+    place = next((number for number, rule in enumerate(rules) if is_ours(product, rule)), len(rules))
+    before = list(rules[:place])
+    after = [rule for rule in rules[place:] if not is_ours(product, rule)]
+    return [*before, *ours, *after]
+
+
+def _split(product: str, routing: Routing, path: str) -> Object:
+    port = PAIRED_PORT if routing.mirror else PORT
+    rule = _rule(
+        product, path, [_back_end(product, version, part, port) for version, part in routing.weights.parts.items()], []
+    )
+    if routing.mirror:
+        copies: Object = {"backendRef": _reference(product, routing.mirror.version, COPIES_PORT)}
+        if routing.mirror.parts < PARTS:
+            copies["fraction"] = {"numerator": routing.mirror.parts, "denominator": PARTS}
+        rule["filters"].append({"type": "RequestMirror", "requestMirror": copies})
+    return rule
+
+
+def _rule(product: str, path: str, back_ends: list[Object], headers: list[Object]) -> Object:
+    match: Object = {"path": {"type": "PathPrefix", "value": path}}
+    if headers:
+        match["headers"] = headers
+    rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+    return {"matches": [match], "filters": [{"type": "URLRewrite", "urlRewrite": rewrite}], "backendRefs": back_ends}
+
+
+def _reference(product: str, version: int, port: int) -> Object:
+    return {"group": "", "kind": "Service", "name": object_name(product, version), "port": port}
+
+
+def _back_end(product: str, version: int, weight: int = 1, port: int = PORT) -> Object:
+    return {**_reference(product, version, port), "weight": weight}
+
+
+def _exact(name: str, value: str) -> Object:
+    return {"type": "Exact", "name": name, "value": value}
+
+
+def _header_match(match: Match) -> Object:
+    if match.header is not None:
+        return _exact(match.header, match.value)
+    value = f"{_BEFORE}{match.cookie}={_SPECIAL.sub(_ESCAPED, match.value)}{_AFTER}"
+    return {"type": "RegularExpression", "name": "cookie", "value": value}
+
+
+def _match_of(header: Object, version: int) -> Match:
+    found = _COOKIE.fullmatch(header["value"]) if header.get("type") == "RegularExpression" else None
+    if found is None:
+        return Match(version, header["value"], header=header["name"])
+    return Match(version, re.sub(r"\\(.)", r"\1", found["value"]), cookie=found["name"])
+
+
+def _mirror_of(product: str, rule: Mapping[str, Any]) -> Mirror | None:
+    for each in rule.get("filters") or []:
+        if each.get("type") == "RequestMirror":
+            mirror = each["requestMirror"]
+            fraction = mirror.get("fraction") or {"numerator": mirror.get("percent", 100)}
+            share = fraction["numerator"] / fraction.get("denominator", 100)
+            return Mirror(_version(product, mirror["backendRef"]["name"]), round(share * 100, 2))
+    return None
+
+
+def _headers(rule: Mapping[str, Any]) -> list[Object]:
+    return [header for match in rule.get("matches") or [] for header in match.get("headers") or []]
+
+
+def _versions(product: str, rule: Mapping[str, Any]) -> list[int]:
+    return [_version(product, each["name"]) for each in rule["backendRefs"]]
+
+
+def _version(product: str, name: str) -> int:
+    found = _pattern(product).fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name} is no Service of {product}")
+    return int(found[1])
+
+
+def _pattern(product: str) -> re.Pattern[str]:
+    return re.compile(rf"model-{re.escape(product)}-v(\d+)")

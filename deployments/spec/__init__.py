@@ -1,0 +1,53 @@
+"""The rollout section of a product spec: what "deploy" means for this product, and by what it is judged."""
+
+from deployments.spec.analysis import AnalysisSection, MetricRule, OnDeadline
+from deployments.spec.kubernetes import (
+    AutoscalingSection,
+    GatewaySection,
+    KubernetesSection,
+    ResourcesSection,
+    TolerationRule,
+    VolumeRule,
+)
+from deployments.spec.rollout import RolloutSection, Second, TargetKind
+from deployments.spec.section import Percent, Section
+from deployments.spec.server import LimitsSection, LogSection, ServerSection, StickyKey
+from deployments.spec.strategies import (
+    ABSection,
+    BlueGreenSection,
+    CanarySection,
+    CanaryStep,
+    MatchRule,
+    Pace,
+    ShadowSection,
+    Strategy,
+)
+
+__all__ = [
+    "ABSection",
+    "AnalysisSection",
+    "AutoscalingSection",
+    "BlueGreenSection",
+    "CanarySection",
+    "CanaryStep",
+    "GatewaySection",
+    "KubernetesSection",
+    "LimitsSection",
+    "LogSection",
+    "MatchRule",
+    "MetricRule",
+    "OnDeadline",
+    "Pace",
+    "Percent",
+    "ResourcesSection",
+    "RolloutSection",
+    "Second",
+    "Section",
+    "ServerSection",
+    "ShadowSection",
+    "StickyKey",
+    "Strategy",
+    "TargetKind",
+    "TolerationRule",
+    "VolumeRule",
+]

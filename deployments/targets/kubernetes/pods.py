@@ -1,0 +1,101 @@
+"""What a pod is doing, and why it is not ready, from its status and its events."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from deployments.cluster.names import PORT
+from deployments.targets.protocol import Replica, ReplicaState
+
+Object = Mapping[str, Any]
+
+# Reasons of a waiting container that no waiting cures.
+_HOPELESS: Final = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RunContainerError",
+    }
+)
+
+
+def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
+    """A pod as a replica; `events` are those of the pod, and say why it is not scheduled, pulled or well."""
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    address = f"{status.get('podIP') or name}:{PORT}"
+    if pod["metadata"].get("deletionTimestamp"):
+        return Replica(name, address, ReplicaState.STOPPING)
+    if _condition(status, "Ready") == "True":
+        return Replica(name, address, ReplicaState.READY)
+    if problem := _failure(status):
+        return Replica(name, address, ReplicaState.FAILED, problem)
+    return Replica(name, address, ReplicaState.STARTING, _delay(status, events))
+
+
+def missing_replica(name: str, deployment: Object, place: int) -> Replica:
+    """A pod that its Deployment could not even make: a quota, an admission policy, or simply not yet."""
+    conditions = (deployment.get("status") or {}).get("conditions") or []
+    refusal = next((each for each in conditions if each["type"] == "ReplicaFailure" and each["status"] == "True"), None)
+    state = ReplicaState.STARTING if refusal is None else ReplicaState.FAILED
+    detail = "" if refusal is None else str(refusal.get("message") or refusal.get("reason"))
+    return Replica(f"{name}-pod-{place}-to-come", f"{name}-pod-{place}-to-come:{PORT}", state, detail)
+
+
+def wants_events(pod: Object) -> bool:
+    """Whether events could say more about a pod than its status does."""
+    status = pod.get("status") or {}
+    return not pod["metadata"].get("deletionTimestamp") and _condition(status, "Ready") != "True"
+
+
+def _failure(status: Object) -> str:
+    """Why it will not come up; empty while it may."""
+    if status.get("phase") == "Failed":
+        return str(status.get("message") or status.get("reason") or "the pod failed")
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        ended = _ended(container)
+        if waiting.get("reason") in _HOPELESS:
+            why = ended or waiting.get("message") or ""
+            return f"container {container['name']}: {waiting['reason']}{f': {why}' if why else ''}"
+        # Exit code 2 is what the server ends with for a model that must not be served.
+        if ended and container.get("restartCount", 0) >= 1 and _last_code(container) == 2:
+            return f"container {container['name']}: {ended}"
+    return ""
+
+
+def _delay(status: Object, events: Iterable[Object]) -> str:
+    """What it waits for, as far as anybody has said."""
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"not scheduled: {condition.get('message') or condition.get('reason')}"
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in {None, "PodInitializing", "ContainerCreating"}:
+            return f"container {container['name']}: {waiting['reason']}: {waiting.get('message', '')}"
+    warnings = [each for each in events if each.get("type") == "Warning"]
+    return f"{warnings[-1].get('reason')}: {warnings[-1].get('message')}" if warnings else ""
+
+
+def _ended(container: Object) -> str:
+    ended = _last_end(container)
+    if not ended:
+        return ""
+    said = str(ended.get("message") or ended.get("reason") or "").strip()
+    return f"exit code {ended.get('exitCode')}{f': {said}' if said else ''}"
+
+
+def _last_code(container: Object) -> int:
+    return int(_last_end(container).get("exitCode") or 0)
+
+
+def _last_end(container: Object) -> Object:
+    states: Sequence[Object] = (container.get("state") or {}, container.get("lastState") or {})
+    return next((each["terminated"] for each in states if each.get("terminated")), {})
+
+
+def _condition(status: Object, kind: str) -> str:
+    return next((each["status"] for each in status.get("conditions") or [] if each["type"] == kind), "Unknown")
