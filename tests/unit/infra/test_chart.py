@@ -168,8 +168,8 @@ def test_no_secret_is_made_and_every_password_is_a_reference(values: dict[str, A
     for pod in pods(values).values():
         for container in containers(pod["spec"]):
             for variable in container["env"]:
-                if re.search("KEY$|SECRET_ACCESS|JOURNAL_URL|CONNECTION_URL|STORE_URI", variable["name"]):
-                    assert "valueFrom" in variable or "sqlite" in variable["value"] or variable["value"] == "key"
+                if re.search("_KEY(_ID)?$|_URL$|_URI$", variable["name"]) and "valueFrom" not in variable:
+                    assert re.match("(https?|sqlite[a-z+]*|kubernetes)://[^@]+$|/api$|key$", variable["value"])
 
 
 @pytest.mark.parametrize("path", list(sections(VALUES)), ids=lambda path: ".".join(path) or "top")
