@@ -2,8 +2,8 @@
 
 `make test-cluster` needs `$KUBECONFIG` (or `~/.kube/config`) of somebody who may make namespaces, Gateway API's kinds
 in the cluster, and an image of Seatrial that nodes have or fetch: `SEATRIAL_TEST_IMAGE`. Pods must reach this machine,
-and it them: `SEATRIAL_TEST_HOST` is its address for pods, if that is not the one that leads to the API server. Nothing is
-left behind.
+and it them: `SEATRIAL_TEST_HOST` is its address for pods, if it is not the one that leads to the API server. Nothing
+is left behind.
 """
 
 import contextlib
