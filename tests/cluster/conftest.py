@@ -121,7 +121,10 @@ def gateway(cluster: Cluster, folder: Path) -> Iterator[TrialGateway]:
     """Listens on loopback of this machine. The cluster must know Gateway API."""
     if not cluster.knows(HTTP_ROUTE):
         pytest.skip("this cluster does not know Gateway API")
-    with gateway_class(), TrialGateway(cluster, GATEWAY_NAME, folder / "gateway", free_port()) as made:
+    with (
+        gateway_class(),
+        TrialGateway(Cluster.of(cluster.namespace), GATEWAY_NAME, folder / "gateway", free_port()) as made,
+    ):
         listener = {"name": "http", "port": 80, "protocol": "HTTP"}
         spec = {"gatewayClassName": "seatrial-trial", "listeners": [listener]}
         cluster.apply(GATEWAY, {"metadata": {"name": GATEWAY_NAME}, "spec": spec})
