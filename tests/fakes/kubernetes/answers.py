@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from . import watching
+from . import schema, watching
 from .discovery import discovered
 from .faults import Faults, Request
 from .kinds import BY_NAME, Json, Kind
@@ -28,7 +28,7 @@ from .refusals import (
 )
 from .routing import NoSuchPath, Target, target_of
 from .scale import scale_of, scaled
-from .selection import Test, selection
+from .selection import Test, matches_labels, selection
 from .store import Store
 
 ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -107,6 +107,8 @@ class Answers:
         if target.subresource == "proxy":
             return self._proxied(request, target)
         self._faults.refuse_conflict(request.method, target)
+        if target.subresource == "log" and request.method != "GET":
+            raise method_not_allowed()
         with self._store.lock:
             return self._within_lock(request, target)
 
@@ -116,6 +118,8 @@ class Answers:
                 return self._get(request, target)
             case "GET":
                 return self._watch(request, target) if _watches(request) else self._list(request, target)
+            case "POST" if target.subresource == "eviction":
+                answer = self._evict(request, target)
             case "POST" if not target.name:
                 answer = self._create(request, target)
             case "PUT" if target.name:
@@ -177,8 +181,8 @@ class Answers:
     def _watch(self, request: Request, target: Target) -> Answer:
         query = request.query
         version = _version(query)
-        if version and version < self._store.compacted and self._faults.gone_as_status:
-            raise expired(f"too old resource version: {version} ({self._store.compacted})")
+        if version and self._faults.gone_as_status:
+            self._store.refuse_forgotten(version)
         watch = watching.Watch(
             target.kind,
             target.namespace,
@@ -195,9 +199,9 @@ class Answers:
         kind, sent = target.kind, _object(request.body)
         _check_type(kind, sent)
         self._check_namespace(target, sent)
-        manager = _manager(request)
-        made = self._lifecycle.create(kind, target.namespace, sent, manager, dry=_dry(request))
-        return _json(201, made)
+        warnings = _warnings(request, kind, sent)
+        made = self._lifecycle.create(kind, target.namespace, sent, _manager(request), dry=_dry(request))
+        return _json(201, made, warnings)
 
     def _replace(self, request: Request, target: Target) -> Answer:
         kind, sent, manager = target.kind, _object(request.body), _manager(request, target.subresource)
@@ -211,10 +215,12 @@ class Answers:
         if self._store.get(kind, *target.key) is None and kind.created_by_put and not target.subresource:
             return _json(201, self._lifecycle.create(kind, target.namespace, sent, manager, dry=_dry(request)))
         self._lifecycle.live(kind, *target.key)
+        warnings = _warnings(request, kind, sent)
         if not metadata.get("resourceVersion") and not kind.replaced_blindly:
             why = f"Invalid value: {kind.no_version}: must be specified for an update"
             raise invalid(kind, target.name, "metadata.resourceVersion", why)
-        return _json(200, self._lifecycle.change(kind, target.key, lambda _: sent, manager, dry=_dry(request)))
+        changed = self._lifecycle.change(kind, target.key, lambda _: sent, manager, dry=_dry(request))
+        return _json(200, changed, warnings)
 
     def _patch(self, request: Request, target: Target) -> Answer:
         if request.content_type == APPLY_PATCH:
@@ -265,6 +271,21 @@ class Answers:
             key = thing["metadata"].get("namespace", ""), thing["metadata"]["name"]
             self._lifecycle.delete(kind, key, _deletion(request))
         return _json(200, _list_of(kind, {"resourceVersion": str(self._store.version)}, things))
+
+    def _evict(self, request: Request, target: Target) -> Answer:
+        pod = self._lifecycle.live(target.kind, *target.key)
+        for budget in self._store.all(BY_NAME["PodDisruptionBudget"], target.namespace):
+            if not matches_labels(budget["spec"].get("selector"), pod["metadata"].get("labels") or {}):
+                continue
+            state = budget.get("status", {})
+            if state.get("disruptionsAllowed", 0) < 1:
+                needs = f"needs {state.get('desiredHealthy', 0)} healthy pods and has {state.get('currentHealthy', 0)}"
+                why = f"The disruption budget {budget['metadata']['name']} {needs} currently"
+                message = "Cannot evict pod as it would violate the pod's disruption budget."
+                causes = [{"reason": "DisruptionBudget", "message": why}]
+                raise Refused(status(429, "TooManyRequests", message, {"causes": causes}))
+        self._lifecycle.delete(target.kind, target.key, Deletion(dry=_dry(request)))
+        return _json(201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
     def _proxied(self, request: Request, target: Target) -> Answer:
         name = target.name.split(":")[-2] if ":" in target.name else target.name
@@ -390,8 +411,19 @@ def _object(body: bytes) -> Json:
     return parsed
 
 
-def _json(code: int, body: Json) -> Answer:
-    return Answer(code, _encoded(body))
+def _warnings(request: Request, kind: Kind, sent: Json) -> dict[str, str]:
+    """What the server says of unknown fields, which it leaves out. Raises `Refused` (400) if the client is strict."""
+    _, unknown = schema.known_part(kind, sent)
+    wanted = request.query.get("fieldValidation", "Warn")
+    if unknown and wanted == "Strict":
+        raise bad_request("strict decoding error: " + ", ".join(f'unknown field "{field}"' for field in unknown))
+    if not unknown or wanted == "Ignore":
+        return {}
+    return {"Warning": ", ".join(f'299 - "unknown field \\"{field}\\""' for field in unknown)}
+
+
+def _json(code: int, body: Json, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(code, _encoded(body), headers=headers or {})
 
 
 def _encoded(body: Json) -> bytes:

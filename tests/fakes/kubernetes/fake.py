@@ -12,8 +12,9 @@ import yaml
 from .answers import Answer, Answers, Proxied
 from .controllers import Controllers
 from .faults import ConnectionCut, Faults, Request
-from .kinds import Json, Kind, kind_named
+from .kinds import BY_NAME, Json, Kind, kind_named
 from .lifecycle import Deletion, Lifecycle
+from .ownership import Manager
 from .routing import Target
 from .scripts import PodScript, Scripts, Verdict
 from .server import Server
@@ -50,6 +51,8 @@ class FakeKubernetes:
     ) -> None:
         self._answers.end_watches()
         self._server.stop()
+        if self._server.broken and error is None:
+            raise self._server.broken[0]
 
     @property
     def url(self) -> str:
@@ -119,6 +122,29 @@ class FakeKubernetes:
             self._scripts.routes[name] = verdicts
             self.settle(anew=True)
 
+    def lose_node(self, name: str) -> None:
+        """`node-1` or `node-2` is gone: its pods are evicted and replaced elsewhere, but nobody can end them."""
+        with self._store.lock:
+            self._scripts.lost_nodes.add(name)
+            self.settle(anew=True)
+
+    def find_node(self, name: str) -> None:
+        """The node is back, and ends what was evicted from it."""
+        with self._store.lock:
+            self._scripts.lost_nodes.discard(name)
+            self.settle(anew=True)
+
+    def autoscale(self, deployment: str, replicas: int, namespace: str = "default") -> None:
+        """A HorizontalPodAutoscaler decides, and scales the Deployment in its own name."""
+
+        def change(live: Json) -> Json:
+            return {**live, "spec": {**live["spec"], "replicas": replicas}}
+
+        manager = Manager("kube-controller-manager", "Update", "scale")
+        with self._store.lock:
+            self._lifecycle.change(BY_NAME["Deployment"], (namespace, deployment), change, manager)
+            self.settle()
+
     def ignore_route(self, name: str) -> None:
         """No Gateway looks at that route any longer; its status stays as it is."""
         self._scripts.ignored_routes.add(name)
@@ -134,9 +160,14 @@ class FakeKubernetes:
                 self._controllers.settle(anew)
 
     def compact(self) -> None:
-        """Older versions are forgotten: lists and watches that want them get 410."""
+        """Older versions are forgotten: lists and watches that begin there get 410, those that are open go on."""
         with self._store.lock:
             self._store.compact()
+
+    def expire_watches(self) -> None:
+        """Watches that are open end with an ERROR event that says 410."""
+        with self._store.lock:
+            self._store.expire_watches()
 
     def drop_watches(self) -> None:
         """Cut all connections that are open, above all those of watches."""

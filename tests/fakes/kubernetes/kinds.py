@@ -51,9 +51,11 @@ STATUS = frozenset({"status"})
 SCALED = frozenset({"status", "scale"})
 
 KINDS = (
-    Kind("", "v1", "namespaces", "Namespace", namespaced=False, subresources=frozenset({"status", "finalize"})),
+    Kind("", "v1", "namespaces", "Namespace", namespaced=False, subresources=STATUS),
     Kind("", "v1", "nodes", "Node", namespaced=False, subresources=STATUS),
-    Kind("", "v1", "pods", "Pod", subresources=frozenset({"status", "log", "proxy"}), counts_generations=True),
+    Kind(
+        "", "v1", "pods", "Pod", subresources=frozenset({"status", "log", "proxy", "eviction"}), counts_generations=True
+    ),
     Kind("", "v1", "services", "Service", subresources=STATUS, created_by_put=True),
     Kind("", "v1", "configmaps", "ConfigMap"),
     Kind("", "v1", "secrets", "Secret"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from . import defaults, validation
+from . import defaults, schema, validation
 from .kinds import BY_NAME, Json, Kind
 from .ownership import Manager, after_update, applied
 from .refusals import Refused, already_exists, bad_request, conflict, invalid, not_found, status
@@ -60,7 +60,7 @@ class Lifecycle:
 
     def create(self, kind: Kind, namespace: str, sent: Json, manager: Manager, dry: bool = False) -> Json:
         """A new object. Raises `Refused`: 409 if the name is taken, 404 if the namespace is missing, 422."""
-        thing = self._new(kind, namespace, sent)
+        thing = self._new(kind, namespace, schema.known_part(kind, sent)[0])
         if thing["metadata"].pop("resourceVersion", ""):
             raise Refused(status(500, "", "resourceVersion should not be set on objects to be created"))
         self._complete(kind, thing)
@@ -72,7 +72,7 @@ class Lifecycle:
         """The object after `change` of a copy of it; a resourceVersion that `change` leaves behind must be the present
         one. Raises `Refused`."""
         before = self.live(kind, *key)
-        after = change(deepcopy(before))
+        after, _ = schema.known_part(kind, change(deepcopy(before)))
         _refuse_other_version(kind, before, after)
         after = self._as_updated(kind, before, after, manager.subresource)
         forgets = after["metadata"].get("managedFields") in ([], [{}])
@@ -97,6 +97,7 @@ class Lifecycle:
         wanted = _without_nulls(wanted)
         if "managedFields" in wanted.get("metadata", {}):
             raise bad_request("metadata.managedFields must be nil")
+        schema.refuse_unknown(kind, wanted, key)
         if before is None:
             return self._apply_new(kind, key, wanted, manager, dry), True
         _refuse_other_version(kind, before, wanted)
@@ -141,7 +142,7 @@ class Lifecycle:
             return self.store.write(kind, new)
         thing["metadata"] = {**before["metadata"], **thing["metadata"], "namespace": namespace}
         thing["metadata"].pop("resourceVersion", None)
-        after = {"status": before.get("status"), **thing} if "status" in before else thing
+        after = {**({"status": before["status"]} if "status" in before else {}), **thing}
         after = self._as_updated(kind, before, after, None)
         owned = after_update(kind, before, after, Manager("test"), self.timestamp())
         after["metadata"]["managedFields"] = owned

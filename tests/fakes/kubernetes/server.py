@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from .answers import Answer
 from .faults import ConnectionCut, Request
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 Answering = Callable[[Request], Answer]
 StreamEnds = Callable[[int], bool | None]
 
@@ -30,6 +30,7 @@ class Server:
         self._thread: threading.Thread | None = None
         self.resets = False
         self.port = 0
+        self.broken: list[BaseException] = []
 
     def start(self) -> None:
         """Connections are taken."""
@@ -93,8 +94,9 @@ class _Listener(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError | ConnectionCut):
-            super().handle_error(request, client_address)
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            self.owner.broken.append(error)
 
 
 class _Handler(BaseHTTPRequestHandler):
