@@ -291,11 +291,13 @@ class Answers:
         name = target.name.split(":")[-2] if ":" in target.name else target.name
         pod = BY_NAME["Pod"]
         with self._store.lock:
-            if self._store.get(pod, target.namespace, name) is None:
+            found = self._store.get(pod, target.namespace, name)
+            if found is None:
                 raise not_found(pod, name)
+            address = f"{found.get('status', {}).get('podIP', '')}:{target.name.rpartition(':')[2]}"
         proxied = self.proxy(request, target)
         if proxied is None:
-            why = "error trying to reach service: dial tcp: connect: connection refused"
+            why = f"error trying to reach service: dial tcp {address}: connect: connection refused"
             raise Refused(status(503, "ServiceUnavailable", why))
         return Answer(proxied.code, proxied.body, proxied.content_type)
 

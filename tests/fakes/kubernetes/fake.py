@@ -35,6 +35,7 @@ class FakeKubernetes:
         self._lifecycle = Lifecycle(self._store, now, self._check_quota)
         self._lifecycle.has_kubelet = controllers
         self._scripts = Scripts()
+        self._still = False
         self._controllers = Controllers(self._lifecycle, self._scripts) if controllers else None
         self._answers = Answers(self._store, self._lifecycle, self.faults, self.settle)
         self._answers.log = self._log
@@ -153,9 +154,19 @@ class FakeKubernetes:
         """Who answers for pods behind the proxy; None means that the pod cannot be reached."""
         self._answers.proxy = proxy
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Inside, the controllers do nothing: a rollout stays where it is until the end of it."""
+        self._still = True
+        try:
+            yield
+        finally:
+            self._still = False
+            self.settle(anew=True)
+
     def settle(self, anew: bool = False) -> None:
         """Let the controllers work until there is nothing left to do."""
-        if self._controllers is not None:
+        if self._controllers is not None and not self._still:
             with self._store.lock:
                 self._controllers.settle(anew)
 
@@ -191,6 +202,7 @@ class FakeKubernetes:
             self._server.cut_all()
         else:
             self._server.stop()
+            self._server.hold_the_port()
 
     def come_back(self) -> None:
         """Where it was before."""

@@ -98,6 +98,22 @@ def without(kind: Kind, thing: Json, paths: Iterable[FieldPath]) -> Json:
     return thing
 
 
+def first_twice(kind: Kind, value: Any, path: FieldPath = ()) -> str:
+    """What the server says of the first key that stands twice in a keyed list; empty if there is none."""
+    name = path[-1][2:] if path and path[-1].startswith("f:") else ""
+    if isinstance(value, dict):
+        found = (first_twice(kind, below, (*path, f"f:{key}")) for key, below in value.items())
+        return next(filter(None, found), "")
+    key_of = _key_of_items(kind, name)
+    if not isinstance(value, list) or key_of is None:
+        return ""
+    keys = [key_of(item) for item in value]
+    if twice := next((key for key in keys if keys.count(key) > 1), ""):
+        return f"{shown(path)}: duplicate entries for key {_shown_element(twice)}"
+    found = (first_twice(kind, item, (*path, key)) for key, item in zip(keys, value, strict=True))
+    return next(filter(None, found), "")
+
+
 def with_ancestors(paths: Iterable[FieldPath]) -> set[FieldPath]:
     """The paths and everything that contains them."""
     return {path[:length] for path in paths for length in range(1, len(path) + 1)}

@@ -32,6 +32,11 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def full_name(self) -> str:
+        """As errors of server-side apply call it: `apps/v1, Kind=Deployment`, `/v1, Kind=Pod`."""
+        return f"{self.group}/{self.version}, Kind={self.name}"
+
+    @property
     def resource(self) -> str:
         """As error messages call it: `deployments.apps`, `pods`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural

@@ -9,8 +9,10 @@ from random import Random
 from typing import Any
 
 from . import defaults, schema, validation
+from .fields import first_twice
 from .kinds import BY_NAME, Json, Kind
 from .ownership import Manager, after_update, applied
+from .pod_security import check_pod_security
 from .refusals import Refused, already_exists, bad_request, conflict, invalid, not_found, status
 from .store import Store, key_of
 
@@ -98,6 +100,7 @@ class Lifecycle:
         if "managedFields" in wanted.get("metadata", {}):
             raise bad_request("metadata.managedFields must be nil")
         schema.refuse_unknown(kind, wanted, key)
+        _refuse_duplicates(kind, wanted, key)
         if before is None:
             return self._apply_new(kind, key, wanted, manager, dry), True
         _refuse_other_version(kind, before, wanted)
@@ -208,6 +211,7 @@ class Lifecycle:
             if home is None:
                 raise not_found(BY_NAME["Namespace"], namespace)
             validation.check_namespace(kind, thing, home)
+            check_pod_security(kind, thing, home)
         if self.store.get(kind, namespace, name):
             raise already_exists(kind, name)
         validation.check(kind, thing, None)
@@ -280,6 +284,12 @@ def _is_over(kind: Kind, thing: Json) -> bool:
     metadata = thing["metadata"]
     waits = kind.name == "Namespace" or (kind.name == "Pod" and metadata.get("deletionGracePeriodSeconds"))
     return "deletionTimestamp" in metadata and not metadata.get("finalizers") and not waits
+
+
+def _refuse_duplicates(kind: Kind, wanted: Json, key: tuple[str, str]) -> None:
+    if twice := first_twice(kind, wanted):
+        called = f"{key[0]}/{key[1]}; {kind.full_name}"
+        raise Refused(status(500, "", f"failed to create typed patch object ({called}): {twice}"))
 
 
 def _refuse_other_version(kind: Kind, before: Json, after: Json) -> None:

@@ -128,7 +128,7 @@ def refuse_unknown(kind: Kind, wanted: Json, key: tuple[str, str]) -> None:
     """Raises `Refused` (500, as the real server does) if an applied object has fields that there are not."""
     _, unknown = known_part(kind, wanted)
     if unknown:
-        called = f"{key[0]}/{key[1]}; {kind.api_version}, Kind={kind.name}"
+        called = f"{key[0]}/{key[1]}; {kind.full_name}"
         why = f".{unknown[0]}: field not declared in schema"
         raise Refused(status(500, "", f"failed to create typed patch object ({called}): {why}"))
 

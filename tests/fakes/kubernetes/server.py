@@ -28,6 +28,7 @@ class Server:
         self._stream_ends = stream_ends
         self._listener: _Listener | None = None
         self._thread: threading.Thread | None = None
+        self._place: socket.socket | None = None
         self.resets = False
         self.port = 0
         self.broken: list[BaseException] = []
@@ -38,9 +39,21 @@ class Server:
         self.port = self._listener.server_port
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(POLL_SECONDS,), daemon=True)
         self._thread.start()
+        if self._place is not None:
+            self._place.close()
+            self._place = None
+
+    def hold_the_port(self) -> None:
+        """Nobody else gets it: a socket that is bound and does not listen refuses connections."""
+        self._place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", self.port))
 
     def stop(self) -> None:
         """Connections are refused, and those that are open are cut."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
         if self._listener is None or self._thread is None:
             return
         self._listener.shutdown()

@@ -169,6 +169,26 @@ def test_the_status_is_applied_on_its_own(ask_bare: Caller) -> None:
     assert "status" in ask.apply(route())[1]
 
 
+def test_a_key_that_stands_twice_is_refused(ask: Caller) -> None:
+    thing = deployment()
+    container(thing)["env"] = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+    code, status = ask.apply(thing)
+    assert code == 500
+    assert status["message"] == (
+        "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): "
+        '.spec.template.spec.containers[name="model"].env: duplicate entries for key [name="A"]'
+    )
+
+
+def test_another_strategy_stumbles_over_what_was_filled_in(ask: Caller) -> None:
+    ask.apply(deployment())
+    thing = deployment()
+    thing["spec"]["strategy"] = {"type": "Recreate"}
+    code, status = ask.apply(thing)
+    assert code == 422
+    assert "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is" in status["message"]
+
+
 def test_an_applier_has_a_name(ask: Caller) -> None:
     code, status = ask("PATCH", path_of("ConfigMap", "settings"), config_map(), APPLY)
     assert code == 422

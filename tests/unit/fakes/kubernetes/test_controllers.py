@@ -101,6 +101,26 @@ def test_a_cure_replaces_what_never_got_ready(ask: Caller) -> None:
     assert {pod["spec"]["containers"][0]["image"] for pod in ask.api.objects("Pod")} == {"web:2"}
 
 
+def test_a_rollout_stands_still_while_the_controllers_do(ask: Caller) -> None:
+    with ask.api.standing_still():
+        ask.create(deployment())
+        assert ask.get("Deployment", "web")["status"] == {}
+    assert ask.get("Deployment", "web")["status"]["readyReplicas"] == 2
+
+
+def test_all_pods_go_before_new_ones_come_if_that_is_the_strategy(ask: Caller) -> None:
+    thing = deployment(replicas=2)
+    thing["spec"]["strategy"] = {"type": "Recreate"}
+    ask.create(thing)
+    since = ask("GET", path_of("Pod"))[1]["metadata"]["resourceVersion"]
+    ask.merge("Deployment", "web", {"spec": {"template": {"metadata": {"labels": {"new": "1"}}}}})
+    query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "0.1"}
+    lines = ask.wire.get(ask.api.url + path_of("Pod"), params=query).text.splitlines()
+    types = [json.loads(line)["type"] for line in lines]
+    assert types.count("ADDED") == types.count("DELETED") == 2
+    assert types.index("ADDED") > max(place for place, type_ in enumerate(types) if type_ == "DELETED")
+
+
 @pytest.mark.parametrize("replicas", [0, 1, 5])
 def test_there_are_as_many_pods_as_wanted(ask: Caller, replicas: int) -> None:
     ask.create(deployment(replicas=2))

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.fakes.kubernetes import FakeKubernetes, PodScript, Proxied, Request, Target
+from tests.fakes.kubernetes import ConnectionCut, FakeKubernetes, PodScript, Proxied, Request, Target
 from tests.unit.fakes.kubernetes.asking import APPLY, Caller, config_map, deployment, path_of, route
 
 
@@ -24,7 +24,13 @@ def test_or_it_resets_connections(ask: Caller) -> None:
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")],
+    [
+        (401, "Unauthorized"),
+        (429, "TooManyRequests"),
+        (500, "InternalError"),
+        (503, "ServiceUnavailable"),
+        (504, "Timeout"),
+    ],
 )
 def test_the_next_requests_fail_and_say_when_to_come_back(ask: Caller, code: int, reason: str) -> None:
     ask.api.faults.fail_next(2, code, method="GET", path="configmaps", retry_after=7)
@@ -176,6 +182,39 @@ def test_requests_are_recorded(ask: Caller) -> None:
     assert (first.content_type, first.query["fieldManager"]) == (APPLY, "seatrial")
     assert (second.method, second.query) == ("GET", {"limit": "5"})
     assert ask.api.request_count == 2
+
+
+def test_a_connection_can_be_cut_at_any_step(ask: Caller) -> None:
+    def cut_writes(request: Request) -> None:
+        if request.method != "GET":
+            raise ConnectionCut
+
+    ask.api.faults.before_each = cut_writes
+    with pytest.raises(httpx.TransportError):
+        ask.create(config_map())
+    assert ask("GET", path_of("ConfigMap", "settings"))[0] == 404
+
+
+def test_a_namespace_can_ask_for_restricted_pods(ask: Caller) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    ask.api.put({"kind": "Namespace", "metadata": {"name": "default", "labels": labels}})
+    ask.create(deployment(replicas=1))
+    status = ask.get("Deployment", "web")["status"]
+    (failure,) = (each["message"] for each in status["conditions"] if each["type"] == "ReplicaFailure")
+    assert (
+        'violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "model" must' in failure
+    )
+    assert 'must set securityContext.capabilities.drop=["ALL"]' in failure
+    assert "runAsNonRoot != true" in failure
+    assert "seccompProfile" in failure
+    thing = deployment(replicas=1)
+    pod = thing["spec"]["template"]["spec"]
+    pod["securityContext"] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    pod["containers"][0]["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    ask.apply(thing, force=True)
+    status = ask.get("Deployment", "web")["status"]
+    assert status["readyReplicas"] == 1
+    assert "ReplicaFailure" not in {each["type"] for each in status["conditions"]}
 
 
 def test_a_test_can_step_in_before_each_request(ask: Caller) -> None:

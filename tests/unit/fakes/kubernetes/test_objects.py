@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes.kinds import Json
 from tests.unit.fakes.kubernetes.asking import APPLY, MERGE, Caller, config_map, deployment, path_of, route, service
 
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -250,6 +251,32 @@ def test_an_invalid_object_is_refused_by_its_field(ask: Caller, change: dict[str
 def test_a_weight_beyond_a_million_is_invalid(ask: Caller) -> None:
     code, status = ask("POST", path_of("HTTPRoute"), route(backends={"web": 1_000_001}))
     assert (code, status["reason"]) == (422, "Invalid")
+
+
+@pytest.mark.parametrize(
+    ("filter_", "why"),
+    [
+        ({"type": "RequestMirror"}, "filter.requestMirror must be specified"),
+        ({"type": "URLRewrite"}, "filter.urlRewrite must be specified"),
+        (
+            {"type": "RequestMirror", "requestMirror": {"percent": 5, "fraction": {"numerator": 1}}},
+            "Only one of percent or fraction",
+        ),
+        ({"type": "RequestMirror", "requestMirror": {"percent": 101}}, "should be 0 to 100"),
+        (
+            {"type": "RequestMirror", "requestMirror": {"fraction": {"numerator": 3, "denominator": 2}}},
+            "numerator must be less than or equal to denominator",
+        ),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_invalid(ask: Caller, filter_: Json, why: str) -> None:
+    thing = route()
+    mirror = filter_.get("requestMirror")
+    filter_ = filter_ | ({"requestMirror": {"backendRef": {"name": "web", "port": 80}, **mirror}} if mirror else {})
+    thing["spec"]["rules"][0]["filters"] = [filter_]
+    code, status = ask("POST", path_of("HTTPRoute"), thing)
+    assert (code, status["reason"]) == (422, "Invalid")
+    assert why in status["message"]
 
 
 def test_an_unknown_field_is_left_out_with_a_warning_or_refused_if_the_client_is_strict(ask: Caller) -> None:
