@@ -5,10 +5,11 @@ from contextlib import suppress
 from copy import deepcopy
 
 from .kinds import BY_NAME, Json, Kind
-from .lifecycle import FOREGROUND, ORPHAN, Deletion, Lifecycle
+from .lifecycle import FOREGROUND, ORPHAN, Lifecycle
 from .networking import Networking
 from .ownership import Manager
 from .pods import Pods
+from .preconditions import Deletion
 from .refusals import Refused
 from .scripts import Scripts
 from .selection import matches_labels

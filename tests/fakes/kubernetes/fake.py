@@ -9,12 +9,14 @@ from types import TracebackType
 
 import yaml
 
-from .answers import Answer, Answers, Proxied
+from .answers import Answers, Proxied
+from .bodies import Answer
 from .controllers import Controllers
 from .faults import ConnectionCut, Faults, Request
 from .kinds import BY_NAME, Json, Kind, kind_named
-from .lifecycle import Deletion, Lifecycle
+from .lifecycle import Lifecycle
 from .ownership import Manager
+from .preconditions import Deletion
 from .routing import Target
 from .scripts import PodScript, Scripts, Verdict
 from .server import Server
@@ -37,8 +39,8 @@ class FakeKubernetes:
         self._scripts = Scripts()
         self._still = False
         self._controllers = Controllers(self._lifecycle, self._scripts) if controllers else None
-        self._answers = Answers(self._store, self._lifecycle, self.faults, self.settle)
-        self._answers.log = self._log
+        self._answers = Answers(self._lifecycle, self.faults, self.settle)
+        self._answers.reading.log = self._log
         self._server = Server(self._answer, self._stream_ends)
         for name in NAMESPACES:
             self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -50,7 +52,7 @@ class FakeKubernetes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._answers.end_watches()
+        self._answers.reading.end_watches()
         self._server.stop()
         if self._server.broken and error is None:
             raise self._server.broken[0]
@@ -182,7 +184,7 @@ class FakeKubernetes:
 
     def drop_watches(self) -> None:
         """Cut all connections that are open, above all those of watches."""
-        self._answers.end_watches()
+        self._answers.reading.end_watches()
         self._server.cut_all()
 
     @contextmanager
@@ -196,7 +198,7 @@ class FakeKubernetes:
 
     def go_away(self, *, resets: bool = False) -> None:
         """The server is gone until `come_back`; what it keeps stays."""
-        self._answers.end_watches()
+        self._answers.reading.end_watches()
         if resets:
             self._server.resets = True
             self._server.cut_all()

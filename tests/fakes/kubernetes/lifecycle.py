@@ -3,16 +3,15 @@
 import uuid
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from . import defaults, schema, validation
-from .fields import first_twice
 from .kinds import BY_NAME, Json, Kind
 from .ownership import Manager, after_update, applied
 from .pod_security import check_pod_security
+from .preconditions import Deletion, refuse_duplicates, refuse_other_identity, refuse_other_version
 from .refusals import Refused, already_exists, bad_request, conflict, invalid, not_found, status
 from .store import Store, key_of
 
@@ -22,17 +21,6 @@ SERVER_KEEPS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "
 SERVICE_ADDRESS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 
 Change = Callable[[Json], Json]
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """What a client wants of a deletion; None and empty where it says nothing."""
-
-    uid: str = ""
-    version: str = ""
-    policy: str = "Background"
-    grace_seconds: int | None = None
-    dry: bool = False
 
 
 class Lifecycle:
@@ -75,7 +63,7 @@ class Lifecycle:
         one. Raises `Refused`."""
         before = self.live(kind, *key)
         after, _ = schema.known_part(kind, change(deepcopy(before)))
-        _refuse_other_version(kind, before, after)
+        refuse_other_version(kind, before, after)
         after = self._as_updated(kind, before, after, manager.subresource)
         forgets = after["metadata"].get("managedFields") in ([], [{}])
         if _content(before) == _content(after) and not forgets:
@@ -100,10 +88,10 @@ class Lifecycle:
         if "managedFields" in wanted.get("metadata", {}):
             raise bad_request("metadata.managedFields must be nil")
         schema.refuse_unknown(kind, wanted, key)
-        _refuse_duplicates(kind, wanted, key)
+        refuse_duplicates(kind, wanted, key)
         if before is None:
             return self._apply_new(kind, key, wanted, manager, dry), True
-        _refuse_other_version(kind, before, wanted)
+        refuse_other_version(kind, before, wanted)
         wanted.setdefault("metadata", {}).pop("resourceVersion", None)
         if manager.subresource == "status":
             wanted = {"metadata": {}, "status": wanted.get("status", {})}
@@ -118,7 +106,7 @@ class Lifecycle:
     def delete(self, kind: Kind, key: tuple[str, str], wanted: Deletion) -> tuple[Json, bool]:
         """The object as it was last, and whether it is gone; with finalizers it stays until they are removed."""
         before = self.live(kind, *key)
-        _refuse_other_identity(kind, before, wanted)
+        refuse_other_identity(kind, before, wanted)
         after = deepcopy(before)
         finalizers = after["metadata"].get("finalizers") or []
         extra = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(wanted.policy)
@@ -284,42 +272,6 @@ def _is_over(kind: Kind, thing: Json) -> bool:
     metadata = thing["metadata"]
     waits = kind.name == "Namespace" or (kind.name == "Pod" and metadata.get("deletionGracePeriodSeconds"))
     return "deletionTimestamp" in metadata and not metadata.get("finalizers") and not waits
-
-
-def _refuse_duplicates(kind: Kind, wanted: Json, key: tuple[str, str]) -> None:
-    if twice := first_twice(kind, wanted):
-        called = f"{key[0]}/{key[1]}; {kind.full_name}"
-        raise Refused(status(500, "", f"failed to create typed patch object ({called}): {twice}"))
-
-
-def _refuse_other_version(kind: Kind, before: Json, after: Json) -> None:
-    metadata = after.get("metadata") or {}
-    name, asked = before["metadata"]["name"], metadata.get("resourceVersion", "")
-    if asked and asked != before["metadata"]["resourceVersion"]:
-        raise conflict(kind, name)
-    if (uid := metadata.get("uid")) and uid != before["metadata"]["uid"]:
-        raise conflict(
-            kind,
-            name,
-            "StorageError: invalid object, Code: 4, AdditionalErrorMsg: Precondition failed: "
-            f"UID in precondition: {uid}, UID in object meta: {before['metadata']['uid']}",
-        )
-
-
-def _refuse_other_identity(kind: Kind, before: Json, wanted: Deletion) -> None:
-    metadata = before["metadata"]
-    if wanted.uid and wanted.uid != metadata["uid"]:
-        why = (
-            f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({metadata['uid']}). "
-            "The object might have been deleted and then recreated"
-        )
-        raise conflict(kind, metadata["name"], why)
-    if wanted.version and wanted.version != metadata["resourceVersion"]:
-        why = (
-            f"the ResourceVersion in the precondition ({wanted.version}) does not match the ResourceVersion in record "
-            f"({metadata['resourceVersion']}). The object might have been modified"
-        )
-        raise conflict(kind, metadata["name"], why)
 
 
 def _content(thing: Json) -> Json:

@@ -4,8 +4,9 @@ import hashlib
 from typing import Any
 
 from .kinds import BY_NAME, Json
-from .lifecycle import Deletion, Lifecycle
+from .lifecycle import Lifecycle
 from .ownership import Manager
+from .preconditions import Deletion
 from .refusals import Refused
 from .scripts import Fate, PodScript, Scripts
 from .store import key_of

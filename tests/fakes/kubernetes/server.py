@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from .answers import Answer
+from .bodies import Answer
 from .faults import ConnectionCut, Request
 
 POLL_SECONDS = 0.02

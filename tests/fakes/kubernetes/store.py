@@ -83,6 +83,11 @@ class Store:
         self.expirations += 1
         self.changed.notify_all()
 
+    def refuse_future(self, version: int) -> None:
+        """Raises `Refused` (504) if that version has not come yet."""
+        if version > self.version:
+            raise too_large_version(version, self.version)
+
     def refuse_forgotten(self, version: int) -> None:
         """Raises `Refused` (410) if what happened after that version is no longer known."""
         if version < self.compacted:
@@ -94,8 +99,7 @@ class Store:
 
     def all_at(self, version: int, kind: Kind, namespace: str = "") -> list[Json]:
         """Objects as they were then. Raises `Refused`: 410 if that is forgotten, 504 if it is still to come."""
-        if version > self.version:
-            raise too_large_version(version, self.version)
+        self.refuse_future(version)
         self.refuse_forgotten(version)
         found = dict(self._objects.get(kind, {}))
         for change in reversed(self.changes_after(version, kind)):

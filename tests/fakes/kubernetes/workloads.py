@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from .kinds import BY_NAME, Json
-from .lifecycle import Deletion, Lifecycle
+from .lifecycle import Lifecycle
 from .ownership import Manager
 from .pods import Pods, is_ready, with_time
+from .preconditions import Deletion
 from .refusals import Refused
 from .scripts import Scripts
 from .selection import matches_labels
