@@ -168,6 +168,15 @@ def test_who_gave_the_lease_back_writes_nothing_any_more(journal: Journal) -> No
     assert journal.rollouts("flights") == ()
 
 
+def test_who_gave_the_lease_back_writes_nothing_more_to_what_it_wrote_before(journal: Journal) -> None:
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    journal.save(rollout(), lease)
+    journal.release(lease)
+    with pytest.raises(Busy, match="is over"):
+        journal.keep("r1", Block(NOW, NOW + TTL, 3, None, Counts(1), Counts(1)), lease)
+    assert journal.evidence("r1") == ()
+
+
 def test_products_do_not_disturb_each_other(journal: Journal) -> None:
     journal.acquire("flights", ELSEWHERE, NOW, TTL)
     assert journal.acquire("bikeshare", this_process(), NOW, TTL).token == 1

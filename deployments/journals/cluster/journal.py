@@ -3,13 +3,14 @@
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
 from typing import Any, Final
 
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
-from deployments.cluster import MANAGER, Cluster, errors_as, labels_of
+from deployments.cluster import MANAGER, ApiUnreachable, Cluster, errors_as, labels_of
 from deployments.cluster.kinds import CONFIG_MAP
 from deployments.cluster.names import KIND, MANAGED_BY, PRODUCT, ROLLOUT, safe
 from deployments.errors import JournalUnreachable
@@ -82,7 +83,8 @@ class ClusterJournal:
 
         self._lines.change(_of_rollout(safe(state.rollout_id), state.product), saved)
         if first:
-            self._clear_up(state.product)
+            with suppress(ApiUnreachable):  # the state is saved, and there is a next time
+                self._clear_up(state.product)
 
     @_reached
     def rollout(self, product: str, rollout_id: str) -> RolloutState:
@@ -142,7 +144,8 @@ class ClusterJournal:
         said = {"product": event.product, "run": event.run, "at": event.at.isoformat(), "kind": event.kind}
         head, _ = self._lines.append(_of_events(event.product), _line(said | {"detail": dict(event.detail)}))
         if len(head.tail) == 1 and head.chunks:
-            self._drop_events(event.product, head)
+            with suppress(ApiUnreachable):  # the event is recorded, and there is a next time
+                self._drop_events(event.product, head)
 
     @_reached
     def events(self, product: str | None = None) -> tuple[Event, ...]:
@@ -174,8 +177,7 @@ class ClusterJournal:
             self._lines.change(blank, lambda head: replace(head, token=max(head.token, held.token)), always=False)
 
     def _states(self, labels: dict[str, str]) -> list[RolloutState]:
-        heads = self._lines.listed(_selector({KIND: "rollout"} | labels))
-        return [read_state(head.document) for head in heads if head.document]
+        return [read_state(each) for each in self._lines.documents(_selector({KIND: "rollout"} | labels))]
 
     def _events(self, head: Head) -> tuple[Event, ...]:
         return tuple(_event(json.loads(line)) for line in self._lines.all_of(head))

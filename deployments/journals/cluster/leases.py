@@ -37,7 +37,7 @@ class Held:
             Owner.parse(spec["holderIdentity"]) if spec.get("holderIdentity") else None,
             spec["leaseTransitions"],
             datetime.fromisoformat(spec["renewTime"]) + timedelta(seconds=spec["leaseDurationSeconds"]),
-            found["metadata"]["annotations"][_WRITES],
+            (found["metadata"].get("annotations") or {}).get(_WRITES, ""),
         )
 
     def lives(self, now: datetime) -> bool:

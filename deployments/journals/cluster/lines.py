@@ -87,6 +87,12 @@ class Lines:
         found, _ = self._cluster.list(CONFIG_MAP, selector)
         return [Head(each["metadata"]["name"], {}).filled(each) for each in found]
 
+    def documents(self, selector: str) -> list[str]:
+        """The documents of all heads that the selector lets through and that have one."""
+        found, _ = self._cluster.list(CONFIG_MAP, selector)
+        packed = (each["binaryData"]["document"] for each in found)
+        return [_unpacked(each) for each in packed if each]
+
     def all_of(self, head: Head) -> tuple[str, ...]:
         """Every line that is not dropped, oldest first."""
         return tuple(line for name, _ in head.chunks for line in self.chunk(name)) + head.tail
@@ -143,9 +149,8 @@ class Lines:
         return self.change(head, without, always=False)
 
     def _at(self, head: Head, place: int) -> str:
-        if place >= head.before_tail:
-            return head.tail[place - head.before_tail]
-        return self.all_of(head)[place - head.dropped] if place >= head.dropped else ""
+        lines = head.tail if place >= head.before_tail else self.all_of(head)
+        return lines[place - head.count]
 
     def _sealed(self, head: Head) -> tuple[str, int]:
         text = "\n".join(head.tail)

@@ -274,6 +274,11 @@ def work(journal: ClusterJournal, holder: Any) -> None:
     journal.release(lease)
 
 
+def listed_chunks(api: FakeKubernetes) -> set[str]:
+    heads = (each for each in api.objects("ConfigMap") if "chunks" in each.get("data", {}))
+    return {name for head in heads for name, _ in json.loads(head["data"]["chunks"])}
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_whoever_is_killed_at_any_write_leaves_a_journal_to_carry_on_with(
     a_cluster: Callable[[], Watched], small_chunks: None, moment: str, api: FakeKubernetes
@@ -313,9 +318,7 @@ def _carries_on(journal: ClusterJournal, api: FakeKubernetes) -> None:
     assert journal.evidence("r1") == tuple(map(block, range(9)))
     assert journal.events() == tuple(map(event, range(9)))
     assert journal.rollouts("flights") == (ended(rollout()),)
-    heads = [each for each in api.objects("ConfigMap") if "chunks" in each.get("data", {})]
-    listed = {name for head in heads for name, _ in json.loads(head["data"]["chunks"])}
-    assert set(names(api)) == listed | {head["metadata"]["name"] for head in heads}, "nothing is left over"
+    assert {name for name in names(api) if "." in name} == listed_chunks(api), "nothing is left over"
 
 
 @pytest.mark.parametrize("write", ["save", "keep"])
@@ -344,6 +347,15 @@ def test_a_writer_that_sleeps_through_a_take_over_in_the_middle_of_its_write_cha
     assert late.writes >= moment
     assert theirs.rollouts("flights") == before
     assert theirs.evidence("r1") == ()
+
+
+def test_who_was_taken_over_is_told_so_even_if_it_has_nothing_new_to_write(a_cluster: Callable[[], Watched]) -> None:
+    late = ClusterJournal(a_cluster())
+    lease = late.acquire("flights", ANN, NOW, TTL)
+    late.save(rollout(), lease)
+    ClusterJournal(a_cluster()).acquire("flights", BOB, NOW + TTL, TTL)
+    with pytest.raises(Busy, match="is over"):
+        late.save(rollout(), lease)
 
 
 def test_a_take_over_that_broke_off_is_finished_by_the_next_call(
@@ -389,6 +401,37 @@ def test_of_old_events_the_newest_stay_and_those_since_the_oldest_of_a_rollout_u
     assert len(journal.events()) <= 16
     assert journal.events()[-1] == ClusterJournal(a_cluster()).events("flights")[-1] == event(89, "over")
     assert len(names(api)) < 10
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_whoever_is_killed_while_it_clears_up_leaves_the_newest_events_and_nothing_else(
+    api: FakeKubernetes,
+    a_cluster: Callable[[], Watched],
+    small_chunks: None,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    monkeypatch.setattr("deployments.journals.cluster.journal.EVENTS_KEPT", 5)
+    number = 0
+    for last in range(1, 12):
+        killed = a_cluster()
+
+        def die(write: int, last: int = last) -> None:
+            if write == last:
+                raise Killed
+
+        setattr(killed, moment, die)
+        with pytest.raises(Killed):
+            for number in range(number, number + 12):  # noqa: B020 - goes on where the one before was killed
+                ClusterJournal(killed).record(event(number))
+        fresh = ClusterJournal(a_cluster())
+        number = int(fresh.events()[-1].detail["number"]) + 1 if fresh.events() else 0
+    for number in range(number, number + 12):  # noqa: B020
+        fresh.record(event(number))
+    told = fresh.events()
+    assert told == tuple(map(event, range(number + 1)))[-len(told) :]
+    assert 5 <= len(told) <= 12
+    assert set(names(api)) == {"seatrial-events-flights"} | listed_chunks(api)
 
 
 def test_the_oldest_rollouts_go_with_all_that_belongs_to_them(
