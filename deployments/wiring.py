@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployments.clock import Clock, SystemClock
+from deployments.errors import BadInput
 from deployments.inference_logs import Log
 from deployments.journals.protocol import Journal
 from deployments.metrics.protocol import Metrics
 from deployments.registry.protocol import Champions
 from deployments.routers.protocol import Router
 from deployments.settings import Settings, current
-from deployments.spec import LogSection
+from deployments.spec import KubernetesSection, LogSection, RolloutSection, TargetKind
 from deployments.targets.protocol import Target
 
 if TYPE_CHECKING:
+    from deployments.cluster import Cluster
     from deployments.registry import ModelRegistry
     from deployments.supervision import Supervisor
 
@@ -38,24 +40,44 @@ class Doors:
     repair: Callable[[], object]
 
 
+def doors(section: RolloutSection) -> Doors:
+    """The doors to where a rollout section says that its servers run, by this process's settings; opened once.
+
+    The embedded gateway is started if it is needed and not up.
+    """
+    if section.target is TargetKind.KUBERNETES:
+        return _cluster_doors(section.kubernetes.model_dump_json())
+    return _embedded_doors()
+
+
+def doors_as_they_are(product: str) -> Doors:
+    """The doors to where a product was last rolled out, for looking only.
+
+    Nothing is started, and what is down raises its `…Unreachable` when it is asked.
+    """
+    from deployments.supervision import Supervisor
+
+    if target_of(product) is TargetKind.KUBERNETES:
+        return doors(journal().rollouts(product)[0].section)
+    settings = current()
+    return embedded_doors(settings, Supervisor.of(settings))
+
+
+def target_of(product: str) -> TargetKind:
+    """Where a product was last rolled out; for one that never was, this machine."""
+    rollouts = journal().rollouts(product)
+    return rollouts[0].section.target if rollouts else TargetKind.LOCAL
+
+
 @lru_cache(maxsize=1)
-def doors() -> Doors:
-    """The doors of this process, by its settings; opened once. The embedded gateway is started if it is not up."""
+def _embedded_doors() -> Doors:
     from deployments.platform.gateway import ensure_gateway
 
     settings = current()
-    return open_doors(settings, ensure_gateway(settings))
+    return embedded_doors(settings, ensure_gateway(settings))
 
 
-def doors_as_they_are() -> Doors:
-    """The doors for looking only: nothing is started, and what is down raises its `…Unreachable` when it is asked."""
-    from deployments.supervision import Supervisor
-
-    settings = current()
-    return open_doors(settings, Supervisor.of(settings))
-
-
-def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
+def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
     from deployments.metrics.feedback import FeedbackLedger
     from deployments.metrics.live import live_metrics
@@ -86,6 +108,58 @@ def open_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         models=settings.models,
         repair=lambda: ensure_gateway(settings),
     )
+
+
+@lru_cache(maxsize=16)
+def _cluster_doors(section: str) -> Doors:
+    return cluster_doors(current(), KubernetesSection.model_validate_json(section))
+
+
+def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Cluster | None" = None) -> Doors:
+    """The doors of a Kubernetes cluster: pods, an HTTPRoute, and what the pods count; `cluster` None: by `section`.
+
+    Raises `BadInput` where pods could not find the registry.
+    """
+    from deployments.cluster import Cluster
+    from deployments.metrics.feedback import FeedbackLedger
+    from deployments.metrics.live import live_metrics
+    from deployments.metrics.pods import PodCounters
+    from deployments.metrics.prometheus import PrometheusCounters
+    from deployments.routers.gateway_api import GatewayApiRouter
+    from deployments.routers.service import ServiceRouter
+    from deployments.targets.kubernetes import KubernetesTarget
+
+    clock = SystemClock()
+    cluster = cluster or Cluster.of(section.namespace, section.context)
+    pods = PodCounters(cluster)
+    counters = PrometheusCounters(section.prometheus) if section.prometheus else pods
+    router: GatewayApiRouter | ServiceRouter
+    if section.gateway is not None:
+        router = GatewayApiRouter(cluster, section.gateway, counters, clock)
+    else:
+        router = ServiceRouter(cluster, counters)
+    return Doors(
+        router=router,
+        target=KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock),
+        journal=journal(),
+        registry=registry(),
+        metrics=live_metrics((router.tallies, router.copies), pods, FeedbackLedger(settings.journal_database), clock),
+        clock=clock,
+        models=settings.models,
+        repair=lambda: None,
+    )
+
+
+def _tracking_of_pods(settings: Settings, section: KubernetesSection) -> str | None:
+    """Where pods find the registry; None where they have the model, or are told by the spec's environment."""
+    if section.model == "image" or "SEATRIAL_TRACKING_URI" in section.environment or section.secrets:
+        return None
+    if settings.tracking_uri is None or not settings.tracking_uri.startswith(("http://", "https://")):
+        raise BadInput(
+            f"pods cannot fetch models from {settings.mlflow_uri}: set SEATRIAL_TRACKING_URI to the address of an "
+            "MLflow server that they reach, or rollout.kubernetes.model to image"
+        )
+    return settings.tracking_uri
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.settings import current
 from deployments.strategies.plan import Goal
+from deployments.wiring import Doors
 from tasks import retries
 from tasks.artifacts import leave_evidence
 from tasks.events import tell
@@ -29,7 +30,7 @@ def recover(run: Run) -> None:
 
     Raises `Busy` where another rollout is under way and the spec rejects a second one.
     """
-    doors = wiring.doors()
+    doors = wiring.doors(run.spec.rollout)
     seen = put_right(run.product, run.spec.rollout, doors)
     if seen:
         tell("rollout.recovered", seen=seen)
@@ -47,7 +48,7 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     """
     section = run.spec.rollout
     wish = Wish(run.run_id, run.product, version, section, section.strategy, goal, carries)
-    state = begin(wish, wiring.doors(), stop=cancellation(run.run_id))
+    state = begin(wish, wiring.doors(section), stop=cancellation(run.run_id))
     tell("rollout.planned", version=f"v{version}", strategy=state.strategy, steps=len(state.steps))
     return state
 
@@ -58,7 +59,7 @@ def take_step(state: RolloutState) -> RolloutState:
 
     Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
     """
-    doors = wiring.doors()
+    doors = wiring.doors(state.section)
     carrier = Carrier(doors, cancellation(state.rollout_id))
     now, told = doors.journal.rollout(state.product, state.rollout_id), ""
     while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
@@ -75,6 +76,11 @@ def take_step(state: RolloutState) -> RolloutState:
     return now
 
 
+def _doors_of(product: str, rollout_id: str) -> Doors:
+    """The doors to where that rollout's servers run."""
+    return wiring.doors(wiring.journal().rollout(product, rollout_id).section)
+
+
 def _tell_of(state: RolloutState, now: RolloutState) -> None:
     waited = isinstance(state.step, Observe | Approve)
     if now.live and now.phase is not Phase.RESTORING:
@@ -85,7 +91,7 @@ def _tell_of(state: RolloutState, now: RolloutState) -> None:
 
 def is_carried_here(product: str, rollout_id: str) -> bool:
     """Whether the rollout is under way, and this process carries it."""
-    return carried_here(product, rollout_id, wiring.doors()) is not None
+    return carried_here(product, rollout_id, _doors_of(product, rollout_id)) is not None
 
 
 @task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.STEP)
@@ -93,7 +99,7 @@ def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState
     """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
     traceback.clear_frames(error.__traceback__)
-    doors = wiring.doors()
+    doors = _doors_of(product, rollout_id)
     after = give_up_for(error, doors.journal.rollout(product, rollout_id), doors)
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
@@ -105,7 +111,7 @@ def resume(product: str, rollout_id: str) -> RolloutState:
 
     Raises `Busy` while somebody else carries it, `NotFound` for none.
     """
-    doors = wiring.doors()
+    doors = _doors_of(product, rollout_id)
     ours = carried_here(product, rollout_id, doors) is not None
     state = take_over(doors.journal.rollout(product, rollout_id), doors)
     name_present_run(f"{product} v{state.candidate} rollout")

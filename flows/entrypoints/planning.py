@@ -80,7 +80,7 @@ def _next_change(product: str) -> Change:
 
 def _traffic(product: str, champion: int, rate: float | None, over: timedelta) -> Traffic:
     try:
-        metrics = wiring.doors_as_they_are().metrics
+        metrics = wiring.doors_as_they_are(product).metrics
     except TryAgain:
         return Traffic()
     return present_traffic(product, champion, metrics, SystemClock(), timedelta(0) if rate is not None else over)

@@ -1,6 +1,7 @@
 """What `status` says: gathered once, printed as tables or as JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from deployments import wiring
@@ -8,6 +9,7 @@ from deployments.clock import SystemClock
 from deployments.errors import NotFound, TryAgain
 from deployments.owner import Owner
 from deployments.settings import current
+from deployments.spec import TargetKind
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.explaining import state_report
@@ -26,12 +28,11 @@ def status_report(product: str | None) -> dict[str, Any]:
     products = wiring.registry().products() if settings.home.is_dir() else ()
     if product is not None and product not in products:
         raise NotFound(f"{product!r} was never released here (released: {', '.join(products) or 'nothing yet'})")
-    live = wiring.doors_as_they_are() if running else None
     return {
         "home": str(settings.home),
         "platform": {part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")},
         "processes": {name: report.state.value for name, report in running.items()},
-        "products": {name: _product_status(name, live) for name in products if product in (None, name)},
+        "products": {name: _product_status(name, _live(name, running)) for name in products if product in (None, name)},
         "rollouts": _under_way(product) if settings.home.is_dir() else [],
     }
 
@@ -82,6 +83,12 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
         yield f"  {each['reason']}"
 
 
+def _live(name: str, running: Mapping[str, object]) -> Doors | None:
+    """The doors to a product's servers; None where the embedded platform has them and is down."""
+    in_cluster = wiring.target_of(name) is TargetKind.KUBERNETES
+    return wiring.doors_as_they_are(name) if running or in_cluster else None
+
+
 def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
     versions = wiring.registry().versions(name)
     champion = next((each for each in versions if "champion" in each.aliases), None)
@@ -119,10 +126,12 @@ def _traffic(name: str, live: Doors | None) -> dict[str, float] | None:
 def _running_servers(name: str, live: Doors | None) -> dict[str, list[str]]:
     if live is None:
         return {}
-    return {
-        str(version): [replica.state.value for replica in live.target.replicas(name, version)]
-        for version in live.target.versions(name)
-    }
+    with suppress(TryAgain):
+        return {
+            str(version): [replica.state.value for replica in live.target.replicas(name, version)]
+            for version in live.target.versions(name)
+        }
+    return {}
 
 
 def _percent(facts: dict[str, Any], version: dict[str, Any]) -> str:

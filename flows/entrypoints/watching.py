@@ -33,7 +33,7 @@ def follow(product: str, clock: Clock | None = None) -> int:
     Raises `NotFound` when none is under way, KeyboardInterrupt with Ctrl-C, which ends nothing but the watching.
     """
     clock, journal = clock or SystemClock(), wiring.journal()
-    router = wiring.doors_as_they_are().router
+    router = wiring.doors_as_they_are(product).router
     rollout_id = the_one_under_way(product, journal).rollout_id
 
     def snapshots() -> Iterator[tuple[Explanation, str]]:

@@ -26,7 +26,7 @@ _HOPELESS: Final = frozenset(
 def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
     """A pod as a replica; `events` are those of the pod, and say why it is not scheduled, pulled or well."""
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    address = f"{status.get('podIP') or 'nowhere'}:{PORT}" if status.get("podIP") else f"{name}:{PORT}"
+    address = f"{status.get('podIP') or name}:{PORT}"
     if pod["metadata"].get("deletionTimestamp"):
         return Replica(name, address, ReplicaState.STOPPING)
     if _condition(status, "Ready") == "True":

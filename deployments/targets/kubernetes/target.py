@@ -41,7 +41,6 @@ Object = dict[str, Any]
 
 _ANSWER_SECONDS: Final = 10.0
 _LOG_LINES: Final = 50
-_OF_A_VERSION: Final = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, AUTOSCALER)
 # Beyond a drain: until the last pod is gone from the API server.
 _GOING: Final = timedelta(seconds=60)
 _LOOK_SECONDS: Final = 30.0
@@ -105,13 +104,14 @@ class KubernetesTarget:
 
     def retire(self, product: str, version: int, drain: timedelta) -> None:
         """See `Target`. Pods finish what they are answering within the time that any request may take."""
-        name = object_name(product, version)
         with self._reaching():
-            for kind in reversed(_OF_A_VERSION):
-                found = self._cluster.get(kind, name)
-                if found is not None and is_ours(found, product):
-                    self._cluster.delete(kind, name, "Foreground", found["metadata"]["uid"])
+            for kind in (AUTOSCALER, DISRUPTION_BUDGET):
+                self._end(kind, product, version, "Background")
+            # In the foreground, so that it is there until its last pod is gone.
+            self._end(DEPLOYMENT, product, version, "Foreground")
             self._until_gone(product, version, drain)
+            # Not before: a gateway may still be on its way to the last pod.
+            self._end(SERVICE, product, version, "Background")
 
     def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
         """See `Target`."""
@@ -175,6 +175,12 @@ class KubernetesTarget:
                 if said.text:
                     return said.text
         return ""
+
+    def _end(self, kind: Kind, product: str, version: int, propagation: str) -> None:
+        """Ends the object if it is there, and ours."""
+        found = self._cluster.get(kind, object_name(product, version))
+        if found is not None and is_ours(found, product):
+            self._cluster.delete(kind, found["metadata"]["name"], propagation, found["metadata"]["uid"])
 
     def _until_gone(self, product: str, version: int, drain: timedelta) -> None:
         labels = selector_of(product, version)

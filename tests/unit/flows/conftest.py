@@ -50,7 +50,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.clock.sleep(timedelta(seconds=1))
     settings = Settings(home=tmp_path, project=project(tmp_path))
     for name, door in (("journal", world.journal), ("registry", world.registry), ("doors_as_they_are", world.doors)):
-        monkeypatch.setattr(wiring, name, lambda door=door: door)
+        monkeypatch.setattr(wiring, name, lambda *_, door=door: door)
     for module in (explaining, planning, reports, watching):
         monkeypatch.setattr(module, "SystemClock", lambda: world.clock)
     for module in (planning, reports):

@@ -60,7 +60,7 @@ def test_without_a_home_nothing_is_made(world: World, seatrial: Seatrial, monkey
     home = world.folder / "none-yet"
     monkeypatch.setattr(planning, "current", lambda: Settings(home=home, project=world.folder))
     for door in ("journal", "registry", "doors_as_they_are"):
-        monkeypatch.setattr(wiring, door, lambda: pytest.fail("nothing may be opened"))
+        monkeypatch.setattr(wiring, door, lambda *_: pytest.fail("nothing may be opened"))
     assert seatrial("plan", "flights") == 0
     assert not home.exists()
 

@@ -1,0 +1,1 @@
+"""Stand-in until the real one is merged."""
