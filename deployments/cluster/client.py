@@ -50,6 +50,10 @@ class Cluster:
         """Of the API server."""
         return self._connection.address
 
+    def close(self) -> None:
+        """Let the connections go, before a fork say; the next call opens new ones."""
+        self._connection.close()
+
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if there is none. `namespace` None is our own."""
         try:

@@ -35,7 +35,9 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
         return
     if request.param == "cluster":
         with FakeKubernetes(controllers=False) as api:
-            yield ClusterJournal(Cluster.of(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig")))
+            cluster = ClusterJournal(Cluster.of(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig")))
+            yield cluster
+            cluster.close()
         return
     database = DatabaseJournal(f"sqlite:///{tmp_path / 'journal.db'}")
     yield database

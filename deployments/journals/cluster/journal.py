@@ -51,6 +51,10 @@ class ClusterJournal:
         # By product, the lease that was last seen to hold here, and the rollout that it lets us write.
         self._writing: dict[str, tuple[Lease, str]] = {}
 
+    def close(self) -> None:
+        """Let the connections go."""
+        self._cluster.close()
+
     @_reached
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """See `Journal.acquire`."""

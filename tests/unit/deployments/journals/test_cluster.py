@@ -477,6 +477,14 @@ def test_every_object_stays_far_below_what_a_cluster_takes(
     assert journal.evidence("r1") == tuple(map(block, range(600)))
 
 
+def test_a_journal_that_was_closed_before_a_fork_opens_connections_of_its_own(a_cluster: Callable[[], Watched]) -> None:
+    journal = ClusterJournal(a_cluster())
+    journal.record(event(1))
+    journal.close()
+    journal.record(event(2))
+    assert journal.events() == (event(1), event(2))
+
+
 def test_another_host_cannot_see_a_holder_gone_only_its_time_decides(a_cluster: Callable[[], Cluster]) -> None:
     ClusterJournal(a_cluster()).acquire("flights", ANN, NOW, TTL)
     journal = ClusterJournal(a_cluster())
