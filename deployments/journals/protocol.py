@@ -32,7 +32,7 @@ class Lease:
 
 
 class Journal(Protocol):
-    """Keeps rollouts and events for ever; grants one writer per product."""
+    """Keeps rollouts and events, for ever or as long as it says; grants one writer per product."""
 
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """The lease on a product until `now + ttl`; again for the same holder renews it.
@@ -90,5 +90,5 @@ class Journal(Protocol):
         ...
 
     def events(self, product: str | None = None) -> tuple[Event, ...]:
-        """Events in the order they were recorded; of all products for None."""
+        """Events in the order they were recorded; of all products for None, those in the order of their times."""
         ...
