@@ -126,15 +126,18 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
     from deployments.routers.gateway_api import GatewayApiRouter
+    from deployments.routers.service import ServiceRouter
     from deployments.targets.kubernetes import KubernetesTarget
 
     clock = SystemClock()
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus) if section.prometheus else pods
-    if section.gateway is None:
-        raise BadInput("target kubernetes needs rollout.kubernetes.gateway: the Gateway that splits its traffic")
-    router = GatewayApiRouter(cluster, section.gateway, counters, clock)
+    router: GatewayApiRouter | ServiceRouter
+    if section.gateway is not None:
+        router = GatewayApiRouter(cluster, section.gateway, counters, clock)
+    else:
+        router = ServiceRouter(cluster, counters)
     return Doors(
         router=router,
         target=KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock),

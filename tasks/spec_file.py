@@ -15,7 +15,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.inference_logs import check_reachable_by_fsspec, is_url
-from deployments.spec import LogSection, RolloutSection, Section, TargetKind
+from deployments.routers.service import nearest
+from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
 from tasks.spec import (
@@ -94,10 +95,27 @@ def check_available(rollout: RolloutSection) -> None:
     """Raises `BadInput` for what a cluster cannot do that this machine can."""
     if rollout.target is not TargetKind.KUBERNETES:
         return
-    if rollout.kubernetes.gateway is None:
-        raise BadInput("target kubernetes needs kubernetes.gateway: the Gateway (Gateway API) that splits its traffic")
     if rollout.key != RolloutSection.model_fields["key"].default:
         raise BadInput("key: no Gateway API keeps users with a version by a header or cookie: leave key out")
+    if rollout.kubernetes.gateway is None:
+        _check_whole_pods(rollout)
+
+
+def _check_whole_pods(rollout: RolloutSection) -> None:
+    """Without a Gateway a share is that of pods."""
+    without = "without kubernetes.gateway"
+    if rollout.strategy in {Strategy.AB, Strategy.SHADOW}:
+        raise BadInput(f"strategy {rollout.strategy.value} is not to be had {without}: name a Gateway")
+    if rollout.strategy is not Strategy.CANARY:
+        return
+    for step in rollout.canary.steps:
+        possible = nearest(step.weight, rollout.replicas)
+        if step.weight not in possible:
+            told = " or ".join(f"{each:g}" for each in possible) or "a higher one"
+            raise BadInput(
+                f"canary.steps: {step.weight:g} % cannot be made of {rollout.replicas} pods a version {without}: "
+                f"nearest is {told}"
+            )
 
 
 def json_schema() -> dict[str, Any]:

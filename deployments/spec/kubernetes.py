@@ -98,7 +98,7 @@ class KubernetesSection(Section):
     service_account: Name | None = Field(default=None, description="ServiceAccount; its token is not mounted")
     autoscaling: AutoscalingSection | None = Field(default=None, description="pods by load; None: always `replicas`")
     gateway: GatewaySection | None = Field(
-        default=None, description="the Gateway that splits the traffic; needed for kubernetes"
+        default=None, description="the Gateway that splits the traffic; None: one Service, whose shares are whole pods"
     )
     prometheus: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
         default=None, description="address of a Prometheus that scrapes the pods; None: the pods are asked"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
@@ -12,6 +12,7 @@ from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.cluster.names import PORT
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
+from deployments.routers.counters import Counters
 from deployments.routers.gateway_api.acceptance import refusal_of
 from deployments.routers.gateway_api.rules import known_versions, routing_of, rules_of, with_ours
 from deployments.routers.readiness import servers_missing
@@ -22,22 +23,6 @@ Object = dict[str, Any]
 
 _MOST_CONFLICTS: Final = 10
 _ACCEPTANCE_SECONDS: Final = 30.0
-
-
-class Counters(Protocol):
-    """Who counts what the versions answer: see the methods of the same names in `Router`."""
-
-    def in_flight(self, product: str, version: int) -> int:
-        """Requests that this version is answering right now."""
-        ...
-
-    def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """What each version answered to users."""
-        ...
-
-    def copies(self, product: str) -> Mapping[Source, Counts]:
-        """What became of mirrored copies."""
-        ...
 
 
 class GatewayApiRouter:

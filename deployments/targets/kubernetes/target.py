@@ -105,11 +105,13 @@ class KubernetesTarget:
     def retire(self, product: str, version: int, drain: timedelta) -> None:
         """See `Target`. Pods finish what they are answering within the time that any request may take."""
         with self._reaching():
-            for kind in (AUTOSCALER, DISRUPTION_BUDGET, DEPLOYMENT):
-                self._end(kind, product, version)
+            for kind in (AUTOSCALER, DISRUPTION_BUDGET):
+                self._end(kind, product, version, "Background")
+            # In the foreground, so that it is there until its last pod is gone.
+            self._end(DEPLOYMENT, product, version, "Foreground")
             self._until_gone(product, version, drain)
             # Not before: a gateway may still be on its way to the last pod.
-            self._end(SERVICE, product, version)
+            self._end(SERVICE, product, version, "Background")
 
     def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
         """See `Target`."""
@@ -174,11 +176,11 @@ class KubernetesTarget:
                     return said.text
         return ""
 
-    def _end(self, kind: Kind, product: str, version: int) -> None:
-        """Ends what is ours; dependents first."""
+    def _end(self, kind: Kind, product: str, version: int, propagation: str) -> None:
+        """Ends the object if it is there, and ours."""
         found = self._cluster.get(kind, object_name(product, version))
         if found is not None and is_ours(found, product):
-            self._cluster.delete(kind, found["metadata"]["name"], "Foreground", found["metadata"]["uid"])
+            self._cluster.delete(kind, found["metadata"]["name"], propagation, found["metadata"]["uid"])
 
     def _until_gone(self, product: str, version: int, drain: timedelta) -> None:
         labels = selector_of(product, version)

@@ -1,0 +1,23 @@
+"""Who counts what versions answer, where the gateway's own counters cannot be read."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from deployments.analysis.evidence import Counts
+from deployments.analysis.readings import Source
+
+
+class Counters(Protocol):
+    """See the methods of the same names in `Router`."""
+
+    def in_flight(self, product: str, version: int) -> int:
+        """Requests that this version is answering right now."""
+        ...
+
+    def tallies(self, product: str) -> Mapping[Source, Counts]:
+        """What each version answered to users."""
+        ...
+
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """What became of mirrored copies."""
+        ...

@@ -1,0 +1,184 @@
+"""Splits traffic by whole pods behind one Service (see `Router`), for clusters without Gateway API.
+
+All traffic to one version is a switch of the Service's selector. A share is that of pods with a label that the selector
+asks for. kube-proxy balances connections, not requests: a client that keeps one stays with its pod.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from deployments.analysis.evidence import Counts
+from deployments.analysis.readings import Source
+from deployments.cluster import Cluster, errors_as, is_ours, labels_of, selector_of
+from deployments.cluster.kinds import POD, SERVICE
+from deployments.cluster.names import PORT, VERSION, version_of
+from deployments.errors import RouterRefused, RouterUnreachable
+from deployments.routers.accepted import accepted
+from deployments.routers.counters import Counters
+from deployments.routers.readiness import servers_missing
+from deployments.routers.service.shares import pods_for, weights_of
+from deployments.traffic import Backend, Routing, Weights
+
+Object = dict[str, Any]
+
+_SERVING: Final = "seatrial.dev/serving"
+_WANTED: Final = "seatrial.dev/weights"
+
+
+class ServiceRouter:
+    """One Service `seatrial-<product>` in the cluster; everything is there, so that whoever asks sees the same."""
+
+    def __init__(self, cluster: Cluster, counters: Counters) -> None:
+        self._cluster, self._counters = cluster, counters
+
+    def read(self, product: str) -> Routing | None:
+        """See `Router`: what the selector and the labels of the ready pods make, whatever was wanted."""
+        with self._reaching():
+            service = self._service(product)
+            return None if service is None else self._routing(product, service)
+
+    def apply(self, product: str, routing: Routing) -> None:
+        """See `Router`. Raises `RouterRefused` for what whole pods cannot make."""
+        wanted = accepted(product, routing)
+        if wanted.matches or wanted.mirror or wanted.key:
+            raise RouterRefused(
+                f"{product}: a Service without a Gateway splits by pods only: no matches, mirrors or sticky keys"
+            )
+        with self._reaching():
+            service, pods = self._service(product), self._ready(product)
+            live = None if service is None else self._routing(product, service)
+            addresses = {version: set(map(_address, each)) for version, each in pods.items()}
+            if missing := servers_missing(live, wanted, lambda version, each: each in addresses.get(version, set())):
+                raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
+            self._serve(product, wanted.weights, pods)
+
+    def in_flight(self, product: str, version: int) -> int:
+        """See `Router`."""
+        with self._reaching():
+            return self._counters.in_flight(product, version)
+
+    def tallies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router`; counted by the pods."""
+        with self._reaching():
+            return self._counters.tallies(product)
+
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router`: there never are any."""
+        del product
+        return {}
+
+    def remove(self, product: str) -> None:
+        """See `Router`."""
+        with self._reaching():
+            if self._service(product) is not None:
+                self._cluster.delete(SERVICE, _name(product))
+
+    def _serve(self, product: str, weights: Weights, pods: Mapping[int, list[Object]]) -> None:
+        versions = [version for version, part in weights.parts.items() if part]
+        if len(versions) == 1:
+            self._select(product, labels_of(product, versions[0]), weights)
+            return
+        counts = pods_for(weights, {version: len(each) for version, each in pods.items()})
+        if counts is None:
+            there = ", ".join(f"{len(each)} of v{version}" for version, each in sorted(pods.items()))
+            raise RouterRefused(
+                f"{product}: {weights} cannot be made of whole pods ({there} are ready): "
+                "raise rollout.replicas, choose other weights, or name a Gateway in rollout.kubernetes.gateway"
+            )
+        serving = {pod["metadata"]["name"] for version, count in counts.items() for pod in pods[version][:count]}
+        everybody = [pod for each in pods.values() for pod in each]
+        # Whoever joins does so before others leave.
+        for pod in sorted(everybody, key=lambda pod: pod["metadata"]["name"] not in serving):
+            self._mark(pod, pod["metadata"]["name"] in serving)
+        self._select(product, labels_of(product) | {_SERVING: "true"}, weights)
+
+    def _mark(self, pod: Object, serves: bool) -> None:
+        if _serves(pod) != serves:
+            labels = {_SERVING: "true" if serves else None}
+            self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
+
+    def _select(self, product: str, selector: Mapping[str, str], weights: Weights) -> None:
+        found = self._service(product)
+        wanted = json.dumps({str(version): part for version, part in weights.parts.items()})
+        ports = [{"name": "http", "port": PORT, "targetPort": PORT, "protocol": "TCP", "appProtocol": "http"}]
+        if found is not None:
+            # Apply would leave the former selector's version in.
+            gone = {name: None for name in found["spec"].get("selector") or {} if name not in selector}
+            patch = {
+                "metadata": {"annotations": {_WANTED: wanted}},
+                "spec": {"selector": {**selector, **gone}, "ports": ports},
+            }
+            self._cluster.merge(SERVICE, _name(product), patch)
+            return
+        metadata = {"name": _name(product), "labels": labels_of(product), "annotations": {_WANTED: wanted}}
+        self._cluster.create(SERVICE, {"metadata": metadata, "spec": {"selector": dict(selector), "ports": ports}})
+
+    def _service(self, product: str) -> Object | None:
+        """Raises `RouterRefused` for a Service of that name that is not ours."""
+        found = self._cluster.get(SERVICE, _name(product))
+        if found is not None and not is_ours(found, product):
+            raise RouterRefused(
+                f"Service {_name(product)} in namespace {self._cluster.namespace} is not ours: rename or remove it"
+            )
+        return found
+
+    def _routing(self, product: str, service: Object) -> Routing | None:
+        pods = self._ready(product)
+        selector = service["spec"].get("selector") or {}
+        if VERSION in selector:
+            weights: Weights | None = Weights.all_to(int(selector[VERSION]))
+        else:
+            serving = Counter({version: sum(map(_serves, each)) for version, each in pods.items()})
+            weights = weights_of(serving, _wanted_of(service))
+        if weights is None:
+            return None
+        backends = [Backend(version, tuple(map(_address, each))) for version, each in sorted(pods.items())]
+        known = {backend.version for backend in backends}
+        lost = [version for version, part in weights.parts.items() if part and version not in known]
+        backends += [Backend(version, (f"{_name(product)}.{self._cluster.namespace}:{PORT}",)) for version in lost]
+        return Routing(tuple(backends), weights)
+
+    def _ready(self, product: str) -> dict[int, list[Object]]:
+        """The ready pods of each version, by name; those that serve first."""
+        found, _ = self._cluster.list(POD, selector_of(product))
+        ready: dict[int, list[Object]] = {}
+        for pod in sorted(found, key=lambda pod: (not _serves(pod), pod["metadata"]["name"])):
+            version = version_of(pod)
+            if version is not None and _is_ready(pod):
+                ready.setdefault(version, []).append(pod)
+        return ready
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        with errors_as(RouterUnreachable, f"cluster {self._cluster.address}"):
+            yield
+
+
+def _name(product: str) -> str:
+    return f"seatrial-{product}"
+
+
+def _wanted_of(service: Object) -> Weights | None:
+    try:
+        told = json.loads((service["metadata"].get("annotations") or {})[_WANTED])
+        return Weights.of_parts({int(version): int(part) for version, part in told.items()})
+    except (KeyError, ValueError, AttributeError):
+        return None
+
+
+def _serves(pod: Object) -> bool:
+    return bool((pod["metadata"].get("labels") or {}).get(_SERVING) == "true")
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    well = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return well and not pod["metadata"].get("deletionTimestamp") and bool(pod["status"].get("podIP"))
+
+
+def _address(pod: Object) -> str:
+    address = pod["status"]["podIP"]
+    return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
