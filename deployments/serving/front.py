@@ -120,7 +120,7 @@ class Front:
             service.asked.pop(task, None)
             ended = service.clock.monotonic()
             mirrored = call.headers.get(MIRRORED) == b"1"
-            service.metrics.answered(status, ended - started, mirrored)
+            (service.metrics.copies if mirrored else service.metrics.users).add(status, ended - started)
             if status != CLIENT_GONE:
                 self._count(call, answers, mirrored)
             if status == 200 and service.log is not None and query is not None and answers is not None:

@@ -65,10 +65,6 @@ class ServerMetrics:
         self.users = Answered()
         self.copies = Answered()
 
-    def answered(self, code: int, seconds: float, mirrored: bool = False) -> None:
-        """One more request came to its end."""
-        (self.copies if mirrored else self.users).add(code, seconds)
-
     def as_text(self, in_flight: int = 0) -> str:
         """Everything counted so far, in exposition format 0.0.4, with how many requests are being answered."""
         kinds = (('mirrored="false"', self.users), ('mirrored="true"', self.copies))

@@ -24,9 +24,9 @@ def told(metrics: ServerMetrics, start: float = START, in_flight: int = 0, **pre
 def counted(users: int = 0, errors: int = 0, copies: int = 0, seconds: float = 0.003) -> ServerMetrics:
     metrics = ServerMetrics()
     for number in range(users):
-        metrics.answered(500 if number < errors else 200, seconds)
+        metrics.users.add(500 if number < errors else 200, seconds)
     for _ in range(copies):
-        metrics.answered(200, seconds, mirrored=True)
+        metrics.copies.add(200, seconds)
     return metrics
 
 
@@ -86,7 +86,7 @@ def test_every_bucket_is_told(prometheus: FakePrometheus, counters: PrometheusCo
     metrics = ServerMetrics()
     for number, bound in enumerate((*LATENCY_BOUNDS_MS, 20_000)):
         for _ in range(number):
-            metrics.answered(200, bound / 1000)
+            metrics.users.add(200, bound / 1000)
     prometheus.scrape(target(), told(metrics))
     [counts] = counters.tallies("shop").values()
     assert counts.latency == tuple(range(len(LATENCY_BOUNDS_MS) + 1))
@@ -94,7 +94,7 @@ def test_every_bucket_is_told(prometheus: FakePrometheus, counters: PrometheusCo
 
 def test_clients_that_went_away_asked_nothing(prometheus: FakePrometheus, counters: PrometheusCounters) -> None:
     metrics = counted(users=2)
-    metrics.answered(499, 1.0)
+    metrics.users.add(499, 1.0)
     prometheus.scrape(target(), told(metrics))
     [counts] = counters.tallies("shop").values()
     assert counts == Counts(2, 0, in_5_ms(2))

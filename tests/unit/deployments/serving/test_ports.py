@@ -1,7 +1,6 @@
 """A server process with a port for users, one for copies and one for copied requests."""
 
 import contextlib
-import http.client
 import json
 import signal
 import socket
@@ -10,72 +9,30 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deployments.serving.__main__ import main
 from tests.model_folder import write_model_folder
-
-REPOSITORY = Path(__file__).resolve().parents[4]
-RECORD = json.dumps({"dataframe_records": [{"distance": 1400.0, "hour": 5, "carrier": "UA"}]})
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
-
-
-class Server:
-    """A running server and its ports."""
-
-    def __init__(self, folder: Path) -> None:
-        self.users, self.copies, self.paired = free_ports(3)
-        ports = ["--port", self.users, "--copies-port", self.copies, "--paired-port", self.paired]
-        options = ["--model", folder, "--product", "flights", "--version", "3", *ports]
-        command = [sys.executable, "-m", "deployments.serving", *map(str, options)]
-        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        while json.loads(self.process.stdout.readline())["event"] != "ready":
-            assert self.process.poll() is None
-
-    def connected(self, port: int) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-
-    def counts(self) -> Any:
-        with contextlib.closing(self.connected(self.copies)) as connection:
-            connection.request("GET", "/seatrial/counts")
-            return json.loads(connection.getresponse().read())
+from tests.model_process import RECORD, REPOSITORY, ServerProcess, ask, free_ports
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(write_model_folder(tmp_path / "v3"))
-    try:
-        yield server
-    finally:
-        server.process.kill()
-        server.process.communicate()
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(write_model_folder(tmp_path / "v3"))
+    yield server
+    server.kill()
 
 
-def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
-    connection.request("POST", "/invocations", RECORD, {"x-request-id": "a"})
-    response = connection.getresponse()
-    response.read()
-    return response
-
-
-def test_each_port_says_what_its_requests_are(server: Server) -> None:
+def test_each_port_says_what_its_requests_are(server: ServerProcess) -> None:
     for port, times in ((server.users, 3), (server.copies, 2), (server.paired, 1)):
-        with contextlib.closing(server.connected(port)) as connection:
-            assert [ask(connection).status for _ in range(times)] == [200] * times
+        assert server.ask(port, times) == [200] * times
     told = server.counts()
     assert (told["users"]["requests"], told["copies"]["requests"]) == (4, 2)
 
 
-def test_a_server_that_leaves_answers_what_came_by_any_of_its_ports(server: Server) -> None:
-    ports = (server.users, server.copies, server.paired)
+def test_a_server_that_leaves_answers_what_came_by_any_of_its_ports(server: ServerProcess) -> None:
+    ports = server.ports
     with contextlib.ExitStack() as stack:
         kept = [stack.enter_context(contextlib.closing(server.connected(port))) for port in ports]
         assert [ask(connection).status for connection in kept] == [200] * 3
