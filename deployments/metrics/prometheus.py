@@ -14,11 +14,13 @@ from typing import Final
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Source
+from deployments.clock import Clock, SystemClock
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.promql import Prometheus, Sample
 
 # Where a Prometheus looks back further, for want of anything newer, it is not followed.
 _OLDEST_SECONDS: Final = 300.0
+_POLL: Final = timedelta(seconds=1)
 
 _REQUESTS: Final = "seatrial_server_requests_total"
 _BUCKETS: Final = "seatrial_server_request_seconds_bucket"
@@ -45,9 +47,10 @@ class TargetLabels:
 class PrometheusCounters:
     """Counts of the pods that the Prometheus at `url` scrapes, each start of a server a source of its own.
 
-    `selector` is a further condition on series in PromQL, such as `namespace="ml"`. `lag` is how long it takes at most
-    until a server that has begun is scraped: half a minute more than the scrape interval will do. Counts are as old as
-    the last scrape; a pod that was not scraped for five minutes is left out.
+    Every method waits until all of them have been scraped once more: what was counted before the traffic was shifted
+    must not be told after it. `lag` is how long that takes at most, as well as until a server that has begun is scraped
+    for the first time: half a minute more than the scrape interval will do. A pod that was not scraped for five minutes
+    is left out. `selector` is a further condition on series in PromQL, such as `namespace="ml"`.
 
     Every method raises `MetricsUnreachable` when Prometheus does not answer, not with all that it was asked for, or
     with series that do not say whose they are.
@@ -59,9 +62,11 @@ class PrometheusCounters:
         labels: TargetLabels | None = None,
         selector: str = "",
         lag: timedelta = timedelta(minutes=1),
+        clock: Clock | None = None,
     ) -> None:
         self._prometheus = Prometheus(url)
         self._labels, self._selector, self._lag = labels or TargetLabels(), selector, lag
+        self._clock = clock or SystemClock()
 
     def in_flight(self, product: str, version: int) -> int:
         """Requests, and copies, that this version was answering when its pods were last scraped."""
@@ -86,17 +91,28 @@ class PrometheusCounters:
     def _targets(self, product: str) -> Sequence["_Target"]:
         """One for each pod: should several jobs scrape it, the one that did last."""
         condition = f"{self._labels.product}={json.dumps(product)}" + (f",{self._selector}" if self._selector else "")
+        scrapes = self._scrapes(f"timestamp({_START}{{{condition}}})")
         samples = self._prometheus.instant(f'{{__name__=~"{_NAMES}",{condition}}}')
-        scrapes = self._prometheus.instant(f"timestamp({_START}{{{condition}}})")
-        by_time = sorted(
-            (each for each in scrapes if each.at - each.value < _OLDEST_SECONDS), key=lambda each: each.value
-        )
+        by_time = sorted(scrapes, key=lambda each: each.value)
         targets = {_target(each): _Target(each.labels) for each in by_time}
         for sample in samples:
             if (target := targets.get(_target(sample))) is not None:
                 target.samples.append(sample)
         began = [target for target in targets.values() if target.value(_START)]
         return tuple({self._label(target, self._labels.pod): target for target in began}.values())
+
+    def _scrapes(self, query: str) -> Sequence[Sample]:
+        """When each target was scraped last; all of them since this was called, if that happens within `lag`."""
+        limit = self._clock.monotonic() + self._lag.total_seconds()
+        scrapes = self._lately(query)
+        called = max((each.at for each in scrapes), default=0.0)
+        while any(each.value < called for each in scrapes) and self._clock.monotonic() < limit:
+            self._clock.sleep(_POLL)
+            scrapes = self._lately(query)
+        return scrapes
+
+    def _lately(self, query: str) -> Sequence[Sample]:
+        return [each for each in self._prometheus.instant(query) if each.at - each.value < _OLDEST_SECONDS]
 
     def _source(self, target: "_Target", mirrored: bool = False) -> Source:
         """It is said to begin when Prometheus must have known of it: any reading without it from then on missed it."""

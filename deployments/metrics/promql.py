@@ -10,6 +10,8 @@ import httpx
 from deployments.errors import BadInput, MetricsUnreachable
 
 _ANSWER_SECONDS: Final = 10.0
+# Questions come seconds apart: a kept connection would be one that the other side has closed.
+_NOTHING_KEPT: Final = httpx.Limits(max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Prometheus:
             given = httpx.URL(url)
         except httpx.InvalidURL:
             raise BadInput("the address of Prometheus is no URL: see rollout.kubernetes.prometheus") from None
-        self._auth = (given.username, given.password) if given.userinfo else None
+        auth = (given.username, given.password) if given.userinfo else None
+        self._client = httpx.Client(auth=auth, timeout=_ANSWER_SECONDS, limits=_NOTHING_KEPT, trust_env=False)
         self.address = str(given.copy_with(userinfo=b"", query=None, fragment=None)).rstrip("/")
 
     def instant(self, query: str) -> Sequence[Sample]:
@@ -44,13 +47,7 @@ class Prometheus:
         is how a Prometheus of several parts says that some of them are missing.
         """
         try:
-            response = httpx.get(
-                f"{self.address}/api/v1/query",
-                params={"query": query},
-                auth=self._auth,
-                timeout=_ANSWER_SECONDS,
-                trust_env=False,
-            )
+            response = self._client.get(f"{self.address}/api/v1/query", params={"query": query})
         except httpx.HTTPError as error:
             raise MetricsUnreachable(
                 f"Prometheus at {self.address} does not answer ({error!r}): see rollout.kubernetes.prometheus"

@@ -6,6 +6,7 @@ import pytest
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Reading, Source
+from deployments.clock import ManualClock
 from deployments.errors import BadInput, MetricsUnreachable
 from deployments.metrics.prometheus import PrometheusCounters, TargetLabels
 from deployments.serving.metrics import ServerMetrics, predictions_as_text
@@ -48,7 +49,21 @@ def prometheus() -> Iterator[FakePrometheus]:
 
 @pytest.fixture
 def counters(prometheus: FakePrometheus) -> PrometheusCounters:
-    return PrometheusCounters(prometheus.url)
+    return PrometheusCounters(prometheus.url, lag=timedelta(seconds=1), clock=ManualClock())
+
+
+class ScrapedMeanwhile(ManualClock):
+    """A clock that scrapes when somebody has waited on it for the third time."""
+
+    def __init__(self, prometheus: FakePrometheus, target: Mapping[str, str], text: str) -> None:
+        super().__init__()
+        self.prometheus, self.target, self.text, self.waits = prometheus, target, text, 0
+
+    def sleep(self, duration: timedelta) -> None:
+        super().sleep(duration)
+        self.waits += 1
+        if self.waits == 3:
+            self.prometheus.scrape(self.target, self.text)
 
 
 def by_version(found: Mapping[Source, Counts]) -> list[tuple[int, int, int]]:
@@ -136,7 +151,7 @@ def test_a_new_pod_that_a_reading_came_too_early_for_counts_whole_and_one_that_w
     before = Reading(now, {})
     for age, requests in ((20, 5), (200, 0)):
         prometheus.scrape(target(), told(counted(users=5), start=now.timestamp() - age))
-        found = PrometheusCounters(prometheus.url, lag=timedelta(minutes=1)).counts("shop")
+        found = PrometheusCounters(prometheus.url, lag=timedelta(minutes=1), clock=ManualClock()).counts("shop")
         assert Reading(now, found).without_copies().since(before).get(1, Counts()).requests == requests
 
 
@@ -174,7 +189,7 @@ def test_a_pod_that_could_not_be_scraped_is_left_out(prometheus: FakePrometheus,
 
 def test_the_labels_and_a_further_condition_are_the_users(prometheus: FakePrometheus) -> None:
     labels = TargetLabels(product="model", version="release", pod="instance")
-    counters = PrometheusCounters(prometheus.url, labels, 'namespace="ml"')
+    counters = PrometheusCounters(prometheus.url, labels, 'namespace="ml"', clock=ManualClock())
     mine = {"model": "shop", "release": "7", "instance": "10.0.0.1:8080", "namespace": "ml"}
     prometheus.scrape(mine, told(counted(users=5)))
     prometheus.scrape(mine | {"namespace": "test"}, told(counted(users=3)))
@@ -198,10 +213,25 @@ def test_series_that_do_not_say_whose_they_are_are_told_and_not_taken_for_silenc
         counters.tallies("shop")
 
 
+def test_what_is_told_was_scraped_after_it_was_asked_for(prometheus: FakePrometheus) -> None:
+    prometheus.scrape(target(), told(counted(users=5)), ago=9)
+    clock = ScrapedMeanwhile(prometheus, target(), told(counted(users=6)))
+    assert by_version(PrometheusCounters(prometheus.url, clock=clock).tallies("shop")) == [(1, 6, 0)]
+    assert clock.waits == 3
+
+
+def test_a_scrape_that_does_not_come_is_not_waited_for_for_ever(prometheus: FakePrometheus) -> None:
+    prometheus.scrape(target(), told(counted(users=5)), ago=9)
+    clock = ManualClock()
+    counters = PrometheusCounters(prometheus.url, lag=timedelta(seconds=20), clock=clock)
+    assert by_version(counters.tallies("shop")) == [(1, 5, 0)]
+    assert clock.monotonic() == 20
+
+
 def test_only_raw_counters_are_asked_for(prometheus: FakePrometheus, counters: PrometheusCounters) -> None:
     prometheus.scrape(target(), told(counted(users=5)))
     counters.counts("shop")
-    assert len(prometheus.queries) == 2
+    assert len(set(prometheus.queries)) == 2
     assert not any(word in query for query in prometheus.queries for word in ("rate", "increase", "sum", "["))
 
 
