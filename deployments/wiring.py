@@ -122,7 +122,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     """
     from deployments.cluster import Cluster
     from deployments.metrics.feedback import FeedbackLedger
-    from deployments.metrics.live import live_metrics
+    from deployments.metrics.live import cluster_metrics
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
     from deployments.routers.gateway_api import GatewayApiRouter
@@ -143,7 +143,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         target=KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock),
         journal=journal(),
         registry=registry(),
-        metrics=live_metrics((router.tallies, router.copies), pods, FeedbackLedger(settings.journal_database), clock),
+        metrics=cluster_metrics(counters.counts, pods, FeedbackLedger(settings.journal_database), clock),
         clock=clock,
         models=settings.models,
         repair=lambda: None,
