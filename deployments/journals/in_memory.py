@@ -13,6 +13,8 @@ from deployments.rollout.state import RolloutState
 class InMemoryJournal:
     """The contract of `Journal` in plain dictionaries."""
 
+    orders_every = timedelta(0)
+
     def __init__(self) -> None:
         self._rollouts: dict[str, RolloutState] = {}
         self._events: list[Event] = []

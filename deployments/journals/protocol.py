@@ -34,6 +34,11 @@ class Lease:
 class Journal(Protocol):
     """Keeps rollouts and events, for ever or as long as it says; grants one writer per product."""
 
+    @property
+    def orders_every(self) -> timedelta:
+        """How often `orders` may be asked without being a burden to whoever keeps them."""
+        ...
+
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """The lease on a product until `now + ttl`; again for the same holder renews it.
 

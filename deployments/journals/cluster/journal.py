@@ -44,6 +44,8 @@ class ClusterJournal:
     anything else; and each write compares and swaps the object, token and all.
     """
 
+    orders_every = timedelta(seconds=2)
+
     def __init__(self, cluster: Cluster) -> None:
         self._leases = Leases(cluster)
         self._lines = Lines(cluster)
@@ -136,7 +138,7 @@ class ClusterJournal:
 
     @_reached
     def orders(self, rollout_id: str, after: int = 0) -> tuple[Order, ...]:
-        """See `Journal.orders`. One call, as it is asked twice a second."""
+        """See `Journal.orders`. One call."""
         head = self._lines.read(_of_orders(rollout_id))
         first, lines = (head.before_tail, head.tail) if after >= head.before_tail else (0, self._lines.all_of(head))
         orders = (_order(number, rollout_id, json.loads(line)) for number, line in enumerate(lines, first + 1))
