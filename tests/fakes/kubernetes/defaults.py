@@ -13,6 +13,8 @@ def fill_in(kind: Kind, thing: Json) -> None:
     """Set the documented defaults in `thing`."""
     if filler := FILLERS.get(kind.name):
         filler(thing)
+    if "status" in kind.subresources and not kind.custom:
+        thing.setdefault("status", {"loadBalancer": {}} if kind.name == "Service" else {})
 
 
 def _set(target: Json, **values: Any) -> Json:
@@ -101,6 +103,13 @@ def _namespace(namespace: Json) -> None:
     _set(namespace.setdefault("status", {}), phase="Active")
 
 
+def _lease(lease: Json) -> None:
+    spec = lease.get("spec") or {}
+    for name in ("acquireTime", "renewTime"):
+        if isinstance(spec.get(name), str):
+            spec[name] = spec[name].replace("+00:00", "Z")
+
+
 def _autoscaler(autoscaler: Json) -> None:
     _set(autoscaler.setdefault("spec", {}), minReplicas=1)
 
@@ -146,6 +155,7 @@ FILLERS: dict[str, Callable[[Json], None]] = {
     "Gateway": _gateway,
     "HTTPRoute": _route,
     "HorizontalPodAutoscaler": _autoscaler,
+    "Lease": _lease,
     "Namespace": _namespace,
     "Pod": _pod,
     "ReplicaSet": _replica_set,
