@@ -1,8 +1,8 @@
 """The chart's Role for runs allows everything that the doors of a cluster do, and nothing else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +11,24 @@ import pytest
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster
 from deployments.errors import ClusterRefused
+from deployments.journals.cluster import ClusterJournal
+from deployments.journals.protocol import Event
+from deployments.metrics.pods import PodCounters
+from deployments.owner import this_process
+from deployments.rollout.state import Phase, RolloutState
 from deployments.routers.gateway_api import GatewayApiRouter
 from deployments.routers.protocol import Router
 from deployments.routers.service import ServiceRouter
-from deployments.spec import AutoscalingSection, GatewaySection, KubernetesSection
+from deployments.spec import AutoscalingSection, GatewaySection, KubernetesSection, RolloutSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, ReplicaState
 from deployments.traffic import Backend, Routing, Weights
+from tasks.rollouts.beginning import orphans
 from tests.fakes.kubernetes import READY, FakeKubernetes, Fate, Faults, PodScript, Proxied
-from tests.unit.infra.helm import LEAST, kinds
+from tests.unit.infra.helm import BARE, kinds
 
 PRODUCT = "flights"
 Right = tuple[str, str, str]
-# What the journal in the cluster and the counters of pods need; they have suites of their own.
-OF_OTHERS = {
-    *(("", "configmaps", verb) for verb in ("get", "list", "create", "update", "delete")),
-    *(("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")),
-    ("", "pods/proxy", "get"),
-}
-
-
-@dataclass
-class Counted:
-    """Nothing: nobody asks the servers here."""
-
-    seen: dict[Any, Any] = field(default_factory=dict)
-
-    def in_flight(self, product: str, version: int) -> int:
-        del product, version
-        return 0
-
-    def tallies(self, product: str) -> dict[Any, Any]:
-        del product
-        return self.seen
-
-    copies = tallies
 
 
 @dataclass
@@ -68,15 +51,15 @@ class Ours:
         return tuple(each.address for each in self.target.replicas(PRODUCT, version))
 
 
-def rules() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = kinds(LEAST, "Role")["runner"]["rules"]
+def rules(role: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = kinds(BARE, "Role")[role]["rules"]
     return found
 
 
-def granted() -> set[Right]:
+def granted(role: str) -> set[Right]:
     return {
         (group, resource, verb)
-        for rule in rules()
+        for rule in rules(role)
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -95,7 +78,7 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ours]:
     monkeypatch.setattr(Faults, "allows", noted)
     with FakeKubernetes() as api:
         api.answer_pods(lambda *_: Proxied(200, b"{}"))
-        api.faults.permit_only(rules())
+        api.faults.permit_only(rules("runner"))
         cluster = Cluster.of(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig"))
         section = KubernetesSection(image="seatrial:1")
         yield Ours(api, cluster, KubernetesTarget(cluster, section, None, SystemClock()), used)
@@ -124,7 +107,26 @@ def routed(ours: Ours, router: Router) -> None:
         live = router.read(PRODUCT)
         assert live is not None
         assert live.weights == weights
+        router.tallies(PRODUCT)
     router.remove(PRODUCT)
+
+
+def journaled(ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rollout from its beginning until it is old enough to be forgotten."""
+    monkeypatch.setattr("deployments.journals.cluster.journal.ROLLOUTS_KEPT", 0)
+    journal, now = ClusterJournal(ours.cluster), datetime.now(UTC)
+    lease = journal.acquire(PRODUCT, this_process(), now, timedelta(minutes=1))
+    for number, phase in enumerate((Phase.DONE, Phase.RUNNING)):
+        journal.save(
+            RolloutState(
+                f"r{number}", PRODUCT, 2, 1, "canary", RolloutSection(), (), 0, phase, "", now, now, now
+            ),
+            lease,
+        )  # fmt: skip
+    for kind in ("step.intended", "step.done"):
+        journal.record(Event(PRODUCT, "r1", now, kind, {}))
+    assert [state.rollout_id for state in journal.rollouts(PRODUCT)] == ["r1"]
+    journal.release(lease)
 
 
 def gateway(ours: Ours) -> GatewayApiRouter:
@@ -136,7 +138,7 @@ def gateway(ours: Ours) -> GatewayApiRouter:
             "spec": {"gatewayClassName": "any", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
         }
     )
-    return GatewayApiRouter(ours.cluster, GatewaySection(name="public"), Counted(), SystemClock())
+    return GatewayApiRouter(ours.cluster, GatewaySection(name="public"), PodCounters(ours.cluster), SystemClock())
 
 
 def autoscaled(ours: Ours) -> None:
@@ -147,22 +149,35 @@ def autoscaled(ours: Ours) -> None:
     target.retire(PRODUCT, 3, timedelta(0))
 
 
-def everything(ours: Ours) -> None:
+def everything(ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
+    journaled(ours, monkeypatch)
     rolled_out(ours)
     autoscaled(ours)
     routed(ours, gateway(ours))
-    routed(ours, ServiceRouter(ours.cluster, Counted()))
+    routed(ours, ServiceRouter(ours.cluster, PodCounters(ours.cluster)))
     for version in (1, 2):
         ours.target.retire(PRODUCT, version, timedelta(0))
     assert ours.api.objects("Deployment") == []
 
 
-def test_with_the_rights_of_the_chart_everything_can_be_done_and_each_of_them_is_used(ours: Ours) -> None:
-    everything(ours)
-    assert ours.used == granted() - OF_OTHERS
+def test_with_the_rights_of_the_chart_everything_can_be_done_and_each_of_them_is_used(
+    ours: Ours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(ours, monkeypatch)
+    assert ours.used == granted("runner")
 
 
 def test_without_one_of_them_the_verb_that_is_missing_is_named(ours: Ours) -> None:
     ours.api.faults.forbid("patch", "deployments")
     with pytest.raises(ClusterRefused, match='cannot patch resource "deployments"'):
         ours.launch(1)
+
+
+def test_what_hands_rollouts_over_reads_who_carries_them_and_nothing_else(
+    ours: Ours, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journaled(ours, monkeypatch)
+    ours.used.clear()
+    ours.api.faults.permit_only(rules("handing-over"))
+    assert [state.rollout_id for state in orphans(ClusterJournal(ours.cluster), datetime.now(UTC))] == ["r1"]
+    assert ours.used == granted("handing-over")

@@ -24,6 +24,13 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .part }}
 {{- end }}
 
+{{/* Who has to read the journal in the cluster beside runs; an empty list where it is in a database. */}}
+{{- define "seatrial.watching" -}}
+{{- if and .Values.handingOver.enabled (not .Values.postgresql.journal.secret) }}
+- handing-over
+{{- end }}
+{{- end }}
+
 {{- define "seatrial.mlflow" -}}
 {{ .Values.mlflow.url | default (printf "http://%s-mlflow.%s.svc:5000" (include "seatrial.name" .) .Release.Namespace) }}
 {{- end }}

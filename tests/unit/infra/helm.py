@@ -17,6 +17,8 @@ CHART = ROOT / "infra" / "chart"
 NAMESPACE = "ml"
 # As little as the chart asks for.
 LEAST: dict[str, Any] = {"postgresql": {"journal": {"secret": "database"}}}
+# Still less: the journal is in the cluster, and users tell nothing.
+BARE: dict[str, Any] = {"control": {"enabled": False}}
 # All that it can do.
 MOST: dict[str, Any] = {
     "image": {"digest": f"sha256:{'ab' * 32}"},

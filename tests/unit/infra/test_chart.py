@@ -11,10 +11,22 @@ import yaml
 
 from deployments.serving.metrics import ServerMetrics, predictions_as_text, process_as_text
 from tests.architecture.test_documentation import DOCS, rows
-from tests.unit.infra.helm import CHART, ELSEWHERE, LEAST, MOST, NAMESPACE, ROOT, Refused, findings, kinds, objects
+from tests.unit.infra.helm import (
+    BARE,
+    CHART,
+    ELSEWHERE,
+    LEAST,
+    MOST,
+    NAMESPACE,
+    ROOT,
+    Refused,
+    findings,
+    kinds,
+    objects,
+)
 from tests.unit.infra.pods import containers, weaknesses
 
-WAYS = pytest.mark.parametrize("values", [LEAST, MOST, ELSEWHERE], ids=["least", "most", "elsewhere"])
+WAYS = pytest.mark.parametrize("values", [BARE, LEAST, MOST, ELSEWHERE], ids=["bare", "least", "most", "elsewhere"])
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 OTHERS = {"HTTPRoute", "ServiceMonitor"}  # kinds that do not come with Kubernetes
 OLDEST, NEWEST = "1.27", "1.36"
@@ -80,9 +92,11 @@ def test_a_pod_that_is_not_restricted_is_told_from_one_that_is(field: str, value
 
 
 @WAYS
-def test_only_the_worker_has_a_token(values: dict[str, Any]) -> None:
+def test_only_those_who_ask_the_api_have_a_token(values: dict[str, Any]) -> None:
     with_token = {name for name, pod in pods(values).items() if pod["spec"]["automountServiceAccountToken"]}
-    assert with_token == {"worker"}
+    assert with_token == ({"worker", "handing-over"} if values is BARE else {"worker"})
+    accounts = {name: pods(values)[name]["spec"]["serviceAccountName"] for name in with_token}
+    assert accounts == {name: f"demo-seatrial-{name}" for name in with_token}
     assert all(not each["automountServiceAccountToken"] for each in kinds(values, "ServiceAccount").values())
 
 
@@ -139,7 +153,7 @@ def test_the_rights_are_those_of_the_documentation_one_by_one() -> None:
             [cell.strip("`") for cell in cells[:4]] for cells in rows(DOCS / "kubernetes.md", "role")
         )
     }
-    assert rights(LEAST) == told
+    assert rights(BARE) == told
 
 
 @WAYS
@@ -154,9 +168,10 @@ def test_no_right_is_a_wildcard_nor_for_the_whole_cluster_nor_for_secrets(values
 def test_each_role_is_bound_to_the_account_of_its_pods_alone() -> None:
     bound = {
         name: (each["roleRef"]["name"], [subject["name"] for subject in each["subjects"]])
-        for name, each in kinds(LEAST, "RoleBinding").items()
+        for name, each in kinds(BARE, "RoleBinding").items()
     }
     assert bound == {
+        "handing-over": ("demo-seatrial-handing-over", ["demo-seatrial-handing-over"]),
         "worker": ("demo-seatrial-worker", ["demo-seatrial-worker"]),
         "runner": ("demo-seatrial-runner", ["demo-seatrial-runner"]),
     }
@@ -199,7 +214,6 @@ def test_a_value_that_cannot_be_meant_is_refused(path: tuple[str, ...], value: o
     ("values", "words"),
     [
         ({}, "set postgresql.journal.secret, or control.enabled=false"),
-        ({"control": {"enabled": False}}, "set postgresql.journal.secret, or handingOver.enabled=false"),
         (LEAST | {"prefect": {"server": {"replicas": 2}}}, "set postgresql.prefect.secret"),
         (LEAST | {"mlflow": {"server": {"replicas": 2}}}, "objectStorage.artifacts, or mlflow.server.replicas=1"),
     ],
@@ -263,7 +277,7 @@ def test_feedback_has_a_route_where_there_is_a_gateway() -> None:
 
 def test_the_dashboard_asks_only_for_what_the_servers_count() -> None:
     server = ServerMetrics()
-    server.answered(200, 0.1)
+    server.users.add(200, 0.1)
     text = server.as_text() + predictions_as_text({"0": 1}) + process_as_text("flights", "1", "", 0.1)
     counted = set(re.findall(r"^([a-z_]+)", text, flags=re.MULTILINE))
     asked = set(re.findall(r"(?:seatrial_server|process)_[a-z_]+", (CHART / "files" / "dashboard.json").read_text()))
