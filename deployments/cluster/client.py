@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from deployments.cluster.connection import Body, Connection
-from deployments.cluster.errors import ApiError, ApiUnreachable, Conflicting, Missing, error_of
+from deployments.cluster.errors import ApiError, ApiUnreachable, Conflicting, Expired, Missing, error_of
 from deployments.cluster.kinds import POD, Kind
 from deployments.cluster.names import MANAGER
 
 Object = dict[str, Any]
+Listed = tuple[list[Object], str]
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
@@ -55,16 +56,13 @@ class Cluster:
         except Missing:
             return None
 
-    def list(self, kind: Kind, labels: str = "", fields: str = "") -> tuple[list[Object], str]:
+    def list(self, kind: Kind, labels: str = "", fields: str = "") -> Listed:
         """All objects that the selectors let through, and the resource version to watch from."""
-        found: list[Object] = []
-        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": ""}
-        while True:
-            page = self._asked("list", kind, kind.path(self.namespace), query)
-            found += page.get("items") or []
-            query["continue"] = page["metadata"].get("continue") or ""
-            if not query["continue"]:
-                return found, str(page["metadata"].get("resourceVersion", ""))
+        try:
+            return self._pages(kind, {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE)})
+        except Expired:
+            # Forgotten between two pages; what comes in one piece cannot be.
+            return self._pages(kind, {"labelSelector": labels, "fieldSelector": fields})
 
     def apply(self, kind: Kind, manifest: Mapping[str, Any]) -> Object:
         """Server-side apply as `seatrial`; fields of it that somebody else set since are taken back."""
@@ -157,6 +155,16 @@ class Cluster:
         except Missing:
             return False
         return any(each.get("name") == kind.plural for each in found.get("resources") or [])
+
+    def _pages(self, kind: Kind, query: Mapping[str, str]) -> Listed:
+        found: list[Object] = []
+        after = ""
+        while True:
+            page = self._asked("list", kind, kind.path(self.namespace), {**query, "continue": after})
+            found += page.get("items") or []
+            after = page["metadata"].get("continue") or ""
+            if not after:
+                return found, str(page["metadata"].get("resourceVersion", ""))
 
     def _asked(self, verb: str, kind: Kind, path: str, query: Mapping[str, str]) -> Object:
         self.calls[f"{verb} {kind.plural}"] += 1
