@@ -8,7 +8,7 @@ from typing import Any, Final
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.clock import Clock
-from deployments.cluster import Cluster, Conflicting, Expired, Missing, errors_as, is_ours, labels_of, object_name
+from deployments.cluster import Cluster, Conflicting, Expired, errors_as, is_ours, labels_of, object_name
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.cluster.names import PORT
 from deployments.errors import RouterRefused, RouterUnreachable
@@ -147,8 +147,7 @@ class GatewayApiRouter:
             with suppress(Conflicting):
                 if found is None:
                     return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules))
-                with suppress(Missing):
-                    return self._rewritten(product, found, rules)
+                return self._rewritten(product, found, rules)
         raise RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
 
     def _rewritten(self, product: str, found: Object, rules: Sequence[Object]) -> Object:

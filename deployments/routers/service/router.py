@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
-from deployments.cluster import Cluster, Conflicting, Missing, errors_as, is_ours, labels_of, selector_of
+from deployments.cluster import Cluster, Conflicting, errors_as, is_ours, labels_of, selector_of
 from deployments.cluster.kinds import POD, SERVICE
 from deployments.cluster.names import PORT, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
@@ -99,14 +99,9 @@ class ServiceRouter:
         self._select(product, labels_of(product) | {_SERVING: "true"}, wanted)
 
     def _mark(self, pod: Object, serves: bool) -> None:
-        name = pod["metadata"]["name"]
-        if _serves(pod) == serves:
-            return
-        try:
-            self._cluster.merge(POD, name, {"metadata": {"labels": {_SERVING: "true" if serves else None}}})
-        except Missing as error:
-            if serves:
-                raise RouterUnreachable(f"pod {name} has gone just now: try again") from error
+        if _serves(pod) != serves:
+            labels = {_SERVING: "true" if serves else None}
+            self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
 
     def _select(self, product: str, selector: Mapping[str, str], wanted: Routing) -> None:
         metadata = {"name": _name(product), "annotations": _told(wanted)}
