@@ -5,7 +5,7 @@ schemas of whole objects."""
 
 from .answers import Proxied
 from .fake import FakeKubernetes
-from .faults import Faults, Request
+from .faults import ConnectionCut, Faults, Request
 from .routing import Target
 from .scripts import (
     CRASHING,
@@ -26,6 +26,7 @@ __all__ = [
     "PROBE_FAILING",
     "READY",
     "UNSCHEDULABLE",
+    "ConnectionCut",
     "FakeKubernetes",
     "Fate",
     "Faults",

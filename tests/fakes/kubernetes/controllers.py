@@ -1,17 +1,31 @@
 """All controllers together: after each write they work until there is nothing left to do. No threads, no waiting."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 
 from .kinds import BY_NAME, Json, Kind
-from .lifecycle import FOREGROUND, ORPHAN, Deletion, Lifecycle
+from .lifecycle import FOREGROUND, ORPHAN, Lifecycle
 from .networking import Networking
 from .ownership import Manager
 from .pods import Pods
+from .preconditions import Deletion
+from .refusals import Refused
 from .scripts import Scripts
-from .store import key_of
+from .selection import matches_labels
+from .store import Change, Key, key_of
 from .workloads import Workloads, owners_of
 
 MOST_ROUNDS = 200
+LOOKED_AT_WITH = {
+    "Gateway": ("HTTPRoute",),
+    "HTTPRoute": ("Gateway",),
+    "Namespace": ("HTTPRoute",),
+    "Pod": ("Service", "PodDisruptionBudget"),
+    "ReferenceGrant": ("HTTPRoute",),
+    "Service": ("HTTPRoute",),
+}
+SAME_NAMESPACE = frozenset({"Service", "PodDisruptionBudget"})
 GARBAGE_COLLECTOR = Manager("kube-controller-manager")
 NAMESPACE = BY_NAME["Namespace"]
 
@@ -29,27 +43,52 @@ class Controllers:
             BY_NAME["Pod"]: self._pods.settle,
             BY_NAME["ReplicaSet"]: workloads.settle_replica_set,
             BY_NAME["Deployment"]: workloads.settle_deployment,
+            BY_NAME["PodDisruptionBudget"]: workloads.settle_budget,
             BY_NAME["Service"]: networking.settle_service,
             BY_NAME["HTTPRoute"]: networking.settle_route,
             BY_NAME["Gateway"]: networking.settle_gateway,
         }
-        self._settled_at = -1
+        self._settled_at = 0
 
     def settle(self, anew: bool = False) -> None:
-        """Work until nothing changes any longer; `anew` even if nobody has written since the last time."""
-        if anew:
-            self._settled_at = -1
-        for _ in range(MOST_ROUNDS):
-            if self._settled_at == self._store.version:
+        """Work until nothing changes any longer; `anew` looks at everything, whoever has written."""
+        for round_ in range(MOST_ROUNDS):
+            changes = self._store.changes_since(self._settled_at)
+            if not changes and not (anew and round_ == 0):
                 return
             self._settled_at = self._store.version
-            self._collect_garbage()
-            for kind, step in self._steps.items():
-                for thing in self._store.all(kind):
-                    live = self._store.get(kind, *key_of(thing))
-                    if live is not None:
-                        step(live)
+            if any(_may_leave_garbage(change) for change in changes):
+                self._collect_garbage()
+            self._step(None if anew and round_ == 0 else self._concerned(changes))
         raise AssertionError("the controllers do not come to rest")
+
+    def _step(self, concerned: set[tuple[Kind, Key]] | None) -> None:
+        """Every controller takes a step with each object that is concerned, all of them if that is None."""
+        for kind, step in self._steps.items():
+            for thing in self._store.all(kind):
+                key = key_of(thing)
+                live = self._store.get(kind, *key)
+                if live is not None and (concerned is None or (kind, key) in concerned):
+                    self._take(step, live)
+
+    def _concerned(self, changes: list[Change]) -> set[tuple[Kind, Key]]:
+        """What has to be looked at after these changes: the objects, what they belong to, and what points at them."""
+        found = {(change.kind, key_of(change.thing)) for change in changes}
+        for change in changes:
+            namespace = key_of(change.thing)[0]
+            for owner in change.thing["metadata"].get("ownerReferences") or []:
+                if owner["kind"] in BY_NAME:
+                    found.add((BY_NAME[owner["kind"]], (namespace, owner["name"])))
+            for name in LOOKED_AT_WITH.get(change.kind.name, ()):
+                home = namespace if name in SAME_NAMESPACE else ""
+                things = [thing for thing in self._store.all(BY_NAME[name], home) if _looks_at(thing, change)]
+                found |= {(BY_NAME[name], key_of(thing)) for thing in things}
+        return found
+
+    def _take(self, step: Callable[[Json], None], thing: Json) -> None:
+        """What a quota or a namespace on its way out refuses to a controller is no matter of the client that wrote."""
+        with suppress(Refused):
+            step(thing)
 
     def log_of(self, pod: Json) -> str:
         """What the pod has written."""
@@ -109,3 +148,17 @@ class Controllers:
             return live
 
         self._lifecycle.change(kind, key_of(thing), change, GARBAGE_COLLECTOR)
+
+
+def _may_leave_garbage(change: Change) -> bool:
+    metadata = change.thing["metadata"]
+    return change.after is None or "deletionTimestamp" in metadata or bool(metadata.get("ownerReferences"))
+
+
+def _looks_at(thing: Json, change: Change) -> bool:
+    """A Service looks at the pods that it selects, or did until now."""
+    if thing["kind"] != "Service" or change.kind.name != "Pod":
+        return True
+    selector = {"matchLabels": thing["spec"].get("selector") or {}}
+    states = [state for state in (change.before, change.after) if state is not None]
+    return any(matches_labels(selector, state["metadata"].get("labels") or {}) for state in states)

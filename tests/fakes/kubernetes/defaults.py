@@ -13,6 +13,8 @@ def fill_in(kind: Kind, thing: Json) -> None:
     """Set the documented defaults in `thing`."""
     if filler := FILLERS.get(kind.name):
         filler(thing)
+    if "status" in kind.subresources and not kind.custom:
+        thing.setdefault("status", {"loadBalancer": {}} if kind.name == "Service" else {})
 
 
 def _set(target: Json, **values: Any) -> Json:

@@ -9,11 +9,14 @@ from types import TracebackType
 
 import yaml
 
-from .answers import Answer, Answers, Proxied
+from .answers import Answers, Proxied
+from .bodies import Answer
 from .controllers import Controllers
 from .faults import ConnectionCut, Faults, Request
-from .kinds import Json, Kind, kind_named
-from .lifecycle import Deletion, Lifecycle
+from .kinds import BY_NAME, Json, Kind, kind_named
+from .lifecycle import Lifecycle
+from .ownership import Manager
+from .preconditions import Deletion
 from .routing import Target
 from .scripts import PodScript, Scripts, Verdict
 from .server import Server
@@ -34,9 +37,10 @@ class FakeKubernetes:
         self._lifecycle = Lifecycle(self._store, now, self._check_quota)
         self._lifecycle.has_kubelet = controllers
         self._scripts = Scripts()
+        self._still = False
         self._controllers = Controllers(self._lifecycle, self._scripts) if controllers else None
-        self._answers = Answers(self._store, self._lifecycle, self.faults, self.settle)
-        self._answers.log = self._log
+        self._answers = Answers(self._lifecycle, self.faults, self.settle)
+        self._answers.reading.log = self._log
         self._server = Server(self._answer, self._stream_ends)
         for name in NAMESPACES:
             self.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
@@ -48,8 +52,10 @@ class FakeKubernetes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._answers.end_watches()
+        self._answers.reading.end_watches()
         self._server.stop()
+        if self._server.broken and error is None:
+            raise self._server.broken[0]
 
     @property
     def url(self) -> str:
@@ -119,6 +125,29 @@ class FakeKubernetes:
             self._scripts.routes[name] = verdicts
             self.settle(anew=True)
 
+    def lose_node(self, name: str) -> None:
+        """`node-1` or `node-2` is gone: its pods are evicted and replaced elsewhere, but nobody can end them."""
+        with self._store.lock:
+            self._scripts.lost_nodes.add(name)
+            self.settle(anew=True)
+
+    def find_node(self, name: str) -> None:
+        """The node is back, and ends what was evicted from it."""
+        with self._store.lock:
+            self._scripts.lost_nodes.discard(name)
+            self.settle(anew=True)
+
+    def autoscale(self, deployment: str, replicas: int, namespace: str = "default") -> None:
+        """A HorizontalPodAutoscaler decides, and scales the Deployment in its own name."""
+
+        def change(live: Json) -> Json:
+            return {**live, "spec": {**live["spec"], "replicas": replicas}}
+
+        manager = Manager("kube-controller-manager", "Update", "scale")
+        with self._store.lock:
+            self._lifecycle.change(BY_NAME["Deployment"], (namespace, deployment), change, manager)
+            self.settle()
+
     def ignore_route(self, name: str) -> None:
         """No Gateway looks at that route any longer; its status stays as it is."""
         self._scripts.ignored_routes.add(name)
@@ -127,20 +156,35 @@ class FakeKubernetes:
         """Who answers for pods behind the proxy; None means that the pod cannot be reached."""
         self._answers.proxy = proxy
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Inside, the controllers do nothing: a rollout stays where it is until the end of it."""
+        self._still = True
+        try:
+            yield
+        finally:
+            self._still = False
+            self.settle(anew=True)
+
     def settle(self, anew: bool = False) -> None:
         """Let the controllers work until there is nothing left to do."""
-        if self._controllers is not None:
+        if self._controllers is not None and not self._still:
             with self._store.lock:
                 self._controllers.settle(anew)
 
     def compact(self) -> None:
-        """Older versions are forgotten: lists and watches that want them get 410."""
+        """Older versions are forgotten: lists and watches that begin there get 410, those that are open go on."""
         with self._store.lock:
             self._store.compact()
 
+    def expire_watches(self) -> None:
+        """Watches that are open end with an ERROR event that says 410."""
+        with self._store.lock:
+            self._store.expire_watches()
+
     def drop_watches(self) -> None:
         """Cut all connections that are open, above all those of watches."""
-        self._answers.end_watches()
+        self._answers.reading.end_watches()
         self._server.cut_all()
 
     @contextmanager
@@ -154,12 +198,13 @@ class FakeKubernetes:
 
     def go_away(self, *, resets: bool = False) -> None:
         """The server is gone until `come_back`; what it keeps stays."""
-        self._answers.end_watches()
+        self._answers.reading.end_watches()
         if resets:
             self._server.resets = True
             self._server.cut_all()
         else:
             self._server.stop()
+            self._server.hold_the_port()
 
     def come_back(self) -> None:
         """Where it was before."""

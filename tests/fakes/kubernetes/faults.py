@@ -69,7 +69,7 @@ class Faults:
     def fail_next(
         self, times: int, code: int, method: str = "", path: str = "", retry_after: int | None = None
     ) -> None:
-        """The next requests of that method whose path matches the expression are answered with 429, 500, 503 or 504."""
+        """The next requests of that method whose path matches the expression get 401, 429, 500, 503 or 504."""
         self._failing.append(_Failing(times, code, method, re.compile(path), retry_after))
 
     def lose_next_answers(self, times: int, method: str = "", path: str = "") -> None:

@@ -66,7 +66,8 @@ MEMBER = "an item of a list"
 
 def owned_fields(kind: Kind, thing: Json) -> dict[FieldPath, Any]:
     """Every field that somebody can own, with its value; an item of a keyed list counts as a field of its own."""
-    shown = {key: value for key, value in thing.items() if key not in ("apiVersion", "kind", "metadata")}
+    unowned = ("apiVersion", "kind", "metadata", *(() if thing.get("status") else ("status",)))
+    shown = {key: value for key, value in thing.items() if key not in unowned}
     metadata = {key: value for key, value in thing.get("metadata", {}).items() if key not in UNOWNED_METADATA}
     if metadata:
         shown["metadata"] = metadata
@@ -86,10 +87,31 @@ def merged(kind: Kind, live: Any, wanted: Any, name: str = "") -> Any:
 
 
 def without(kind: Kind, thing: Json, paths: Iterable[FieldPath]) -> Json:
-    """`thing`, which is changed, without the fields at `paths`, nor the maps and lists that this empties."""
-    for path in sorted(paths, key=len, reverse=True):
-        _take_away(kind, thing, path, "")
+    """`thing`, which is changed, without the fields at `paths`, nor the maps and lists that this empties.
+
+    An item that stays keeps what it is told apart by."""
+    leaving = set(paths)
+    for path in leaving:
+        within = any(path[:length] in leaving for length in range(1, len(path)))
+        if not within and not _tells_apart(path):
+            _take_away(kind, thing, path, "")
     return thing
+
+
+def first_twice(kind: Kind, value: Any, path: FieldPath = ()) -> str:
+    """What the server says of the first key that stands twice in a keyed list; empty if there is none."""
+    name = path[-1][2:] if path and path[-1].startswith("f:") else ""
+    if isinstance(value, dict):
+        found = (first_twice(kind, below, (*path, f"f:{key}")) for key, below in value.items())
+        return next(filter(None, found), "")
+    key_of = _key_of_items(kind, name)
+    if not isinstance(value, list) or key_of is None:
+        return ""
+    keys = [key_of(item) for item in value]
+    if twice := next((key for key in keys if keys.count(key) > 1), ""):
+        return f"{shown(path)}: duplicate entries for key {_shown_element(twice)}"
+    found = (first_twice(kind, item, (*path, key)) for key, item in zip(keys, value, strict=True))
+    return next(filter(None, found), "")
 
 
 def with_ancestors(paths: Iterable[FieldPath]) -> set[FieldPath]:
@@ -172,6 +194,10 @@ def _merged_items(kind: Kind, live: list[Any], wanted: list[Any], key_of: _Key) 
     both = {key: merged(kind, old[key], new[key]) for key in old.keys() & new.keys()}
     everything = {**old, **new, **both}
     return [everything[key] for key in order]
+
+
+def _tells_apart(path: FieldPath) -> bool:
+    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
 
 
 def _take_away(kind: Kind, inside: Any, path: FieldPath, name: str) -> None:

@@ -32,6 +32,11 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
+    def full_name(self) -> str:
+        """As errors of server-side apply call it: `apps/v1, Kind=Deployment`, `/v1, Kind=Pod`."""
+        return f"{self.group}/{self.version}, Kind={self.name}"
+
+    @property
     def resource(self) -> str:
         """As error messages call it: `deployments.apps`, `pods`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
@@ -51,9 +56,11 @@ STATUS = frozenset({"status"})
 SCALED = frozenset({"status", "scale"})
 
 KINDS = (
-    Kind("", "v1", "namespaces", "Namespace", namespaced=False, subresources=frozenset({"status", "finalize"})),
+    Kind("", "v1", "namespaces", "Namespace", namespaced=False, subresources=STATUS),
     Kind("", "v1", "nodes", "Node", namespaced=False, subresources=STATUS),
-    Kind("", "v1", "pods", "Pod", subresources=frozenset({"status", "log", "proxy"}), counts_generations=True),
+    Kind(
+        "", "v1", "pods", "Pod", subresources=frozenset({"status", "log", "proxy", "eviction"}), counts_generations=True
+    ),
     Kind("", "v1", "services", "Service", subresources=STATUS, created_by_put=True),
     Kind("", "v1", "configmaps", "ConfigMap"),
     Kind("", "v1", "secrets", "Secret"),

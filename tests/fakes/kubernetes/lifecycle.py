@@ -3,14 +3,15 @@
 import uuid
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from . import defaults, validation
+from . import defaults, schema, validation
 from .kinds import BY_NAME, Json, Kind
 from .ownership import Manager, after_update, applied
+from .pod_security import check_pod_security
+from .preconditions import Deletion, refuse_duplicates, refuse_other_identity, refuse_other_version
 from .refusals import Refused, already_exists, bad_request, conflict, invalid, not_found, status
 from .store import Store, key_of
 
@@ -20,17 +21,6 @@ SERVER_KEEPS = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "
 SERVICE_ADDRESS = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 
 Change = Callable[[Json], Json]
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """What a client wants of a deletion; None and empty where it says nothing."""
-
-    uid: str = ""
-    version: str = ""
-    policy: str = "Background"
-    grace_seconds: int | None = None
-    dry: bool = False
 
 
 class Lifecycle:
@@ -60,7 +50,7 @@ class Lifecycle:
 
     def create(self, kind: Kind, namespace: str, sent: Json, manager: Manager, dry: bool = False) -> Json:
         """A new object. Raises `Refused`: 409 if the name is taken, 404 if the namespace is missing, 422."""
-        thing = self._new(kind, namespace, sent)
+        thing = self._new(kind, namespace, schema.known_part(kind, sent)[0])
         if thing["metadata"].pop("resourceVersion", ""):
             raise Refused(status(500, "", "resourceVersion should not be set on objects to be created"))
         self._complete(kind, thing)
@@ -72,8 +62,8 @@ class Lifecycle:
         """The object after `change` of a copy of it; a resourceVersion that `change` leaves behind must be the present
         one. Raises `Refused`."""
         before = self.live(kind, *key)
-        after = change(deepcopy(before))
-        _refuse_other_version(kind, before, after)
+        after, _ = schema.known_part(kind, change(deepcopy(before)))
+        refuse_other_version(kind, before, after)
         after = self._as_updated(kind, before, after, manager.subresource)
         forgets = after["metadata"].get("managedFields") in ([], [{}])
         if _content(before) == _content(after) and not forgets:
@@ -97,9 +87,11 @@ class Lifecycle:
         wanted = _without_nulls(wanted)
         if "managedFields" in wanted.get("metadata", {}):
             raise bad_request("metadata.managedFields must be nil")
+        schema.refuse_unknown(kind, wanted, key)
+        refuse_duplicates(kind, wanted, key)
         if before is None:
             return self._apply_new(kind, key, wanted, manager, dry), True
-        _refuse_other_version(kind, before, wanted)
+        refuse_other_version(kind, before, wanted)
         wanted.setdefault("metadata", {}).pop("resourceVersion", None)
         if manager.subresource == "status":
             wanted = {"metadata": {}, "status": wanted.get("status", {})}
@@ -114,7 +106,7 @@ class Lifecycle:
     def delete(self, kind: Kind, key: tuple[str, str], wanted: Deletion) -> tuple[Json, bool]:
         """The object as it was last, and whether it is gone; with finalizers it stays until they are removed."""
         before = self.live(kind, *key)
-        _refuse_other_identity(kind, before, wanted)
+        refuse_other_identity(kind, before, wanted)
         after = deepcopy(before)
         finalizers = after["metadata"].get("finalizers") or []
         extra = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(wanted.policy)
@@ -141,7 +133,7 @@ class Lifecycle:
             return self.store.write(kind, new)
         thing["metadata"] = {**before["metadata"], **thing["metadata"], "namespace": namespace}
         thing["metadata"].pop("resourceVersion", None)
-        after = {"status": before.get("status"), **thing} if "status" in before else thing
+        after = {**({"status": before["status"]} if "status" in before else {}), **thing}
         after = self._as_updated(kind, before, after, None)
         owned = after_update(kind, before, after, Manager("test"), self.timestamp())
         after["metadata"]["managedFields"] = owned
@@ -207,6 +199,7 @@ class Lifecycle:
             if home is None:
                 raise not_found(BY_NAME["Namespace"], namespace)
             validation.check_namespace(kind, thing, home)
+            check_pod_security(kind, thing, home)
         if self.store.get(kind, namespace, name):
             raise already_exists(kind, name)
         validation.check(kind, thing, None)
@@ -279,36 +272,6 @@ def _is_over(kind: Kind, thing: Json) -> bool:
     metadata = thing["metadata"]
     waits = kind.name == "Namespace" or (kind.name == "Pod" and metadata.get("deletionGracePeriodSeconds"))
     return "deletionTimestamp" in metadata and not metadata.get("finalizers") and not waits
-
-
-def _refuse_other_version(kind: Kind, before: Json, after: Json) -> None:
-    metadata = after.get("metadata") or {}
-    name, asked = before["metadata"]["name"], metadata.get("resourceVersion", "")
-    if asked and asked != before["metadata"]["resourceVersion"]:
-        raise conflict(kind, name)
-    if (uid := metadata.get("uid")) and uid != before["metadata"]["uid"]:
-        raise conflict(
-            kind,
-            name,
-            "StorageError: invalid object, Code: 4, AdditionalErrorMsg: Precondition failed: "
-            f"UID in precondition: {uid}, UID in object meta: {before['metadata']['uid']}",
-        )
-
-
-def _refuse_other_identity(kind: Kind, before: Json, wanted: Deletion) -> None:
-    metadata = before["metadata"]
-    if wanted.uid and wanted.uid != metadata["uid"]:
-        why = (
-            f"the UID in the precondition ({wanted.uid}) does not match the UID in record ({metadata['uid']}). "
-            "The object might have been deleted and then recreated"
-        )
-        raise conflict(kind, metadata["name"], why)
-    if wanted.version and wanted.version != metadata["resourceVersion"]:
-        why = (
-            f"the ResourceVersion in the precondition ({wanted.version}) does not match the ResourceVersion in record "
-            f"({metadata['resourceVersion']}). The object might have been modified"
-        )
-        raise conflict(kind, metadata["name"], why)
 
 
 def _content(thing: Json) -> Json:

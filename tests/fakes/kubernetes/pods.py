@@ -6,6 +6,7 @@ from typing import Any
 from .kinds import BY_NAME, Json
 from .lifecycle import Lifecycle
 from .ownership import Manager
+from .preconditions import Deletion
 from .refusals import Refused
 from .scripts import Fate, PodScript, Scripts
 from .store import key_of
@@ -13,8 +14,8 @@ from .store import key_of
 POD, EVENT = BY_NAME["Pod"], BY_NAME["Event"]
 KUBELET = Manager("kubelet", "Update", "status")
 SCHEDULER = Manager("kube-scheduler", "Update", "status")
-EVENTS = Manager("kubelet")
-NODE, NODE_ADDRESS = "node-1", "192.0.2.10"
+NODE_CONTROLLER = Manager("kube-controller-manager", "Update", "status")
+NODES = {"node-1": "192.0.2.11", "node-2": "192.0.2.12"}
 PROBE_FAILED = "Readiness probe failed: HTTP probe failed with statuscode: 503"
 UNSCHEDULED = (
     "0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: "
@@ -34,15 +35,20 @@ class Pods:
     def settle(self, pod: Json) -> None:
         """One step of that pod: it ends, is given a node, or changes its status."""
         script = self.script_of(pod)
+        lost = pod["spec"].get("nodeName") in self._scripts.lost_nodes
         if "deletionTimestamp" in pod["metadata"]:
-            if script.terminates and not pod["metadata"].get("finalizers"):
+            if script.terminates and not lost and not pod["metadata"].get("finalizers"):
                 self._store.remove(POD, pod)
             return
-        if script.fate == Fate.UNSCHEDULABLE and "nodeName" not in pod["spec"]:
-            self._leave_unscheduled(pod, script)
+        if lost:
+            self._evict_from_lost_node(pod)
             return
         if "nodeName" not in pod["spec"]:
-            pod = self._schedule(pod)
+            nodes = [node for node in NODES if node not in self._scripts.lost_nodes]
+            if script.fate == Fate.UNSCHEDULABLE or not nodes:
+                self._leave_unscheduled(pod, script)
+                return
+            pod = self._schedule(pod, nodes[self._addresses % len(nodes)])
         self._tell_status(pod, script)
 
     def script_of(self, pod: Json) -> PodScript:
@@ -75,7 +81,7 @@ class Pods:
             "message": message,
             "source": {"component": source},
             "reportingComponent": source,
-            "reportingInstance": NODE if source == "kubelet" else "",
+            "reportingInstance": thing["spec"].get("nodeName", "") if source == "kubelet" else "",
             "firstTimestamp": now,
             "lastTimestamp": now,
             "eventTime": None,
@@ -92,14 +98,25 @@ class Pods:
         self._set_status(pod, {"phase": "Pending", "conditions": [condition], "qosClass": "Burstable"}, SCHEDULER)
         self.tell(pod, "Pod", "v1", ("Warning", "FailedScheduling", message), "default-scheduler")
 
-    def _schedule(self, pod: Json) -> Json:
+    def _evict_from_lost_node(self, pod: Json) -> None:
+        """Nobody can end the pod there: it stays, marked as deleted, until the node is back."""
+        self.tell(pod, "Pod", "v1", ("Warning", "NodeNotReady", "Node is not ready"), "node-controller")
+        conditions = [
+            condition
+            if condition["type"] != "Ready"
+            else self._condition(pod, "Ready", holds=False, reason="NodeNotReady", message="Node is not ready")
+            for condition in pod.get("status", {}).get("conditions") or []
+        ]
+        self._set_status(pod, {**pod.get("status", {}), "conditions": conditions}, NODE_CONTROLLER)
+        self._lifecycle.delete(POD, key_of(pod), Deletion())
+
+    def _schedule(self, pod: Json, node: str) -> Json:
         name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-        self.tell(
-            pod, "Pod", "v1", ("Normal", "Scheduled", f"Successfully assigned {name} to {NODE}"), "default-scheduler"
-        )
+        told = ("Normal", "Scheduled", f"Successfully assigned {name} to {node}")
+        self.tell(pod, "Pod", "v1", told, "default-scheduler")
 
         def bind(live: Json) -> Json:
-            live["spec"]["nodeName"] = NODE
+            live["spec"]["nodeName"] = node
             return live
 
         return self._lifecycle.change(POD, key_of(pod), bind, Manager("kube-scheduler"))
@@ -117,11 +134,12 @@ class Pods:
             self._condition(pod, "PodScheduled", holds=True),
         ]
         before: Json = pod.get("status", {})
+        host = NODES.get(pod["spec"]["nodeName"], "192.0.2.10")
         status: Json = {
             "phase": "Pending" if script.fate == Fate.IMAGE_MISSING else "Running",
             "conditions": conditions,
-            "hostIP": NODE_ADDRESS,
-            "hostIPs": [{"ip": NODE_ADDRESS}],
+            "hostIP": host,
+            "hostIPs": [{"ip": host}],
             "startTime": before.get("startTime") or self._lifecycle.timestamp(),
             "qosClass": "Burstable",
             "observedGeneration": pod["metadata"]["generation"],
@@ -200,6 +218,8 @@ class Pods:
         return with_time(wanted, known, self._lifecycle.timestamp()) | {"lastProbeTime": None}
 
     def _set_status(self, pod: Json, status: Json, manager: Manager) -> None:
+        if pod.get("status") == status:
+            return
         self._lifecycle.change(POD, key_of(pod), lambda live: {**live, "status": status}, manager)
 
     def _new_address(self) -> str:

@@ -113,8 +113,9 @@ def too_large_version(asked: int, current: int) -> Refused:
 
 
 def failing(code: int, retry_after: int | None = None) -> Refused:
-    """What a server in trouble says: 429, 500, 503 or 504."""
+    """What a server in trouble says (429, 500, 503 or 504), or one that no longer knows the client (401)."""
     reason, message = {
+        401: ("Unauthorized", "Unauthorized"),
         429: ("TooManyRequests", "Too many requests, please try again later."),
         500: ("InternalError", "Internal error occurred: etcdserver: request timed out"),
         503: ("ServiceUnavailable", "the server is currently unable to handle the request"),

@@ -47,7 +47,7 @@ def target_of(path: str, switched_off: Collection[str]) -> Target:
 
 def _within_group(group: str, version: str, parts: list[str]) -> Target:
     namespace = ""
-    if parts[0] == "namespaces" and len(parts) > 2 and not (group == "" and parts[2] in ("status", "finalize")):
+    if parts[0] == "namespaces" and len(parts) > 2 and parts[2] != "status":
         namespace, parts = parts[1], parts[2:]
     kind = BY_PLACE.get((group, version, parts[0]))
     if kind is None or bool(namespace) > kind.namespaced:

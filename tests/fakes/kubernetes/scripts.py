@@ -55,6 +55,7 @@ class Scripts:
     late: set[str] = field(default_factory=set)
     routes: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     ignored_routes: set[str] = field(default_factory=set)
+    lost_nodes: set[str] = field(default_factory=set)
 
     def of_pod(self, pod: str, deployment: str) -> PodScript:
         """What a pod of that Deployment is to do."""

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from .answers import Answer
+from .bodies import Answer
 from .faults import ConnectionCut, Request
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 Answering = Callable[[Request], Answer]
 StreamEnds = Callable[[int], bool | None]
 
@@ -28,8 +28,10 @@ class Server:
         self._stream_ends = stream_ends
         self._listener: _Listener | None = None
         self._thread: threading.Thread | None = None
+        self._place: socket.socket | None = None
         self.resets = False
         self.port = 0
+        self.broken: list[BaseException] = []
 
     def start(self) -> None:
         """Connections are taken."""
@@ -37,9 +39,21 @@ class Server:
         self.port = self._listener.server_port
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(POLL_SECONDS,), daemon=True)
         self._thread.start()
+        if self._place is not None:
+            self._place.close()
+            self._place = None
+
+    def hold_the_port(self) -> None:
+        """Nobody else gets it: a socket that is bound and does not listen refuses connections."""
+        self._place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", self.port))
 
     def stop(self) -> None:
         """Connections are refused, and those that are open are cut."""
+        if self._place is not None:
+            self._place.close()
+            self._place = None
         if self._listener is None or self._thread is None:
             return
         self._listener.shutdown()
@@ -93,8 +107,9 @@ class _Listener(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError | ConnectionCut):
-            super().handle_error(request, client_address)
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            self.owner.broken.append(error)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -38,6 +38,7 @@ class Store:
         self.changed = threading.Condition(self.lock)
         self.version = 100
         self.compacted = 0
+        self.expirations = 0
         self.changes: list[Change] = []
         self._objects: dict[Kind, dict[Key, Json]] = {}
 
@@ -74,21 +75,32 @@ class Store:
         return last
 
     def compact(self) -> None:
-        """Forget all changes so far: whoever asks for an older version is told that it is gone."""
+        """Whoever asks for an older version from now on is told that it is gone; watches that are open go on."""
         self.compacted = self.version
-        self.changes.clear()
+
+    def expire_watches(self) -> None:
+        """Watches that are open are told that what they wait for is gone, as happens to one that is too slow."""
+        self.expirations += 1
         self.changed.notify_all()
 
-    def changes_after(self, version: int, kind: Kind) -> list[Change]:
-        """What happened to objects of that kind. Raises `Refused` (410) if it is no longer known."""
+    def refuse_future(self, version: int) -> None:
+        """Raises `Refused` (504) if that version has not come yet."""
+        if version > self.version:
+            raise too_large_version(version, self.version)
+
+    def refuse_forgotten(self, version: int) -> None:
+        """Raises `Refused` (410) if what happened after that version is no longer known."""
         if version < self.compacted:
             raise expired(f"too old resource version: {version} ({self.compacted})")
-        return [change for change in self._since(version) if change.kind == kind]
+
+    def changes_after(self, version: int, kind: Kind) -> list[Change]:
+        """What happened to objects of that kind."""
+        return [change for change in self.changes_since(version) if change.kind == kind]
 
     def all_at(self, version: int, kind: Kind, namespace: str = "") -> list[Json]:
         """Objects as they were then. Raises `Refused`: 410 if that is forgotten, 504 if it is still to come."""
-        if version > self.version:
-            raise too_large_version(version, self.version)
+        self.refuse_future(version)
+        self.refuse_forgotten(version)
         found = dict(self._objects.get(kind, {}))
         for change in reversed(self.changes_after(version, kind)):
             key = key_of(change.thing)
@@ -97,8 +109,8 @@ class Store:
                 found[key] = change.before
         return [found[key] for key in sorted(found) if namespace in ("", key[0])]
 
-    def _since(self, version: int) -> list[Change]:
-        """Versions have no gaps, so the place of a change follows from its version."""
+    def changes_since(self, version: int) -> list[Change]:
+        """All that happened after it; versions have no gaps."""
         if not self.changes:
             return []
         return self.changes[max(0, version + 1 - self.changes[0].version) :]

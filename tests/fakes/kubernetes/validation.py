@@ -24,6 +24,7 @@ def check(kind: Kind, thing: Json, before: Json | None) -> None:
     match kind.name:
         case "Deployment" | "ReplicaSet":
             _check_selector(kind, name, thing, before)
+            _check_strategy(kind, name, thing["spec"].get("strategy") or {})
         case "HTTPRoute":
             _check_route(kind, name, thing["spec"])
         case "Service":
@@ -78,6 +79,12 @@ def _check_selector(kind: Kind, name: str, thing: Json, before: Json | None) -> 
     _check_unchanged(kind, name, "spec.selector", before and before["spec"]["selector"], spec["selector"])
 
 
+def _check_strategy(kind: Kind, name: str, strategy: Json) -> None:
+    if strategy.get("type") == "Recreate" and "rollingUpdate" in strategy:
+        why = "Forbidden: may not be specified when strategy `type` is 'Recreate'"
+        raise invalid(kind, name, "spec.strategy.rollingUpdate", why, "FieldValueForbidden")
+
+
 def _check_route(kind: Kind, name: str, spec: Json) -> None:
     rules = spec.get("rules") or []
     if len(rules) > MOST_RULES:
@@ -89,6 +96,26 @@ def _check_route(kind: Kind, name: str, spec: Json) -> None:
             raise invalid(kind, name, where, f"Too many: {len(backends)}: must have at most {MOST_BACKENDS} items")
         for place, backend in enumerate(backends):
             _check_backend(kind, name, f"{where}[{place}]", backend)
+        for place, each in enumerate(rule.get("filters") or []):
+            _check_filter(kind, name, f"spec.rules[{number}].filters[{place}]", each)
+
+
+def _check_filter(kind: Kind, name: str, where: str, each: Json) -> None:
+    type_ = each.get("type") or ""
+    field = {"URLRewrite": "urlRewrite", "CORS": "cors"}.get(type_, type_[:1].lower() + type_[1:])
+    if field not in each:
+        why = f"Invalid value: filter.{field} must be specified for {type_} filter.type"
+        raise invalid(kind, name, where, why)
+    mirror = each.get("requestMirror") or {}
+    if "percent" in mirror and "fraction" in mirror:
+        why = "Invalid value: Only one of percent or fraction may be specified in HTTPRequestMirrorFilter"
+        raise invalid(kind, name, f"{where}.requestMirror", why)
+    percent, fraction = mirror.get("percent", 0), mirror.get("fraction", {"numerator": 0})
+    if not 0 <= percent <= 100:
+        raise invalid(kind, name, f"{where}.requestMirror.percent", f"Invalid value: {percent}: should be 0 to 100")
+    if not 0 <= fraction["numerator"] <= fraction.get("denominator", 100):
+        why = "Invalid value: numerator must be less than or equal to denominator"
+        raise invalid(kind, name, f"{where}.requestMirror.fraction", why)
 
 
 def _check_backend(kind: Kind, name: str, where: str, backend: Json) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .kinds import Json, Kind
-from .refusals import Refused
+from .refusals import Refused, expired
 from .selection import Test
 from .store import Change, Store
 
@@ -37,30 +37,46 @@ def stream(store: Store, watch: Watch, ended: Callable[[], bool]) -> Iterator[by
     until = time.monotonic() + watch.timeout_seconds
     with store.lock:
         version = store.version if watch.version is None else watch.version
-        first = [] if watch.version is not None else _present(store, watch)
-    if watch.initial:
-        first.append(_bookmark(watch.kind, version, INITIAL_END))
+        expirations = store.expirations
+        first = _first(store, watch, version)
     yield from first
-    while True:
-        try:
-            with store.changed:
-                changes = store.changes_after(version, watch.kind)
-                if not changes and not ended() and (left := until - time.monotonic()) > 0:
-                    store.changed.wait(min(left, LONGEST_NAP_SECONDS))
-                seen = changes[-1].version if changes else version
-        except Refused as gone:
-            yield event("ERROR", gone.status)
+    if watch.version is not None and first:
+        return
+    while not ended():
+        with store.changed:
+            changes = store.changes_after(version, watch.kind)
+            left = until - time.monotonic()
+            if not changes and left > 0 and store.expirations == expirations:
+                store.changed.wait(min(left, LONGEST_NAP_SECONDS))
+                continue
+            seen, too_late = store.version, store.expirations != expirations
+        if too_late:
+            yield _gone(version)
             return
         for change in changes:
             if told := _told(watch, change):
                 yield told
         version = seen
-        if ended():
-            return
-        if not changes and time.monotonic() >= until:
+        if not changes:
             break
-    if watch.bookmarks:
-        yield _bookmark(watch.kind, store.version, {})
+    if watch.bookmarks and not ended():
+        yield _bookmark(watch.kind, version, {})
+
+
+def _first(store: Store, watch: Watch, version: int) -> list[bytes]:
+    """What comes before anything happens."""
+    if watch.version is not None:
+        try:
+            store.refuse_forgotten(version)
+        except Refused as gone:
+            return [event("ERROR", gone.status)]
+        return []
+    present = _present(store, watch)
+    return [*present, _bookmark(watch.kind, version, INITIAL_END)] if watch.initial else present
+
+
+def _gone(version: int) -> bytes:
+    return event("ERROR", expired(f"too old resource version: {version} ({version + 1})").status)
 
 
 def _present(store: Store, watch: Watch) -> list[bytes]:

@@ -6,14 +6,17 @@ import math
 from typing import Any
 
 from .kinds import BY_NAME, Json
-from .lifecycle import Deletion, Lifecycle
+from .lifecycle import Lifecycle
 from .ownership import Manager
 from .pods import Pods, is_ready, with_time
+from .preconditions import Deletion
 from .refusals import Refused
 from .scripts import Scripts
+from .selection import matches_labels
 from .store import key_of
 
 DEPLOYMENT, REPLICA_SET, POD = BY_NAME["Deployment"], BY_NAME["ReplicaSet"], BY_NAME["Pod"]
+BUDGET = BY_NAME["PodDisruptionBudget"]
 CONTROLLER = Manager("kube-controller-manager")
 CONTROLLER_STATUS = Manager("kube-controller-manager", "Update", "status")
 REVISION = "deployment.kubernetes.io/revision"
@@ -48,18 +51,41 @@ class Workloads:
             return
         wanted = replica_set["spec"]["replicas"]
         pods = [pod for pod in self._owned(POD, replica_set) if "deletionTimestamp" not in pod["metadata"]]
-        self._failures.pop(replica_set["metadata"]["uid"], None)
+        uid = replica_set["metadata"]["uid"]
+        known = self._failures.pop(uid, None)
         for _ in range(wanted - len(pods)):
             try:
                 self._lifecycle.create(POD, replica_set["metadata"]["namespace"], _pod_of(replica_set), CONTROLLER)
             except Refused as refusal:
-                self._failures[replica_set["metadata"]["uid"]] = str(refusal)
-                told = ("Warning", "FailedCreate", f"Error creating: {refusal}")
+                self._failures[uid] = known or str(refusal)
+                told = ("Warning", "FailedCreate", f"Error creating: {self._failures[uid]}")
                 self._pods.tell(replica_set, "ReplicaSet", "apps/v1", told, "replicaset-controller")
                 break
         for pod in sorted(pods, key=is_ready)[: max(0, len(pods) - wanted)]:
             self._lifecycle.delete(POD, key_of(pod), Deletion())
         self._tell_replica_set(replica_set)
+
+    def settle_budget(self, budget: Json) -> None:
+        """How many pods may be disturbed."""
+        metadata, spec = budget["metadata"], budget["spec"]
+        pods = [
+            pod
+            for pod in self._store.all(POD, metadata["namespace"])
+            if matches_labels(spec.get("selector"), pod["metadata"].get("labels") or {})
+        ]
+        healthy = sum(is_ready(pod) for pod in pods)
+        if "maxUnavailable" in spec:
+            desired = max(0, len(pods) - _share(spec["maxUnavailable"], len(pods), math.ceil))
+        else:
+            desired = _share(spec.get("minAvailable", 1), len(pods), math.ceil)
+        status = {
+            "currentHealthy": healthy,
+            "desiredHealthy": desired,
+            "disruptionsAllowed": max(0, healthy - desired),
+            "expectedPods": len(pods),
+            "observedGeneration": metadata["generation"],
+        }
+        self._set_status(BUDGET, budget, status)
 
     def _roll(self, deployment: Json, sets: list[Json], new: Json | None) -> None:
         wanted = deployment["spec"]["replicas"]
@@ -189,6 +215,10 @@ class Workloads:
         return generation
 
     def _set_status(self, kind: Any, thing: Json, status: Json, annotations: dict[str, str] | None = None) -> None:
+        known = thing["metadata"].get("annotations") or {}
+        if thing.get("status") == status and (annotations or {}).items() <= known.items():
+            return
+
         def change(live: Json) -> Json:
             if annotations:
                 live["metadata"]["annotations"] = {**(live["metadata"].get("annotations") or {}), **annotations}
