@@ -307,14 +307,8 @@ def test_replicas_are_left_to_an_autoscaler(api: FakeKubernetes, cluster: Cluste
     section = KubernetesSection(image="seatrial:1", autoscaling=AutoscalingSection(most=8))
     target = KubernetesTarget(cluster, section, "http://mlflow", clock)
 
-    def scaled(replicas: int) -> None:
-        found = api.object("Deployment", NAME)
-        assert found is not None
-        found["spec"]["replicas"] = replicas
-        api.put(found)
-
     target.launch(launch())
-    scaled(5)
+    api.autoscale(NAME, 5)
     target.launch(launch())
     assert len(states(target)) == 5
     api.script(NAME, NEVER_READY)
