@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients test-hostile check format bench bench-rollouts bench-serving lock clean
+.PHONY: help demo up down test test-crash test-clients test-hostile test-cluster check format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ test-clients: $(READY) $(CLIENTS)/.ready ## Triton's and KServe's own clients, f
 
 test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overload and leaving for 5 minutes each
 	@$(BIN)/python -m pytest -s -m hostile tests/hostile
+
+test-cluster: $(READY) ## a real Kubernetes cluster, by KUBECONFIG; see tests/cluster/conftest.py
+	@$(BIN)/python -m pytest -m cluster tests/cluster
 
 check: $(READY) ## format, lint, types, import contracts, spelling
 	@$(BIN)/ruff format --check .

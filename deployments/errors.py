@@ -7,6 +7,7 @@
     │   ├── MetricsUnreachable            5      the counters cannot be read
     │   ├── RegistryUnreachable           5      MLflow does not answer
     │   ├── SourceUnreachable             5      the data source does not answer
+    │   ├── JournalUnreachable            5      the journal in the cluster cannot be read or written
     │   └── PlatformUnreachable           5      a part of the platform is not up
     └── GiveUp                            1      trying the same again cannot help
         ├── DiskFull                      1      a write ran out of space; nothing was replaced by half a file
@@ -63,6 +64,10 @@ class RegistryUnreachable(TryAgain):
 
 class SourceUnreachable(TryAgain):
     """The data source does not answer."""
+
+
+class JournalUnreachable(TryAgain):
+    """The journal in the cluster cannot be read or written: nothing may be done that it does not know of."""
 
 
 class PlatformUnreachable(TryAgain):

@@ -39,7 +39,10 @@ class Settings(BaseSettings):
     tracking_uri: str | None = Field(
         default=None, description="MLflow tracking server or database; None: SQLite in `home`"
     )
-    journal_url: str | None = Field(default=None, description="SQLAlchemy URL of the journal; None: SQLite in `home`")
+    journal_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the journal, or kubernetes://NAMESPACE; None: SQLite in `home`",
+    )
     allowed_packages: tuple[str, ...] = Field(
         default=("sklearn",), description="packages that `model.estimator` may come from"
     )
@@ -72,9 +75,19 @@ class Settings(BaseSettings):
         return not self.mlflow_uri.startswith(("http://", "https://"))
 
     @property
-    def journal_database(self) -> str:
-        """SQLAlchemy URL of the rollout journal."""
-        return self.journal_url or f"sqlite:///{self.home.resolve() / 'journal.db'}"
+    def journal_address(self) -> str:
+        """Where the rollout journal is: see `deployments.journals.opening`."""
+        return self.journal_url or self._database_at_home
+
+    @property
+    def feedback_database(self) -> str:
+        """SQLAlchemy URL of what users push: the journal's database, or one in `home` where the journal has none."""
+        address = self.journal_address
+        return self._database_at_home if address.startswith("kubernetes://") else address
+
+    @property
+    def _database_at_home(self) -> str:
+        return f"sqlite:///{self.home.resolve() / 'journal.db'}"
 
     @property
     def snapshots(self) -> Path:

@@ -102,7 +102,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         journal=journal(),
         registry=registry(),
         metrics=live_metrics(
-            (router.tallies, router.copies), servers, FeedbackLedger(settings.journal_database), clock
+            (router.tallies, router.copies), servers, FeedbackLedger(settings.feedback_database), clock
         ),
         clock=clock,
         models=settings.models,
@@ -122,7 +122,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     """
     from deployments.cluster import Cluster
     from deployments.metrics.feedback import FeedbackLedger
-    from deployments.metrics.live import live_metrics
+    from deployments.metrics.live import cluster_metrics
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
     from deployments.routers.gateway_api import GatewayApiRouter
@@ -143,7 +143,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         target=KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock),
         journal=journal(),
         registry=registry(),
-        metrics=live_metrics((router.tallies, router.copies), pods, FeedbackLedger(settings.journal_database), clock),
+        metrics=cluster_metrics(counters.counts, pods, FeedbackLedger(settings.feedback_database), clock),
         clock=clock,
         models=settings.models,
         repair=lambda: None,
@@ -165,9 +165,9 @@ def _tracking_of_pods(settings: Settings, section: KubernetesSection) -> str | N
 @lru_cache(maxsize=1)
 def journal() -> Journal:
     """The record of what was decided and done; needs nothing to be up but its database."""
-    from deployments.journals.database import DatabaseJournal
+    from deployments.journals.opening import open_journal
 
-    return DatabaseJournal(current().journal_database)
+    return open_journal(current().journal_address)
 
 
 def inference_log_of(product: str) -> Log:

@@ -53,7 +53,7 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     return state
 
 
-@task(name="step", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="step", cache_policy=NO_CACHE, **retries.STEP)
 def take_step(state: RolloutState) -> RolloutState:
     """Carry out what the state calls for; an observation is carried to its end.
 
@@ -94,7 +94,7 @@ def is_carried_here(product: str, rollout_id: str) -> bool:
     return carried_here(product, rollout_id, _doors_of(product, rollout_id)) is not None
 
 
-@task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.STEP)
 def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
     """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.

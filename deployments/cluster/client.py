@@ -1,8 +1,10 @@
 """Objects of one namespace: read, listed, applied, watched; plain dicts in and out."""
 
+import builtins
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,7 +15,6 @@ from deployments.cluster.kinds import POD, Kind
 from deployments.cluster.names import MANAGER
 
 Object = dict[str, Any]
-Listed = tuple[list[Object], str]
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
@@ -49,6 +50,10 @@ class Cluster:
         """Of the API server."""
         return self._connection.address
 
+    def close(self) -> None:
+        """Let the connections go, before a fork say; the next call opens new ones."""
+        self._connection.close()
+
     def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
         """One object; None if there is none. `namespace` None is our own."""
         try:
@@ -56,13 +61,15 @@ class Cluster:
         except Missing:
             return None
 
-    def list(self, kind: Kind, labels: str = "", fields: str = "") -> Listed:
-        """All objects that the selectors let through, and the resource version to watch from."""
-        try:
-            return self._pages(kind, {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE)})
-        except Expired:
-            # Forgotten between two pages; what comes in one piece cannot be.
-            return self._pages(kind, {"labelSelector": labels, "fieldSelector": fields})
+    def list(self, kind: Kind, labels: str = "", fields: str = "") -> tuple[list[Object], str]:
+        """All objects that the selectors let through, and the resource version to watch from.
+
+        Raises `Expired` when the cluster forgot the list while its pages were fetched, three times.
+        """
+        for _ in range(2):
+            with suppress(Expired):
+                return self._all_pages(kind, labels, fields)
+        return self._all_pages(kind, labels, fields)
 
     def apply(self, kind: Kind, manifest: Mapping[str, Any]) -> Object:
         """Server-side apply as `seatrial`; fields of it that somebody else set since are taken back."""
@@ -78,7 +85,7 @@ class Cluster:
     def replace(self, kind: Kind, found: Mapping[str, Any]) -> Object:
         """An object that was read, changed. Raises `Conflicting` if somebody changed or removed it since."""
         path = kind.path(self.namespace, found["metadata"]["name"])
-        return self._changed("PUT", kind, path, Body.of(found))
+        return self._changed("PUT", kind, path, Body.of(_whole(kind, found)))
 
     def merge(self, kind: Kind, name: str, patch: Mapping[str, Any]) -> Object:
         """The fields in `patch` changed (RFC 7396). Raises `Conflicting` if there is no such object any more."""
@@ -155,14 +162,14 @@ class Cluster:
             return False
         return any(each.get("name") == kind.plural for each in found.get("resources") or [])
 
-    def _pages(self, kind: Kind, query: Mapping[str, str]) -> Listed:
+    def _all_pages(self, kind: Kind, labels: str, fields: str) -> tuple[builtins.list[Object], str]:
         found: list[Object] = []
-        after = ""
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE), "continue": ""}
         while True:
-            page = self._asked("list", kind, kind.path(self.namespace), {**query, "continue": after})
+            page = self._asked("list", kind, kind.path(self.namespace), query)
             found += page.get("items") or []
-            after = page["metadata"].get("continue") or ""
-            if not after:
+            query["continue"] = page["metadata"].get("continue") or ""
+            if not query["continue"]:
                 return found, str(page["metadata"].get("resourceVersion", ""))
 
     def _asked(self, verb: str, kind: Kind, path: str, query: Mapping[str, str]) -> Object:

@@ -69,6 +69,10 @@ class Connection:
         """Of the API server."""
         return str(self._client.configuration.host)
 
+    def close(self) -> None:
+        """Let the connections go; the next request opens a new one."""
+        self._client.rest_client.pool_manager.clear()
+
     def send(
         self,
         method: str,

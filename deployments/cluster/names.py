@@ -1,10 +1,12 @@
 """What our objects are called, and how we tell them from others'."""
 
+import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final
 
 MANAGER: Final = "seatrial"
-_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 # Where a model server in a pod listens: for users, for copies of requests whose answers nobody gets, and for requests
 # that are copied to another version.
 PORT: Final = 8080
@@ -13,6 +15,14 @@ PAIRED_PORT: Final = 8082
 
 PRODUCT: Final = "seatrial.dev/product"
 VERSION: Final = "seatrial.dev/version"
+ROLLOUT: Final = "seatrial.dev/rollout"
+KIND: Final = "seatrial.dev/kind"
+_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def safe(identity: str) -> str:
+    """An id as a label and as a part of a name: as it is where DNS takes it, else a hash of it."""
+    return identity if _LABEL.fullmatch(identity) else f"x{sha256(identity.encode()).hexdigest()[:40]}"
 
 
 def object_name(product: str, version: int) -> str:
@@ -22,7 +32,7 @@ def object_name(product: str, version: int) -> str:
 
 def labels_of(product: str, version: int | None = None) -> dict[str, str]:
     """Labels of an object of ours: of a version, or of the product as a whole."""
-    labels = {_MANAGED_BY: MANAGER, PRODUCT: product}
+    labels = {MANAGED_BY: MANAGER, PRODUCT: product}
     return labels if version is None else labels | {VERSION: str(version)}
 
 
@@ -34,7 +44,7 @@ def selector_of(product: str, version: int | None = None) -> str:
 def is_ours(found: Mapping[str, Any], product: str) -> bool:
     """Whether we made this object for this product."""
     labels = found.get("metadata", {}).get("labels") or {}
-    return bool(labels.get(_MANAGED_BY) == MANAGER and labels.get(PRODUCT) == product)
+    return bool(labels.get(MANAGED_BY) == MANAGER and labels.get(PRODUCT) == product)
 
 
 def version_of(found: Mapping[str, Any]) -> int | None:

@@ -1,7 +1,6 @@
 """The journal in a SQL database: SQLite on one machine, PostgreSQL in production."""
 
 import json
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
@@ -22,13 +21,13 @@ from sqlalchemy.exc import IntegrityError
 
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
 from deployments.database import Database
-from deployments.errors import Busy, NotFound
+from deployments.errors import Busy
 from deployments.journals.protocol import Event, Lease
+from deployments.journals.refusals import held_by, is_over, is_unknown
+from deployments.journals.states import read_state, write_state
 from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
-from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import from_json, to_json
-from deployments.spec import RolloutSection
+from deployments.rollout.state import RolloutState
 
 _schema = MetaData()
 _rollouts = Table(
@@ -80,6 +79,8 @@ _leases = Table(
 class DatabaseJournal:
     """The contract of `Journal` over SQLAlchemy; the password in `url` never reaches an error or a log."""
 
+    orders_every = timedelta(0)
+
     def __init__(self, url: str) -> None:
         self._database = Database(url, _schema, "the journal")
 
@@ -100,11 +101,7 @@ class DatabaseJournal:
             elif not held.holder or now >= _aware(held.expires_at) or Owner.parse(held.holder).is_gone():
                 lease = Lease(product, holder, held.token + 1)
             else:
-                other = Owner.parse(held.holder)
-                raise Busy(
-                    f"{product}: process {other.pid} on {other.host} is changing its traffic: "
-                    "wait for it to end, or end it"
-                )
+                raise held_by(product, Owner.parse(held.holder))
             connection.execute(
                 update(_leases)
                 .where(_leases.c.product == product)
@@ -123,7 +120,7 @@ class DatabaseJournal:
 
     def save(self, state: RolloutState, lease: Lease) -> None:
         """See `Journal.save`."""
-        document = _write_state(state)
+        document = write_state(state)
         written = {"state": document, "live": state.live, "started_at": state.started_at}
         with self._database.transaction() as connection:
             _check(connection, lease)
@@ -141,14 +138,14 @@ class DatabaseJournal:
         with self._database.transaction(writes=False) as connection:
             document = connection.execute(query).scalar_one_or_none()
         if document is None:
-            raise NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product}` lists them")
-        return _read_state(document)
+            raise is_unknown(product, rollout_id)
+        return read_state(document)
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         query = select(_rollouts.c.state).where(_rollouts.c.product == product).order_by(_rollouts.c.started_at.desc())
         with self._database.transaction(writes=False) as connection:
-            return tuple(_read_state(document) for document in connection.execute(query).scalars())
+            return tuple(read_state(document) for document in connection.execute(query).scalars())
 
     def holder(self, product: str, now: datetime) -> Owner | None:
         """See `Journal.holder`."""
@@ -163,7 +160,7 @@ class DatabaseJournal:
         """See `Journal.under_way`."""
         query = select(_rollouts.c.state).where(_rollouts.c.live).order_by(_rollouts.c.started_at)
         with self._database.transaction(writes=False) as connection:
-            return tuple(_read_state(document) for document in connection.execute(query).scalars())
+            return tuple(read_state(document) for document in connection.execute(query).scalars())
 
     def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
         """See `Journal.keep`."""
@@ -224,28 +221,7 @@ class DatabaseJournal:
 def _check(connection: Connection, lease: Lease) -> None:
     held = connection.execute(select(_leases).where(_leases.c.product == lease.product).with_for_update()).one_or_none()
     if held is None or (held.token, held.holder) != (lease.token, str(lease.holder)):
-        raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} is over; nothing was written")
-
-
-def _write_state(state: RolloutState) -> str:
-    plain = {field.name: getattr(state, field.name) for field in fields(state)}
-    written = {
-        "steps": [to_json(step) for step in state.steps],
-        "section": state.section.model_dump(mode="json"),
-        "observed": state.observed.total_seconds(),
-    }
-    return json.dumps(plain | written, default=datetime.isoformat)
-
-
-def _read_state(document: str) -> RolloutState:
-    values = json.loads(document)
-    values["steps"] = tuple(from_json(step) for step in values["steps"])
-    values["phase"] = Phase(values["phase"])
-    values["section"] = RolloutSection.model_validate_json(json.dumps(values["section"]))
-    values["observed"] = timedelta(seconds=values["observed"])
-    for name in ("started_at", "updated_at", "entered_at"):
-        values[name] = datetime.fromisoformat(values[name])
-    return RolloutState(**values)
+        raise is_over(lease)
 
 
 def _aware(moment: datetime) -> datetime:

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from deployments.analysis.evidence import Block
-from deployments.errors import Busy, NotFound
 from deployments.journals.protocol import Event, Lease
+from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
@@ -12,6 +12,8 @@ from deployments.rollout.state import RolloutState
 
 class InMemoryJournal:
     """The contract of `Journal` in plain dictionaries."""
+
+    orders_every = timedelta(0)
 
     def __init__(self) -> None:
         self._rollouts: dict[str, RolloutState] = {}
@@ -28,7 +30,7 @@ class InMemoryJournal:
             self._leases[product] = (held[0], now + ttl)
             return held[0]
         if held is not None and now < held[1] and not held[0].holder.is_gone():
-            raise Busy(f"{product}: {held[0].holder} is changing its traffic: wait for it to end, or end it")
+            raise held_by(product, held[0].holder)
         self._tokens[product] = self._tokens.get(product, 0) + 1
         lease = Lease(product, holder, self._tokens[product])
         self._leases[product] = (lease, now + ttl)
@@ -48,7 +50,7 @@ class InMemoryJournal:
         """See `Journal.rollout`."""
         found = self._rollouts.get(rollout_id)
         if found is None or found.product != product:
-            raise NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product}` lists them")
+            raise is_unknown(product, rollout_id)
         return found
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
@@ -95,7 +97,7 @@ class InMemoryJournal:
 
     def _check(self, lease: Lease) -> None:
         if not self._holds(lease):
-            raise Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} is over; nothing was written")
+            raise is_over(lease)
 
     def _holds(self, lease: Lease) -> bool:
         held = self._leases.get(lease.product)

@@ -32,7 +32,12 @@ class Lease:
 
 
 class Journal(Protocol):
-    """Keeps rollouts and events for ever; grants one writer per product."""
+    """Keeps rollouts and events, for ever or as long as it says; grants one writer per product."""
+
+    @property
+    def orders_every(self) -> timedelta:
+        """How often `orders` may be asked without being a burden to whoever keeps them."""
+        ...
 
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """The lease on a product until `now + ttl`; again for the same holder renews it.
@@ -90,5 +95,5 @@ class Journal(Protocol):
         ...
 
     def events(self, product: str | None = None) -> tuple[Event, ...]:
-        """Events in the order they were recorded; of all products for None."""
+        """Events in the order they were recorded; of all products for None, those in the order of their times."""
         ...

@@ -1,4 +1,4 @@
-"""The counters of the embedded platform, put together from those who count."""
+"""The counters of the embedded platform, or of a cluster, put together from those who count."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,6 +8,7 @@ from deployments.clock import Clock
 from deployments.errors import MetricsUnreachable, SeatrialError
 from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import UNLIMITED, Ranges
 from deployments.metrics.servers import ServerCounts, Servers
 
@@ -50,3 +51,9 @@ def live_metrics(gateway: Sequence[Part], servers: Servers, feedback: FeedbackLe
     """All that the embedded platform counts: parts of the `gateway`, predictions of `servers`, pushed `feedback`."""
     parts = (*gateway, ServerCounts(servers).counts)
     return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts)
+
+
+def cluster_metrics(counts: Part, pods: PodCounters, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
+    """All that a cluster counts: `counts` of the servers, pairs of predictions that `pods` tell, pushed `feedback`."""
+    pairs = PairJoiner(pods.servers, feedback.labels, ask=pods.ask)
+    return LiveMetrics((counts,), pairs, clock, feedback.counts)

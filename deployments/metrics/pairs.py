@@ -16,7 +16,7 @@ from itertools import islice
 from deployments.analysis.evidence import Pairs
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.labels import same_label
-from deployments.metrics.servers import Answers, ServerAnswer, Servers, answers_of
+from deployments.metrics.servers import Answers, Ask, ServerAnswer, Servers, answers_of, asked_directly
 
 # Product and request ids to those labels that are known, as text.
 Labels = Callable[[str, Sequence[str]], Mapping[str, str]]
@@ -46,8 +46,8 @@ class PairJoiner:
     disagreements for a label; the oldest go first. Safe for several threads.
     """
 
-    def __init__(self, servers: Servers, labels: Labels, tolerance: float = 0.01) -> None:
-        self._servers, self._labels, self._tolerance = servers, labels, tolerance
+    def __init__(self, servers: Servers, labels: Labels, tolerance: float = 0.01, ask: Ask = asked_directly) -> None:
+        self._servers, self._labels, self._tolerance, self._ask = servers, labels, tolerance, ask
         self._epoch = uuid.uuid4().hex
         self._joining: dict[str, _Joining] = {}
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class PairJoiner:
         """Join what the server has answered since the look before."""
         try:
             for _ in range(_MOST_PAGES):
-                page = _next_page(address, joining.places.get(address))
+                page = self._next_page(address, joining.places.get(address))
                 joining.places[address] = (page.epoch, page.next)
                 for answer in page.answers:
                     self._join(answer, joining)
@@ -80,6 +80,14 @@ class PairJoiner:
                     return
         except MetricsUnreachable:
             return
+
+    def _next_page(self, address: str, place: tuple[str, int] | None) -> Answers:
+        if place is None:
+            seen_first = answers_of(address, 0, 0, self._ask)
+            return Answers(seen_first.epoch, seen_first.last, seen_first.last, ())
+        epoch, after = place
+        page = answers_of(address, after, _PAGE, self._ask)
+        return page if page.epoch == epoch else answers_of(address, 0, _PAGE, self._ask)
 
     def _join(self, answer: ServerAnswer, joining: _Joining) -> None:
         other = joining.waiting.setdefault(answer.request_id, answer)
@@ -118,15 +126,6 @@ class PairJoiner:
                 joining.pairs += _settled(*joining.disputed.pop(request_id), known[request_id])
             else:
                 joining.disputed.move_to_end(request_id)
-
-
-def _next_page(address: str, place: tuple[str, int] | None) -> Answers:
-    if place is None:
-        seen_first = answers_of(address, 0, 0)
-        return Answers(seen_first.epoch, seen_first.last, seen_first.last, ())
-    epoch, after = place
-    page = answers_of(address, after, _PAGE)
-    return page if page.epoch == epoch else answers_of(address, 0, _PAGE)
 
 
 def _settled(stable: Prediction, candidate: Prediction, label: str) -> Pairs:

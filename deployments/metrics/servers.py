@@ -5,21 +5,25 @@
 
 import http.client
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.errors import MetricsUnreachable
 from deployments.supervision import UnixConnection
 
-# Product to the addresses of its servers by version: socket paths or `host:port`.
+T = TypeVar("T")
+# Product to the addresses of its servers by version: socket paths, `host:port`, or whatever `Ask` understands.
 Servers = Callable[[str], Mapping[int, Sequence[str]]]
+# Address and path to the code and body of the answer. Raises `MetricsUnreachable` where there is none.
+Ask = Callable[[str, str], tuple[int, bytes]]
 
 _TIMEOUT_SECONDS = 2.0
 _ASKED_AT_ONCE = 8
@@ -47,31 +51,47 @@ class Answers:
     answers: tuple[ServerAnswer, ...]
 
 
+def asked_directly(address: str, path: str) -> tuple[int, bytes]:
+    """An `Ask` for servers that this machine reaches."""
+    try:
+        with closing(_connection(address)) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise _silent(address, error) from error
+
+
 class ServerCounts:
     """What the servers of a product predicted for users, each server a source of its own."""
 
-    def __init__(self, servers: Servers) -> None:
-        self._servers = servers
+    def __init__(self, servers: Servers, ask: Ask = asked_directly) -> None:
+        self._servers, self._ask = servers, ask
 
     def counts(self, product: str) -> Mapping[Source, Counts]:
         """Rows by predicted label or bin, since each server's start; a server that does not answer is left out.
 
         Raises whatever `servers` raises when nobody knows which servers there are.
         """
-        every = [(version, address) for version, known in self._servers(product).items() for address in known]
-        if not every:
-            return {}
-        with ThreadPoolExecutor(min(_ASKED_AT_ONCE, len(every))) as pool:
-            told = pool.map(_counts_of, every)
-            return {source: counts for found in told for source, counts in found}
+        return dict(counts_told(self._ask, self._servers(product), _predictions))
 
 
-def answers_of(address: str, after: int, limit: int) -> Answers:
+def counts_told(ask: Ask, servers: Mapping[int, Sequence[str]], understood: Callable[[Source, Any], T]) -> Sequence[T]:
+    """What `understood` makes of the counts of each server that answers, a source each; several are asked at once."""
+    every = [(version, address) for version, known in servers.items() for address in known]
+    if not every:
+        return []
+    with ThreadPoolExecutor(min(_ASKED_AT_ONCE, len(every))) as pool:
+        found = pool.map(partial(_counts_of, ask, understood), every)
+        return [each for some in found for each in some]
+
+
+def answers_of(address: str, after: int, limit: int, ask: Ask = asked_directly) -> Answers:
     """The oldest of a server's latest paired or mirrored answers that are numbered above `after`.
 
     Raises `MetricsUnreachable` when it does not answer, or not as a model server does.
     """
-    told = _told(address, f"/seatrial/answers?after={after}&limit={limit}")
+    told = _told(ask, address, f"/seatrial/answers?after={after}&limit={limit}")
     try:
         rows = [(int(number), _answer(*rest)) for number, *rest in told["answers"]]
         return Answers(
@@ -81,42 +101,50 @@ def answers_of(address: str, after: int, limit: int) -> Answers:
         raise _strange(address, error) from error
 
 
-def _counts_of(server: tuple[int, str]) -> Iterable[tuple[Source, Counts]]:
+def predictions_in(told: Any) -> Mapping[str, int]:
+    """Rows by predicted label or bin, of what a server tells."""
+    return {str(name): int(count) for name, count in told["predictions"].items()}
+
+
+def _predictions(source: Source, told: Any) -> tuple[Source, Counts]:
+    return source, Counts(predictions=predictions_in(told))
+
+
+def _counts_of(ask: Ask, understood: Callable[[Source, Any], T], server: tuple[int, str]) -> Sequence[T]:
+    """None, or one."""
     version, address = server
-    with suppress(MetricsUnreachable):
-        told = _told(address, "/seatrial/counts")
-        try:
-            counted = {str(name): int(count) for name, count in told["predictions"].items()}
-            source = Source(version, f"server {told['epoch']}", datetime.fromisoformat(told["began"]))
-            return [(source, Counts(predictions=counted))]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise _strange(address, error) from error
-    return []
+    try:
+        told = _told(ask, address, "/seatrial/counts")
+        source = Source(version, f"server {told['epoch']}", datetime.fromisoformat(told["began"]))
+        return [understood(source, told)]
+    except (MetricsUnreachable, KeyError, TypeError, ValueError, AttributeError):
+        return []
 
 
 def _answer(request_id: str, mirrored: bool, predicted: Sequence[str | float] | None) -> ServerAnswer:
     return ServerAnswer(request_id, mirrored, None if predicted is None else tuple(predicted))
 
 
-def _told(address: str, path: str) -> Any:
+def _told(ask: Ask, address: str, path: str) -> Any:
+    status, body = ask(address, path)
     try:
-        with closing(_connection(address)) as connection:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
-        if response.status != 200:
-            raise ValueError(f"it answers {response.status} to {path}")
+        if status != 200:
+            raise ValueError(f"it answers {status} to {path}")
         return json.loads(body)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise MetricsUnreachable(
-            f"the model server at {address} does not tell its counts ({error!r}): see `seatrial status`"
-        ) from error
+    except ValueError as error:
+        raise _silent(address, error) from error
 
 
 def _connection(address: str) -> http.client.HTTPConnection:
     if "/" in address:
         return UnixConnection(Path(address), _TIMEOUT_SECONDS)
     return http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
+
+
+def _silent(address: str, error: Exception) -> MetricsUnreachable:
+    return MetricsUnreachable(
+        f"the model server at {address} does not tell its counts ({error!r}): see `seatrial status`"
+    )
 
 
 def _strange(address: str, error: Exception) -> MetricsUnreachable:

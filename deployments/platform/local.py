@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable, SeatrialError
-from deployments.journals.database import DatabaseJournal
+from deployments.journals.opening import open_journal
 from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.carriers import end_carriers
@@ -85,7 +85,7 @@ def down(settings: Settings) -> tuple[str, ...]:
 def _end_carriers(settings: Settings) -> None:
     if settings.home.is_dir():
         with suppress(SeatrialError):  # an unreadable journal must not keep anything running
-            end_carriers(DatabaseJournal(settings.journal_database), SystemClock().now())
+            end_carriers(open_journal(settings.journal_address), SystemClock().now())
 
 
 def programs(settings: Settings) -> dict[str, ProgramReport]:

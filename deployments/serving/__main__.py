@@ -11,7 +11,7 @@ import socket
 import sys
 import uuid
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from deployments.serving.events import complain, log_as_json, place_of, say
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
 from deployments.serving.limits import Limits
 from deployments.serving.listening import serve_until_told
+from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 from deployments.serving.service import Service
@@ -61,13 +62,13 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
     with (
         _recording(log_options, model, version, epoch, clock) as log,
         tracing(options.product, version) as spans,
-        _listener(options) as listener,
+        _listeners(options) as (listeners, marks),
     ):
         gc.collect()
         gc.freeze()
         seconds = clock.monotonic() - started
         service = Service(model, version, limits, epoch=epoch, clock=clock, together=together, log=log, spans=spans)
-        service.load_seconds = seconds
+        service.load_seconds, service.marks = seconds, marks
         if log_options is not None:
             service.key_header = log_options.key_header
         say(
@@ -80,7 +81,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
             compiled=model.quick.how if model.quick else "",
             pid=os.getpid(),
         )
-        serve_until_told(service, listener)
+        serve_until_told(service, *listeners)
 
 
 def _check_categories(model: Model, limits: Limits) -> None:
@@ -146,8 +147,19 @@ def _recording(
     return recording(options, model.description, version, epoch, clock)
 
 
-def _listener(options: argparse.Namespace) -> contextlib.AbstractContextManager[socket.socket]:
-    return unix_listener(options.uds) if options.uds else tcp_listener(options.host, options.port)
+@contextlib.contextmanager
+def _listeners(options: argparse.Namespace) -> Iterator[tuple[Sequence[socket.socket], Marks]]:
+    """Where users are listened to, and beside it by which ports requests come that are something else."""
+    further = ((MIRRORED, options.copies_port), (PAIRED, options.paired_port))
+    with contextlib.ExitStack() as stack:
+        users = unix_listener(options.uds) if options.uds else tcp_listener(options.host, options.port)
+        listeners = [stack.enter_context(users)]
+        marks: dict[int, bytes] = {}
+        for mark, port in further:
+            if port is not None:
+                listeners.append(stack.enter_context(tcp_listener(options.host, port)))
+                marks[listeners[-1].getsockname()[1]] = mark
+        yield listeners, marks
 
 
 def _address(options: argparse.Namespace) -> str:
@@ -163,12 +175,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     where.add_argument("--uds", type=Path, help="Unix socket to listen on; taken over from whoever listens there")
     where.add_argument("--port", type=int, help="TCP port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on with --port")
+    parser.add_argument("--copies-port", type=int, help="further port, for copies whose answers nobody gets")
+    parser.add_argument("--paired-port", type=int, help="further port, for users' requests that are copied elsewhere")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="TYPE", help="further type that the model may hold"
     )
     _add_limits(parser)
     add_flags(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.uds and (options.copies_port, options.paired_port) != (None, None):
+        parser.error("--copies-port and --paired-port go with --port, not with --uds")
+    return options
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from deployments.serving.docs_page import docs_page
 from deployments.serving.front import Front, request_id_of
+from deployments.serving.marks import MIRRORED
 from deployments.serving.metrics import predictions_as_text, process_as_text
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.oip_dialect import OipDialect, describe_model, describe_server
@@ -113,12 +114,20 @@ class _Endpoints:
         return PlainTextResponse("".join(parts), media_type="text/plain; version=0.0.4")
 
     async def counts(self, request: Request) -> Response:
-        _refuse_outsiders(request)
+        self._refuse_outsiders(request)
         service = self._service
-        return _json(200, {"epoch": service.epoch, "began": service.began, "predictions": service.predictions})
+        told = {
+            "epoch": service.epoch,
+            "began": service.began,
+            "predictions": service.predictions,
+            "users": service.metrics.users.told(),
+            "copies": service.metrics.copies.told(),
+            "in_flight": len(service.asked),
+        }
+        return _json(200, told)
 
     async def answers(self, request: Request) -> Response:
-        _refuse_outsiders(request)
+        self._refuse_outsiders(request)
         recent = self._service.recent
         answers, dropped = recent.after(_number_of(request, "after", 0), _number_of(request, "limit", 1000))
         told = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
@@ -141,6 +150,19 @@ class _Endpoints:
         body = dialect.refuse(status, message, request_id_of(request.scope))
         return Response(body, status, media_type="application/json")
 
+    def _refuse_outsiders(self, request: Request) -> None:
+        """What one user was told is nobody else's business.
+
+        Users get no answer by the port for copies; where there is none, they come with this header of the gateway's.
+        """
+        marks = self._service.marks
+        by_port = MIRRORED in marks.values()
+        outside = (
+            marks.get(request.scope["server"][1]) != MIRRORED if by_port else "x-forwarded-proto" in request.headers
+        )
+        if outside:
+            raise HTTPException(404)
+
     def _check_name(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", self._service.version)
         if (name, version) != (self._name, self._service.version):
@@ -150,12 +172,6 @@ class _Endpoints:
 def _both(model: str, ending: str, endpoint: Callable[[Request], object], method: str) -> list[Route]:
     """The path of a model, with and without its version."""
     return [Route(f"{model}{middle}{ending}", endpoint, methods=[method]) for middle in ("", "/versions/{version}")]
-
-
-def _refuse_outsiders(request: Request) -> None:
-    """What one user was told is nobody else's business; only the gateway sets this header."""
-    if "x-forwarded-proto" in request.headers:
-        raise HTTPException(404)
 
 
 def _number_of(request: Request, name: str, default: int) -> int:

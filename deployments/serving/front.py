@@ -21,6 +21,8 @@ from deployments.serving.bodies import body_within
 from deployments.serving.content import JSON
 from deployments.serving.events import complain, place_of
 from deployments.serving.inference_log import Logged
+from deployments.serving.marks import MIRRORED, PAIRED
+from deployments.serving.metrics import CLIENT_GONE
 from deployments.serving.model import NotFinite
 from deployments.serving.pace import Pace
 from deployments.serving.query import Answers, Dialect, Headers, Query, Written
@@ -33,7 +35,6 @@ TOO_LONG: Final = "the request takes too long"
 # Bigger requests are answered beside the event loop if they take long, so that health checks do not wait for them.
 _QUICK_BYTES: Final = 32_768
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_CLIENT_GONE: Final = 499
 _COME_AGAIN: Final = (b"retry-after", b"1")
 
 
@@ -67,6 +68,7 @@ class Front:
         self._service = service
         self._dialects = dialects
         self._key_header = service.key_header.encode()
+        self._marks = service.marks
         self._beside = Beside(service.model, together=service.together)
         self._pace = Pace()
         self._identity = [
@@ -80,6 +82,8 @@ class Front:
             await self._behind(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        if self._marks:
+            self._mark(headers, scope["server"][1])
         given = headers.get(b"x-request-id", b"")
         named = _REQUEST_ID.fullmatch(given) is not None
         request_id = given.decode() if named else os.urandom(16).hex()
@@ -89,10 +93,17 @@ class Front:
         else:
             await self._predict(_Call(dialect, headers, request_id, named), receive, send)
 
+    def _mark(self, headers: dict[bytes, bytes], port: int) -> None:
+        """Where ports say what a request is, callers cannot."""
+        headers.pop(MIRRORED, None)
+        headers.pop(PAIRED, None)
+        if port in self._marks:
+            headers[self._marks[port]] = b"1"
+
     async def _predict(self, call: _Call, receive: Receive, send: Send) -> None:
         service, task = self._service, cast("asyncio.Task[Any]", asyncio.current_task())
         started = service.asked[task] = service.clock.monotonic()
-        status, query, answers = _CLIENT_GONE, None, None
+        status, query, answers = CLIENT_GONE, None, None
         try:
             try:
                 query, answers, (headers, body) = await self._answered(call, receive)
@@ -108,9 +119,10 @@ class Front:
         finally:
             service.asked.pop(task, None)
             ended = service.clock.monotonic()
-            service.metrics.answered(status, ended - started)
-            if status != _CLIENT_GONE:
-                self._count(call, answers)
+            mirrored = call.headers.get(MIRRORED) == b"1"
+            (service.metrics.copies if mirrored else service.metrics.users).add(status, ended - started)
+            if status != CLIENT_GONE:
+                self._count(call, answers, mirrored)
             if status == 200 and service.log is not None and query is not None and answers is not None:
                 service.log.record(self._logged(call, query.batch, answers, started, ended))
             if service.spans is not None:
@@ -177,15 +189,14 @@ class Front:
             headers.append((b"connection", b"close"))
         return headers
 
-    def _count(self, call: _Call, answers: Answers | None) -> None:
+    def _count(self, call: _Call, answers: Answers | None, mirrored: bool) -> None:
         """What was predicted for a user; and, for whoever compares two versions, what either of them made of it."""
         service = self._service
-        mirrored = call.headers.get(b"x-seatrial-mirrored") == b"1"
         rows = None if answers is None else main_answer(answers)
         if rows is not None and not mirrored:
             for name, count in service.bins.counted(rows).items():
                 service.predictions[name] += count
-        if call.named and (mirrored or call.headers.get(b"x-seatrial-paired") == b"1"):
+        if call.named and (mirrored or call.headers.get(PAIRED) == b"1"):
             kept = None if rows is None else service.bins.kept(rows)
             service.recent.keep(call.request_id, mirrored, kept)
 
@@ -194,8 +205,8 @@ class Front:
         return Logged(
             call.request_id,
             headers.get(self._key_header),
-            headers.get(b"x-seatrial-mirrored") == b"1",
-            headers.get(b"x-seatrial-paired") == b"1",
+            headers.get(MIRRORED) == b"1",
+            headers.get(PAIRED) == b"1",
             batch,
             main_answer(answers),
             ended,

@@ -22,7 +22,7 @@ _FAREWELL_SECONDS = 1.0
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
-def serve_until_told(service: Service, listener: socket.socket) -> None:
+def serve_until_told(service: Service, *listeners: socket.socket) -> None:
     """Answers requests until SIGTERM or SIGINT; then says farewell, finishes what it is answering, and returns.
 
     The process may have as many connections as the system lets it: else those that say nothing would be all of them.
@@ -42,7 +42,7 @@ def serve_until_told(service: Service, listener: socket.socket) -> None:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    _Server(config, service).run(sockets=[listener])
+    _Server(config, service).run(sockets=list(listeners))
 
 
 class _Server(uvicorn.Server):

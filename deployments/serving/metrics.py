@@ -2,58 +2,85 @@
 
 import bisect
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import psutil
 
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS
+
+# What a request is counted under whose client went away before its answer.
+CLIENT_GONE: Final = 499
+_BOUNDS: Final = tuple(bound / 1000 for bound in LATENCY_BOUNDS_MS)
+_REQUESTS: Final = "seatrial_server_requests_total"
+_SECONDS: Final = "seatrial_server_request_seconds"
+# As the system's clock is set, the start of a process moves; to whoever scrapes us it must not.
+_STARTED: Final = psutil.Process().create_time()
 
 
-class ServerMetrics:
-    """Counts of one process, from its start on. Not for several threads: only the event loop touches it."""
+class Answered:
+    """What became of requests of one kind. How long an answer took is counted only where there was one."""
 
     def __init__(self) -> None:
-        self.rows = 0
-        self.not_finite = 0
         self._codes: Counter[int] = Counter()
         self._buckets = [0] * (len(_BOUNDS) + 1)
         self._seconds = 0.0
 
-    def answered(self, code: int, seconds: float) -> None:
-        """One more request was answered."""
+    def add(self, code: int, seconds: float) -> None:
+        """One more request came to its end."""
         self._codes[code] += 1
-        self._buckets[bisect.bisect_left(_BOUNDS, seconds)] += 1
-        self._seconds += seconds
+        if code != CLIENT_GONE:
+            self._buckets[bisect.bisect_left(_BOUNDS, seconds)] += 1
+            self._seconds += seconds
+
+    def told(self) -> Mapping[str, object]:
+        """The same as `deployments.analysis.evidence.Counts` says it; errors are answers with 5xx."""
+        errors = sum(count for code, count in self._codes.items() if code >= 500)
+        return {"requests": sum(self._buckets), "errors": errors, "latency": self._buckets}
+
+    def codes(self, labels: str) -> Iterator[str]:
+        """Lines of requests by code, with further `labels`."""
+        for code, count in sorted(self._codes.items()):
+            yield f'{_REQUESTS}{{code="{code}",{labels}}} {count}'
+
+    def histogram(self, labels: str) -> Iterator[str]:
+        """Lines of the histogram of time."""
+        below = 0
+        for bound, count in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):
+            below += count
+            yield f'{_SECONDS}_bucket{{{labels},le="{bound}"}} {below}'
+        yield f"{_SECONDS}_sum{{{labels}}} {self._seconds:.6f}"
+        yield f"{_SECONDS}_count{{{labels}}} {below}"
+
+
+class ServerMetrics:
+    """Counts of one process, from its start on. Not for several threads: only the event loop touches it.
+
+    `copies` are requests whose answers nobody gets; `users` asked all others.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.not_finite = 0
+        self.users = Answered()
+        self.copies = Answered()
 
     def as_text(self, in_flight: int = 0) -> str:
         """Everything counted so far, in exposition format 0.0.4, with how many requests are being answered."""
+        kinds = (('mirrored="false"', self.users), ('mirrored="true"', self.copies))
         lines = [
-            *_head("seatrial_server_requests_total", "counter", "Requests answered, by HTTP code."),
-            *(
-                f'seatrial_server_requests_total{{code="{code}"}} {count}'
-                for code, count in sorted(self._codes.items())
-            ),
+            *_head(_REQUESTS, "counter", "Requests, by HTTP code (499: the client went away) and whether a copy."),
+            *(line for labels, kind in kinds for line in kind.codes(labels)),
             *_head("seatrial_server_rows_total", "counter", "Rows predicted."),
             f"seatrial_server_rows_total {self.rows}",
             *_head("seatrial_server_not_finite_total", "counter", "Requests whose prediction was NaN or infinite."),
             f"seatrial_server_not_finite_total {self.not_finite}",
             *_head("seatrial_server_in_flight", "gauge", "Requests being answered right now."),
             f"seatrial_server_in_flight {in_flight}",
-            *_head(
-                "seatrial_server_request_seconds",
-                "histogram",
-                "Time from a request's headers to the end of its answer.",
-            ),
-            *self._histogram("seatrial_server_request_seconds"),
+            *_head(_SECONDS, "histogram", "Time from a request's headers to the end of its answer."),
+            *(line for labels, kind in kinds for line in kind.histogram(labels)),
         ]
         return "\n".join(lines) + "\n"
-
-    def _histogram(self, name: str) -> list[str]:
-        lines, below = [], 0
-        for bound, count in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):
-            below += count
-            lines.append(f'{name}_bucket{{le="{bound}"}} {below}')
-        return [*lines, f"{name}_sum {self._seconds:.6f}", f"{name}_count {below}"]
 
 
 def predictions_as_text(predictions: Mapping[str, int]) -> str:
@@ -68,7 +95,7 @@ def process_as_text(product: str, version: str, compiled: str, load_seconds: flo
     """What the process is, how long it took to load its model, and what it takes of the machine."""
     process = psutil.Process()
     with process.oneshot():
-        memory, times, created = process.memory_info().rss, process.cpu_times(), process.create_time()
+        memory, times = process.memory_info().rss, process.cpu_times()
     labels = f'product="{_escaped(product)}",version="{_escaped(version)}",compiled="{compiled}"'
     lines = [
         *_head("seatrial_server_info", "gauge", "What is served; `compiled` is how, empty for not."),
@@ -80,7 +107,7 @@ def process_as_text(product: str, version: str, compiled: str, load_seconds: flo
         *_head("process_cpu_seconds_total", "counter", "User and system time."),
         f"process_cpu_seconds_total {times.user + times.system:.2f}",
         *_head("process_start_time_seconds", "gauge", "Start, in seconds since 1970."),
-        f"process_start_time_seconds {created:.2f}",
+        f"process_start_time_seconds {_STARTED:.2f}",
     ]
     return "\n".join(lines) + "\n"
 

@@ -10,6 +10,7 @@ from typing import Any
 from deployments.clock import Clock, SystemClock
 from deployments.serving.inference_log import InferenceLog
 from deployments.serving.limits import Limits
+from deployments.serving.marks import Marks
 from deployments.serving.metrics import ServerMetrics
 from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
@@ -24,7 +25,8 @@ class Service:
 
     `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
     that is being answered came in, on the monotonic clock. Answers are recorded in `log`, if there is one; the sticky
-    key of a user comes in the header `key_header`. `load_seconds` is how long it took until the model was warm.
+    key of a user comes in the header `key_header`. `load_seconds` is how long it took until the model was warm. `marks`
+    says which requests are copies or copied, where the headers do not.
     """
 
     model: Model
@@ -41,6 +43,7 @@ class Service:
     spans: Spans | None = None
     load_seconds: float = 0.0
     key_header: str = DEFAULT_KEY
+    marks: Marks = field(default_factory=dict)
     asked: "dict[asyncio.Task[Any], float]" = field(default_factory=dict)
     began: datetime = field(init=False)
     bins: Bins = field(init=False)

@@ -139,7 +139,7 @@ def main() -> None:
     clock = SystemClock()
 
     def open_ledger() -> FeedbackLedger:
-        return FeedbackLedger(settings.journal_database)
+        return FeedbackLedger(settings.feedback_database)
 
     settler = Settler(open_ledger, inference_log_of, clock)
     threading.Thread(target=settler.run_for_ever, name="settler", daemon=True).start()

@@ -40,11 +40,11 @@ class Watchdog:
 
         The journal is opened anew and closed each time: no connection may be alive when the process forks.
         """
-        from deployments.journals.database import DatabaseJournal
+        from deployments.journals.opening import open_journal
         from tasks.rollouts.beginning import orphans
 
         try:
-            journal = DatabaseJournal(self.settings.journal_database)
+            journal = open_journal(self.settings.journal_address)
             try:
                 found = orphans(journal, self.clock.now())
             finally:

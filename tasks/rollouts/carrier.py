@@ -90,10 +90,15 @@ class Carrier:
         """Wait for one interval, unless a person or a cancellation cuts it short; then look."""
         doors = self.doors
         self.watcher.begin(state, doors)
-        until = doors.clock.monotonic() + state.section.analysis.interval.total_seconds()
+        next_question = doors.clock.monotonic()
+        until = next_question + state.section.analysis.interval.total_seconds()
         while (left := until - doors.clock.monotonic()) > 0:
-            if doors.journal.orders(state.rollout_id, state.orders_done) or self.stop():
+            if self.stop():
                 return state
+            if doors.clock.monotonic() >= next_question:
+                if doors.journal.orders(state.rollout_id, state.orders_done):
+                    return state
+                next_question = doors.clock.monotonic() + doors.journal.orders_every.total_seconds()
             doors.clock.sleep(min(GLANCE, timedelta(seconds=left)))
         if self._lease(state).token != lease.token:
             return doors.journal.rollout(state.product, state.rollout_id)

@@ -24,9 +24,11 @@ def carried(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
     Only of the same two versions: the champion may have changed since. Left out is what was counted while the traffic
     was not split as configured, which compares nothing and would hold each retry for ever.
     """
+    if state.carries is None:
+        return ()
     known = {each.rollout_id: each for each in journal.rollouts(state.product) if each.rollout_id != state.rollout_id}
     found: tuple[Block, ...] = ()
-    earlier = known.pop(state.carries or "", None)
+    earlier = known.pop(state.carries, None)
     while earlier is not None:
         blocks = own(earlier, journal)
         if (earlier.candidate, earlier.former) == (state.candidate, state.former) and not mismatch(

@@ -10,13 +10,16 @@ from threading import Barrier
 import pytest
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
+from deployments.cluster import Cluster
 from deployments.errors import BadInput, Busy, NotFound, PlatformUnreachable
+from deployments.journals.cluster import ClusterJournal
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.protocol import Event, Journal
 from deployments.owner import Owner, this_process
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,10 +28,16 @@ ELSEWHERE = Owner("another-host", 1, 0.0)
 DEAD = Owner(this_process().host, 2**22 + 7, 1.0)
 
 
-@pytest.fixture(params=["in_memory", "database"])
+@pytest.fixture(params=["in_memory", "database", "cluster"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
     if request.param == "in_memory":
         yield InMemoryJournal()
+        return
+    if request.param == "cluster":
+        with FakeKubernetes(controllers=False) as api:
+            cluster = ClusterJournal(Cluster.of(kubeconfig=api.kubeconfig(tmp_path / "kubeconfig")))
+            yield cluster
+            cluster.close()
         return
     database = DatabaseJournal(f"sqlite:///{tmp_path / 'journal.db'}")
     yield database
@@ -161,6 +170,15 @@ def test_who_gave_the_lease_back_writes_nothing_any_more(journal: Journal) -> No
     assert journal.rollouts("flights") == ()
 
 
+def test_who_gave_the_lease_back_writes_nothing_more_to_what_it_wrote_before(journal: Journal) -> None:
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    journal.save(rollout(), lease)
+    journal.release(lease)
+    with pytest.raises(Busy, match="is over"):
+        journal.keep("r1", Block(NOW, NOW + TTL, 3, None, Counts(1), Counts(1)), lease)
+    assert journal.evidence("r1") == ()
+
+
 def test_products_do_not_disturb_each_other(journal: Journal) -> None:
     journal.acquire("flights", ELSEWHERE, NOW, TTL)
     assert journal.acquire("bikeshare", this_process(), NOW, TTL).token == 1
@@ -168,11 +186,12 @@ def test_products_do_not_disturb_each_other(journal: Journal) -> None:
 
 def test_events_come_back_in_order_with_their_facts(journal: Journal) -> None:
     first = Event("flights", "r1", NOW, "gate.refused", {"reasons": ["roc_auc 0.5 is below 0.6"]})
-    second = Event("bikeshare", "r2", NOW, "rollout.done", {"version": 3})
-    journal.record(first)
-    journal.record(second)
-    assert journal.events() == (first, second)
-    assert journal.events("flights") == (first,)
+    second = Event("bikeshare", "r2", NOW + TTL, "rollout.done", {"version": 3})
+    third, same_moment = (Event("flights", "r1", NOW + 2 * TTL, kind, {}) for kind in ("step.intended", "step.done"))
+    for event in (first, second, third, same_moment):
+        journal.record(event)
+    assert journal.events() == (first, second, third, same_moment)
+    assert journal.events("flights") == (first, third, same_moment)
 
 
 def test_of_two_that_begin_at_once_exactly_one_gets_the_lease_fifty_times(tmp_path: Path) -> None:

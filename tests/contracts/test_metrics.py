@@ -4,21 +4,25 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from deployments.analysis.evidence import Counts, Pairs, Sums
 from deployments.clock import ManualClock
+from deployments.cluster.names import COPIES_PORT, PAIRED_PORT
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.feedback import Feedback, FeedbackLedger
 from deployments.metrics.in_memory import InMemoryMetrics
-from deployments.metrics.live import live_metrics
+from deployments.metrics.live import cluster_metrics, live_metrics
+from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import Metrics
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.traffic import Backend, Routing, Weights
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.model_fleet import Fleet, RunningServer
+from tests.model_pods import Pod, Pods
 
 CLASSES = ("no", "yes", "maybe")
 
@@ -37,14 +41,16 @@ class Place:
     cut_off: Callable[[bool], None]
 
     def between(self, act: Callable[[], None]) -> dict[int, Counts]:
-        """What two readings say was counted while `act` ran."""
-        before = self.metrics.read("shop")
+        """What two readings say users were answered while `act` ran."""
+        before = self.metrics.read("shop").without_copies()
         act()
-        return {
-            version: counts
-            for version, counts in self.metrics.read("shop").carrying(before).since(before).items()
-            if counts != Counts(latency=(0,) * len(counts.latency))
-        }
+        fresh = self.metrics.read("shop").without_copies().carrying(before).since(before)
+        return {version: said(counts) for version, counts in fresh.items() if said(counts) != Counts()}
+
+
+def said(counts: Counts) -> Counts:
+    """Without the latency of no answers: whoever measures it says of each bucket that it is empty."""
+    return counts if any(counts.latency) else replace(counts, latency=())
 
 
 def in_memory_place() -> Iterator[Place]:
@@ -140,7 +146,63 @@ def live_place() -> Iterator[Place]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(params=[in_memory_place, live_place], ids=["in_memory", "live"])
+@dataclass
+class ClusterWorld:
+    """Pods of a fake cluster with real model servers in them, and a real ledger."""
+
+    api: FakeKubernetes
+    ledger: FeedbackLedger
+    pods: dict[int, Pod] = field(default_factory=dict)
+    numbers: Iterable[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.namespace = Pods(self.api)
+        self.start()
+
+    def start(self) -> None:
+        self.pods = {version: self.namespace.start(version) for version in (1, 2)}
+
+    def ask(self, version: int, code: int, row: int) -> None:
+        assert self.pods[version].ask(row) == code
+
+    def push(self, version: int, metric: str, value: float | str, request_id: str = "") -> None:
+        self.ledger.store([Feedback("shop", version, request_id or f"id-{next(iter(self.numbers))}", metric, value)])
+
+    def compare(self, stable: str, candidate: str, label: str | None) -> None:
+        request_id = f"pair-{next(iter(self.numbers))}"
+        self.pods[1].ask(CLASSES.index(stable), request_id=request_id, port=PAIRED_PORT)
+        self.pods[2].ask(CLASSES.index(candidate), request_id=request_id, port=COPIES_PORT)
+        if label:
+            self.push(1, "label", label, request_id)
+
+    def cut_off(self, away: bool) -> None:
+        if away:
+            self.api.go_away()
+        else:
+            self.api.come_back()
+
+
+def cluster_place() -> Iterator[Place]:
+    folder = Path(tempfile.mkdtemp(prefix="m-", dir="/tmp"))
+    ledger = FeedbackLedger(f"sqlite:///{folder / 'journal.db'}")
+    with FakeKubernetes(controllers=False) as api:
+        world = ClusterWorld(api, ledger)
+        pods = PodCounters(world.namespace.cluster())
+        yield Place(
+            cluster_metrics(pods.counts, pods, ledger, world.namespace.clock),
+            world.namespace.clock,
+            serve=lambda version, label: world.ask(version, 200, CLASSES.index(label)),
+            fail=lambda version: world.ask(version, 500, 99),
+            push=world.push,
+            compare=world.compare,
+            restart=world.start,
+            cut_off=world.cut_off,
+        )
+    ledger.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=[in_memory_place, live_place, cluster_place], ids=["in_memory", "live", "cluster"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     yield from request.param()
 
@@ -199,7 +261,7 @@ def test_feedback_outside_its_range_counts_as_the_nearer_end(place: Place) -> No
         place.push(1, "clicks", value)
     place.push(1, "revenue", 40.0)
     fresh = place.metrics.read("shop", {"clicks": (0.0, 2.0)}).since(before)
-    assert fresh[1] == Counts(feedback={"clicks": Sums(3, 3.0, 5.0), "revenue": Sums(1, 40.0, 1600.0)})
+    assert said(fresh[1]) == Counts(feedback={"clicks": Sums(3, 3.0, 5.0), "revenue": Sums(1, 40.0, 1600.0)})
 
 
 @pytest.mark.parametrize(

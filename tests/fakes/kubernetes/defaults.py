@@ -103,6 +103,13 @@ def _namespace(namespace: Json) -> None:
     _set(namespace.setdefault("status", {}), phase="Active")
 
 
+def _lease(lease: Json) -> None:
+    spec = lease.get("spec") or {}
+    for name in ("acquireTime", "renewTime"):
+        if isinstance(spec.get(name), str):
+            spec[name] = spec[name].replace("+00:00", "Z")
+
+
 def _autoscaler(autoscaler: Json) -> None:
     _set(autoscaler.setdefault("spec", {}), minReplicas=1)
 
@@ -148,6 +155,7 @@ FILLERS: dict[str, Callable[[Json], None]] = {
     "Gateway": _gateway,
     "HTTPRoute": _route,
     "HorizontalPodAutoscaler": _autoscaler,
+    "Lease": _lease,
     "Namespace": _namespace,
     "Pod": _pod,
     "ReplicaSet": _replica_set,

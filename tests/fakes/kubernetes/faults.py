@@ -1,6 +1,7 @@
 """What can go wrong between a client and an API server, on purpose."""
 
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ from .kinds import Json, Kind
 from .refusals import conflict, failing, forbidden
 from .routing import Target
 
+FOREVER = 10**9
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -55,8 +57,9 @@ class Faults:
     watch_ends_cleanly: bool = False
     gone_as_status: bool = False
     permitted: list[Json] | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
     _failing: list[_Failing] = field(default_factory=list)
-    _conflicting: set[str] = field(default_factory=set)
+    _conflicting: dict[str, int] = field(default_factory=dict)
     _forbidden: set[tuple[str, str]] = field(default_factory=set)
     _quotas: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -76,9 +79,9 @@ class Faults:
         """The next such requests are carried out, and then the connection is cut: the client does not know."""
         self._failing.append(_Failing(times, 0, method, re.compile(path), None))
 
-    def conflict_on(self, plural: str) -> None:
-        """From now on every write to that resource meets a newer version of the object (409)."""
-        self._conflicting.add(plural)
+    def conflict_on(self, plural: str, times: int | None = None) -> None:
+        """From now on every write to that resource (the next `times`) meets a newer version of the object (409)."""
+        self._conflicting[plural] = FOREVER if times is None else times
 
     def forbid(self, verb: str, resource: str) -> None:
         """The user may not: verb as in RBAC (`patch`, `*`), resource as in RBAC (`deployments`, `pods/log`)."""
@@ -96,17 +99,20 @@ class Faults:
         """Raises `Refused` if this request is to fail; True if its answer is to be lost."""
         if self.before_each:
             self.before_each(request)
-        for fault in self._failing:
-            if fault.takes(request):
-                if fault.code:
-                    raise failing(fault.code, fault.retry_after)
-                return True
-        return False
+        with self._guard:
+            fault = next((fault for fault in self._failing if fault.takes(request)), None)
+        if fault is not None and fault.code:
+            raise failing(fault.code, fault.retry_after)
+        return fault is not None
 
     def refuse_conflict(self, method: str, target: Target) -> None:
         """Raises `Refused` (409) where every write is to conflict."""
-        if method in WRITES - {"POST"} and target.kind.plural in self._conflicting:
-            raise conflict(target.kind, target.name)
+        plural = target.kind.plural
+        with self._guard:
+            if method not in WRITES - {"POST"} or self._conflicting.get(plural, 0) <= 0:
+                return
+            self._conflicting[plural] -= 1
+        raise conflict(target.kind, target.name)
 
     def allows(self, verb: str, group: str, resource: str, name: str = "") -> bool:
         """Whether the user may do that."""

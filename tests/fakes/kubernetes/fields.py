@@ -86,15 +86,15 @@ def merged(kind: Kind, live: Any, wanted: Any, name: str = "") -> Any:
     return wanted
 
 
-def without(kind: Kind, thing: Json, paths: Iterable[FieldPath]) -> Json:
+def without(kind: Kind, thing: Json, paths: Iterable[FieldPath], kept: set[FieldPath]) -> Json:
     """`thing`, which is changed, without the fields at `paths`, nor the maps and lists that this empties.
 
-    An item that stays keeps what it is told apart by."""
+    What is `kept` stays even if it is empty, and an item that stays keeps what it is told apart by."""
     leaving = set(paths)
     for path in leaving:
         within = any(path[:length] in leaving for length in range(1, len(path)))
         if not within and not _tells_apart(path):
-            _take_away(kind, thing, path, "")
+            _take_away(kind, thing, path, 0, kept)
     return thing
 
 
@@ -200,14 +200,15 @@ def _tells_apart(path: FieldPath) -> bool:
     return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
 
 
-def _take_away(kind: Kind, inside: Any, path: FieldPath, name: str) -> None:
-    element, rest = path[0], path[1:]
-    place = _place_of(kind, inside, element, name)
-    if place is None or (rest and not inside[place]):
+def _take_away(kind: Kind, inside: Any, path: FieldPath, depth: int, kept: set[FieldPath]) -> None:
+    name = path[depth - 1][2:] if depth and path[depth - 1].startswith("f:") else ""
+    place = _place_of(kind, inside, path[depth], name)
+    last = depth + 1 == len(path)
+    if place is None or (not last and not inside[place]):
         return
-    if rest:
-        _take_away(kind, inside[place], rest, element[2:] if element.startswith("f:") else "")
-    if not rest or inside[place] in ({}, []):
+    if not last:
+        _take_away(kind, inside[place], path, depth + 1, kept)
+    if last or (inside[place] in ({}, []) and path[: depth + 1] not in kept):
         del inside[place]
 
 

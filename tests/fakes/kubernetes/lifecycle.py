@@ -65,7 +65,7 @@ class Lifecycle:
         after, _ = schema.known_part(kind, change(deepcopy(before)))
         refuse_other_version(kind, before, after)
         after = self._as_updated(kind, before, after, manager.subresource)
-        forgets = after["metadata"].get("managedFields") in ([], [{}])
+        forgets = bool(_owners(before)) and after["metadata"].get("managedFields") in ([], [{}])
         if _content(before) == _content(after) and not forgets:
             return before
         owned = after_update(kind, before, after, manager, self.timestamp())

@@ -88,10 +88,11 @@ class Difference:
 
     @classmethod
     def between(cls, kind: Kind, before: Json, after: Json) -> "Difference":
-        """From `before` to `after`."""
+        """From `before` to `after`; a map that is filled or emptied is there before and after."""
         old, new = owned_fields(kind, before), owned_fields(kind, after)
         changed = {path for path in old.keys() & new.keys() if old[path] != new[path]}
-        return cls(frozenset(new.keys() - old.keys()), frozenset(changed), frozenset(old.keys() - new.keys()))
+        added = new.keys() - with_ancestors(old)
+        return cls(frozenset(added), frozenset(changed), frozenset(old.keys() - with_ancestors(new)))
 
 
 def after_update(kind: Kind, before: Json, after: Json, manager: Manager, time: str) -> list[Json]:
@@ -114,7 +115,7 @@ def applied(kind: Kind, live: Json, wanted: Json, manager: Manager, time: str, f
     now = set(owned_fields(kind, wanted))
     ownership.give(manager, now, time, kind.api_version)
     kept = with_ancestors(path for owned in ownership.owners.values() for path in owned.paths)
-    result: Json = without(kind, deepcopy(merged(kind, live, wanted)), set(last) - kept)
+    result: Json = without(kind, deepcopy(merged(kind, live, wanted)), set(last) - kept, kept)
     difference = Difference.between(kind, live, result)
     touched = difference.added | difference.changed
     if not force:

@@ -24,7 +24,7 @@ class Platform:
     def __init__(self, home: Path) -> None:
         self.clock = ManualClock()
         self.settings = Settings(home=home)
-        self.journal = DatabaseJournal(self.settings.journal_database)
+        self.journal = DatabaseJournal(self.settings.journal_address)
         self.watchdog = Watchdog(self.settings, self.clock)
         now = self.clock.now()
         self.state = RolloutState(

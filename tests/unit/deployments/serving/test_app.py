@@ -221,7 +221,7 @@ def test_a_failing_model_is_a_plain_500_and_a_log_line_without_data(
     assert fields["request_id"] == "id-7"
     assert fields["error"].startswith("RuntimeError at ")
     assert "s3cret" not in response.text + str(fields) + caplog.text
-    assert counted(caller, 'seatrial_server_requests_total{code="500"}') == 1
+    assert counted(caller, 'seatrial_server_requests_total{code="500",mirrored="false"}') == 1
 
 
 class NotANumber:
@@ -240,9 +240,9 @@ def test_only_predictions_are_counted(caller: Caller) -> None:
     caller.get("/v2/health/ready")
     caller.post("/invocations", RECORD)
     caller.post("/invocations", {})
-    assert counted(caller, 'seatrial_server_requests_total{code="200"}') == 1
-    assert counted(caller, 'seatrial_server_requests_total{code="400"}') == 1
-    assert counted(caller, "seatrial_server_request_seconds_count") == 2
+    assert counted(caller, 'seatrial_server_requests_total{code="200",mirrored="false"}') == 1
+    assert counted(caller, 'seatrial_server_requests_total{code="400",mirrored="false"}') == 1
+    assert counted(caller, 'seatrial_server_request_seconds_count{mirrored="false"}') == 2
     assert counted(caller, "seatrial_server_rows_total") == 1
     assert counted(caller, "seatrial_server_in_flight") == 0
 

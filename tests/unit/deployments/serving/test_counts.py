@@ -1,10 +1,17 @@
 """What a server tells the judge of a rollout: its predictions by bin, and the answers that another version gave too."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import pytest
 
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS
+from deployments.serving.app import make_app
+from deployments.serving.marks import MIRRORED as MIRRORED_MARK
+from deployments.serving.marks import PAIRED as PAIRED_MARK
 from deployments.serving.model import Model
 from deployments.serving.service import Service
 from tests.unit.deployments.serving.test_app import RECORD, ROW, TENSORS, Caller, NotANumber, answering
@@ -99,3 +106,98 @@ def test_whoever_comes_through_the_gateway_learns_nothing_of_others(caller: Call
     response = caller.send("GET", path, headers={"x-forwarded-proto": "http"})
     assert response.status_code == 404
     assert set(json.loads(response.content)) == {"error", "request_id"}
+
+
+def test_what_users_asked_and_what_copies_came_is_told_apart(model: Model) -> None:
+    caller = answering(model, NotANumber())
+    for headers in ({}, PAIRED, MIRRORED, MIRRORED, MIRRORED):
+        assert caller.post("/invocations", RECORD, **headers).status_code == 500
+    assert caller.post("/invocations", {}).status_code == 400
+    told = caller.get("/seatrial/counts").json()
+    assert (told["users"]["requests"], told["users"]["errors"], sum(told["users"]["latency"])) == (3, 2, 3)
+    assert (told["copies"]["requests"], told["copies"]["errors"], sum(told["copies"]["latency"])) == (3, 3, 3)
+    assert len(told["users"]["latency"]) == len(told["copies"]["latency"]) == len(LATENCY_BOUNDS_MS) + 1
+
+
+def test_a_request_whose_client_went_away_is_none(model: Model) -> None:
+    caller = Caller(Service(model, "3"))
+    leave(caller.service)
+    told = caller.get("/seatrial/counts").json()
+    assert (told["users"]["requests"], told["users"]["errors"], told["in_flight"]) == (0, 0, 0)
+
+
+def test_requests_that_are_being_answered_are_told_whoever_asked(model: Model) -> None:
+    told: list[Any] = []
+
+    async def ask_meanwhile() -> None:
+        app = make_app(Service(model, "3"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+
+            async def late() -> AsyncIterator[bytes]:
+                told.append((await client.get("/seatrial/counts")).json()["in_flight"])
+                yield json.dumps(RECORD).encode()
+
+            for headers in ({}, MIRRORED):
+                await client.post("/invocations", content=late(), headers=headers)
+            told.append((await client.get("/seatrial/counts")).json()["in_flight"])
+
+    asyncio.run(ask_meanwhile())
+    assert told == [1, 1, 0]
+
+
+def leave(service: Service) -> None:
+    """A client that hangs up in the middle of its body."""
+    scope = {"type": "http", "method": "POST", "path": "/invocations", "headers": [], "server": None}
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        raise AssertionError(f"nobody is there for {message}")
+
+    asyncio.run(make_app(service)(scope, receive, send))
+
+
+class ByPort(Caller):
+    """A caller of a server that has a port for users, 80, one for copies, 81, and one for copied requests, 82."""
+
+    port: int = 80
+
+    def send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return super().send(method, f"http://server:{self.port}{path}", **more)
+
+
+@pytest.fixture
+def ports(model: Model) -> Callable[[int], Caller]:
+    service = Service(model, "3", marks={81: MIRRORED_MARK, 82: PAIRED_MARK})
+
+    def by(port: int) -> Caller:
+        caller = ByPort(service)
+        caller.port = port
+        return caller
+
+    return by
+
+
+def test_the_port_says_what_a_request_is(ports: Callable[[int], Caller]) -> None:
+    for port, request_id in ((80, "user"), (81, "copy"), (82, "pair")):
+        assert ports(port).post("/invocations", RECORD, **{"x-request-id": request_id}).status_code == 200
+    told = ports(81).get("/seatrial/counts").json()
+    assert (told["users"]["requests"], told["copies"]["requests"], sum(told["predictions"].values())) == (2, 1, 2)
+    assert [answer[1:3] for answer in answers(ports(81))] == [["copy", True], ["pair", False]]
+
+
+@pytest.mark.parametrize("headers", [MIRRORED, PAIRED])
+def test_where_ports_say_it_a_user_cannot(ports: Callable[[int], Caller], headers: dict[str, str]) -> None:
+    ports(80).post("/invocations", RECORD, **headers, **{"x-request-id": "a"})
+    told = ports(81).get("/seatrial/counts").json()
+    assert (told["users"]["requests"], told["copies"]["requests"]) == (1, 0)
+    assert answers(ports(81)) == []
+
+
+@pytest.mark.parametrize("path", ["/seatrial/counts", "/seatrial/answers"])
+def test_where_copies_have_a_port_only_that_one_tells_of_others(ports: Callable[[int], Caller], path: str) -> None:
+    assert [ports(port).get(path).status_code for port in (80, 82)] == [404, 404]
+    through_the_api_server = {"x-forwarded-proto": "https"}
+    assert ports(81).send("GET", path, headers=through_the_api_server).status_code == 200

@@ -1,3 +1,6 @@
+import pytest
+
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.serving.metrics import ServerMetrics, predictions_as_text, process_as_text
 
 
@@ -9,23 +12,56 @@ def value_of(text: str, name: str) -> float:
 def test_requests_are_counted_by_code_and_by_time() -> None:
     metrics = ServerMetrics()
     for code, seconds in ((200, 0.001), (200, 0.003), (422, 0.0001), (500, 60.0)):
-        metrics.answered(code, seconds)
+        metrics.users.add(code, seconds)
     text = metrics.as_text()
-    assert value_of(text, 'seatrial_server_requests_total{code="200"}') == 2
-    assert value_of(text, 'seatrial_server_requests_total{code="500"}') == 1
-    assert value_of(text, 'seatrial_server_request_seconds_bucket{le="0.001"}') == 2
-    assert value_of(text, 'seatrial_server_request_seconds_bucket{le="0.005"}') == 3
-    assert value_of(text, 'seatrial_server_request_seconds_bucket{le="10.0"}') == 3
-    assert value_of(text, 'seatrial_server_request_seconds_bucket{le="+Inf"}') == 4
-    assert value_of(text, "seatrial_server_request_seconds_count") == 4
-    assert value_of(text, "seatrial_server_request_seconds_sum") == 60.0041
+    assert value_of(text, 'seatrial_server_requests_total{code="200",mirrored="false"}') == 2
+    assert value_of(text, 'seatrial_server_requests_total{code="500",mirrored="false"}') == 1
+    assert value_of(text, 'seatrial_server_request_seconds_bucket{mirrored="false",le="0.001"}') == 2
+    assert value_of(text, 'seatrial_server_request_seconds_bucket{mirrored="false",le="0.005"}') == 3
+    assert value_of(text, 'seatrial_server_request_seconds_bucket{mirrored="false",le="10.0"}') == 3
+    assert value_of(text, 'seatrial_server_request_seconds_bucket{mirrored="false",le="+Inf"}') == 4
+    assert value_of(text, 'seatrial_server_request_seconds_count{mirrored="false"}') == 4
+    assert value_of(text, 'seatrial_server_request_seconds_sum{mirrored="false"}') == 60.0041
+
+
+def test_copies_are_counted_apart_from_what_users_asked() -> None:
+    metrics = ServerMetrics()
+    metrics.users.add(200, 0.001)
+    metrics.copies.add(500, 0.1)
+    text = metrics.as_text()
+    assert 'seatrial_server_requests_total{code="500",mirrored="false"}' not in text
+    assert value_of(text, 'seatrial_server_requests_total{code="500",mirrored="true"}') == 1
+    assert value_of(text, 'seatrial_server_request_seconds_bucket{mirrored="true",le="0.075"}') == 0
+    assert value_of(text, 'seatrial_server_request_seconds_bucket{mirrored="true",le="0.1"}') == 1
+
+
+def test_a_request_whose_client_went_away_has_a_code_and_no_time() -> None:
+    metrics = ServerMetrics()
+    metrics.users.add(499, 0.5)
+    assert value_of(metrics.as_text(), 'seatrial_server_requests_total{code="499",mirrored="false"}') == 1
+    assert value_of(metrics.as_text(), 'seatrial_server_request_seconds_count{mirrored="false"}') == 0
+    assert metrics.users.told() == {"requests": 0, "errors": 0, "latency": [0] * (len(LATENCY_BOUNDS_MS) + 1)}
+
+
+def test_every_answer_is_told_in_the_bucket_whose_bound_it_does_not_exceed() -> None:
+    metrics = ServerMetrics()
+    for bound in LATENCY_BOUNDS_MS:
+        metrics.users.add(200, bound / 1000)
+    metrics.users.add(503, 10.001)
+    assert metrics.users.told() == {"requests": 19, "errors": 1, "latency": [1] * (len(LATENCY_BOUNDS_MS) + 1)}
+
+
+def test_the_start_of_the_process_does_not_move_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = value_of(process_as_text("flights", "3", "", 1.5), "process_start_time_seconds")
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 1.0)
+    assert value_of(process_as_text("flights", "3", "", 1.5), "process_start_time_seconds") == before > 1e9
 
 
 def test_prometheus_own_parser_reads_it() -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
     metrics = ServerMetrics()
-    metrics.answered(200, 0.01)
+    metrics.users.add(200, 0.01)
     metrics.rows += 3
     families = {family.name: family for family in text_string_to_metric_families(metrics.as_text())}
     assert families["seatrial_server_rows"].samples[0].value == 3

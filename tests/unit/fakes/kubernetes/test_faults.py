@@ -61,6 +61,13 @@ def test_every_write_can_be_made_to_conflict(ask: Caller) -> None:
     assert ask.merge("HTTPRoute", "flights", {"spec": {"hostnames": ["a.example"]}})[0] == 200
 
 
+def test_or_only_some_writes(ask: Caller) -> None:
+    ask.create(config_map())
+    ask.api.faults.conflict_on("configmaps", times=2)
+    codes = [ask.merge("ConfigMap", "settings", {"data": {"a": "1"}})[0] for _ in range(3)]
+    assert codes == [409, 409, 200]
+
+
 def test_who_may_not_is_told_which_verb_is_missing(ask: Caller) -> None:
     ask.create(deployment())
     ask.api.faults.forbid("patch", "deployments")

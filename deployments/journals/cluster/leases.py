@@ -1,0 +1,115 @@
+"""Who may change a product's traffic, by a Lease of the product's own."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import Any, Final
+
+from deployments.cluster import Cluster, labels_of
+from deployments.cluster.kinds import LEASE
+from deployments.cluster.names import KIND, safe
+from deployments.journals.cluster.swap import read, swap
+from deployments.journals.protocol import Lease
+from deployments.journals.refusals import held_by, is_over
+from deployments.owner import Owner
+
+Object = dict[str, Any]
+# The rollout that the holder writes, as it stands in names: whoever takes the lease over has to fence its object.
+_WRITES: Final = "seatrial.dev/writes"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a Lease object says. `holder` None: nobody has it. `writes` is the rollout that is written, or empty."""
+
+    holder: Owner | None
+    token: int
+    until: datetime
+    writes: str
+
+    @classmethod
+    def of(cls, found: Object | None) -> "Held":
+        """The object, read; None for none."""
+        if found is None:
+            return cls(None, 0, datetime.min.replace(tzinfo=UTC), "")
+        spec = found["spec"]
+        return cls(
+            Owner.parse(spec["holderIdentity"]) if spec.get("holderIdentity") else None,
+            spec["leaseTransitions"],
+            datetime.fromisoformat(spec["renewTime"]) + timedelta(seconds=spec["leaseDurationSeconds"]),
+            (found["metadata"].get("annotations") or {}).get(_WRITES, ""),
+        )
+
+    def lives(self, now: datetime) -> bool:
+        """Whether somebody has it, in its time, and is not known to be gone: nobody on another host is."""
+        return self.holder is not None and now < self.until and not self.holder.is_gone()
+
+    def belongs_to(self, holder: Owner) -> bool:
+        """Whether `holder` has it, be it over its time: nobody took it since."""
+        return str(self.holder) == str(holder)
+
+
+class Leases:
+    """The Lease objects of a namespace. Times are compared as the clocks of the runners have them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def read(self, product: str) -> Held:
+        """As it is now."""
+        return Held.of(read(self._cluster, LEASE, _name(product)))
+
+    def take(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Held:
+        """The lease for `holder`, with a higher token unless it has it already. Raises `Busy` while another lives."""
+        renewed = {"renewTime": _micro_time(now), "leaseDurationSeconds": ceil(ttl.total_seconds())}
+
+        def taken(found: Object | None) -> Object | None:
+            held = Held.of(found)
+            if found is not None and held.belongs_to(holder):
+                return found | {"spec": found["spec"] | renewed}
+            if held.holder is not None and held.lives(now):
+                raise held_by(product, held.holder)
+            token = {"leaseTransitions": held.token + 1, "acquireTime": renewed["renewTime"]}
+            return _manifest(product, {"holderIdentity": str(holder)} | token | renewed, held.writes)
+
+        return Held.of(swap(self._cluster, LEASE, _name(product), None, taken))
+
+    def give_back(self, lease: Lease) -> None:
+        """Nobody has it, unless somebody else has it by now."""
+
+        def given_back(found: Object | None) -> Object | None:
+            if found is None or not _is(found, lease):
+                return None
+            rest = {name: value for name, value in found["spec"].items() if name != "holderIdentity"}
+            return found | {"spec": rest}
+
+        swap(self._cluster, LEASE, _name(lease.product), None, given_back)
+
+    def let_write(self, lease: Lease, rollout: str) -> None:
+        """From now on the holder writes the object of this rollout. Raises `Busy` if it has the lease no more."""
+
+        def writing(found: Object | None) -> Object | None:
+            if found is None or not _is(found, lease):
+                raise is_over(lease)
+            wanted = _manifest(lease.product, found["spec"], rollout)
+            return None if Held.of(found).writes == rollout else wanted
+
+        swap(self._cluster, LEASE, _name(lease.product), None, writing)
+
+
+def _is(found: Object, lease: Lease) -> bool:
+    held = Held.of(found)
+    return held.token == lease.token and held.belongs_to(lease.holder)
+
+
+def _manifest(product: str, spec: Object, writes: str) -> Object:
+    labels = labels_of(safe(product)) | {KIND: "lease"}
+    return {"metadata": {"name": _name(product), "labels": labels, "annotations": {_WRITES: writes}}, "spec": spec}
+
+
+def _name(product: str) -> str:
+    return f"seatrial-{safe(product)}"
+
+
+def _micro_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

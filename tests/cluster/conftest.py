@@ -1,0 +1,170 @@
+"""A namespace of a real cluster for the time of the tests, with a registry that its pods reach and a gateway.
+
+`make test-cluster` needs `$KUBECONFIG` (or `~/.kube/config`) of somebody who may make namespaces, Gateway API's kinds
+in the cluster, and an image of Seatrial that nodes have or fetch: `SEATRIAL_TEST_IMAGE`. Pods must reach this machine,
+and it them: `SEATRIAL_TEST_HOST` is its address for pods, if it is not the one that leads to the API server. Nothing
+is left behind.
+"""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from deployments.cluster import Cluster
+from deployments.cluster.kinds import GATEWAY, HTTP_ROUTE
+from deployments.settings import Settings
+from tests.cluster.fleet import Fleet
+from tests.cluster.gateway import CONTROLLER, TrialGateway
+
+IMAGE = os.environ.get("SEATRIAL_TEST_IMAGE", "localhost/seatrial:1")
+GATEWAY_NAME = "trial"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/cluster/" in str(item.path):
+            item.add_marker(pytest.mark.cluster)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.stats.get("passed", []):
+        if report.user_properties:
+            told = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {told}")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """In a namespace of its own, where pods must be restricted ones."""
+    from kubernetes import client, config
+
+    config.load_kube_config()
+    core = client.CoreV1Api()
+    name = f"seatrial-test-{secrets.token_hex(3)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core.create_namespace({"metadata": {"name": name, "labels": labels}})
+    try:
+        yield Cluster.of(name)
+    finally:
+        core.delete_namespace(name)
+        limit = time.monotonic() + 180
+        with contextlib.suppress(client.ApiException):
+            while time.monotonic() < limit:
+                core.read_namespace(name)
+                time.sleep(1)
+
+
+@pytest.fixture(scope="session")
+def host(cluster: Cluster) -> str:
+    """This machine's address for pods."""
+    if given := os.environ.get("SEATRIAL_TEST_HOST"):
+        return given
+    server = urlsplit(cluster.address)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((server.hostname, server.port or 443))
+        address: str = probe.getsockname()[0]
+    return address
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="session")
+def registry_url(host: str, folder: Path) -> Iterator[str]:
+    """A real MLflow server that keeps artifacts itself."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104 - pods ask
+    stores = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    environment = os.environ | {"MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen([*command, *stores], env=environment, stdout=log, stderr=log)
+    url = f"http://{host}:{port}"
+    try:
+        wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).status_code == 200, 90)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def settings(folder: Path, registry_url: str) -> Settings:
+    return Settings(home=folder / "home", project=folder, tracking_uri=registry_url)
+
+
+@pytest.fixture(scope="session")
+def fleet(settings: Settings, folder: Path) -> Fleet:
+    """Model versions in the registry."""
+    return Fleet(settings, folder / "fleet")
+
+
+@pytest.fixture(scope="session")
+def gateway(cluster: Cluster, folder: Path) -> Iterator[TrialGateway]:
+    """Listens on loopback of this machine. The cluster must know Gateway API."""
+    if not cluster.knows(HTTP_ROUTE):
+        pytest.skip("this cluster does not know Gateway API")
+    with (
+        gateway_class(),
+        TrialGateway(Cluster.of(cluster.namespace), GATEWAY_NAME, folder / "gateway", free_port()) as made,
+    ):
+        listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+        spec = {"gatewayClassName": "seatrial-trial", "listeners": [listener]}
+        cluster.apply(GATEWAY, {"metadata": {"name": GATEWAY_NAME}, "spec": spec})
+        yield made
+
+
+@contextlib.contextmanager
+def gateway_class() -> Iterator[None]:
+    from kubernetes import client
+
+    group = ("gateway.networking.k8s.io", "v1", "gatewayclasses")
+    body = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "GatewayClass",
+        "metadata": {"name": "seatrial-trial"},
+        "spec": {"controllerName": CONTROLLER},
+    }
+    api = client.CustomObjectsApi()
+    with contextlib.suppress(client.ApiException):
+        api.create_cluster_custom_object(*group, body)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(client.ApiException):
+            api.delete_cluster_custom_object(*group, "seatrial-trial")
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Any, seconds: float = 60.0) -> None:
+    """Raises AssertionError if it does not come true in time."""
+    limit = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            if condition():
+                return
+        assert time.monotonic() < limit, "not in time"
+        time.sleep(0.2)

@@ -1,0 +1,68 @@
+"""Model versions in a real registry, trained in a moment: equal ones, and one that fails under traffic."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import skops.io
+
+from deployments.registry import ModelRegistry, VersionFacts
+from deployments.registry.connection import connect
+from deployments.registry.folder import manifest_of
+from deployments.settings import Settings
+from deployments.trusted import DEFAULT_TRUSTED_TYPES
+from tests.model_folder import ROWS, description_of, frame_of, store, write_model_folder
+
+# A distance at which a broken version overflows; its verification rows are all nearer.
+FAR = 1e6
+
+
+class Fleet:
+    """Registers versions of products, one after the other."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self.registry = ModelRegistry(settings.mlflow_uri)
+
+    def add(self, product: str, *, broken: bool = False) -> int:
+        """The next version; a broken one answers 500 to requests with a `FAR` distance."""
+        folder = self._folder / product / f"{len(self.registry.versions(product)) + 1}"
+        write_model_folder(folder, product=product)
+        if broken:
+            write_broken(folder, product)
+        return self._registered(product, folder)
+
+    def _registered(self, product: str, folder: Path) -> int:
+        client = connect(self._settings.mlflow_uri)
+        found = client.get_experiment_by_name(product)
+        experiment = found.experiment_id if found else client.create_experiment(product)
+        run = client.create_run(experiment).info.run_id
+        model = client.create_logged_model(experiment, name="model", source_run_id=run).model_id
+        client.log_model_artifacts(model, str(folder / "model"))
+        client.log_artifact(run, str(folder / "verification.json"))
+        (folder / "manifest.json").unlink()
+        facts = VersionFacts(
+            created_at=datetime.now(UTC),
+            model_type="classification",
+            algorithm="sklearn.linear_model.LogisticRegression",
+            hyperparameters={},
+            data_fingerprint="0" * 64,
+            metrics={"roc_auc": 0.7},
+            size_mb=0.1,
+            manifest=manifest_of(folder),
+            spec_digest="0" * 64,
+        )
+        return self.registry.register(product, run, f"models:/{model}", facts).version
+
+
+def write_broken(folder: Path, product: str) -> None:
+    """The same model, but a far distance becomes infinite on its way through the scaler."""
+    pipeline = skops.io.load(folder / "model" / "model.skops", trusted=DEFAULT_TRUSTED_TYPES)
+    model = pipeline.named_steps["model"]
+    scaler = pipeline.named_steps["features"].named_transformers_["numeric"].named_steps["scale"]
+    scaler.scale_ = np.array([1e-303, scaler.scale_[1]])
+    model.coef_[0, 0] = 0.0
+    answers = pipeline.predict_proba(frame_of(ROWS)).tolist()
+    shutil.rmtree(folder)
+    store(folder, pipeline, description_of(product, "classification", "probability", model.classes_.tolist()), answers)

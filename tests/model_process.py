@@ -1,0 +1,62 @@
+"""A model server as a process of its own, with a port for users, one for copies and one for copied requests."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+RECORD = json.dumps({"dataframe_records": [{"distance": 1400.0, "hour": 5, "carrier": "UA"}]})
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens at."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+class ServerProcess:
+    """Serves the model of flights in `folder`, at `ports` if they are given; ready once it is made."""
+
+    def __init__(self, folder: Path, version: int = 3, ports: list[int] | None = None) -> None:
+        self.ports = ports or free_ports(3)
+        self.users, self.copies, self.paired = self.ports
+        flags = ["--port", self.users, "--copies-port", self.copies, "--paired-port", self.paired]
+        options = ["--model", folder, "--product", "flights", "--version", version, *flags]
+        command = [sys.executable, "-m", "deployments.serving", *map(str, options)]
+        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        while json.loads(self.process.stdout.readline())["event"] != "ready":
+            assert self.process.poll() is None
+
+    def connected(self, port: int) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def ask(self, port: int, times: int = 1) -> list[int]:
+        """The codes of so many requests, over one connection."""
+        with contextlib.closing(self.connected(port)) as connection:
+            return [ask(connection).status for _ in range(times)]
+
+    def counts(self) -> Any:
+        """What it tells of itself."""
+        with contextlib.closing(self.connected(self.copies)) as connection:
+            connection.request("GET", "/seatrial/counts")
+            return json.loads(connection.getresponse().read())
+
+    def kill(self) -> None:
+        """At once."""
+        self.process.kill()
+        self.process.communicate()
+
+
+def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """A prediction, read to its end."""
+    connection.request("POST", "/invocations", RECORD, {"x-request-id": "a"})
+    response = connection.getresponse()
+    response.read()
+    return response

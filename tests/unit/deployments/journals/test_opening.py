@@ -1,0 +1,40 @@
+"""An address says which journal is meant."""
+
+from pathlib import Path
+
+import pytest
+
+from deployments.errors import BadInput
+from deployments.journals.cluster import ClusterJournal
+from deployments.journals.database import DatabaseJournal
+from deployments.journals.opening import open_journal
+from deployments.settings import Settings
+from tests.fakes.kubernetes import FakeKubernetes
+
+
+def test_a_namespace_is_a_journal_in_the_cluster_and_any_other_address_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeKubernetes() as api:
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "kubeconfig")))
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        journal = open_journal("kubernetes://models")
+        assert isinstance(journal, ClusterJournal)
+        assert journal.events() == ()
+        assert all("/namespaces/models/" in request.path for request in api.requests)
+    database = open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    assert isinstance(database, DatabaseJournal)
+    database.close()
+
+
+@pytest.mark.parametrize("address", ["kubernetes://a/b", "kubernetes://me:hunter2@models"])
+def test_what_names_no_namespace_is_refused(address: str) -> None:
+    with pytest.raises(BadInput):
+        open_journal(address)
+
+
+def test_feedback_stays_in_a_database_where_the_journal_is_in_a_cluster(tmp_path: Path) -> None:
+    in_cluster = Settings(home=tmp_path, journal_url="kubernetes://models")
+    assert in_cluster.feedback_database == Settings(home=tmp_path).journal_address
+    in_postgres = Settings(home=tmp_path, journal_url="postgresql://db/seatrial")
+    assert in_postgres.feedback_database == "postgresql://db/seatrial"

@@ -1,0 +1,163 @@
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+import pytest
+
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
+from deployments.analysis.readings import Source
+from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.errors import ClusterRefused, MetricsUnreachable
+from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.pods import PodCounters
+from deployments.metrics.servers import answers_of
+from tests.fakes.kubernetes import FakeKubernetes, Proxied
+from tests.model_pods import Pods
+
+
+@pytest.fixture
+def pods() -> Iterator[Pods]:
+    with FakeKubernetes(controllers=False) as api:
+        yield Pods(api)
+
+
+@pytest.fixture
+def counters(pods: Pods) -> PodCounters:
+    return PodCounters(pods.cluster())
+
+
+def at_3_ms(count: int) -> tuple[int, ...]:
+    return tuple(count if bound == 5 else 0 for bound in (*LATENCY_BOUNDS_MS, 0))
+
+
+def by_version(found: Mapping[Source, Counts]) -> list[tuple[int, int, int]]:
+    return sorted((source.version, counts.requests, counts.errors) for source, counts in found.items())
+
+
+def test_each_pod_tells_what_it_answered_to_users(pods: Pods, counters: PodCounters) -> None:
+    one, other, candidate = pods.start(1, "one"), pods.start(1, "other"), pods.start(2)
+    assert [one.ask(0), one.ask(99), other.ask(1, port=PAIRED_PORT)] == [200, 500, 200]
+    candidate.ask(1, port=COPIES_PORT)
+    assert by_version(counters.tallies("shop")) == [(1, 1, 0), (1, 2, 1), (2, 0, 0)]
+    assert sorted(counts.latency for counts in counters.tallies("shop").values()) == [
+        at_3_ms(0),
+        at_3_ms(1),
+        at_3_ms(2),
+    ]
+
+
+def test_copies_are_told_apart_as_such(pods: Pods, counters: PodCounters) -> None:
+    pods.start(1).ask(0)
+    candidate = pods.start(2)
+    assert [candidate.ask(row, port=COPIES_PORT) for row in (1, 99)] == [200, 500]
+    found = counters.copies("shop")
+    assert by_version(found) == [(1, 0, 0), (2, 2, 1)]
+    assert all(source.mirrored for source in found)
+    assert not any(source.mirrored for source in counters.tallies("shop"))
+
+
+def test_one_question_a_pod_tells_tallies_copies_and_predictions(pods: Pods, counters: PodCounters) -> None:
+    pod = pods.start(1)
+    pod.ask(0, 1, 1)
+    pod.ask(2, port=COPIES_PORT)
+    asked = pods.api.request_count
+    found = counters.counts("shop")
+    assert pods.api.request_count - asked == 2  # a list, and a pod
+    [users] = [counts for source, counts in found.items() if not source.mirrored]
+    [copies] = [counts for source, counts in found.items() if source.mirrored]
+    assert users == Counts(1, 0, at_3_ms(1), {"no": 1, "yes": 2})
+    assert copies == Counts(1, 0, at_3_ms(1))
+    assert found.keys() == counters.tallies("shop").keys() | counters.copies("shop").keys()
+
+
+def test_a_server_that_began_again_in_its_pod_is_another_source_that_says_since_when(
+    pods: Pods, counters: PodCounters
+) -> None:
+    pods.start(1)
+    [before] = counters.tallies("shop")
+    assert list(counters.tallies("shop")) == [before]
+    pods.clock.advance(timedelta(minutes=1))
+    pods.start(1)
+    [after] = counters.tallies("shop")
+    assert (before.epoch != after.epoch, after.began) == (True, pods.clock.now())
+
+
+def test_requests_of_any_kind_are_in_flight_at_the_pods_of_their_version(pods: Pods, counters: PodCounters) -> None:
+    busy, also, other = pods.start(1, "busy"), pods.start(1, "also"), pods.start(2)
+    for pod, count in ((busy, 2), (also, 1), (other, 5)):
+        pod.service.asked = dict.fromkeys(range(count), 0.0)  # type: ignore[misc]
+    assert [counters.in_flight("shop", version) for version in (1, 2, 3)] == [3, 5, 0]
+
+
+def test_a_pod_that_does_not_answer_is_left_out_and_nobody_else(pods: Pods, counters: PodCounters) -> None:
+    pods.start(1, "alive").ask(0)
+    pods.start(1, "gone")
+    del pods.pods["gone"]
+    assert by_version(counters.tallies("shop")) == [(1, 1, 0)]
+
+
+@pytest.mark.parametrize("answer", [Proxied(404, b"{}"), Proxied(200, b"{}"), Proxied(200, b"nope"), Proxied(500, b"")])
+def test_a_pod_that_answers_otherwise_is_left_out(pods: Pods, counters: PodCounters, answer: Proxied) -> None:
+    pods.start(1)
+    pods.api.answer_pods(lambda *_: answer)
+    assert counters.counts("shop") == {}
+
+
+def test_a_pod_that_counts_by_other_bounds_is_left_out(pods: Pods, counters: PodCounters) -> None:
+    pods.start(1)
+    users = '{"requests": 0, "errors": 0, "latency": [0, 0]}'
+    told = f'{{"epoch": "e", "began": "2026-01-01T00:00:00+00:00", "users": {users}, "copies": {users}}}'
+    pods.api.answer_pods(lambda *_: Proxied(200, told.encode()))
+    assert counters.counts("shop") == {}
+
+
+def test_only_running_pods_of_the_product_are_asked(pods: Pods, counters: PodCounters) -> None:
+    pods.start(1, "running").ask(0)
+    pods.start(1, "pending", phase="Pending")
+    pods.start(1, "ended", phase="Succeeded")
+    pods.start(1, "another", product="shop-too").ask(0)
+    assert counters.servers("shop") == {1: ["running"]}
+    assert by_version(counters.tallies("shop")) == [(1, 1, 0)]
+
+
+def test_no_pods_are_nothing_counted(counters: PodCounters) -> None:
+    assert (counters.counts("shop"), counters.in_flight("shop", 1)) == ({}, 0)
+
+
+def test_an_api_server_that_is_away_is_told_with_its_address(pods: Pods, counters: PodCounters) -> None:
+    pods.start(1)
+    with pods.api.away(), pytest.raises(MetricsUnreachable, match=pods.api.url):
+        counters.counts("shop")
+
+
+def test_pods_that_may_not_be_asked_are_told_with_the_right_that_is_missing(pods: Pods, counters: PodCounters) -> None:
+    pods.start(1)
+    pods.api.faults.forbid("get", "pods/proxy")
+    with pytest.raises(ClusterRefused, match="pods/proxy"):
+        counters.counts("shop")
+
+
+def test_pods_that_may_not_be_listed_are_told(pods: Pods, counters: PodCounters) -> None:
+    pods.api.faults.forbid("list", "pods")
+    with pytest.raises(ClusterRefused, match="list"):
+        counters.counts("shop")
+
+
+def test_answers_of_pods_are_read_on_from_a_number(pods: Pods, counters: PodCounters) -> None:
+    pod = pods.start(1)
+    for request_id, port in (("a", PAIRED_PORT), ("b", COPIES_PORT), ("c", PORT), ("d", PAIRED_PORT)):
+        pod.ask(1, port=port, request_id=request_id)
+    first = answers_of(pod.name, 0, 1, counters.ask)
+    assert [(each.request_id, each.mirrored, each.predicted) for each in first.answers] == [("a", False, ("yes",))]
+    rest = answers_of(pod.name, first.next, 9, counters.ask)
+    assert [(each.request_id, each.mirrored) for each in rest.answers] == [("b", True), ("d", False)]
+
+
+def test_pairs_find_each_other_over_pods(pods: Pods, counters: PodCounters) -> None:
+    stable, candidate = pods.start(1), pods.start(2)
+    joiner = PairJoiner(counters.servers, lambda *_: {}, ask=counters.ask)
+    joiner.look("shop")
+    for request_id, said, mirrored in (("a", 0, 0), ("b", 0, 1), ("c", 2, 2)):
+        stable.ask(said, port=PAIRED_PORT, request_id=request_id)
+        candidate.ask(mirrored, port=COPIES_PORT, request_id=request_id)
+    pairs, _ = joiner.look("shop")
+    assert (pairs.compared, pairs.disagreed) == (3, 1)
