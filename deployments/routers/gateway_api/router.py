@@ -8,9 +8,18 @@ from typing import Any, Final
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.clock import Clock
-from deployments.cluster import Cluster, Conflicting, Expired, errors_as, is_ours, labels_of, object_name
+from deployments.cluster import (
+    Cluster,
+    Conflicting,
+    Expired,
+    errors_as,
+    is_ours,
+    labels_of,
+    object_name,
+    selector_of,
+)
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
-from deployments.cluster.names import PORT
+from deployments.cluster.names import PORT, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
 from deployments.routers.counters import Counters
@@ -39,10 +48,10 @@ class GatewayApiRouter:
         """See `Router`. A route that a gateway refuses is none, and neither are rules that are not as we write them."""
         with self._reaching():
             route = self._route(product)
-            return None if route is None or refusal_of(route) else self._routing(product, route)
+            return None if route is None or refusal_of(route, self._section) else self._routing(product, route)
 
     def apply(self, product: str, routing: Routing) -> None:
-        """See `Router`; confirmed is what every gateway that the route is attached to has accepted.
+        """See `Router`; confirmed is what the Gateway of the spec has accepted.
 
         Raises `RouterRefused` too for an HTTPRoute of our name that is somebody else's.
         """
@@ -101,26 +110,25 @@ class GatewayApiRouter:
 
     def _routing(self, product: str, route: Object) -> Routing | None:
         rules = route["spec"].get("rules") or []
-        backends = [Backend(version, self._addresses(product, version)) for version in known_versions(product, rules)]
+        ready, nowhere = self._ready(product), f".{self._cluster.namespace}:{PORT}"
+        # One that has no servers just now is its Service.
+        backends = [
+            Backend(version, tuple(sorted(ready.get(version, ()))) or (object_name(product, version) + nowhere,))
+            for version in known_versions(product, rules)
+        ]
         routing = routing_of(product, rules, backends)
         as_written = routing is not None and as_we_write_them(product, rules, routing, self._path(product))
         return routing if as_written else None
 
-    def _addresses(self, product: str, version: int) -> tuple[str, ...]:
-        """Where the gateway finds a version's servers; for one that has none just now, its Service."""
-        found = self._ready(product, version)
-        return tuple(sorted(found)) or (f"{object_name(product, version)}.{self._cluster.namespace}:{PORT}",)
-
-    def _ready(self, product: str, version: int) -> set[str]:
-        labels = f"kubernetes.io/service-name={object_name(product, version)}"
-        slices, _ = self._cluster.list(ENDPOINT_SLICE, labels)
-        return {
-            f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
-            for each in slices
-            for endpoint in each.get("endpoints") or []
-            if (endpoint.get("conditions") or {}).get("ready") is not False
-            for address in endpoint["addresses"]
-        }
+    def _ready(self, product: str) -> Mapping[int, set[str]]:
+        """Where a gateway finds the servers of each version that has any."""
+        # Labels of a Service are on its slices too.
+        slices, _ = self._cluster.list(ENDPOINT_SLICE, selector_of(product))
+        found: dict[int, set[str]] = {}
+        for each in slices:
+            if (version := version_of(each)) is not None:
+                found.setdefault(version, set()).update(_addresses(each))
+        return found
 
     def _check_servers(self, product: str, former: Object | None, wanted: Routing) -> None:
         """A version's servers are what its Service leads to, whatever addresses were named."""
@@ -135,8 +143,8 @@ class GatewayApiRouter:
             self._clock.sleep(_PAUSE)
 
     def _missing(self, product: str, live: Routing | None, wanted: Routing) -> tuple[str, ...]:
-        ready = {backend.version: self._ready(product, backend.version) for backend in wanted.backends}
-        return servers_missing(live, wanted, lambda version, address: address in ready[version])
+        ready = self._ready(product)
+        return servers_missing(live, wanted, lambda version, address: address in ready.get(version, ()))
 
     def _write(self, product: str, rules: Sequence[Object]) -> Object:
         """The route with our rules being `rules`, whatever else changes in it meanwhile."""
@@ -176,12 +184,12 @@ class GatewayApiRouter:
     def _said_of(self, route: Object) -> str:
         """Why it is refused, empty if it is taken. Raises `RouterUnreachable` if no gateway says anything."""
         limit = self._clock.monotonic() + _ACCEPTANCE_SECONDS
-        while (refusal := refusal_of(route)) is None:
+        while (refusal := refusal_of(route, self._section)) is None:
             left = limit - self._clock.monotonic()
             if left <= 0:
                 raise RouterUnreachable(
-                    f"no gateway has said anything of HTTPRoute {_name(route)} for {_ACCEPTANCE_SECONDS:g} s: "
-                    f"is there a Gateway {self._section.name}, and a controller for it?"
+                    f"Gateway {self._section.name} has said nothing of HTTPRoute {_name(route)} for "
+                    f"{_ACCEPTANCE_SECONDS:g} s: is it there, is the route attached to it, does a controller run it?"
                 )
             self._await_word(route, left)
             found = self._cluster.get(HTTP_ROUTE, _name(route))
@@ -195,7 +203,7 @@ class GatewayApiRouter:
         name, since = _name(route), route["metadata"]["resourceVersion"]
         with suppress(Expired):
             for happened, seen in self._cluster.watch(HTTP_ROUTE, since, seconds, fields=f"metadata.name={name}"):
-                if happened == "DELETED" or refusal_of(seen) is not None:
+                if happened == "DELETED" or refusal_of(seen, self._section) is not None:
                     return
         self._clock.sleep(_PAUSE)
 
@@ -230,6 +238,13 @@ class GatewayApiRouter:
     def _reaching(self) -> Iterator[None]:
         with errors_as(RouterUnreachable, f"cluster {self._cluster.address}"):
             yield
+
+
+def _addresses(endpoint_slice: Object) -> Iterator[str]:
+    for endpoint in endpoint_slice.get("endpoints") or []:
+        if (endpoint.get("conditions") or {}).get("ready") is not False:
+            for address in endpoint["addresses"]:
+                yield f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
 
 
 def _name(route: Mapping[str, Any]) -> str:

@@ -59,6 +59,8 @@ class KubernetesTarget:
         served = Served(launch, self._section, self._tracking)
         with self._reaching():
             found = self._ours(served)
+            if self._section.autoscaling is None:
+                self._end(AUTOSCALER, launch.product, launch.version, "Background")
             pods = self._pods(launch.product, launch.version)
             if any(replica_of(pod).state is ReplicaState.READY for pod in pods) and found is not None:
                 self._scale(served, found)

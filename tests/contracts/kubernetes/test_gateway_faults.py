@@ -267,8 +267,7 @@ def impatient_gateway(api: FakeKubernetes, gateway: GatewayApiWorld) -> Routing:
 def test_without_a_gateway_controller_the_bound_ends_the_waiting(api: FakeKubernetes, gateway: GatewayApiWorld) -> None:
     routing = impatient_gateway(api, gateway)
     said = refused(RouterUnreachable, lambda: gateway.router.apply(PRODUCT, routing))
-    assert "no gateway has said anything of HTTPRoute seatrial-flights for 30 s" in said
-    assert "Gateway public" in said
+    assert "Gateway public has said nothing of HTTPRoute seatrial-flights for 30 s" in said
     assert gateway.clock.monotonic() == pytest.approx(30, abs=1)
     assert api.request_count < 150, "asked without a pause"
 
@@ -379,6 +378,30 @@ def test_a_route_of_the_users_keeps_all_that_is_theirs(api: FakeKubernetes, with
     within.router.remove(PRODUCT)
     assert kept(route(api, "mine")) == theirs
     assert within.router.read(PRODUCT) is None
+
+
+def test_what_another_gateway_says_of_a_users_route_is_its_own_business(
+    api: FakeKubernetes, within: GatewayApiWorld
+) -> None:
+    api.put({**GATEWAY, "metadata": {"name": "strict"}, "spec": {**GATEWAY["spec"], "listeners": []}})
+    attached = route(api, "mine")
+    attached["spec"]["parentRefs"].append({**attached["spec"]["parentRefs"][0], "name": "strict"})
+    api.put(attached)
+    routing = one(1, within.server(1))
+    within.router.apply(PRODUCT, routing)
+    assert within.router.read(PRODUCT) == routing
+    verdicts = [parent["conditions"][0]["status"] for parent in route(api, "mine")["status"]["parents"]]
+    assert sorted(verdicts) == ["False", "True"]
+
+
+def test_a_users_route_that_hangs_elsewhere_is_not_taken_for_live(api: FakeKubernetes, within: GatewayApiWorld) -> None:
+    api.put({**GATEWAY, "metadata": {"name": "elsewhere"}})
+    attached = route(api, "mine")
+    attached["spec"]["parentRefs"][0]["name"] = "elsewhere"
+    api.put(attached)
+    api.faults.watch_ends_after = 0
+    said = refused(RouterUnreachable, lambda: within.router.apply(PRODUCT, one(1, within.server(1))))
+    assert "is the route attached to it" in said
 
 
 def test_a_users_route_that_is_not_there_is_refused(api: FakeKubernetes, within: GatewayApiWorld) -> None:

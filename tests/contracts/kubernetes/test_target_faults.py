@@ -314,6 +314,10 @@ def test_replicas_are_left_to_an_autoscaler(api: FakeKubernetes, cluster: Cluste
     api.script(NAME, NEVER_READY)
     target.launch(launch())
     assert len(states(target)) == 5
+    without = KubernetesTarget(cluster, KubernetesSection(image="seatrial:1"), "http://mlflow", clock)
+    without.launch(launch(3))
+    assert (len(states(without)), api.objects("HorizontalPodAutoscaler")) == (3, [])
+    target.launch(launch())
     [autoscaler] = api.objects("HorizontalPodAutoscaler")
     assert (autoscaler["spec"]["minReplicas"], autoscaler["spec"]["maxReplicas"]) == (2, 8)
     target.retire("flights", 1, DRAIN)
