@@ -32,23 +32,29 @@ class FakeGateway:
 
     def send(self, path: str, headers: Mapping[str, str]) -> Hop | None:
         """Where a request goes, header names in lower case; None: no rule takes it, which is a 404."""
-        fitting = [found for found in self._rules() if _fits(found[1], path, headers)]
-        if not fitting:
+        found = self._rule(path, headers)
+        if found is None:
             return None
-        # Of equals the first; `max` keeps it.
-        rule, match = max(fitting, key=lambda found: (len(_prefix(found[1])), len(found[1].get("headers") or ())))
+        rule, match = found
         weights = [each.get("weight", 1) for each in rule["backendRefs"]]
         [backend] = self._random.choices(rule["backendRefs"], weights)
         return Hop(backend["name"], backend["port"], _rewritten(rule, match, path), tuple(self._copies(rule)))
 
     def shares(self, path: str, headers: Mapping[str, str]) -> tuple[Mapping[str, int], Mapping[str, float]]:
         """Weights by Service for such a request, and the fractions that are copied; both empty for a 404."""
-        fitting = [found for found in self._rules() if _fits(found[1], path, headers)]
-        if not fitting:
+        found = self._rule(path, headers)
+        if found is None:
             return {}, {}
-        rule, _ = max(fitting, key=lambda found: (len(_prefix(found[1])), len(found[1].get("headers") or ())))
+        rule, _ = found
         copied = {each["backendRef"]["name"]: _fraction(each) for each in _mirrors(rule)}
         return {each["name"]: each.get("weight", 1) for each in rule["backendRefs"]}, copied
+
+    def _rule(self, path: str, headers: Mapping[str, str]) -> tuple[Json, Json] | None:
+        """The rule that takes a request, and its match: the longer path first, then more headers, then the former."""
+        fitting = [found for found in self._rules() if _fits(found[1], path, headers)]
+        return max(
+            fitting, key=lambda found: (len(_prefix(found[1])), len(found[1].get("headers") or ())), default=None
+        )
 
     def _rules(self) -> Iterator[tuple[Json, Json]]:
         """Every rule with each of its matches; a route that is not accepted has none."""
@@ -66,8 +72,7 @@ class FakeGateway:
 
 def _accepted(route: Json) -> bool:
     parents = (route.get("status") or {}).get("parents") or []
-    conditions = [each for parent in parents for each in parent["conditions"]]
-    return bool(parents) and all(each["status"] == "True" for each in conditions if each["type"] == "Accepted")
+    return any(each["type"] == "Accepted" and each["status"] == "True" for one in parents for each in one["conditions"])
 
 
 def _mirrors(rule: Json) -> list[Json]:

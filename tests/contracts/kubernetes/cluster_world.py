@@ -89,6 +89,9 @@ class ClusterWorld(World):
         return {version: led_to.count(version) for version in led_to}, None
 
     def _sample_rows(self, request: Request, target: Target) -> Proxied:
+        if request.method == "GET":
+            told = {"epoch": target.name, "last": 0, "answers": []}
+            return Proxied(200, json.dumps(told).encode()) if "answers" in target.rest else Proxied(404, b"{}")
         sample = json.loads((self.folder / "verification.json").read_bytes())
         assert json.loads(request.body) == sample["request"]
         wrong = any(f"-v{version}-" in target.name for version in self.wrong)
