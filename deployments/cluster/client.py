@@ -83,14 +83,13 @@ class Cluster:
         return self._written("POST", kind, path, {"fieldManager": MANAGER}, Body.of(_whole(kind, manifest)))
 
     def replace(self, kind: Kind, found: Mapping[str, Any]) -> Object:
-        """An object that was read, changed. Raises `Conflicting` if somebody changed it since."""
+        """An object that was read, changed. Raises `Conflicting` if somebody changed or removed it since."""
         path = kind.path(self.namespace, found["metadata"]["name"])
-        return self._written("PUT", kind, path, {"fieldManager": MANAGER}, Body.of(_whole(kind, found)))
+        return self._changed("PUT", kind, path, Body.of(_whole(kind, found)))
 
     def merge(self, kind: Kind, name: str, patch: Mapping[str, Any]) -> Object:
-        """The fields in `patch` changed (RFC 7396)."""
-        path = kind.path(self.namespace, name)
-        return self._written("PATCH", kind, path, {"fieldManager": MANAGER}, Body.of(patch, _MERGE))
+        """The fields in `patch` changed (RFC 7396). Raises `Conflicting` if there is no such object any more."""
+        return self._changed("PATCH", kind, kind.path(self.namespace, name), Body.of(patch, _MERGE))
 
     def delete(self, kind: Kind, name: str, propagation: str = "Background", uid: str | None = None) -> None:
         """Ends an object if it is there; with `uid` only that one, not another of the same name."""
@@ -176,6 +175,12 @@ class Cluster:
     def _asked(self, verb: str, kind: Kind, path: str, query: Mapping[str, str]) -> Object:
         self.calls[f"{verb} {kind.plural}"] += 1
         return _object(self._connection.read(self._connection.send("GET", path, query)))
+
+    def _changed(self, method: str, kind: Kind, path: str, body: Body) -> Object:
+        try:
+            return self._written(method, kind, path, {"fieldManager": MANAGER}, body)
+        except Missing as error:
+            raise Conflicting(error.status, str(error)) from error
 
     def _written(self, method: str, kind: Kind, path: str, query: Mapping[str, str], body: Body) -> Object:
         self.calls[f"{method.lower()} {kind.plural}"] += 1

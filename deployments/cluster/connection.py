@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 JSON: Final = "application/json"
 _CONNECT_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 30.0
+_BACKOFF_SECONDS = 0.2
 # What may be sent again: all that we send is idempotent, or says what it was built on.
 _BUSY: Final = (429, 500, 502, 503, 504)
 _NAMESPACE_OF_POD: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -149,7 +150,7 @@ def _retries() -> Any:
         total=4,
         connect=3,
         read=2,
-        backoff_factor=0.2,
+        backoff_factor=_BACKOFF_SECONDS,
         status_forcelist=_BUSY,
         allowed_methods=None,
         raise_on_status=False,

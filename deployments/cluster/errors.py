@@ -25,7 +25,7 @@ class Missing(ApiError):
 
 
 class Conflicting(ApiError):
-    """409: somebody else changed the object, owns the field, or made one of that name."""
+    """409: somebody else changed or removed the object, owns the field, or made one of that name."""
 
 
 class Expired(ApiError):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Kind:
 
     def path(self, namespace: str, name: str = "") -> str:
         """Path of one object, or of all in a namespace."""
-        return f"{self.root}/namespaces/{namespace}/{self.plural}{f'/{name}' if name else ''}"
+        whole = f"{self.root}/namespaces/{quote(namespace, safe='')}/{self.plural}"
+        return f"{whole}/{quote(name, safe=':')}" if name else whole
 
 
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps")

@@ -85,7 +85,7 @@ def _switch(change: Change, section: RolloutSection, bake: timedelta) -> tuple[S
 
 def _rolling(change: Change, champion: int, section: RolloutSection) -> tuple[Step, ...]:
     """One share of the traffic for each server that takes over, none of them waited for."""
-    shares = (round(100 * count / section.replicas) for count in range(1, section.replicas))
+    shares = (round(100 * count / section.replicas, 2) for count in range(1, section.replicas))
     return tuple(_split(change.candidate, champion, share, section) for share in shares if 0 < share < 100)
 
 

@@ -2,19 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, Final
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.clock import Clock
-from deployments.cluster import Cluster, Conflicting, Expired, errors_as, labels_of, object_name
+from deployments.cluster import (
+    Cluster,
+    Conflicting,
+    Expired,
+    errors_as,
+    is_ours,
+    labels_of,
+    object_name,
+    selector_of,
+)
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
-from deployments.cluster.names import PORT
+from deployments.cluster.names import PORT, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
 from deployments.routers.counters import Counters
 from deployments.routers.gateway_api.acceptance import refusal_of
-from deployments.routers.gateway_api.rules import known_versions, routing_of, rules_of, with_ours
+from deployments.routers.gateway_api.rules import as_we_write_them, known_versions, routing_of, rules_of, with_ours
 from deployments.routers.readiness import servers_missing
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
@@ -23,6 +33,9 @@ Object = dict[str, Any]
 
 _MOST_CONFLICTS: Final = 10
 _ACCEPTANCE_SECONDS: Final = 30.0
+# What a Service leads to follows its pods within moments.
+_ENDPOINT_SECONDS: Final = 5.0
+_PAUSE: Final = timedelta(seconds=0.5)
 
 
 class GatewayApiRouter:
@@ -32,27 +45,25 @@ class GatewayApiRouter:
         self._cluster, self._section, self._counters, self._clock = cluster, section, counters, clock
 
     def read(self, product: str) -> Routing | None:
-        """See `Router`. Raises `RouterUnreachable` too while a gateway refuses the route: nobody knows what is live."""
+        """See `Router`. A route that a gateway refuses is none, and neither are rules that are not as we write them."""
         with self._reaching():
             route = self._route(product)
-            if route is None:
-                return None
-            routing = self._routing(product, route)
-        if routing is not None and (refusal := refusal_of(route)):
-            raise RouterUnreachable(f"{product}: the gateway does not take HTTPRoute {_name(route)}: {refusal}")
-        return routing
+            return None if route is None or refusal_of(route, self._section) else self._routing(product, route)
 
     def apply(self, product: str, routing: Routing) -> None:
-        """See `Router`; confirmed is what every gateway that the route is attached to has accepted."""
+        """See `Router`; confirmed is what the Gateway of the spec has accepted.
+
+        Raises `RouterRefused` too for an HTTPRoute of our name that is somebody else's.
+        """
         wanted = accepted(product, routing)
         rules = rules_of(product, wanted, self._path(product))
         with self._reaching():
-            former = self._route(product)
+            former = self._our_route(product)
             self._check_servers(product, former, wanted)
             written = self._write(product, rules)
             refusal = self._said_of(written)
             if refusal:
-                self._put_back(product, former)
+                self._put_back(product, former, written)
                 raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
 
     def in_flight(self, product: str, version: int) -> int:
@@ -73,50 +84,75 @@ class GatewayApiRouter:
     def remove(self, product: str) -> None:
         """See `Router`. A route of the user's stays, without our rules."""
         with self._reaching():
+            route = self._route(product)
+            if route is None:
+                return
             if self._section.route is None:
-                self._cluster.delete(HTTP_ROUTE, self._route_name(product))
-            elif self._route(product) is not None:
+                self._cluster.delete(HTTP_ROUTE, _name(route), uid=route["metadata"]["uid"])
+            else:
                 self._write(product, [])
 
     def _route(self, product: str) -> Object | None:
-        return self._cluster.get(HTTP_ROUTE, self._route_name(product))
+        """The route of that name; None for none, and for one that is somebody else's."""
+        with suppress(RouterRefused):
+            return self._our_route(product)
+        return None
+
+    def _our_route(self, product: str) -> Object | None:
+        """The same, but raises `RouterRefused` for one that is somebody else's."""
+        found = self._cluster.get(HTTP_ROUTE, self._route_name(product))
+        if found is not None and self._section.route is None and not is_ours(found, product):
+            raise RouterRefused(
+                f"HTTPRoute {_name(found)} in namespace {self._cluster.namespace} is not Seatrial's: "
+                "rename or remove it, or name it in rollout.kubernetes.gateway.route"
+            )
+        return found
 
     def _routing(self, product: str, route: Object) -> Routing | None:
         rules = route["spec"].get("rules") or []
-        backends = [Backend(version, self._addresses(product, version)) for version in known_versions(product, rules)]
-        return routing_of(product, rules, backends)
+        ready, nowhere = self._ready(product), f".{self._cluster.namespace}:{PORT}"
+        # One that has no servers just now is its Service.
+        backends = [
+            Backend(version, tuple(sorted(ready.get(version, ()))) or (object_name(product, version) + nowhere,))
+            for version in known_versions(product, rules)
+        ]
+        routing = routing_of(product, rules, backends)
+        as_written = routing is not None and as_we_write_them(product, rules, routing, self._path(product))
+        return routing if as_written else None
 
-    def _addresses(self, product: str, version: int) -> tuple[str, ...]:
-        """Where the gateway finds a version's servers; for one that has none just now, its Service."""
-        found = self._ready(product, version)
-        return tuple(sorted(found)) or (f"{object_name(product, version)}.{self._cluster.namespace}:{PORT}",)
-
-    def _ready(self, product: str, version: int) -> set[str]:
-        labels = f"kubernetes.io/service-name={object_name(product, version)}"
-        slices, _ = self._cluster.list(ENDPOINT_SLICE, labels)
-        return {
-            f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
-            for each in slices
-            for endpoint in each.get("endpoints") or []
-            if (endpoint.get("conditions") or {}).get("ready") is not False
-            for address in endpoint["addresses"]
-        }
+    def _ready(self, product: str) -> Mapping[int, set[str]]:
+        """Where a gateway finds the servers of each version that has any."""
+        # Labels of a Service are on its slices too.
+        slices, _ = self._cluster.list(ENDPOINT_SLICE, selector_of(product))
+        found: dict[int, set[str]] = {}
+        for each in slices:
+            if (version := version_of(each)) is not None:
+                found.setdefault(version, set()).update(_addresses(each))
+        return found
 
     def _check_servers(self, product: str, former: Object | None, wanted: Routing) -> None:
         """A version's servers are what its Service leads to, whatever addresses were named."""
-        ready = {backend.version: self._ready(product, backend.version) for backend in wanted.backends}
         live = None if former is None else self._routing(product, former)
-        if missing := servers_missing(live, wanted, lambda version, address: address in ready[version]):
-            raise RouterRefused(
-                f"{product}: {', '.join(missing)} is not ready: start it, then apply again; "
-                "the former routing is still live"
-            )
+        limit = self._clock.monotonic() + _ENDPOINT_SECONDS
+        while missing := self._missing(product, live, wanted):
+            if self._clock.monotonic() >= limit:
+                raise RouterRefused(
+                    f"{product}: {', '.join(missing)} is not ready: start it, then apply again; "
+                    "the former routing is still live"
+                )
+            self._clock.sleep(_PAUSE)
+
+    def _missing(self, product: str, live: Routing | None, wanted: Routing) -> tuple[str, ...]:
+        ready = self._ready(product)
+        return servers_missing(live, wanted, lambda version, address: address in ready.get(version, ()))
 
     def _write(self, product: str, rules: Sequence[Object]) -> Object:
         """The route with our rules being `rules`, whatever else changes in it meanwhile."""
         for _ in range(_MOST_CONFLICTS):
+            found = self._our_route(product)
+            if found is None:
+                self._check_kind(product)
             with suppress(Conflicting):
-                found = self._route(product)
                 if found is None:
                     return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules))
                 return self._rewritten(product, found, rules)
@@ -131,34 +167,45 @@ class GatewayApiRouter:
             return found
         return self._cluster.replace(HTTP_ROUTE, {**found, "spec": changed})
 
-    def _put_back(self, product: str, former: Object | None) -> None:
+    def _check_kind(self, product: str) -> None:
+        if not self._cluster.knows(HTTP_ROUTE):
+            raise RouterRefused(
+                f"{product}: the cluster knows no HTTPRoute ({HTTP_ROUTE.version}): install Gateway API, "
+                "or leave rollout.kubernetes.gateway out for shares of whole pods"
+            )
+
+    def _put_back(self, product: str, former: Object | None, written: Object) -> None:
         rules = [] if former is None else former["spec"].get("rules") or []
-        if former is None and self._section.route is None:
-            self._cluster.delete(HTTP_ROUTE, self._route_name(product))
+        if former is None:
+            self._cluster.delete(HTTP_ROUTE, _name(written), uid=written["metadata"]["uid"])
         else:
             self._write(product, [rule for rule in rules if rule not in with_ours(product, rules, [])])
 
     def _said_of(self, route: Object) -> str:
         """Why it is refused, empty if it is taken. Raises `RouterUnreachable` if no gateway says anything."""
         limit = self._clock.monotonic() + _ACCEPTANCE_SECONDS
-        fields = f"metadata.name={_name(route)}"
-        while (refusal := refusal_of(route)) is None:
+        while (refusal := refusal_of(route, self._section)) is None:
             left = limit - self._clock.monotonic()
             if left <= 0:
                 raise RouterUnreachable(
-                    f"no gateway has said anything of HTTPRoute {_name(route)} for {_ACCEPTANCE_SECONDS:g} s: "
-                    f"is there a Gateway {self._section.name}, and a controller for it?"
+                    f"Gateway {self._section.name} has said nothing of HTTPRoute {_name(route)} for "
+                    f"{_ACCEPTANCE_SECONDS:g} s: is it there, is the route attached to it, does a controller run it?"
                 )
-            with suppress(Expired):
-                since = route["metadata"]["resourceVersion"]
-                for _, seen in self._cluster.watch(HTTP_ROUTE, since, left, fields=fields):
-                    if refusal_of(seen) is not None:
-                        break
+            self._await_word(route, left)
             found = self._cluster.get(HTTP_ROUTE, _name(route))
             if found is None:
                 raise RouterUnreachable(f"somebody removed HTTPRoute {_name(route)} while it was being applied")
             route = found
         return refusal
+
+    def _await_word(self, route: Object, seconds: float) -> None:
+        """Until a gateway may have said something; a server that hangs up on us is not asked again at once."""
+        name, since = _name(route), route["metadata"]["resourceVersion"]
+        with suppress(Expired):
+            for happened, seen in self._cluster.watch(HTTP_ROUTE, since, seconds, fields=f"metadata.name={name}"):
+                if happened == "DELETED" or refusal_of(seen, self._section) is not None:
+                    return
+        self._clock.sleep(_PAUSE)
 
     def _new_route(self, product: str, rules: Sequence[Object]) -> Object:
         if self._section.route is not None:
@@ -191,6 +238,13 @@ class GatewayApiRouter:
     def _reaching(self) -> Iterator[None]:
         with errors_as(RouterUnreachable, f"cluster {self._cluster.address}"):
             yield
+
+
+def _addresses(endpoint_slice: Object) -> Iterator[str]:
+    for endpoint in endpoint_slice.get("endpoints") or []:
+        if (endpoint.get("conditions") or {}).get("ready") is not False:
+            for address in endpoint["addresses"]:
+                yield f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
 
 
 def _name(route: Mapping[str, Any]) -> str:

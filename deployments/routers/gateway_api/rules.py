@@ -51,19 +51,24 @@ def routing_of(product: str, rules: Sequence[Object], backends: Sequence[Backend
     splits = [rule for rule in ours if not _headers(rule)]
     if len(splits) != 1:
         return None
-    matches: list[Match] = []
-    for rule in ours:
-        for header in _headers(rule):
-            version = _versions(product, rule)[0]
-            if header["name"].lower() != VERSION_HEADER:
-                matches.append(_match_of(header, version))
     try:
+        matches = [
+            _match_of(header, _versions(product, rule)[0])
+            for rule in ours
+            for header in _headers(rule)
+            if header["name"].lower() != VERSION_HEADER
+        ]
         weights = Weights.of_parts(
             {_version(product, each["name"]): int(each.get("weight", 1)) for each in splits[0]["backendRefs"]}
         )
         return Routing(tuple(backends), weights, tuple(matches), _mirror_of(product, splits[0]))
     except ValueError:
         return None
+
+
+def as_we_write_them(product: str, rules: Sequence[Object], routing: Routing, path: str) -> bool:
+    """Whether our rules among `rules` are those of `routing`; a server may have filled in fields that we leave out."""
+    return _is_within(rules_of(product, routing, path), [rule for rule in rules if is_ours(product, rule)])
 
 
 def is_ours(product: str, rule: Mapping[str, Any]) -> bool:
@@ -74,9 +79,8 @@ def is_ours(product: str, rule: Mapping[str, Any]) -> bool:
 
 def known_versions(product: str, rules: Sequence[Object]) -> tuple[int, ...]:
     """Versions that our rules lead to, in ascending order."""
-    ours = [rule for rule in rules if is_ours(product, rule)]
-    mirrors = [mirror.version for rule in ours if (mirror := _mirror_of(product, rule))]
-    return tuple(sorted({version for rule in ours for version in _versions(product, rule)} | set(mirrors)))
+    names = [name for rule in rules if is_ours(product, rule) for name in _services(rule)]
+    return tuple(sorted({int(found[1]) for name in names if (found := _pattern(product).fullmatch(name))}))
 
 
 def with_ours(product: str, rules: Sequence[Object], ours: Sequence[Object]) -> list[Object]:
@@ -146,6 +150,19 @@ def _mirror_of(product: str, rule: Mapping[str, Any]) -> Mirror | None:
 
 def _headers(rule: Mapping[str, Any]) -> list[Object]:
     return [header for match in rule.get("matches") or [] for header in match.get("headers") or []]
+
+
+def _services(rule: Mapping[str, Any]) -> list[str]:
+    mirrors = [each["requestMirror"] for each in rule.get("filters") or [] if each.get("type") == "RequestMirror"]
+    return [each["name"] for each in (*rule["backendRefs"], *(mirror["backendRef"] for mirror in mirrors))]
+
+
+def _is_within(wanted: object, found: object) -> bool:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(name in found and _is_within(value, found[name]) for name, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(_is_within, wanted, found))
+    return wanted == found
 
 
 def _versions(product: str, rule: Mapping[str, Any]) -> list[int]:

@@ -7,14 +7,14 @@ asks for. kube-proxy balances connections, not requests: a client that keeps one
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
-from deployments.cluster import Cluster, errors_as, is_ours, labels_of, selector_of
+from deployments.cluster import Cluster, Conflicting, errors_as, is_ours, labels_of, selector_of
 from deployments.cluster.kinds import POD, SERVICE
-from deployments.cluster.names import PORT, VERSION, version_of
+from deployments.cluster.names import PORT, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
 from deployments.routers.counters import Counters
@@ -26,6 +26,8 @@ Object = dict[str, Any]
 
 _SERVING: Final = "seatrial.dev/serving"
 _WANTED: Final = "seatrial.dev/weights"
+_KNOWN: Final = "seatrial.dev/versions"
+_PORTS: Final = [{"name": "http", "port": PORT, "targetPort": PORT, "protocol": "TCP", "appProtocol": "http"}]
 
 
 class ServiceRouter:
@@ -41,19 +43,19 @@ class ServiceRouter:
             return None if service is None else self._routing(product, service)
 
     def apply(self, product: str, routing: Routing) -> None:
-        """See `Router`. Raises `RouterRefused` for what whole pods cannot make."""
+        """See `Router`. Raises `RouterRefused` for what whole pods cannot make, and a foreign Service of our name."""
         wanted = accepted(product, routing)
         if wanted.matches or wanted.mirror or wanted.key:
             raise RouterRefused(
                 f"{product}: a Service without a Gateway splits by pods only: no matches, mirrors or sticky keys"
             )
         with self._reaching():
-            service, pods = self._service(product), self._ready(product)
+            service, pods = self._our_service(product), self._ready(product)
             live = None if service is None else self._routing(product, service)
             addresses = {version: set(map(_address, each)) for version, each in pods.items()}
             if missing := servers_missing(live, wanted, lambda version, each: each in addresses.get(version, set())):
                 raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
-            self._serve(product, wanted.weights, pods)
+            self._serve(product, wanted, pods)
 
     def in_flight(self, product: str, version: int) -> int:
         """See `Router`."""
@@ -73,13 +75,14 @@ class ServiceRouter:
     def remove(self, product: str) -> None:
         """See `Router`."""
         with self._reaching():
-            if self._service(product) is not None:
-                self._cluster.delete(SERVICE, _name(product))
+            if (found := self._service(product)) is not None:
+                self._cluster.delete(SERVICE, _name(product), uid=found["metadata"]["uid"])
 
-    def _serve(self, product: str, weights: Weights, pods: Mapping[int, list[Object]]) -> None:
+    def _serve(self, product: str, wanted: Routing, pods: Mapping[int, list[Object]]) -> None:
+        weights = wanted.weights
         versions = [version for version, part in weights.parts.items() if part]
         if len(versions) == 1:
-            self._select(product, labels_of(product, versions[0]), weights)
+            self._select(product, labels_of(product, versions[0]), wanted)
             return
         counts = pods_for(weights, {version: len(each) for version, each in pods.items()})
         if counts is None:
@@ -93,31 +96,36 @@ class ServiceRouter:
         # Whoever joins does so before others leave.
         for pod in sorted(everybody, key=lambda pod: pod["metadata"]["name"] not in serving):
             self._mark(pod, pod["metadata"]["name"] in serving)
-        self._select(product, labels_of(product) | {_SERVING: "true"}, weights)
+        self._select(product, labels_of(product) | {_SERVING: "true"}, wanted)
 
     def _mark(self, pod: Object, serves: bool) -> None:
         if _serves(pod) != serves:
             labels = {_SERVING: "true" if serves else None}
             self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
 
-    def _select(self, product: str, selector: Mapping[str, str], weights: Weights) -> None:
-        found = self._service(product)
-        wanted = json.dumps({str(version): part for version, part in weights.parts.items()})
-        ports = [{"name": "http", "port": PORT, "targetPort": PORT, "protocol": "TCP", "appProtocol": "http"}]
-        if found is not None:
-            # Apply would leave the former selector's version in.
-            gone = {name: None for name in found["spec"].get("selector") or {} if name not in selector}
-            patch = {
-                "metadata": {"annotations": {_WANTED: wanted}},
-                "spec": {"selector": {**selector, **gone}, "ports": ports},
-            }
-            self._cluster.merge(SERVICE, _name(product), patch)
-            return
-        metadata = {"name": _name(product), "labels": labels_of(product), "annotations": {_WANTED: wanted}}
-        self._cluster.create(SERVICE, {"metadata": metadata, "spec": {"selector": dict(selector), "ports": ports}})
+    def _select(self, product: str, selector: Mapping[str, str], wanted: Routing) -> None:
+        metadata = {"name": _name(product), "annotations": _told(wanted)}
+        found = self._our_service(product)
+        if found is None:
+            labelled, spec = {**metadata, "labels": labels_of(product)}, {"selector": selector, "ports": _PORTS}
+            # There is one already if the answer to the first attempt was lost.
+            with suppress(Conflicting):
+                self._cluster.create(SERVICE, {"metadata": labelled, "spec": spec})
+                return
+        # Apply would leave the former selector's version in.
+        former = ((found or {}).get("spec") or {}).get("selector") or {}
+        gone = {name: None for name in former if name not in selector}
+        patch = {"metadata": metadata, "spec": {"selector": {**selector, **gone}, "ports": _PORTS}}
+        self._cluster.merge(SERVICE, _name(product), patch)
 
     def _service(self, product: str) -> Object | None:
-        """Raises `RouterRefused` for a Service of that name that is not ours."""
+        """The Service of that name; None for none, and for one that is somebody else's."""
+        with suppress(RouterRefused):
+            return self._our_service(product)
+        return None
+
+    def _our_service(self, product: str) -> Object | None:
+        """The same, but raises `RouterRefused` for one that is somebody else's."""
         found = self._cluster.get(SERVICE, _name(product))
         if found is not None and not is_ours(found, product):
             raise RouterRefused(
@@ -127,19 +135,27 @@ class ServiceRouter:
 
     def _routing(self, product: str, service: Object) -> Routing | None:
         pods = self._ready(product)
-        selector = service["spec"].get("selector") or {}
-        if VERSION in selector:
-            weights: Weights | None = Weights.all_to(int(selector[VERSION]))
-        else:
-            serving = Counter({version: sum(map(_serves, each)) for version, each in pods.items()})
-            weights = weights_of(serving, _wanted_of(service))
+        weights, known = self._weights(product, service, pods), _known_of(service)
         if weights is None:
             return None
-        backends = [Backend(version, tuple(map(_address, each))) for version, each in sorted(pods.items())]
-        known = {backend.version for backend in backends}
-        lost = [version for version, part in weights.parts.items() if part and version not in known]
-        backends += [Backend(version, (f"{_name(product)}.{self._cluster.namespace}:{PORT}",)) for version in lost]
+        asked = {version for version, part in weights.parts.items() if part}
+        nowhere = f"{_name(product)}.{self._cluster.namespace}:{PORT}"
+        backends = [
+            Backend(version, tuple(map(_address, pods.get(version, ()))) or (nowhere,))
+            for version in sorted(asked | (known & set(pods)))
+        ]
         return Routing(tuple(backends), weights)
+
+    def _weights(self, product: str, service: Object, pods: Mapping[int, list[Object]]) -> Weights | None:
+        """What the selector makes; None if it is none of those that we write."""
+        selector, wanted = service["spec"].get("selector") or {}, _wanted_of(service)
+        version = version_of({"metadata": {"labels": selector}})
+        if version is not None and selector == labels_of(product, version):
+            alone = wanted is not None and wanted.of(version) == 100
+            return wanted if alone else Weights.all_to(version)
+        if selector == labels_of(product) | {_SERVING: "true"}:
+            return weights_of(Counter({each: sum(map(_serves, pods[each])) for each in pods}), wanted)
+        return None
 
     def _ready(self, product: str) -> dict[int, list[Object]]:
         """The ready pods of each version, by name; those that serve first."""
@@ -159,6 +175,17 @@ class ServiceRouter:
 
 def _name(product: str) -> str:
     return f"seatrial-{product}"
+
+
+def _told(wanted: Routing) -> Mapping[str, str]:
+    """What cannot be read from the pods: the exact weights, and which versions are known."""
+    weights = {str(version): part for version, part in wanted.weights.parts.items()}
+    return {_WANTED: json.dumps(weights), _KNOWN: ",".join(str(each.version) for each in wanted.backends)}
+
+
+def _known_of(service: Object) -> set[int]:
+    told = (service["metadata"].get("annotations") or {}).get(_KNOWN, "")
+    return {int(version) for version in told.split(",") if version.isdigit()}
 
 
 def _wanted_of(service: Object) -> Weights | None:

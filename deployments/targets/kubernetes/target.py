@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from deployments.clock import Clock
 from deployments.cluster import (
-    ApiError,
     Cluster,
     Expired,
     Kind,
@@ -56,19 +55,21 @@ class KubernetesTarget:
         self._seen: dict[str, str] = {}
 
     def launch(self, launch: Launch) -> None:
-        """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours."""
+        """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours; nothing is begun then."""
         served = Served(launch, self._section, self._tracking)
         with self._reaching():
-            found = self._own(DEPLOYMENT, served.name, launch.product)
+            found = self._ours(served)
+            if self._section.autoscaling is None:
+                self._end(AUTOSCALER, launch.product, launch.version, "Background")
             pods = self._pods(launch.product, launch.version)
             if any(replica_of(pod).state is ReplicaState.READY for pod in pods) and found is not None:
                 self._scale(served, found)
             else:
                 self._cluster.apply(DEPLOYMENT, deployment(served))
-            for kind, manifest in ((SERVICE, service(served)), (DISRUPTION_BUDGET, disruption_budget(served))):
-                self._own(kind, served.name, launch.product)
-                self._cluster.apply(kind, manifest)
-            self._autoscale(served)
+            self._cluster.apply(SERVICE, service(served))
+            self._cluster.apply(DISRUPTION_BUDGET, disruption_budget(served))
+            if (scaling := self._section.autoscaling) is not None:
+                self._cluster.apply(AUTOSCALER, autoscaler(served, scaling))
             for pod in pods:
                 if replica_of(pod).state is ReplicaState.FAILED:
                     self._cluster.delete(POD, pod["metadata"]["name"], uid=pod["metadata"]["uid"])
@@ -95,11 +96,8 @@ class KubernetesTarget:
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`; by way of the API server."""
-        try:
+        with errors_as(TargetUnreachable, f"{replica.name} does not answer through {self._cluster.address}"):
             said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS)
-        except ApiError as error:
-            where = f"{replica.name} does not answer through {self._cluster.address}"
-            raise TargetUnreachable(f"{where}: {error}") from error
         return Answer(said.status, said.body)
 
     def retire(self, product: str, version: int, drain: timedelta) -> None:
@@ -116,10 +114,9 @@ class KubernetesTarget:
     def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
         """See `Target`."""
         labels = selector_of(product, version)
-        with self._reaching(), suppress(Expired):
-            if since := self._seen.pop(labels, ""):
-                next(self._cluster.watch(POD, since, within.total_seconds(), labels), None)
-            else:
+        since = self._seen.pop(labels, "")
+        with self._reaching():
+            if not since or self._saw(POD, since, within.total_seconds(), labels) is None:
                 clock.sleep(min(within, _POLL))
 
     def _scale(self, served: Served, found: Object) -> None:
@@ -127,20 +124,23 @@ class KubernetesTarget:
         if served.section.autoscaling is None and found["spec"].get("replicas") != served.launch.replicas:
             self._cluster.merge(DEPLOYMENT, served.name, {"spec": {"replicas": served.launch.replicas}})
 
-    def _autoscale(self, served: Served) -> None:
-        if (scaling := served.section.autoscaling) is not None:
-            self._own(AUTOSCALER, served.name, served.launch.product)
-            self._cluster.apply(AUTOSCALER, autoscaler(served, scaling))
+    def _ours(self, served: Served) -> Object | None:
+        """The Deployment that there is, None for none.
 
-    def _own(self, kind: Kind, name: str, product: str) -> Object | None:
-        """The object of ours of that name, None for none. Raises `ClusterRefused` if it is somebody else's."""
-        found = self._cluster.get(kind, name)
-        if found is not None and not is_ours(found, product):
-            raise ClusterRefused(
-                f"{kind.name} {name} in namespace {self._cluster.namespace} is not Seatrial's: "
-                "rename or remove it, or give the product another namespace"
-            )
-        return found
+        Raises `ClusterRefused` if any object of that name is somebody else's, `TargetUnreachable` while it is going.
+        """
+        kinds = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, *([AUTOSCALER] if served.section.autoscaling else ()))
+        found = {kind: self._cluster.get(kind, served.name) for kind in kinds}
+        for kind, each in found.items():
+            if each is not None and not is_ours(each, served.launch.product):
+                raise ClusterRefused(
+                    f"{kind.name} {served.name} in namespace {self._cluster.namespace} is not Seatrial's: "
+                    "rename or remove it, or give the product another namespace"
+                )
+        present = found[DEPLOYMENT]
+        if present is not None and present["metadata"].get("deletionTimestamp"):
+            raise TargetUnreachable(f"Deployment {served.name} is still on its way out: its pods have not gone yet")
+        return present
 
     def _pods(self, product: str, version: int) -> list[Object]:
         """In the order of their names; those that have ended for good are none."""
@@ -183,22 +183,29 @@ class KubernetesTarget:
             self._cluster.delete(kind, found["metadata"]["name"], propagation, found["metadata"]["uid"])
 
     def _until_gone(self, product: str, version: int, drain: timedelta) -> None:
-        labels = selector_of(product, version)
-        limit = self._clock.monotonic() + drain.total_seconds() + _GOING.total_seconds()
-        while True:
-            pods, since = self._cluster.list(POD, labels)
-            left = limit - self._clock.monotonic()
-            if not pods and self._cluster.get(DEPLOYMENT, object_name(product, version)) is None:
-                return
-            if left <= 0:
-                names = ", ".join(str(pod["metadata"]["name"]) for pod in pods) or object_name(product, version)
-                raise TargetUnreachable(f"{names} has not gone within {drain + _GOING}: see its events")
-            try:
-                for happened, _ in self._cluster.watch(POD, since, min(left, _LOOK_SECONDS), labels):
-                    if happened == "DELETED":
-                        break
-            except Expired:
-                continue
+        """Its pods first, then the Deployment, which goes after them."""
+        labels, within = selector_of(product, version), drain + _GOING
+        limit = self._clock.monotonic() + within.total_seconds()
+        for kind in (POD, DEPLOYMENT):
+            found, since = self._cluster.list(kind, labels)
+            while found:
+                left = limit - self._clock.monotonic()
+                if left <= 0:
+                    names = ", ".join(str(each["metadata"]["name"]) for each in found)
+                    raise TargetUnreachable(
+                        f"{kind.name} {names} has not gone within {within.total_seconds():g} s: see its events"
+                    )
+                if self._saw(kind, since, min(left, _LOOK_SECONDS), labels, "DELETED") is None:
+                    self._clock.sleep(_POLL)
+                found, since = self._cluster.list(kind, labels)
+
+    def _saw(self, kind: Kind, since: str, seconds: float, labels: str, what: str = "") -> Object | None:
+        """The first object to which `what` happened (empty: anything); None for none, or if the watch broke off."""
+        with suppress(Expired):
+            for happened, each in self._cluster.watch(kind, since, seconds, labels):
+                if what in {"", happened}:
+                    return each
+        return None
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.routers.cluster_worlds import GatewayApiWorld, ServiceWorld
 from tests.contracts.routers.gateway import Gateway
 from tests.contracts.routers.servers import Servers
 from tests.contracts.routers.worlds import EnvoyWorld, InMemoryWorld, World
+from tests.fakes.kubernetes import FakeKubernetes
 
 _names = itertools.count(1)
 
@@ -46,12 +48,45 @@ def real(shared_gateway: Gateway, servers: Servers) -> Iterator[EnvoyWorld]:
         made.router.remove(record.stem)
 
 
-@pytest.fixture(params=["in_memory", "envoy"])
-def world(request: pytest.FixtureRequest) -> World:
+@pytest.fixture
+def api() -> Iterator[FakeKubernetes]:
+    with FakeKubernetes() as made:
+        yield made
+
+
+def built(request: pytest.FixtureRequest) -> World:
+    """A world by its name."""
     if request.param == "in_memory":
         return InMemoryWorld()
-    envoy: EnvoyWorld = request.getfixturevalue("real")
-    return envoy
+    if request.param == "envoy":
+        envoy: EnvoyWorld = request.getfixturevalue("real")
+        return envoy
+    kind = {"gateway_api": GatewayApiWorld, "service": ServiceWorld}[request.param]
+    return kind(request.getfixturevalue("api"), request.getfixturevalue("tmp_path"))
+
+
+@pytest.fixture(params=["in_memory", "envoy", "gateway_api", "service"])
+def world(request: pytest.FixtureRequest) -> World:
+    """What every router promises."""
+    return built(request)
+
+
+@pytest.fixture(params=["in_memory", "envoy", "gateway_api"])
+def splitting(request: pytest.FixtureRequest) -> World:
+    """What a gateway promises besides: shares in hundredths of a percent, matches, previews and mirrors.
+
+    A Service leads to pods, whatever the request, and shares are those of whole pods.
+    """
+    return built(request)
+
+
+@pytest.fixture(params=["in_memory", "envoy"])
+def keeping(request: pytest.FixtureRequest) -> World:
+    """What our own gateway promises besides: sticky keys, 404 for an unknown version, latencies counted by itself.
+
+    Gateway API v1 has no words for the first two, and leaves counting to the pods.
+    """
+    return built(request)
 
 
 @pytest.fixture

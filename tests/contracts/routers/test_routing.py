@@ -17,17 +17,17 @@ def test_a_product_that_was_never_applied_has_no_route(world: World, product: st
     assert set(world.ask(product, 3)) == {-404}
 
 
-def test_what_is_applied_is_what_is_read(world: World, product: str) -> None:
+def test_what_is_applied_is_what_is_read(splitting: World, product: str) -> None:
     backends = (
-        Backend(1, (world.server(1),)),
-        Backend(2, (world.server(2), world.server(2))),
-        Backend(3, (world.server(3),)),
+        Backend(1, (splitting.server(1),)),
+        Backend(2, (splitting.server(2), splitting.server(2))),
+        Backend(3, (splitting.server(3),)),
     )
     routing = Routing(backends, Weights({1: 67, 2: 33, 3: 0}))
-    world.router.apply(product, routing)
-    assert world.router.read(product) == routing
-    world.router.apply(product, routing)
-    assert world.router.read(product) == routing
+    splitting.router.apply(product, routing)
+    assert splitting.router.read(product) == routing
+    splitting.router.apply(product, routing)
+    assert splitting.router.read(product) == routing
 
 
 def test_back_ends_come_back_in_ascending_order_and_without_empty_ones(world: World, product: str) -> None:
@@ -37,10 +37,10 @@ def test_back_ends_come_back_in_ascending_order_and_without_empty_ones(world: Wo
 
 
 @pytest.mark.parametrize("percent", [10, 75])
-def test_weights_are_honoured(world: World, product: str, percent: int) -> None:
-    world.router.apply(product, two(world.server(1), world.server(2), percent))
+def test_weights_are_honoured(splitting: World, product: str, percent: int) -> None:
+    splitting.router.apply(product, two(splitting.server(1), splitting.server(2), percent))
     count = 1000
-    got = Counter(world.ask(product, count))
+    got = Counter(splitting.ask(product, count))
     # Four standard deviations of a binomial: one false alarm in 16,000 runs.
     allowed = 4 * (count * percent * (100 - percent)) ** 0.5 / 100
     assert set(got) == {1, 2}
@@ -61,12 +61,12 @@ def test_moving_all_traffic_moves_the_very_next_request(world: World, product: s
     assert world.router.read(product) == one(2, second)
 
 
-def test_a_key_keeps_its_version_and_only_joins_the_one_that_grows(world: World, product: str) -> None:
-    first, second = world.server(1), world.server(2)
+def test_a_key_keeps_its_version_and_only_joins_the_one_that_grows(keeping: World, product: str) -> None:
+    first, second = keeping.server(1), keeping.server(2)
 
     def versions(percent: int) -> list[int]:
-        world.router.apply(product, two(first, second, percent))
-        return world.ask(product, 300, users)
+        keeping.router.apply(product, two(first, second, percent))
+        return keeping.ask(product, 300, users)
 
     few, again, many = versions(20), versions(20), versions(50)
     assert few == again
@@ -106,8 +106,16 @@ def test_a_name_that_can_be_no_path_is_refused(world: World, name: str) -> None:
     assert world.router.read(name) is None
 
 
-@pytest.mark.parametrize("name", ["z" * 40, "a-1-" * 10, "control", "feedback", "no-product"])
+@pytest.mark.parametrize("name", ["z" * 40, "a-1" * 13, "control", "feedback", "no-product"])
 def test_every_name_that_a_spec_may_have_is_served(world: World, name: str) -> None:
+    served_by_that_name(world, name)
+
+
+def test_a_name_that_no_label_of_a_cluster_may_have_is_served_all_the_same(keeping: World) -> None:
+    served_by_that_name(keeping, "a-1-" * 10)
+
+
+def served_by_that_name(world: World, name: str) -> None:
     world.router.apply(name, one(7, world.server(7)))
     assert set(world.ask(name, 3)) == {7}
     world.router.remove(name)

@@ -20,12 +20,12 @@ def test_every_answer_of_the_split_is_counted_under_its_version(world: World, pr
     assert requests(world.router, product) == {1: got.count(1), 2: got.count(2)}
 
 
-def test_a_match_counts_with_the_split(world: World, product: str) -> None:
-    routing = replace(two(world.server(1), world.server(2), 0), matches=(Match(2, "yes", header="x-beta"),))
-    world.router.apply(product, routing)
-    world.ask(product, 30)
-    world.ask(product, 7, headers={"x-beta": "yes"})
-    assert requests(world.router, product) == {1: 30, 2: 7}
+def test_a_match_counts_with_the_split(splitting: World, product: str) -> None:
+    routing = replace(two(splitting.server(1), splitting.server(2), 0), matches=(Match(2, "yes", header="x-beta"),))
+    splitting.router.apply(product, routing)
+    splitting.ask(product, 30)
+    splitting.ask(product, 7, headers={"x-beta": "yes"})
+    assert requests(splitting.router, product) == {1: 30, 2: 7}
 
 
 def test_errors_are_the_answers_with_5xx(world: World, product: str) -> None:
@@ -50,17 +50,17 @@ def test_products_whose_names_begin_alike_are_counted_apart(world: World, produc
     assert world.router.tallies(product[:-1]) == {}
 
 
-def test_every_answer_is_in_one_latency_bucket_and_none_below_the_time_it_took(world: World, product: str) -> None:
-    world.router.apply(product, one(52, world.server(52)))
-    with world.delay(52, 40):
-        world.ask(product, 6)
-    eventually(lambda: sum(only(world, product).latency) == 6)
-    latency = only(world, product).latency
+def test_every_answer_is_in_one_latency_bucket_and_none_below_the_time_it_took(keeping: World, product: str) -> None:
+    keeping.router.apply(product, one(52, keeping.server(52)))
+    with keeping.delay(52, 40):
+        keeping.ask(product, 6)
+    eventually(lambda: sum(only(keeping, product).latency) == 6)
+    latency = only(keeping, product).latency
     assert len(latency) == len(LATENCY_BOUNDS_MS) + 1
     assert sum(latency[: LATENCY_BOUNDS_MS.index(35) + 1]) == 0
-    world.ask(product, 20)
-    eventually(lambda: sum(only(world, product).latency) == 26)
-    assert sum(only(world, product).latency[: LATENCY_BOUNDS_MS.index(35) + 1]) > 10
+    keeping.ask(product, 20)
+    eventually(lambda: sum(only(keeping, product).latency) == 26)
+    assert sum(only(keeping, product).latency[: LATENCY_BOUNDS_MS.index(35) + 1]) > 10
 
 
 def test_counts_outlive_every_change_of_the_routing(world: World, product: str) -> None:
@@ -124,21 +124,21 @@ def copies(world: World, product: str) -> Counts:
     return next(iter(world.router.copies(product).values()), Counts())
 
 
-def test_what_becomes_of_mirrored_copies_is_counted_apart(world: World, product: str) -> None:
-    address = world.server(53)
-    backends = (Backend(1, (world.server(1),)), Backend(53, (address,)))
-    world.router.apply(product, Routing(backends, Weights.all_to(1), mirror=Mirror(53, 100)))
-    assert copies(world, product) == Counts()
-    world.ask(product, 20)
-    eventually(lambda: copies(world, product) == Counts(20, 0))
-    with world.fail(53):
-        world.ask(product, 5)
-        eventually(lambda: copies(world, product) == Counts(25, 5))
-    world.stop(address)
-    world.ask(product, 10)
-    eventually(lambda: copies(world, product) == Counts(35, 15))
-    assert requests(world.router, product) == {1: 35}
-    assert all(source.mirrored and source.version == 53 for source in world.router.copies(product))
+def test_what_becomes_of_mirrored_copies_is_counted_apart(splitting: World, product: str) -> None:
+    address = splitting.server(53)
+    backends = (Backend(1, (splitting.server(1),)), Backend(53, (address,)))
+    splitting.router.apply(product, Routing(backends, Weights.all_to(1), mirror=Mirror(53, 100)))
+    assert copies(splitting, product) == Counts()
+    splitting.ask(product, 20)
+    eventually(lambda: copies(splitting, product) == Counts(20, 0))
+    with splitting.fail(53):
+        splitting.ask(product, 5)
+        eventually(lambda: copies(splitting, product) == Counts(25, 5))
+    splitting.stop(address)
+    splitting.ask(product, 10)
+    eventually(lambda: copies(splitting, product) == Counts(35, 15))
+    assert requests(splitting.router, product) == {1: 35}
+    assert all(source.mirrored and source.version == 53 for source in splitting.router.copies(product))
 
 
 def test_copies_that_are_dropped_because_a_shadow_is_slow_are_not_its_errors(real: EnvoyWorld, product: str) -> None:

@@ -18,6 +18,7 @@ from deployments.rollout.steps import (
     Until,
     Verify,
 )
+from deployments.routers.service import pods_for
 from deployments.spec import (
     ABSection,
     BlueGreenSection,
@@ -56,6 +57,15 @@ def test_rolling_shifts_a_share_for_each_server_and_retires_last() -> None:
         Promote(3),
         Retire(2),
     )
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 7, 32])
+def test_rolling_takes_shares_that_whole_servers_make(replicas: int) -> None:
+    steps = plan(Strategy.ROLLING, NEW, RolloutSection(replicas=replicas))
+    weights = [step.weights for step in steps if isinstance(step, Shift)]
+    taken = [pods_for(each, {2: replicas, 3: replicas}) for each in weights[:-1]]
+    shares = [pods[3] / sum(pods.values()) for pods in taken if pods]
+    assert shares == pytest.approx([count / replicas for count in range(1, replicas)])
 
 
 def test_blue_green_switches_at_once_after_checks_and_keeps_the_old_colour_warm() -> None:

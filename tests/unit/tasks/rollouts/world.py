@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -158,23 +158,31 @@ class World:
         assert self.registry.challenger(PRODUCT) is None
         assert not [state for state in self.journal.rollouts(PRODUCT) if state.live]
 
-    def _traffic(self, duration: timedelta) -> None:
+    def split(self) -> tuple[Mapping[int, int], int | None]:
+        """Parts of the traffic by version, and the version that gets copies, as users see it now."""
         live = self.router.read(PRODUCT)
+        return (live.weights.parts, live.mirror.version if live.mirror else None) if live else ({}, None)
+
+    def answering(self) -> Collection[int]:
+        """Versions that have servers."""
+        return self.target.versions(PRODUCT)
+
+    def _traffic(self, duration: timedelta) -> None:
+        parts, mirrored = self.split()
         self._owed += self.rate * duration.total_seconds()
         asked, self._owed = int(self._owed), self._owed % 1
-        if live is None:
+        if not parts:
             self.unanswered += asked
             return
-        parts = live.weights.parts
         chosen = self.random.choices(list(parts), list(parts.values()), k=asked)
         for version in set(chosen):
             count = chosen.count(version)
-            if not self.target.versions(PRODUCT) or version not in self.target.versions(PRODUCT):
+            if version not in self.answering():
                 self.unanswered += count
             wrong, latency_ms = self._wrong(version, count), self.latency_ms.get(version, 8.0)
             self.metrics.serve(PRODUCT, version, requests=count, errors=wrong, latency_ms=latency_ms)
-        if live.mirror:
-            self._copies(live.mirror.version, asked)
+        if mirrored is not None:
+            self._copies(mirrored, asked)
 
     def _copies(self, version: int, count: int) -> None:
         self.metrics.mirror(PRODUCT, version, count, self._wrong(version, count))
