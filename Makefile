@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
+EXECUTION := .venv-execution
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients test-hostile test-cluster check format bench bench-rollouts bench-serving lock clean
+.PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-cluster check format bench \
+  bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -28,6 +30,9 @@ test-crash: $(READY) ## all crashes: three quarters of an hour or so
 
 test-clients: $(READY) $(CLIENTS)/.ready ## Triton's and KServe's own clients, from an environment of theirs
 	@$(BIN)/python -m pytest -m clients tests/clients
+
+test-execution: $(EXECUTION)/.ready ## fits on clusters of Dask and of Ray, from an environment with both
+	@$(EXECUTION)/bin/python -m pytest -m execution tests/execution
 
 test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overload and leaving for 5 minutes each
 	@$(BIN)/python -m pytest -s -m hostile tests/hostile
@@ -60,11 +65,12 @@ bench-serving: $(READY) ## the model server beside MLflow, BentoML, MLServer and
 	@$(BIN)/python -m benchmarks.serving
 
 lock: $(READY) ## resolve the dependencies anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock --upgrade
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster pyproject.toml -o requirements.lock --upgrade
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header tests/clients/requirements.in -o tests/clients/requirements.lock --upgrade
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock tests/execution/requirements.in -o tests/execution/requirements.lock --upgrade
 
 clean: ## forget the environment (data and records stay)
-	rm -rf $(VENV) $(CLIENTS)
+	rm -rf $(VENV) $(CLIENTS) $(EXECUTION)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -79,4 +85,10 @@ $(READY): requirements.lock pyproject.toml
 $(CLIENTS)/.ready: $(READY) tests/clients/requirements.lock
 	@$(BIN)/uv venv -q --clear -p $(BIN)/python $(CLIENTS)
 	@$(BIN)/uv pip install -q --require-hashes -p $(CLIENTS)/bin/python -r tests/clients/requirements.lock
+	@touch $@
+
+$(EXECUTION)/.ready: $(READY) tests/execution/requirements.lock
+	@$(BIN)/uv venv -q --clear -p $(BIN)/python $(EXECUTION)
+	@$(BIN)/uv pip install -q --require-hashes -p $(EXECUTION)/bin/python -r requirements.lock -r tests/execution/requirements.lock
+	@$(BIN)/uv pip install -q --no-build-isolation --no-deps -p $(EXECUTION)/bin/python -e .
 	@touch $@

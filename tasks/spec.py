@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -225,6 +226,61 @@ class ModelSection(Section):
         return self
 
 
+class Backend(StrEnum):
+    """Who does the parallel part of a fit."""
+
+    LOCAL = "local"
+    DASK = "dask"
+    RAY = "ray"
+
+
+_SCHEMES = {Backend.DASK: ("tcp", "tls"), Backend.RAY: ("ray",)}
+
+
+class ExecutionSection(Section):
+    """Where the parallel part of the fit is done: forests, searches, cross-validation, whatever uses joblib."""
+
+    backend: Backend = Field(default=Backend.LOCAL, description="this machine, or a cluster that is there")
+    address: str | None = Field(
+        default=None,
+        description="of the cluster: tcp://host:8786 or tls://host:8786 for dask, ray://host:10001 for ray",
+    )
+    jobs: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="how much is done at once, at most; None: SEATRIAL_TRAINING_JOBS, or the whole cluster",
+    )
+    timeout: Duration = Field(
+        default=dt.timedelta(seconds=30),
+        gt=dt.timedelta(0),
+        le=dt.timedelta(minutes=10),
+        description="how long the cluster may take to answer and, after that, to have a worker",
+    )
+
+    @model_validator(mode="after")
+    def _the_address_suits_the_backend(self) -> Self:
+        if self.backend is Backend.LOCAL:
+            if self.address is not None:
+                raise ValueError("address is that of a cluster: say backend: dask or backend: ray, or leave it out")
+            return self
+        if self.address is None or not _names_a_cluster(self.address, self.backend):
+            raise ValueError(
+                f"address must be that of a {self.backend.value} cluster: "
+                f"write {' or '.join(f'{scheme}://HOST:PORT' for scheme in _SCHEMES[self.backend])}"
+            )
+        if self.jobs == 1:
+            raise ValueError("with jobs: 1 nothing is left for the cluster: give 2 or more, or use backend: local")
+        return self
+
+
+def _names_a_cluster(address: str, backend: Backend) -> bool:
+    try:
+        place = urlsplit(address)
+        plain = f"{place.scheme}://{place.netloc}" == address and "@" not in place.netloc
+        return plain and place.scheme in _SCHEMES[backend] and bool(place.hostname) and bool(place.port)
+    except ValueError:  # a port that is no number
+        return False
+
+
 class Threshold(Section):
     """A limit that the candidate must keep on the held-out rows, whatever the champion does."""
 
@@ -293,6 +349,7 @@ class ProductSpec(Section):
     validation: ValidationSection
     preprocessing: PreprocessingSection
     model: ModelSection
+    execution: ExecutionSection = ExecutionSection()
     gate: GateSection
     rollout: RolloutSection = RolloutSection()
     monitoring: MonitoringSection = MonitoringSection()

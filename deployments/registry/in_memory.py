@@ -62,6 +62,10 @@ class InMemoryRegistry:
         """See `Champions.set_status`."""
         self._versions[product, version] = replace(self.get(product, version), status=status)
 
+    def set_image(self, product: str, version: int, image: str) -> None:
+        """See `ModelRegistry.set_image`."""
+        self._versions[product, version] = replace(self.get(product, version), image=image)
+
     def promote(self, product: str, version: int, at: datetime) -> ModelVersion:
         """See `Champions.promote`."""
         former = self.champion(product)

@@ -12,6 +12,7 @@ from deployments.registry.connection import answering, connect, download
 from deployments.registry.folder import MODEL, VERIFICATION, keep
 from deployments.registry.versions import (
     DEPLOYED_AT,
+    IMAGE,
     ROLLBACK_VERSION,
     STATUS,
     DeploymentStatus,
@@ -132,6 +133,12 @@ class ModelRegistry:
         self.get(product, version)
         with answering(self._uri):
             self._tag(product, version, STATUS, status)
+
+    def set_image(self, product: str, version: int, image: str) -> None:
+        """Writes which container image holds the model of a version. Safe to repeat."""
+        self.get(product, version)
+        with answering(self._uri):
+            self._tag(product, version, IMAGE, image)
 
     def fetch(self, product: str, version: int, folder: Path) -> Path:
         """`<folder>/<product>/v<version>`: the model folder of a version, every byte checked against its manifest.

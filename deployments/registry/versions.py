@@ -14,6 +14,7 @@ PREFIX: Final = "seatrial."
 STATUS: Final = f"{PREFIX}status"
 DEPLOYED_AT: Final = f"{PREFIX}deployed_at"
 ROLLBACK_VERSION: Final = f"{PREFIX}rollback_version"
+IMAGE: Final = f"{PREFIX}image"
 
 
 class DeploymentStatus(StrEnum):
@@ -50,7 +51,10 @@ class VersionFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One version of a product. `rollback_version` is the champion it replaced; None while it never was champion."""
+    """One version of a product. `rollback_version` is the champion it replaced; None while it never was champion.
+
+    `image` is the container image that holds its model, with its digest; None if none was built.
+    """
 
     product: str
     version: int
@@ -60,6 +64,7 @@ class ModelVersion:
     status: DeploymentStatus
     deployed_at: datetime | None = None
     rollback_version: int | None = None
+    image: str | None = None
     aliases: tuple[str, ...] = ()
 
     @property
@@ -101,6 +106,7 @@ def version_of(raw: Any, aliases: tuple[str, ...]) -> ModelVersion:
         status=DeploymentStatus(tags[STATUS]),
         deployed_at=datetime.fromisoformat(tags[DEPLOYED_AT]) if DEPLOYED_AT in tags else None,
         rollback_version=int(tags[ROLLBACK_VERSION]) if ROLLBACK_VERSION in tags else None,
+        image=tags.get(IMAGE),
         aliases=tuple(sorted(aliases)),
     )
 

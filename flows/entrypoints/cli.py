@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from deployments.errors import SeatrialError
-from flows.entrypoints import console, following, moving, platform, specs, verbs
+from flows.entrypoints import console, following, images, moving, platform, specs, verbs
 
 app = typer.Typer(
     help="Takes a machine-learning model from data to live traffic, and back on the first honest evidence of harm.",
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (platform, specs, moving, following, verbs):
+for part in (platform, specs, moving, following, verbs, images):
     app.add_typer(part.app)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 _INTERRUPTED = 130

@@ -1,15 +1,17 @@
 """The control service: what users tell Seatrial over HTTP. It starts nothing and decides nothing.
 
-`POST /seatrial/feedback` reaches it through the gateway; it listens on a Unix socket of this user alone. What it
-answers 202 to is on the disk. Beside that it looks up which answers feedback by key is about. It must stay light: no
-Prefect, no MLflow, no scikit-learn, and pyarrow only once somebody sends feedback by key.
+`POST /seatrial/feedback` reaches it through the gateway; it listens on a Unix socket of this user alone, or, in a
+cluster, on a TCP port. What it answers 202 to is on the disk. Beside that it looks up which answers feedback by key is
+about. It must stay light: no Prefect, no MLflow, no scikit-learn, and pyarrow only once somebody sends feedback by key.
 """
 
+import argparse
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
 import orjson
@@ -28,8 +30,8 @@ from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import JSON
 from deployments.platform.services import control_socket
 from deployments.serving.bodies import body_within
-from deployments.serving.sockets import unix_listener
-from deployments.settings import current
+from deployments.serving.sockets import tcp_listener, unix_listener
+from deployments.settings import Settings, current
 from deployments.wiring import inference_log_of
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -133,9 +135,9 @@ def _told(status: int, content: object) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def main() -> None:
-    """`python -m flows.entrypoints.control`: what supervisord runs; serves until SIGTERM."""
-    settings = current()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m flows.entrypoints.control`: what supervisord and a cluster run; serves until SIGTERM."""
+    options, settings = _parse(arguments), current()
     clock = SystemClock()
 
     def open_ledger() -> FeedbackLedger:
@@ -155,8 +157,21 @@ def main() -> None:
         timeout_graceful_shutdown=_LONGEST_GOODBYE_SECONDS,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
-    with unix_listener(control_socket(settings)) as listener:
+    with _listener(options, settings) as listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(options: argparse.Namespace, settings: Settings) -> AbstractContextManager[socket.socket]:
+    if options.port is None:
+        return unix_listener(control_socket(settings))
+    return tcp_listener(options.host, options.port)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flows.entrypoints.control", description="Takes feedback.")
+    parser.add_argument("--port", type=int, help="TCP port to listen on, instead of the platform's Unix socket")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on with --port")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

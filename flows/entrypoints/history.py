@@ -20,6 +20,8 @@ _SHOWN = (
     "scores",
     "version",
     "candidate",
+    "image",
+    "digest",
     "step",
     "seen",
     "ruling",

@@ -43,7 +43,7 @@ def release(
     from tasks.spec_file import parse_window
     from tasks.suites.child import warm
 
-    path = _checked(product, strategy)  # what is wrong is refused before anything is started
+    path = _checked(product, strategy, trains=True)  # what is wrong is refused before anything is started
     if window:
         parse_window(window)
     if not detach:
@@ -107,13 +107,16 @@ def rollback(
     _run(flow, RollbackRequest(product=str(path), version=to), json)
 
 
-def _checked(product: str, strategy: Strategy | None) -> Path:
+def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -> Path:
     """The file of the spec, once it is known to be well formed and available."""
     from deployments.settings import current
+    from tasks.execution.place import check_installed
     from tasks.spec_file import check_available, find_spec, load_product
 
     path = find_spec(product, current().specs_folder)
     spec = load_product(path)
+    if trains:
+        check_installed(spec.execution)
     if strategy:
         check_available(spec.rollout.model_copy(update={"strategy": strategy}))
     return path

@@ -18,11 +18,13 @@ def lint(spec: Product, json: Json = False) -> None:
     """Check a product spec and say everything that is wrong with it. Reads nothing else, starts nothing."""
     from deployments.errors import BadSpec
     from deployments.settings import current
+    from tasks.execution.place import check_installed
     from tasks.spec_file import find_spec, load_product
 
     path = find_spec(spec, current().specs_folder)
     try:
         product = load_product(path)
+        check_installed(product.execution)
     except BadSpec as error:
         if json:
             console.print_json({"spec": path, "ok": False, "problems": str(error).splitlines()[1:] or [str(error)]})

@@ -33,6 +33,7 @@ class Watchdog:
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
+    first_pause: timedelta = _FIRST_PAUSE
     _tries: dict[str, _Try] = field(default_factory=dict)
 
     def orphans(self) -> tuple[RolloutState, ...]:
@@ -56,7 +57,7 @@ class Watchdog:
     def _is_its_turn(self, state: RolloutState) -> bool:
         now, last = self.clock.monotonic(), self._tries.get(state.rollout_id)
         vain = last.number if last is not None and last.seen == state.updated_at else 0
-        pause = min(_FIRST_PAUSE * 2 ** max(0, vain - 1), _LONGEST_PAUSE)
+        pause = min(self.first_pause * 2 ** max(0, vain - 1), _LONGEST_PAUSE)
         if last is not None and now - last.at < pause.total_seconds():
             return False
         self._tries[state.rollout_id] = _Try(now, state.updated_at, vain + 1)

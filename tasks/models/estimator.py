@@ -17,8 +17,10 @@ from tasks.kinds import TaskKind
 from tasks.spec import ModelSection, Output
 
 
-def build_estimator(model: ModelSection, settings: Settings) -> Any:
+def build_estimator(model: ModelSection, settings: Settings, *, fitted_here: bool = True) -> Any:
     """An unfitted estimator: seeded wherever it takes a seed, and within `settings.training_jobs` cores.
+
+    A cluster bounds what is not fitted here.
 
     Raises `BadModel` when the class or factory cannot be had, does not take the parameters, or does not fit the task.
     """
@@ -27,7 +29,8 @@ def build_estimator(model: ModelSection, settings: Settings) -> Any:
     if model.output is Output.PROBABILITY and not hasattr(made, "predict_proba"):
         raise BadModel(f"{_name_of(made)} gives no probabilities: use output: prediction, or another estimator")
     _seed(made, model.seed)
-    _bound_jobs(made, settings.training_jobs)
+    if fitted_here:
+        _bound_jobs(made, settings.training_jobs)
     return made
 
 

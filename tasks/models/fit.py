@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployments.clock import Clock
-from deployments.errors import BadModel
+from deployments.errors import BadModel, SeatrialError
 from deployments.settings import Settings
+from tasks.execution.place import spread, within
 from tasks.models.estimator import build_estimator
 from tasks.models.features import Feature, features_in, select_features, target_values
 from tasks.models.limits import bounded
 from tasks.models.pipeline import build_pipeline
-from tasks.spec import ProductSpec
+from tasks.spec import Backend, ProductSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,33 +33,36 @@ class Fitted:
 def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: Clock) -> Fitted:
     """Fits preprocessing and estimator of `spec` on `training`. The same rows, spec and machine give the same model.
 
-    Raises `BadData` for rows that cannot be read as the spec says, and `BadModel` for whatever the estimator raises.
+    Raises `BadData` for rows that cannot be read as the spec says, `BadModel` for whatever the estimator raises, and
+    `PlatformUnreachable` for a cluster that does not answer or is lost.
     """
+    settings = within(spec.execution, settings)
     features = features_in(spec.preprocessing)
     rows = select_features(training, features)
     target = target_values(training, spec.data.target, spec.model.task)
-    estimator = build_estimator(spec.model, settings)
+    estimator = build_estimator(spec.model, settings, fitted_here=spec.execution.backend is Backend.LOCAL)
     hyperparameters = _hyperparameters(estimator)
     pipeline = build_pipeline(spec.preprocessing, estimator)
-    started = clock.monotonic()
-    said = _fit_within(pipeline, rows, target, settings)
-    seconds = clock.monotonic() - started
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        with spread(spec.execution, clock):
+            started = clock.monotonic()
+            _fit_within(pipeline, rows, target, settings)
+            seconds = clock.monotonic() - started
+    said = tuple(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
     _serve_on_one_core(pipeline)
     return Fitted(pipeline, features, _name_of(estimator), hyperparameters, seconds, said)
 
 
-def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Settings) -> tuple[str, ...]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        try:
-            with bounded(settings.training_jobs, settings.training_memory_mb):
-                pipeline.fit(rows, target)
-        except BadModel:
-            raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise BadModel(f"training raised {reason}; check model.parameters and the data") from error
-    return tuple(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
+def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Settings) -> None:
+    try:
+        with bounded(settings.training_jobs, settings.training_memory_mb):
+            pipeline.fit(rows, target)
+    except SeatrialError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BadModel(f"training raised {reason}; check model.parameters and the data") from error
 
 
 def _hyperparameters(estimator: Any) -> dict[str, str]:

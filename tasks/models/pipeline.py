@@ -27,7 +27,8 @@ def build_pipeline(preprocessing: PreprocessingSection, estimator: Any) -> Any:
     if preprocessing.categorical:
         categorical = _categorical(preprocessing.categorical, sparse)
         parts.append(("categorical", categorical, list(preprocessing.categorical.columns)))
-    columns = ColumnTransformer(parts, sparse_threshold=0.3 if sparse else 0.0)
+    # One job: making features is not worth a cluster, whose every worker would be sent the rows.
+    columns = ColumnTransformer(parts, sparse_threshold=0.3 if sparse else 0.0, n_jobs=1)
     return Pipeline([("features", columns), ("model", estimator)])
 
 

@@ -117,6 +117,15 @@ def test_registering_a_run_twice_gives_one_version(registry: ModelRegistry, sett
     assert len(registry.versions("flights")) == 1
 
 
+def test_the_image_of_a_version_is_kept_with_it(registry: ModelRegistry, settings: Settings) -> None:
+    version = registered(registry, settings)
+    assert version.image is None
+    registry.set_image("flights", version.version, "bikes:v1@sha256:ab")
+    assert registry.get("flights", version.version).image == "bikes:v1@sha256:ab"
+    with pytest.raises(NotFound):
+        registry.set_image("flights", 9, "bikes:v9@sha256:ab")
+
+
 @pytest.mark.parametrize("calls", range(4))
 def test_registering_that_is_killed_leaves_no_half_version(
     registry: ModelRegistry, settings: Settings, calls: int

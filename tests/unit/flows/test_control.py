@@ -22,6 +22,7 @@ from deployments.clock import SystemClock
 from deployments.errors import PlatformUnreachable
 from deployments.inference_logs import Log
 from deployments.metrics.feedback import FeedbackLedger
+from deployments.platform.addresses import free_port
 from deployments.platform.services import control_socket
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Tables
@@ -197,3 +198,20 @@ def test_what_was_accepted_survives_kill_9_and_the_service_comes_back_to_the_sam
         second.terminate()
     assert second.wait(10) == 0
     assert not control_socket(settings).exists()
+
+
+def test_with_a_port_it_listens_there_and_makes_no_socket(settings: Settings) -> None:
+    port = free_port(18080, "127.0.0.1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.entrypoints.control", "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"SEATRIAL_HOME": str(settings.home)},
+    )
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(retries=8), trust_env=False) as client:
+            answer = client.post(f"http://127.0.0.1:{port}/seatrial/feedback", json=GOOD)
+        assert answer.status_code == 202
+        assert not control_socket(settings).exists()
+    finally:
+        process.terminate()
+    assert process.wait(10) == 0

@@ -1,0 +1,134 @@
+"""A Ray cluster, reached through its client server."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from deployments.errors import BadInput, BadModel, PlatformUnreachable
+from tasks.execution.cluster import Call, runner, settle
+
+# A process has one connection to Ray.
+_ONE_AT_A_TIME: Final = threading.Lock()
+_TRIES: Final = 3
+
+
+@contextlib.contextmanager
+def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
+    """The cluster whose client server listens at `address` (`ray://…`); the connection ends with the block.
+
+    Raises `PlatformUnreachable` if it does not answer, `BadInput` if it has another version of Ray or Python.
+    """
+    import ray
+
+    with _ONE_AT_A_TIME:
+        _reach(address, seconds)
+        try:
+            ray.init(address, log_to_driver=False)
+        except RuntimeError as error:
+            raise BadInput(f"the Ray cluster at {address} does not suit this environment: {error}") from error
+        except (ConnectionError, TimeoutError) as error:
+            raise _unreachable(address, seconds, error) from error
+        try:
+            yield RayCluster(ray, address)
+        finally:
+            ray.shutdown()
+
+
+class RayCluster:
+    """A piece whose worker dies is started anew, three times at most."""
+
+    def __init__(self, ray: Any, address: str) -> None:
+        self._ray = ray
+        self._address = address
+        # Ray's own retries know no end when memory runs out.
+        self._run = ray.remote(num_cpus=1, max_retries=0)(runner())
+
+    def cores(self) -> int:
+        """CPUs of all nodes."""
+        with self._explained():
+            return int(self._ray.cluster_resources().get("CPU", 0))
+
+    def versions(self) -> set[tuple[str, str]]:
+        """Python's minor version and scikit-learn's, of one worker; Ray itself holds its nodes equal."""
+
+        def told() -> tuple[str, str]:
+            import platform
+            from importlib.metadata import PackageNotFoundError, version
+
+            try:
+                found = version("scikit-learn")
+            except PackageNotFoundError:
+                found = "None"
+            return platform.python_version().rpartition(".")[0], found
+
+        with self._explained():
+            return {self._ray.get(self._ray.remote(told).remote())}
+
+    def keep(self, value: Any) -> Any:
+        """In the object store."""
+        with self._explained():
+            return self._ray.put(value)
+
+    def start(self, calls: list[Call], kept: list[Any]) -> "Future[list[Any]]":
+        """As a task of its own."""
+        promised: Future[list[Any]] = Future()
+        self._try(promised, calls, kept, _TRIES)
+        return promised
+
+    def _try(self, promised: "Future[list[Any]]", calls: list[Call], kept: list[Any], left: int) -> None:
+        with self._explained():
+            task = self._run.remote(calls, *kept)
+        promised.add_done_callback(lambda done: self._ray.cancel(task, force=True) if done.cancelled() else None)
+        task.future().add_done_callback(lambda done: self._ended(promised, done, calls, kept, left - 1))
+
+    def _ended(self, promised: "Future[list[Any]]", done: Any, calls: list[Call], kept: list[Any], left: int) -> None:
+        from ray.exceptions import WorkerCrashedError
+
+        if left and not promised.cancelled() and isinstance(done.exception(), WorkerCrashedError):
+            self._try(promised, calls, kept, left)
+        else:
+            settle(promised, lambda: self._results(done))
+
+    def _results(self, done: Any) -> list[Any]:
+        with self._explained():
+            results: list[Any] = done.result()
+        return results
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
+
+        try:
+            yield
+        except RayTaskError as error:
+            raise error.cause from None
+        except (OutOfMemoryError, WorkerCrashedError) as error:
+            raise BadModel(
+                f"a piece of the fit killed every worker of {self._address} that tried it ({type(error).__name__}): "
+                "give the workers more memory, or use fewer rows or a smaller model"
+            ) from error
+        except (RayError, ConnectionError) as error:
+            raise PlatformUnreachable(
+                f"the Ray cluster at {self._address} was lost while it fitted ({type(error).__name__}: {error}): "
+                "see its logs, and release again"
+            ) from error
+
+
+def _reach(address: str, seconds: float) -> None:
+    """Ray itself would try for half a minute and more."""
+    place = urlsplit(address)
+    try:
+        socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=seconds).close()
+    except OSError as error:
+        raise _unreachable(address, seconds, error) from error
+
+
+def _unreachable(address: str, seconds: float, error: Exception) -> PlatformUnreachable:
+    return PlatformUnreachable(
+        f"no Ray cluster answers at {address} within {seconds:g} s ({error}): "
+        "start it (`ray start --head`), or correct execution.address"
+    )

@@ -1,0 +1,193 @@
+"""Real clusters of processes on this machine, each with two workers, and a project that the workers can import from."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BIN = Path(sys.executable).parent
+REPOSITORY = Path(__file__).parents[2]
+
+# Estimators of a user's own: one sleeps, one kills the worker that fits it, once or every time.
+OWN = """
+import os, signal, time
+from pathlib import Path
+from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import GridSearchCV
+
+class Sleeping(DummyClassifier):
+    def __init__(self, seconds=0.0, constant=None, random_state=None, strategy="prior"):
+        super().__init__(strategy=strategy, random_state=random_state, constant=constant)
+        self.seconds = seconds
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(self.seconds)
+        return super().fit(X, y, sample_weight)
+
+class Lethal(DummyClassifier):
+    def __init__(self, mark="", constant=None, random_state=None, strategy="prior"):
+        super().__init__(strategy=strategy, random_state=random_state, constant=constant)
+        self.mark = mark
+    def fit(self, X, y, sample_weight=None):
+        if not self.mark or Path(self.mark).exists():
+            if self.mark:
+                Path(self.mark).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y, sample_weight)
+
+def sleeping(seconds, candidates):
+    return GridSearchCV(Sleeping(seconds), {"random_state": list(range(candidates))}, cv=2, refit=False)
+
+def lethal(mark):
+    return GridSearchCV(Lethal(mark), {"random_state": list(range(4))}, cv=2, refit=False)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it did not come about in time"
+        time.sleep(0.2)
+
+
+@contextmanager
+def running(*commands: list[str], folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are ended with all their descendants."""
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{folder}", "RAY_USAGE_STATS_ENABLED": "0"}
+    log = (folder / "cluster.log").open("ab")
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            started += [subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)]
+        yield started
+    finally:
+        log.close()
+        family = [each for process in started for each in descendants(process.pid)]
+        for process in reversed(started):
+            process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            for process in started:
+                process.wait(15)
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+class Dask:
+    """A scheduler, and two workers with a core each."""
+
+    name = "dask"
+
+    def __init__(self, address: str, processes: list[subprocess.Popen[bytes]]) -> None:
+        self.address = address
+        self._processes = processes
+
+    def lose_the_head(self) -> None:
+        self._processes[0].send_signal(signal.SIGKILL)
+
+    def is_busy(self) -> bool:
+        return any(self._asked(lambda client: client.processing()).values())
+
+    def is_idle(self) -> bool:
+        """No work, nothing kept, and no client but the one that asks."""
+
+        def left(dask_scheduler: Any) -> tuple[int, int]:
+            return len(dask_scheduler.tasks), len(dask_scheduler.clients)
+
+        tasks, clients = self._asked(lambda client: client.run_on_scheduler(left))
+        return (tasks, clients - 1) <= (0, 1) and not self.is_busy()
+
+    def _asked(self, question: Callable[[Any], Any]) -> Any:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False, timeout=30) as client:
+            return question(client)
+
+
+class Ray:
+    """A head node with two CPUs."""
+
+    name = "ray"
+
+    def __init__(self, address: str, processes: list[subprocess.Popen[bytes]]) -> None:
+        self.address = address
+        self._processes = processes
+
+    def lose_the_head(self) -> None:
+        for process in (*descendants(self._processes[0].pid), self._processes[0]):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+
+    def is_busy(self) -> bool:
+        return self._free() < 2
+
+    def is_idle(self) -> bool:
+        return self._free() == 2
+
+    def _free(self) -> float:
+        import ray
+
+        ray.init(self.address, log_to_driver=False)
+        try:
+            return float(ray.available_resources().get("CPU", 0))
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def dask(folder: Path, workers: int = 2) -> Iterator[Dask]:
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    program = str(BIN / "dask")
+    scheduler = [program, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+    options = ["--nworkers", str(workers), "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
+    commands = [scheduler, [program, "worker", address, *options]] if workers else [scheduler]
+    with running(*commands, folder=folder) as processes:
+        cluster = Dask(address, processes)
+        eventually(lambda: listens(port))
+        eventually(lambda: len(cluster._asked(lambda client: client.ncores())) == workers)
+        yield cluster
+
+
+@contextmanager
+def ray(folder: Path, cpus: int = 2) -> Iterator[Ray]:
+    port = free_port()
+    command = [
+        *(str(BIN / "ray"), "start", "--head", "--block", "--num-cpus", str(cpus), "--include-dashboard=false"),
+        *("--node-ip-address", "127.0.0.1", "--port", str(free_port()), "--ray-client-server-port", str(port)),
+        *("--temp-dir", str(folder), "--object-store-memory", "200000000", "--disable-usage-stats"),
+    ]
+    with running(command, folder=folder) as processes:
+        eventually(lambda: listens(port))
+        yield Ray(f"ray://127.0.0.1:{port}", processes)
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
