@@ -24,6 +24,7 @@ from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, ReplicaState
 from deployments.traffic import Backend, Routing, Weights
 from tasks.rollouts.beginning import orphans
+from tests.contracts.kubernetes.breaking import goes_late
 from tests.fakes.kubernetes import READY, FakeKubernetes, Fate, Faults, PodScript, Proxied
 from tests.unit.infra.helm import BARE, kinds
 
@@ -156,6 +157,7 @@ def everything(ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
     routed(ours, gateway(ours))
     routed(ours, ServiceRouter(ours.cluster, PodCounters(ours.cluster)))
     for version in (1, 2):
+        goes_late(ours.api, f"model-{PRODUCT}-v{version}")
         ours.target.retire(PRODUCT, version, timedelta(0))
     assert ours.api.objects("Deployment") == []
 

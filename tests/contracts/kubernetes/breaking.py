@@ -32,6 +32,29 @@ def once(api: FakeKubernetes, method: str, path: str, happens: Callable[[], None
     api.faults.before_each = before
 
 
+def once_watched(api: FakeKubernetes, path: str, happens: Callable[[], None]) -> None:
+    """`happens` when somebody begins to watch such objects."""
+    waiting = [happens]
+
+    def before(request: Request) -> None:
+        if waiting and "watch" in request.query and path in request.path:
+            waiting.pop()()
+
+    api.faults.before_each = before
+
+
+def goes_late(api: FakeKubernetes, deployment: str) -> None:
+    """That Deployment is held after its last pod has gone, until somebody watches for it."""
+
+    def held_by(finalizers: list[str]) -> None:
+        found = api.object("Deployment", deployment)
+        assert found is not None
+        api.put({**found, "metadata": {"name": deployment, "finalizers": finalizers}})
+
+    held_by(["example.net/slow"])
+    once_watched(api, "deployments", lambda: held_by([]))
+
+
 def broken_off_anywhere(api: FakeKubernetes, act: Callable[[], object], begin: Callable[[], object]) -> Iterator[int]:
     """Does `begin`, then `act` with one request of it failing for good, for each request there is, then `act` again.
 

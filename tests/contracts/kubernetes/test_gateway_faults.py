@@ -248,9 +248,7 @@ def test_a_refused_route_that_somebody_left_behind_is_no_routing_and_can_be_put_
     api: FakeKubernetes, gateway: GatewayApiWorld
 ) -> None:
     former, _ = served(gateway)
-    changed(
-        api, lambda rules: rules[-1]["backendRefs"].append({**rules[-1]["backendRefs"][0], "name": "model-flights-v9"})
-    )
+    changed(api, lambda rules: rules[-1]["backendRefs"][0].update(name="model-flights-v9"))
     assert gateway.router.read(PRODUCT) is None
     gateway.router.apply(PRODUCT, former)
     assert gateway.router.read(PRODUCT) == former

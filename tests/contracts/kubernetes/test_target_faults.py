@@ -1,7 +1,6 @@
 """Pods of a cluster that misbehaves: what is told, what is waited for, and what the next call completes."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from deployments.errors import ClusterRefused, TargetUnreachable
 from deployments.spec import AutoscalingSection, KubernetesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState
-from tests.contracts.kubernetes.breaking import broken_off_anywhere, kept, once, refused
+from tests.contracts.kubernetes.breaking import broken_off_anywhere, goes_late, kept, once, once_watched, refused
 from tests.fakes.kubernetes import (
     CRASHING,
     IMAGE_MISSING,
@@ -191,30 +190,10 @@ def test_a_deployment_that_goes_after_its_last_pod_is_seen_going(
     api: FakeKubernetes, target: KubernetesTarget, clock: ManualClock
 ) -> None:
     target.launch(launch())
-    held = api.object("Deployment", NAME)
-    assert held is not None
-    api.put({**held, "metadata": {"name": NAME, "finalizers": ["example.net/slow"]}})
-
-    def let_go() -> None:
-        going = api.object("Deployment", NAME)
-        assert going is not None
-        assert api.objects("Pod") == []
-        api.put({**going, "metadata": {"name": NAME, "finalizers": []}})
-
-    once_watched(api, "deployments", let_go)
+    goes_late(api, NAME)
     target.retire("flights", 1, DRAIN)
     assert nothing_of_ours(api)
     assert clock.monotonic() == 0
-
-
-def once_watched(api: FakeKubernetes, path: str, happens: Callable[[], None]) -> None:
-    waiting = [happens]
-
-    def before(request: Any) -> None:
-        if waiting and "watch" in request.query and path in request.path:
-            waiting.pop()()
-
-    api.faults.before_each = before
 
 
 def test_waiting_ends_with_the_first_news(api: FakeKubernetes, target: KubernetesTarget, clock: ManualClock) -> None:
