@@ -233,7 +233,7 @@ def test_a_database_that_cannot_be_opened_is_named_with_the_next_step(tmp_path: 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://ann:hunter2@127.0.0.1:9/journal", "needs the driver psycopg2: install it"),
+        ("mysql://ann:hunter2@127.0.0.1:9/journal", "needs the driver MySQLdb: install it"),
         ("nonsense-hunter2", "holds no database URL"),
         ("no-such-kind://ann:hunter2@host/journal", "holds no database URL"),
     ],

@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_settings_to_change(tmp_p
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://ann:hunter2@127.0.0.1:9/numbers", "SEATRIAL_JOURNAL_URL needs the driver psycopg2: install it"),
+        ("mysql://ann:hunter2@127.0.0.1:9/numbers", "SEATRIAL_JOURNAL_URL needs the driver MySQLdb: install it"),
         ("nonsense-hunter2", "SEATRIAL_JOURNAL_URL holds no database URL"),
         ("no-such-kind://ann:hunter2@host/numbers", "SEATRIAL_JOURNAL_URL holds no database URL"),
     ],

@@ -47,8 +47,8 @@ def test_a_password_in_the_address_is_in_no_error_and_no_cause(monkeypatch: pyte
 
 
 def test_a_database_without_its_driver_says_what_to_install() -> None:
-    with pytest.raises(BadInput, match="needs the package psycopg2: install it"):
-        connect("postgresql://ann:hunter2@127.0.0.1:9/mlflow")
+    with pytest.raises(BadInput, match="needs the package MySQLdb: install it"):
+        connect("mysql://ann:hunter2@127.0.0.1:9/mlflow")
 
 
 def test_a_full_database_is_disk_full(tmp_path: Path) -> None:
