@@ -71,6 +71,9 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
     assert spec.preprocessing.features == ("age", "spend", "plan")
 
 
+ON_CLUSTER: dict[str, Any] = {"target": "kubernetes", "kubernetes": {"image": "seatrial:1"}}
+
+
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
@@ -114,7 +117,19 @@ def test_a_good_spec_is_read_with_its_paths_made_absolute(tmp_path: Path) -> Non
         ("gate.thresholds", [{"metric": "roc_auc", "min": float("nan")}], "gate.thresholds.0.min"),
         ("rollout", {"replicas": 0}, "rollout.replicas"),
         ("rollout", {"strategy": "yolo"}, "rollout.strategy"),
-        ("rollout", {"target": "kubernetes"}, "rollout: target 'kubernetes' is not available yet: use 'local'"),
+        ("rollout", {"target": "kubernetes"}, "rollout: target kubernetes needs kubernetes.image"),
+        ("rollout", ON_CLUSTER | {"key": {"cookie": "sid"}}, "rollout: key: no Gateway API keeps users with a version"),
+        ("rollout", ON_CLUSTER | {"strategy": "shadow"}, "strategy shadow is not to be had without kubernetes.gateway"),
+        (
+            "rollout",
+            ON_CLUSTER | {"strategy": "canary", "replicas": 2},
+            "canary.steps: 5 % cannot be made of 2 pods a version without kubernetes.gateway: nearest is 33.33",
+        ),
+        (
+            "rollout.kubernetes.environment",
+            {"DB_PASSWORD": "hunter2"},
+            "environment variable DB_PASSWORD sounds secret",
+        ),
         ("rollout", {"ready_timeout": "0s"}, "rollout.ready_timeout"),
         ("rollout.server.log.sample", 1.5, "rollout.server.log.sample"),
         ("rollout.server.log.flush", "10ms", "rollout.server.log.flush"),

@@ -205,5 +205,5 @@ def test_a_full_disk_is_told_and_what_was_there_can_still_be_read(ledger: Feedba
 
 def test_an_address_that_cannot_be_used_is_told_without_its_password() -> None:
     with pytest.raises(BadInput, match="needs the driver") as caught:
-        FeedbackLedger("postgresql://ann:hunter2@127.0.0.1:9/journal")
+        FeedbackLedger("mysql://ann:hunter2@127.0.0.1:9/journal")
     assert "hunter2" not in str(caught.value)
