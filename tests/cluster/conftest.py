@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,11 +25,11 @@ import pytest
 from deployments.cluster import Cluster
 from deployments.cluster.kinds import GATEWAY, HTTP_ROUTE
 from deployments.settings import Settings
+from deployments.spec import GatewaySection
 from tests.cluster.fleet import Fleet
 from tests.cluster.gateway import CONTROLLER, TrialGateway
 
 IMAGE = os.environ.get("SEATRIAL_TEST_IMAGE", "localhost/seatrial:1")
-GATEWAY_NAME = "trial"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -116,19 +117,28 @@ def fleet(settings: Settings, folder: Path) -> Fleet:
     return Fleet(settings, folder / "fleet")
 
 
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Where users ask, and the Gateway that stands there."""
+
+    url: str
+    section: GatewaySection
+
+
 @pytest.fixture(scope="session")
-def gateway(cluster: Cluster, folder: Path) -> Iterator[TrialGateway]:
-    """Listens on loopback of this machine. The cluster must know Gateway API."""
+def front(cluster: Cluster, folder: Path) -> Iterator[Front]:
+    """The cluster's own Gateway, by SEATRIAL_TEST_GATEWAY (NAMESPACE/NAME) and SEATRIAL_TEST_GATEWAY_URL; or ours."""
     if not cluster.knows(HTTP_ROUTE):
         pytest.skip("this cluster does not know Gateway API")
-    with (
-        gateway_class(),
-        TrialGateway(Cluster.of(cluster.namespace), GATEWAY_NAME, folder / "gateway", free_port()) as made,
-    ):
+    if given := os.environ.get("SEATRIAL_TEST_GATEWAY"):
+        namespace, _, name = given.partition("/")
+        yield Front(os.environ["SEATRIAL_TEST_GATEWAY_URL"], GatewaySection(name=name, namespace=namespace))
+        return
+    with gateway_class(), TrialGateway(Cluster.of(cluster.namespace), "trial", folder / "gateway", free_port()) as made:
         listener = {"name": "http", "port": 80, "protocol": "HTTP"}
         spec = {"gatewayClassName": "seatrial-trial", "listeners": [listener]}
-        cluster.apply(GATEWAY, {"metadata": {"name": GATEWAY_NAME}, "spec": spec})
-        yield made
+        cluster.apply(GATEWAY, {"metadata": {"name": "trial"}, "spec": spec})
+        yield Front(f"http://127.0.0.1:{made.port}", GatewaySection(name="trial"))
 
 
 @contextlib.contextmanager

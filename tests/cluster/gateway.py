@@ -24,6 +24,7 @@ Object = dict[str, Any]
 
 CONTROLLER = "seatrial.dev/trial-gateway"
 _LOOK_SECONDS = 0.1
+_WARMING_SECONDS = 0.5
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
 
 
@@ -44,9 +45,9 @@ class TrialGateway:
         bootstrap = self._folder / "bootstrap.json"
         bootstrap.write_text(json.dumps(self._bootstrap()))
         command = [str(envoy_binary()), "-c", str(bootstrap), "--disable-hot-restart", "-l", "error"]
-        self._envoy = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=(self._folder / "envoy.log").open("wb")
-        )
+        log = (self._folder / "envoy.log").open("wb")
+        with log:
+            self._envoy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
         self._thread.start()
         return self
 
@@ -69,7 +70,9 @@ class TrialGateway:
         services = {each["metadata"]["name"]: each for each in self._cluster.list(SERVICE)[0]}
         for service, port in wanted:
             self._write(_cluster_name(service, port), [self._endpoints(service, port, services.get(service))])
-        self._write("cds", [self._cluster_of(service, port) for service, port in wanted])
+        if self._write("cds", [self._cluster_of(service, port) for service, port in wanted]):
+            # Routes may lead to clusters only once Envoy has them.
+            self._ending.wait(_WARMING_SECONDS)
         rules = [rule for route in routes for rule in route["spec"].get("rules") or []]
         self._write("rds", [_table([each for rule in rules for each in _envoy_routes(rule)])])
         for route in routes:
@@ -125,11 +128,14 @@ class TrialGateway:
     def _source(self, name: str) -> Object:
         return {"path_config_source": {"path": str(self._folder / f"{name}.json")}, "resource_api_version": "V3"}
 
-    def _write(self, name: str, resources: list[Object]) -> None:
+    def _write(self, name: str, resources: list[Object]) -> bool:
+        """Whether that is news for Envoy."""
         document = {"version_info": str(time.monotonic_ns()), "resources": resources}
-        if self._written.get(name, {}).get("resources") != resources:
-            write_document(self._folder / f"{name}.json", document)
-            self._written[name] = document
+        if self._written.get(name, {}).get("resources") == resources:
+            return False
+        write_document(self._folder / f"{name}.json", document)
+        self._written[name] = document
+        return True
 
     def _bootstrap(self) -> Object:
         manager = {
