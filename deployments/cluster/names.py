@@ -15,6 +15,8 @@ PAIRED_PORT: Final = 8082
 
 PRODUCT: Final = "seatrial.dev/product"
 VERSION: Final = "seatrial.dev/version"
+# Of a pod: what it was made from. One that was made from something else is on its way out.
+TEMPLATE: Final = "seatrial.dev/template"
 ROLLOUT: Final = "seatrial.dev/rollout"
 KIND: Final = "seatrial.dev/kind"
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

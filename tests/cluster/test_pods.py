@@ -17,7 +17,7 @@ from deployments.settings import Settings
 from deployments.spec import KubernetesSection, ResourcesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState
-from tests.cluster.conftest import IMAGE
+from tests.cluster.conftest import IMAGE, wait_until
 from tests.cluster.fleet import Fleet
 
 DRAIN = timedelta(seconds=10)
@@ -73,6 +73,7 @@ def test_pods_become_ready_answer_as_training_did_change_in_number_and_go(
         answer = place.target().ask(replica, "/invocations", json.dumps(stored["request"]).encode())
         assert (answer.status, json.loads(answer.body)["predictions"]) == (200, stored["predictions"])
     place.launch(version, replicas=1)
+    wait_until(lambda: len(place.target().replicas(place.product, version)) == 1)
     [kept] = place.settled(version)
     assert kept.name in {each.name for each in replicas}
     place.target().retire(place.product, version, DRAIN)

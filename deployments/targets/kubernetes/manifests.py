@@ -1,10 +1,12 @@
 """What a version looks like in a cluster: the objects that are applied for it, as plain dicts."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, labels_of, object_name
+from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, TEMPLATE, labels_of, object_name
 from deployments.spec import AutoscalingSection, KubernetesSection, ServerSection, VolumeRule
 from deployments.targets.flags import server_flags
 from deployments.targets.protocol import Launch
@@ -54,7 +56,7 @@ def deployment(served: Served) -> Object:
         "revisionHistoryLimit": 1,
         "progressDeadlineSeconds": _LOADING_SECONDS + 300,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": _pod_labels(served)}, "spec": _pod(served)},
+        "template": _template(served),
     }
     if section.autoscaling is None:
         spec["replicas"] = launch.replicas
@@ -93,6 +95,12 @@ def autoscaler(served: Served, scaling: AutoscalingSection) -> Object:
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
         },
     }
+
+
+def _template(served: Served) -> Object:
+    pod = _pod(served)
+    digest = hashlib.sha256(json.dumps(pod, sort_keys=True).encode()).hexdigest()[:10]
+    return {"metadata": {"labels": {**_pod_labels(served), TEMPLATE: digest}}, "spec": pod}
 
 
 def _pod_labels(served: Served) -> dict[str, str]:

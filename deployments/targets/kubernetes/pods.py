@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from deployments.cluster.names import PORT
+from deployments.cluster.names import PORT, TEMPLATE
 from deployments.targets.protocol import Replica, ReplicaState
 
 Object = Mapping[str, Any]
@@ -43,6 +43,12 @@ def missing_replica(name: str, deployment: Object, place: int) -> Replica:
     state = ReplicaState.STARTING if refusal is None else ReplicaState.FAILED
     detail = "" if refusal is None else str(refusal.get("message") or refusal.get("reason"))
     return Replica(f"{name}-pod-{place}-to-come", f"{name}-pod-{place}-to-come:{PORT}", state, detail)
+
+
+def is_outdated(pod: Object, deployment: Object) -> bool:
+    """Whether a pod was made from another template than the one that its Deployment has now, and so will go."""
+    labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
+    return bool((pod["metadata"].get("labels") or {}).get(TEMPLATE) != labels.get(TEMPLATE))
 
 
 def wants_events(pod: Object) -> bool:

@@ -32,7 +32,7 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
-from deployments.targets.kubernetes.pods import missing_replica, replica_of, wants_events
+from deployments.targets.kubernetes.pods import is_outdated, missing_replica, replica_of, wants_events
 from deployments.targets.last_words import last_words
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
@@ -81,7 +81,7 @@ class KubernetesTarget:
             found = self._cluster.get(DEPLOYMENT, name)
             pods = self._pods(product, version)
             events = self._events(pods)
-        replicas = [self._replica(pod, events[pod["metadata"]["name"]]) for pod in pods]
+        replicas = [self._replica(pod, events[pod["metadata"]["name"]], found) for pod in pods]
         if found is None or not is_ours(found, product) or found["metadata"].get("deletionTimestamp"):
             return tuple(replicas)
         staying = [each for each in replicas if each.state is not ReplicaState.STOPPING]
@@ -160,8 +160,10 @@ class KubernetesTarget:
                 found[pod["metadata"]["name"]] = sorted(told, key=_moment)
         return found
 
-    def _replica(self, pod: Object, events: list[Object]) -> Replica:
+    def _replica(self, pod: Object, events: list[Object], made_by: Object | None) -> Replica:
         replica = replica_of(pod, events)
+        if replica.state is not ReplicaState.READY and made_by is not None and is_outdated(pod, made_by):
+            return Replica(replica.name, replica.address, ReplicaState.STOPPING)
         if replica.state is not ReplicaState.FAILED:
             return replica
         said = self._last_words(replica.name)
