@@ -6,9 +6,12 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD = json.dumps({"dataframe_records": [{"distance": 1400.0, "hour": 5, "carrier": "UA"}]})
 
@@ -54,9 +57,9 @@ class ServerProcess:
         self.process.communicate()
 
 
-def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+def ask(connection: http.client.HTTPConnection, headers: Mapping[str, str] = _NONE) -> http.client.HTTPResponse:
     """A prediction, read to its end."""
-    connection.request("POST", "/invocations", RECORD, {"x-request-id": "a"})
+    connection.request("POST", "/invocations", RECORD, {"x-request-id": "a", **headers})
     response = connection.getresponse()
     response.read()
     return response

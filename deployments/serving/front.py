@@ -35,6 +35,7 @@ TOO_LONG: Final = "the request takes too long"
 # Bigger requests are answered beside the event loop if they take long, so that health checks do not wait for them.
 _QUICK_BYTES: Final = 32_768
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_PREVIEW: Final = b"x-seatrial-version"
 _COME_AGAIN: Final = (b"retry-after", b"1")
 
 
@@ -94,10 +95,12 @@ class Front:
             await self._predict(_Call(dialect, headers, request_id, named), receive, send)
 
     def _mark(self, headers: dict[bytes, bytes], port: int) -> None:
-        """Where ports say what a request is, callers cannot."""
+        """Where ports say what a request is, callers cannot; but who asks for a version by name is no user of it."""
         headers.pop(MIRRORED, None)
         headers.pop(PAIRED, None)
-        if port in self._marks:
+        if _PREVIEW in headers:
+            headers[MIRRORED] = b"1"
+        elif port in self._marks:
             headers[self._marks[port]] = b"1"
 
     async def _predict(self, call: _Call, receive: Receive, send: Send) -> None:

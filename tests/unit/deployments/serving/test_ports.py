@@ -31,6 +31,13 @@ def test_each_port_says_what_its_requests_are(server: ServerProcess) -> None:
     assert (told["users"]["requests"], told["copies"]["requests"]) == (4, 2)
 
 
+def test_who_asks_for_a_version_by_name_is_no_user_of_it(server: ServerProcess) -> None:
+    with contextlib.closing(server.connected(server.users)) as connection:
+        assert ask(connection, {"x-seatrial-version": "3"}).status == 200
+    told = server.counts()
+    assert (told["users"]["requests"], told["copies"]["requests"], told["predictions"]) == (0, 1, {})
+
+
 def test_a_server_that_leaves_answers_what_came_by_any_of_its_ports(server: ServerProcess) -> None:
     ports = server.ports
     with contextlib.ExitStack() as stack:
