@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from deployments.clock import SystemClock
+from deployments.cluster.names import PORT
 from deployments.settings import Settings, current
-from deployments.spec import Second, Strategy
+from deployments.spec import RolloutSection, Second, Strategy, TargetKind
 from tasks.spec import ProductSpec, Window
 from tasks.spec_file import check_available, find_spec, load_product, parse_window
 
@@ -63,11 +64,18 @@ class Result:
         return f"{self.product}: {self.outcome} ({self.seconds:.1f} s): {self.address}"
 
 
-def address_of(product: str) -> str:
-    """Where users ask for predictions."""
+def address_of(product: str, section: RolloutSection) -> str:
+    """Where users ask for predictions; in a cluster by the names of what they ask, for it may have many addresses."""
     from deployments.platform.addresses import read_addresses
 
-    return f"{read_addresses(current()).url('gateway')}/{product}/invocations"
+    if section.target is not TargetKind.KUBERNETES:
+        return f"{read_addresses(current()).url('gateway')}/{product}/invocations"
+    cluster = section.kubernetes
+    if (gateway := cluster.gateway) is None:
+        return f"http://seatrial-{product}.{cluster.namespace or 'default'}:{PORT}/invocations in the cluster"
+    path = gateway.path or f"/{product}/"
+    where = ", ".join(gateway.hostnames) or "any host"
+    return f"{path}invocations at Gateway {gateway.name} ({where})"
 
 
 def open_run(

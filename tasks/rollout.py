@@ -156,5 +156,5 @@ def former_version(run: Run, wanted: int | None) -> int:
 
 def result_of(state: RolloutState) -> Result:
     """What the run ended with. Raises `RolloutFailed` for a rollout that was given up."""
-    done, address = outcome(state), address_of(state.product)
+    done, address = outcome(state), address_of(state.product, state.section)
     return Result(state.product, done.candidate, done.former, done.started_at, done.updated_at, address, done.reason)

@@ -40,7 +40,7 @@ def end_under_way(run: Run, reason: str) -> Result | None:
         former=state.candidate,
         started_at=run.started_at,
         ended_at=SystemClock().now(),
-        address=address_of(run.product),
+        address=address_of(run.product, state.section),
         outcome=f"the rollout of v{state.candidate} was ended; {served}",
     )
 

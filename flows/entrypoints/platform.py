@@ -51,7 +51,8 @@ def status(
 
     report = status_report(product)
     console.print_json(report) if json else print_status(report)
-    if report["platform"]["gateway"] is None:
+    elsewhere = {each["target"] for each in report["products"].values()} == {"kubernetes"}
+    if report["platform"]["gateway"] is None and not elsewhere:
         raise PlatformUnreachable("the gateway is not up: start it with `seatrial up`")
 
 

@@ -93,6 +93,7 @@ def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
     versions = wiring.registry().versions(name)
     champion = next((each for each in versions if "champion" in each.aliases), None)
     return {
+        "target": wiring.target_of(name).value,
         "champion": champion.version if champion else None,
         "traffic": _traffic(name, live),
         "servers": _running_servers(name, live),
