@@ -25,7 +25,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.run(world.wish(1))
     monkeypatch.setattr(wiring, "journal", lambda: world.journal)
     monkeypatch.setattr(steering, "SystemClock", lambda: world.clock)
-    monkeypatch.setattr(steering, "address_of", lambda product: f"http://gateway/{product}")
+    monkeypatch.setattr(steering, "address_of", lambda product, _: f"http://gateway/{product}")
     return world
 
 
