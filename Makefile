@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 EXECUTION := .venv-execution
+# Contracts that need no process of their own, so that two files can run at once.
+LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-cluster check format bench \
   bench-rollouts bench-serving lock clean
@@ -22,8 +24,8 @@ down: $(READY) ## end it; nothing is left running
 	@$(BIN)/seatrial down
 
 test: $(READY) ## every test, with a sample of the crashes and of what is hostile
-	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture
-	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/contracts tests/hostile tests/e2e
+	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture $(LIGHT)
+	@$(BIN)/python -m pytest -m "not crash and not hostile" $(LIGHT:%=--ignore=%) tests/contracts tests/hostile tests/e2e
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash
