@@ -24,7 +24,7 @@ def connected(address: str, seconds: float) -> Iterator["DaskCluster"]:
         client = Client(address, timeout=seconds, set_as_default=False, name="seatrial")
     except (OSError, TimeoutError, ValueError) as error:
         raise PlatformUnreachable(
-            f"no Dask scheduler answers at {address} within {seconds:g} s ({error or type(error).__name__}): "
+            f"no Dask scheduler answers at {address} within {seconds:g} s ({str(error) or type(error).__name__}): "
             "start it, or correct execution.address"
         ) from error
     try:

@@ -1,4 +1,4 @@
-"""A process that fits for a minute on a cluster: `python -m tests.execution.slow_fit BACKEND ADDRESS`."""
+"""A process that fits for minutes on a cluster: `python -m tests.execution.slow_fit BACKEND ADDRESS MARK`."""
 
 import sys
 
@@ -10,10 +10,8 @@ from tests.execution.products import product, spread_over
 from tests.unit.tasks.models.real_mlflow import split
 
 if __name__ == "__main__":
-    backend, address = sys.argv[1:]
-    slow = product(
-        factory="own_estimators.sleeping", parameters={"seconds": 1.0, "candidates": 60}, output="prediction"
-    )
+    backend, address, mark = sys.argv[1:]
+    slow = product(factory="own_estimators.sleeping", parameters={"mark": mark}, output="prediction")
     fit(
         spread_over(slow, backend, address),
         split().training,

@@ -13,13 +13,15 @@ from sklearn.model_selection import GridSearchCV
 
 
 class Sleeping(DummyClassifier):
-    """Takes `seconds` to be fitted."""
+    """Takes `seconds` to be fitted, and makes the file `mark` when it begins."""
 
-    def __init__(self, seconds: float = 0.0, random_state: int | None = None) -> None:
+    def __init__(self, seconds: float = 0.0, mark: str = "mark", random_state: int | None = None) -> None:
         super().__init__(random_state=random_state)
         self.seconds = seconds
+        self.mark = mark
 
     def fit(self, rows: Any, target: Any) -> Any:
+        Path(self.mark).touch()
         time.sleep(self.seconds)
         return super().fit(rows, target)
 
@@ -38,8 +40,8 @@ class Lethal(DummyClassifier):
         return super().fit(rows, target)
 
 
-def sleeping(seconds: float, candidates: int) -> GridSearchCV:
-    return GridSearchCV(Sleeping(seconds), {"random_state": list(range(candidates))}, cv=2)
+def sleeping(mark: str) -> GridSearchCV:
+    return GridSearchCV(Sleeping(1.0, mark), {"random_state": list(range(100))}, cv=2)
 
 
 def lethal(mark: str) -> VotingClassifier:
