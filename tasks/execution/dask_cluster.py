@@ -1,8 +1,9 @@
 """A Dask cluster, reached through its scheduler."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from deployments.errors import BadModel, PlatformUnreachable
@@ -18,16 +19,28 @@ def connected(address: str, seconds: float) -> Iterator["DaskCluster"]:
     from distributed import Client
 
     try:
+        with ThreadPoolExecutor(1) as pool:  # this thread may have an event loop already
+            pool.submit(asyncio.run, _greet(address, seconds)).result()
         client = Client(address, timeout=seconds, set_as_default=False, name="seatrial")
     except (OSError, TimeoutError, ValueError) as error:
         raise PlatformUnreachable(
-            f"no Dask scheduler answers at {address} within {seconds:g} s ({error}): "
+            f"no Dask scheduler answers at {address} within {seconds:g} s ({str(error) or type(error).__name__}): "
             "start it, or correct execution.address"
         ) from error
     try:
         yield DaskCluster(client, address)
     finally:
         client.close(timeout=5)
+
+
+async def _greet(address: str, seconds: float) -> None:
+    """Says hello and leaves. Dask's own timeout ends with the connection: it waits for ever for a first word."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    security = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=seconds, **security), seconds)
+    comm.abort()
 
 
 class DaskCluster:
@@ -46,8 +59,10 @@ class DaskCluster:
     def versions(self) -> set[tuple[str, str]]:
         """Python's minor version and scikit-learn's, of all workers."""
         with self._explained():
-            told = self._client.get_versions(packages=["sklearn"])["workers"].values()
-        return {(each["host"]["python"].rpartition(".")[0], str(each["packages"].get("sklearn"))) for each in told}
+            told = self._client.get_versions(packages=["scikit-learn"])["workers"].values()
+        return {
+            (".".join(each["host"]["python"].split(".")[:2]), str(each["packages"]["scikit-learn"])) for each in told
+        }
 
     def keep(self, value: Any) -> Any:
         """On every worker, so that it outlives each of them."""

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -32,9 +32,11 @@ def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
             raise BadInput(f"the Ray cluster at {address} does not suit this environment: {error}") from error
         except (ConnectionError, TimeoutError) as error:
             raise _unreachable(address, seconds, error) from error
+        cluster = RayCluster(ray, address)
         try:
-            yield RayCluster(ray, address)
+            yield cluster
         finally:
+            cluster.close()
             ray.shutdown()
 
 
@@ -46,6 +48,8 @@ class RayCluster:
         self._address = address
         # Ray's own retries know no end when memory runs out.
         self._run = ray.remote(num_cpus=1, max_retries=0)(runner())
+        # Ray's own thread, which tells that a task ended, must not be made to wait for Ray.
+        self._endings = ThreadPoolExecutor(1, thread_name_prefix="seatrial-ray")
 
     def cores(self) -> int:
         """CPUs of all nodes."""
@@ -79,11 +83,20 @@ class RayCluster:
         self._try(promised, calls, kept, _TRIES)
         return promised
 
+    def close(self) -> None:
+        """Nobody waits for what is under way any more."""
+        self._endings.shutdown(wait=False, cancel_futures=True)
+
     def _try(self, promised: "Future[list[Any]]", calls: list[Call], kept: list[Any], left: int) -> None:
         with self._explained():
             task = self._run.remote(calls, *kept)
         promised.add_done_callback(lambda done: self._ray.cancel(task, force=True) if done.cancelled() else None)
-        task.future().add_done_callback(lambda done: self._ended(promised, done, calls, kept, left - 1))
+
+        def ended(done: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile: nobody waits
+                self._endings.submit(self._ended, promised, done, calls, kept, left - 1)
+
+        task.future().add_done_callback(ended)
 
     def _ended(self, promised: "Future[list[Any]]", done: Any, calls: list[Call], kept: list[Any], left: int) -> None:
         from ray.exceptions import WorkerCrashedError
@@ -130,5 +143,5 @@ def _reach(address: str, seconds: float) -> None:
 def _unreachable(address: str, seconds: float, error: Exception) -> PlatformUnreachable:
     return PlatformUnreachable(
         f"no Ray cluster answers at {address} within {seconds:g} s ({error}): "
-        "start it (`ray start --head`), or correct execution.address"
+        "start it (`ray start --head`), correct execution.address, or give its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)"
     )

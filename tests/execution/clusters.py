@@ -1,6 +1,7 @@
-"""Real clusters of processes on this machine, each with two workers, and a project that the workers can import from."""
+"""Real clusters of processes on this machine, each with two workers that can import from `project/`."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,39 +16,10 @@ import psutil
 
 BIN = Path(sys.executable).parent
 REPOSITORY = Path(__file__).parents[2]
-
-# Estimators of a user's own: one sleeps, one kills the worker that fits it, once or every time.
-OWN = """
-import os, signal, time
-from pathlib import Path
-from sklearn.dummy import DummyClassifier
-from sklearn.model_selection import GridSearchCV
-
-class Sleeping(DummyClassifier):
-    def __init__(self, seconds=0.0, constant=None, random_state=None, strategy="prior"):
-        super().__init__(strategy=strategy, random_state=random_state, constant=constant)
-        self.seconds = seconds
-    def fit(self, X, y, sample_weight=None):
-        time.sleep(self.seconds)
-        return super().fit(X, y, sample_weight)
-
-class Lethal(DummyClassifier):
-    def __init__(self, mark="", constant=None, random_state=None, strategy="prior"):
-        super().__init__(strategy=strategy, random_state=random_state, constant=constant)
-        self.mark = mark
-    def fit(self, X, y, sample_weight=None):
-        if not self.mark or Path(self.mark).exists():
-            if self.mark:
-                Path(self.mark).unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().fit(X, y, sample_weight)
-
-def sleeping(seconds, candidates):
-    return GridSearchCV(Sleeping(seconds), {"random_state": list(range(candidates))}, cv=2, refit=False)
-
-def lethal(mark):
-    return GridSearchCV(Lethal(mark), {"random_state": list(range(4))}, cv=2, refit=False)
-"""
+PROJECT = Path(__file__).with_name("project")
+# Ray takes nobody without the token, whatever else there is on this machine; read when Ray is imported.
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(16))
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def free_port() -> int:
@@ -56,7 +28,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 60) -> None:
+def eventually(holds: Callable[[], Any], seconds: float = 180) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it did not come about in time"
@@ -66,7 +38,7 @@ def eventually(holds: Callable[[], Any], seconds: float = 60) -> None:
 @contextmanager
 def running(*commands: list[str], folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Processes that are ended with all their descendants."""
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{folder}", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{PROJECT}"}
     log = (folder / "cluster.log").open("ab")
     started: list[subprocess.Popen[bytes]] = []
     try:
@@ -108,17 +80,14 @@ class Dask:
     def lose_the_head(self) -> None:
         self._processes[0].send_signal(signal.SIGKILL)
 
-    def is_busy(self) -> bool:
-        return any(self._asked(lambda client: client.processing()).values())
-
     def is_idle(self) -> bool:
         """No work, nothing kept, and no client but the one that asks."""
 
         def left(dask_scheduler: Any) -> tuple[int, int]:
-            return len(dask_scheduler.tasks), len(dask_scheduler.clients)
+            return len(dask_scheduler.tasks), len(dask_scheduler.clients.keys() - {"fire-and-forget"})
 
         tasks, clients = self._asked(lambda client: client.run_on_scheduler(left))
-        return (tasks, clients - 1) <= (0, 1) and not self.is_busy()
+        return (tasks, clients) == (0, 1)
 
     def _asked(self, question: Callable[[Any], Any]) -> Any:
         from distributed import Client
@@ -141,18 +110,15 @@ class Ray:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
 
-    def is_busy(self) -> bool:
-        return self._free() < 2
-
     def is_idle(self) -> bool:
-        return self._free() == 2
-
-    def _free(self) -> float:
+        """Both CPUs are free."""
         import ray
 
-        ray.init(self.address, log_to_driver=False)
         try:
-            return float(ray.available_resources().get("CPU", 0))
+            ray.init(self.address, log_to_driver=False)
+            return ray.available_resources().get("CPU", 0) == 2
+        except ConnectionError:  # its server for one client does not start as quickly as clients come
+            return False
         finally:
             ray.shutdown()
 
@@ -178,7 +144,7 @@ def ray(folder: Path, cpus: int = 2) -> Iterator[Ray]:
     command = [
         *(str(BIN / "ray"), "start", "--head", "--block", "--num-cpus", str(cpus), "--include-dashboard=false"),
         *("--node-ip-address", "127.0.0.1", "--port", str(free_port()), "--ray-client-server-port", str(port)),
-        *("--temp-dir", str(folder), "--object-store-memory", "200000000", "--disable-usage-stats"),
+        *("--temp-dir", str(folder), "--object-store-memory", "200000000"),
     ]
     with running(command, folder=folder) as processes:
         eventually(lambda: listens(port))

@@ -1,20 +1,20 @@
-"""A process that fits for a minute on a cluster: `python -m tests.execution.slow_fit BACKEND ADDRESS PROJECT`."""
+"""A process that fits for minutes on a cluster: `python -m tests.execution.slow_fit BACKEND ADDRESS MARK`."""
 
 import sys
-from pathlib import Path
 
 from deployments.clock import SystemClock
 from deployments.settings import Settings
 from tasks.models.fit import fit
+from tests.execution.clusters import PROJECT
 from tests.execution.products import product, spread_over
 from tests.unit.tasks.models.real_mlflow import split
 
 if __name__ == "__main__":
-    backend, address, project = sys.argv[1:]
-    slow = product(factory="own.sleeping", parameters={"seconds": 1.0, "candidates": 60}, output="prediction")
+    backend, address, mark = sys.argv[1:]
+    slow = product(factory="own_estimators.sleeping", parameters={"mark": mark}, output="prediction")
     fit(
         spread_over(slow, backend, address),
         split().training,
-        Settings(home=Path(project) / "home", project=Path(project)),
+        Settings(project=PROJECT),
         SystemClock(),
     )

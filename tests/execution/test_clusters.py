@@ -1,7 +1,6 @@
 """The training on real clusters of processes, one of Dask and one of Ray: the same model, and an end in every case."""
 
 import importlib.util
-import os
 import shutil
 import signal
 import socket
@@ -26,12 +25,13 @@ from tasks.models.train import train
 from tasks.spec import ProductSpec
 from tasks.spec_file import load_product
 from tests.execution import clusters
-from tests.execution.clusters import OWN, REPOSITORY, Dask, Ray, eventually, free_port
+from tests.execution.clusters import PROJECT, REPOSITORY, Dask, Ray, eventually, free_port
 from tests.execution.products import product, spread_over
 from tests.unit.tasks.models.real_mlflow import data_facts, settings_in, split
 
 pytestmark = [
     pytest.mark.execution,
+    pytest.mark.timeout(200),
     pytest.mark.filterwarnings("default"),  # Dask's, Ray's and Prefect's own
     pytest.mark.skipif(
         not all(importlib.util.find_spec(name) for name in ("distributed", "ray")),
@@ -45,9 +45,7 @@ SCHEMES = {"dask": "tcp", "ray": "ray"}
 
 def place() -> Path:
     """A folder with a short name: Ray has sockets in it."""
-    folder = Path(tempfile.mkdtemp(prefix="sx-"))
-    (folder / "own.py").write_text(OWN)
-    return folder
+    return Path(tempfile.mkdtemp(prefix="sx-"))
 
 
 def started(kind: str, folder: Path) -> AbstractContextManager[Cluster]:
@@ -73,9 +71,7 @@ def doomed(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    settings = settings_in(tmp_path)
-    (settings.project / "own.py").write_text(OWN)
-    return settings
+    return settings_in(tmp_path).model_copy(update={"project": PROJECT})
 
 
 def fitted(chosen: ProductSpec, settings: Settings, training: pd.DataFrame | None = None) -> Fitted:
@@ -113,11 +109,7 @@ def test_the_forest_of_flights_answers_the_same(cluster: Cluster, settings: Sett
 
 
 def test_a_search_chooses_the_same(cluster: Cluster, settings: Settings) -> None:
-    (settings.project / f"searching_{cluster.name}.py").write_text(
-        "from sklearn.linear_model import LogisticRegression\nfrom sklearn.model_selection import GridSearchCV\n"
-        "make = lambda: GridSearchCV(LogisticRegression(), {'C': [0.001, 0.1, 10.0]}, cv=4)\n"
-    )
-    search = product(factory=f"searching_{cluster.name}.make")
+    search = product(factory="own_estimators.searching")
 
     here, there = fitted(search, settings), fitted(spread_over(search, cluster.name, cluster.address), settings)
 
@@ -125,35 +117,35 @@ def test_a_search_chooses_the_same(cluster: Cluster, settings: Settings) -> None
     assert (here.model["model"].best_estimator_.coef_ == there.model["model"].best_estimator_.coef_).all()
 
 
-def test_a_worker_that_dies_during_the_fit_is_made_up_for(cluster: Cluster, settings: Settings) -> None:
-    mark = settings.project / "mark"
+def test_a_worker_that_dies_during_the_fit_is_made_up_for(cluster: Cluster, settings: Settings, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
     mark.touch()
-    lethal = product(factory="own.lethal", parameters={"mark": str(mark)}, output="prediction")
+    lethal = product(factory="own_estimators.lethal", parameters={"mark": str(mark)}, output="prediction")
 
     found = fitted(spread_over(lethal, cluster.name, cluster.address), settings)
 
     assert not mark.exists(), "no worker died"
-    assert len(found.model["model"].cv_results_["params"]) == 4
+    assert len(found.model["model"].estimators_) == 4
 
 
-@pytest.mark.timeout(120)
 def test_a_fit_that_kills_every_worker_is_given_up(doomed: Cluster, settings: Settings) -> None:
-    lethal = product(factory="own.lethal", parameters={"mark": ""}, output="prediction")
+    lethal = product(factory="own_estimators.lethal", parameters={"mark": ""}, output="prediction")
 
     with pytest.raises(BadModel, match=rf"killed every worker of {doomed.address} that tried it .*more memory"):
         fitted(spread_over(lethal, doomed.name, doomed.address), settings)
 
 
-@pytest.mark.timeout(120)
-def test_a_cluster_that_is_lost_during_the_fit_is_told(doomed: Cluster, settings: Settings) -> None:
-    slow = product(factory="own.sleeping", parameters={"seconds": 0.5, "candidates": 200}, output="prediction")
-    threading.Timer(6, doomed.lose_the_head).start()
-    began = time.monotonic()
+def test_a_cluster_that_is_lost_during_the_fit_is_told(doomed: Cluster, settings: Settings, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    slow = product(factory="own_estimators.sleeping", parameters={"mark": str(mark)}, output="prediction")
 
+    def lose() -> None:
+        eventually(mark.exists)
+        doomed.lose_the_head()
+
+    threading.Thread(target=lose).start()
     with pytest.raises(PlatformUnreachable, match=rf"cluster at {doomed.address} was lost while it fitted"):
-        fitted(spread_over(slow, doomed.name, doomed.address, timeout="5s"), settings)
-
-    assert time.monotonic() - began < 90
+        fitted(spread_over(slow, doomed.name, doomed.address), settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,11 +156,10 @@ def test_an_address_where_nobody_listens_is_told_in_time(kind: str, settings: Se
     with pytest.raises(PlatformUnreachable, match=rf"answers at {address} within 2 s"):
         fitted(spread_over(product(), kind, address, timeout="2s"), settings)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.timeout(120)
 def test_somebody_who_listens_and_says_nothing_is_not_waited_for_long(kind: str, settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"{SCHEMES[kind]}://127.0.0.1:{silent.getsockname()[1]}"
@@ -190,13 +181,13 @@ def test_a_cluster_without_workers_is_told(settings: Settings) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_ctrl_c_leaves_nothing_on_the_cluster(cluster: Cluster, settings: Settings) -> None:
-    command = [sys.executable, "-m", "tests.execution.slow_fit", cluster.name, cluster.address, str(settings.project)]
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{settings.project}"}
-    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True) as child:
-        eventually(cluster.is_busy)
+def test_ctrl_c_leaves_nothing_on_the_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    command = [sys.executable, "-m", "tests.execution.slow_fit", cluster.name, cluster.address, str(mark)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as child:
+        eventually(mark.exists)
         child.send_signal(signal.SIGINT)
-        _, said = child.communicate(timeout=20)
+        _, said = child.communicate(timeout=30)
 
     assert "KeyboardInterrupt" in said
-    eventually(cluster.is_idle, 20)
+    eventually(cluster.is_idle)
