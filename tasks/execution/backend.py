@@ -1,7 +1,7 @@
 """A joblib backend over a cluster: what scikit-learn does in parallel becomes pieces of work that the cluster does.
 
-joblib's own backends for Dask and Ray are not used (decision 14): they wait for ever once a worker died too often or
-the scheduler is gone, or send all rows with each piece and give up with the first worker that dies.
+joblib's own backends for Dask and Ray are not used (decision 14): one bounds nothing and does not tell why it ended,
+the other does not survive a worker.
 """
 
 import contextlib

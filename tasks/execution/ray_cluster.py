@@ -1,6 +1,7 @@
 """A Ray cluster, reached through its client server."""
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -24,10 +25,11 @@ def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
     """
     import ray
 
+    logging.getLogger("ray.client_builder").setLevel(logging.WARNING)  # it repeats its arguments
     with _ONE_AT_A_TIME:
         _reach(address, seconds)
         try:
-            ray.init(address, log_to_driver=False)
+            _init(ray, address)
         except RuntimeError as error:
             raise BadInput(f"the Ray cluster at {address} does not suit this environment: {error}") from error
         except (ConnectionError, TimeoutError) as error:
@@ -38,6 +40,14 @@ def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
         finally:
             cluster.close()
             ray.shutdown()
+
+
+def _init(ray: Any, address: str) -> None:
+    """Twice if need be: now and then the server that Ray forks for a client dies at birth, which it tells late."""
+    try:
+        ray.init(address, log_to_driver=False)
+    except ConnectionAbortedError:
+        ray.init(address, log_to_driver=False)
 
 
 class RayCluster:
@@ -141,7 +151,8 @@ def _reach(address: str, seconds: float) -> None:
 
 
 def _unreachable(address: str, seconds: float, error: Exception) -> PlatformUnreachable:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
     return PlatformUnreachable(
-        f"no Ray cluster answers at {address} within {seconds:g} s ({error}): "
+        f"no Ray cluster answers at {address} within {seconds:g} s ({reason}): "
         "start it (`ray start --head`), correct execution.address, or give its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)"
     )
