@@ -57,16 +57,23 @@ def doors_as_they_are(product: str) -> Doors:
     """
     from deployments.supervision import Supervisor
 
-    if target_of(product) is TargetKind.KUBERNETES:
-        return doors(journal().rollouts(product)[0].section)
+    section = _newest_section(product)
+    if section is not None and section.target is TargetKind.KUBERNETES:
+        return doors(section)
     settings = current()
     return embedded_doors(settings, Supervisor.of(settings))
 
 
 def target_of(product: str) -> TargetKind:
     """Where a product was last rolled out; for one that never was, this machine."""
+    section = _newest_section(product)
+    return TargetKind.LOCAL if section is None else section.target
+
+
+def _newest_section(product: str) -> RolloutSection | None:
+    """By which a product was last rolled out; None for one that never was."""
     rollouts = journal().rollouts(product)
-    return rollouts[0].section.target if rollouts else TargetKind.LOCAL
+    return rollouts[0].section if rollouts else None
 
 
 @lru_cache(maxsize=1)
@@ -172,9 +179,9 @@ def journal() -> Journal:
 
 def inference_log_of(product: str) -> Log:
     """The log that a product's servers write by its newest rollout; for one without any, where it would be."""
-    rollouts = journal().rollouts(product)
-    section = rollouts[0].section.server.log if rollouts else LogSection()
-    return Log(section.folder or str(current().inference_log), section.flush)
+    section = _newest_section(product)
+    log = LogSection() if section is None else section.server.log
+    return Log(log.folder or str(current().inference_log), log.flush)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from deployments.clock import SystemClock
-from deployments.cluster.names import PORT
+from deployments.cluster.names import product_object_name, user_address
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection, Second, Strategy, TargetKind
 from tasks.spec import ProductSpec, Window
@@ -72,7 +72,8 @@ def address_of(product: str, section: RolloutSection) -> str:
         return f"{read_addresses(current()).url('gateway')}/{product}/invocations"
     cluster = section.kubernetes
     if (gateway := cluster.gateway) is None:
-        return f"http://seatrial-{product}.{cluster.namespace or 'default'}:{PORT}/invocations in the cluster"
+        service = user_address(f"{product_object_name(product)}.{cluster.namespace or 'default'}")
+        return f"http://{service}/invocations in the cluster"
     path = gateway.path or f"/{product}/"
     where = ", ".join(gateway.hostnames) or "any host"
     return f"{path}invocations at Gateway {gateway.name} ({where})"

@@ -54,10 +54,10 @@ class Cluster:
         """Let the connections go, before a fork say; the next call opens new ones."""
         self._connection.close()
 
-    def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
-        """One object; None if there is none. `namespace` None is our own."""
+    def get(self, kind: Kind, name: str) -> Object | None:
+        """One object; None if there is none."""
         try:
-            return self._asked("get", kind, kind.path(namespace or self.namespace, name), {})
+            return self._asked("get", kind, kind.path(self.namespace, name), {})
         except Missing:
             return None
 

@@ -32,6 +32,16 @@ def object_name(product: str, version: int) -> str:
     return f"model-{product}-v{version}"
 
 
+def product_object_name(product: str) -> str:
+    """Name of every object of a product as a whole."""
+    return f"seatrial-{product}"
+
+
+def user_address(host: str) -> str:
+    """Where a server on `host`, an IP address or a name, listens for users; IPv6 in brackets (RFC 3986)."""
+    return f"[{host}]:{PORT}" if ":" in host else f"{host}:{PORT}"
+
+
 def labels_of(product: str, version: int | None = None) -> dict[str, str]:
     """Labels of an object of ours: of a version, or of the product as a whole."""
     labels = {MANAGED_BY: MANAGER, PRODUCT: product}

@@ -21,3 +21,22 @@ class Counters(Protocol):
     def copies(self, product: str) -> Mapping[Source, Counts]:
         """What became of mirrored copies."""
         ...
+
+
+class CountedElsewhere:
+    """The part of `Router` that `counters` answer. They raise errors of their own, `TryAgain` where that helps."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def in_flight(self, product: str, version: int) -> int:
+        """See `Router`."""
+        return self._counters.in_flight(product, version)
+
+    def tallies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router`; counted where answers are made, so that those of a gateway itself are not in it."""
+        return self._counters.tallies(product)
+
+    def copies(self, product: str) -> Mapping[Source, Counts]:
+        """See `Router`."""
+        return self._counters.copies(product)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from deployments.cluster import Cluster, labels_of
 from deployments.cluster.kinds import LEASE
-from deployments.cluster.names import KIND, safe
+from deployments.cluster.names import KIND, product_object_name, safe
 from deployments.journals.cluster.swap import read, swap
 from deployments.journals.protocol import Lease
 from deployments.journals.refusals import held_by, is_over
@@ -108,7 +108,7 @@ def _manifest(product: str, spec: Object, writes: str) -> Object:
 
 
 def _name(product: str) -> str:
-    return f"seatrial-{safe(product)}"
+    return product_object_name(safe(product))
 
 
 def _micro_time(moment: datetime) -> str:

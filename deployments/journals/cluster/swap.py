@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from deployments.cluster import MANAGER, Cluster, Conflicting, Kind, Missing
+from deployments.cluster import MANAGER, Cluster, Conflicting, Kind
 from deployments.cluster.names import MANAGED_BY
 from deployments.errors import ClusterRefused, JournalUnreachable
 
@@ -38,6 +38,6 @@ def swap(
                 return cluster.create(kind, wanted)
             wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
             return cluster.replace(kind, wanted)
-        except (Conflicting, Missing):
+        except Conflicting:
             continue
     raise JournalUnreachable(f"{kind.name} {name}: others were quicker {_TRIES} times: try again")

@@ -5,8 +5,6 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
-from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.clock import Clock
 from deployments.cluster import (
     Cluster,
@@ -19,12 +17,19 @@ from deployments.cluster import (
     selector_of,
 )
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
-from deployments.cluster.names import PORT, version_of
+from deployments.cluster.names import product_object_name, user_address, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
-from deployments.routers.counters import Counters
+from deployments.routers.counters import CountedElsewhere, Counters
 from deployments.routers.gateway_api.acceptance import refusal_of
-from deployments.routers.gateway_api.rules import as_we_write_them, known_versions, routing_of, rules_of, with_ours
+from deployments.routers.gateway_api.rules import (
+    as_we_write_them,
+    known_versions,
+    ours_among,
+    routing_of,
+    rules_of,
+    with_ours,
+)
 from deployments.routers.readiness import servers_missing
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
@@ -38,11 +43,12 @@ _ENDPOINT_SECONDS: Final = 5.0
 _PAUSE: Final = timedelta(seconds=0.5)
 
 
-class GatewayApiRouter:
+class GatewayApiRouter(CountedElsewhere):
     """Rules of ours in an HTTPRoute below the Gateway of `section`; rules of others in it stay as they are."""
 
     def __init__(self, cluster: Cluster, section: GatewaySection, counters: Counters, clock: Clock) -> None:
-        self._cluster, self._section, self._counters, self._clock = cluster, section, counters, clock
+        super().__init__(counters)
+        self._cluster, self._section, self._clock = cluster, section, clock
 
     def read(self, product: str) -> Routing | None:
         """See `Router`. A route that a gateway refuses is none, and neither are rules that are not as we write them."""
@@ -65,21 +71,6 @@ class GatewayApiRouter:
             if refusal:
                 self._put_back(product, former, written)
                 raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
-
-    def in_flight(self, product: str, version: int) -> int:
-        """See `Router`."""
-        with self._reaching():
-            return self._counters.in_flight(product, version)
-
-    def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """See `Router`; counted where the answers are made, so that answers of the gateway itself are not in it."""
-        with self._reaching():
-            return self._counters.tallies(product)
-
-    def copies(self, product: str) -> Mapping[Source, Counts]:
-        """See `Router`."""
-        with self._reaching():
-            return self._counters.copies(product)
 
     def remove(self, product: str) -> None:
         """See `Router`. A route of the user's stays, without our rules."""
@@ -110,15 +101,18 @@ class GatewayApiRouter:
 
     def _routing(self, product: str, route: Object) -> Routing | None:
         rules = route["spec"].get("rules") or []
-        ready, nowhere = self._ready(product), f".{self._cluster.namespace}:{PORT}"
-        # One that has no servers just now is its Service.
+        ready = self._ready(product)
         backends = [
-            Backend(version, tuple(sorted(ready.get(version, ()))) or (object_name(product, version) + nowhere,))
+            Backend(version, tuple(sorted(ready.get(version, ()))) or (self._nowhere(product, version),))
             for version in known_versions(product, rules)
         ]
         routing = routing_of(product, rules, backends)
         as_written = routing is not None and as_we_write_them(product, rules, routing, self._path(product))
         return routing if as_written else None
+
+    def _nowhere(self, product: str, version: int) -> str:
+        """Stands for the servers of a version that has none just now: its Service."""
+        return user_address(f"{object_name(product, version)}.{self._cluster.namespace}")
 
     def _ready(self, product: str) -> Mapping[int, set[str]]:
         """Where a gateway finds the servers of each version that has any."""
@@ -179,7 +173,7 @@ class GatewayApiRouter:
         if former is None:
             self._cluster.delete(HTTP_ROUTE, _name(written), uid=written["metadata"]["uid"])
         else:
-            self._write(product, [rule for rule in rules if rule not in with_ours(product, rules, [])])
+            self._write(product, ours_among(product, rules))
 
     def _said_of(self, route: Object) -> str:
         """Why it is refused, empty if it is taken. Raises `RouterUnreachable` if no gateway says anything."""
@@ -229,7 +223,7 @@ class GatewayApiRouter:
         return attachment | ({"hostnames": list(section.hostnames)} if section.hostnames else {})
 
     def _route_name(self, product: str) -> str:
-        return self._section.route or f"seatrial-{product}"
+        return self._section.route or product_object_name(product)
 
     def _path(self, product: str) -> str:
         return self._section.path or f"/{product}/"
@@ -243,8 +237,7 @@ class GatewayApiRouter:
 def _addresses(endpoint_slice: Object) -> Iterator[str]:
     for endpoint in endpoint_slice.get("endpoints") or []:
         if (endpoint.get("conditions") or {}).get("ready") is not False:
-            for address in endpoint["addresses"]:
-                yield f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
+            yield from map(user_address, endpoint["addresses"])
 
 
 def _name(route: Mapping[str, Any]) -> str:

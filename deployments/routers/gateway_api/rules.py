@@ -47,7 +47,7 @@ def routing_of(product: str, rules: Sequence[Object], backends: Sequence[Backend
 
     `backends` says which servers each version has.
     """
-    ours = [rule for rule in rules if is_ours(product, rule)]
+    ours = ours_among(product, rules)
     splits = [rule for rule in ours if not _headers(rule)]
     if len(splits) != 1:
         return None
@@ -68,7 +68,7 @@ def routing_of(product: str, rules: Sequence[Object], backends: Sequence[Backend
 
 def as_we_write_them(product: str, rules: Sequence[Object], routing: Routing, path: str) -> bool:
     """Whether our rules among `rules` are those of `routing`; a server may have filled in fields that we leave out."""
-    return _is_within(rules_of(product, routing, path), [rule for rule in rules if is_ours(product, rule)])
+    return _is_within(rules_of(product, routing, path), ours_among(product, rules))
 
 
 def is_ours(product: str, rule: Mapping[str, Any]) -> bool:
@@ -77,9 +77,14 @@ def is_ours(product: str, rule: Mapping[str, Any]) -> bool:
     return bool(names) and all(_pattern(product).fullmatch(name) for name in names)
 
 
+def ours_among(product: str, rules: Sequence[Object]) -> list[Object]:
+    """Our rules, in their order."""
+    return [rule for rule in rules if is_ours(product, rule)]
+
+
 def known_versions(product: str, rules: Sequence[Object]) -> tuple[int, ...]:
     """Versions that our rules lead to, in ascending order."""
-    names = [name for rule in rules if is_ours(product, rule) for name in _services(rule)]
+    names = [name for rule in ours_among(product, rules) for name in _services(rule)]
     return tuple(sorted({int(found[1]) for name in names if (found := _pattern(product).fullmatch(name))}))
 
 

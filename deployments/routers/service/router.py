@@ -14,10 +14,10 @@ from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.cluster import Cluster, Conflicting, errors_as, is_ours, labels_of, selector_of
 from deployments.cluster.kinds import POD, SERVICE
-from deployments.cluster.names import PORT, version_of
+from deployments.cluster.names import PORT, product_object_name, user_address, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
-from deployments.routers.counters import Counters
+from deployments.routers.counters import CountedElsewhere, Counters
 from deployments.routers.readiness import servers_missing
 from deployments.routers.service.shares import pods_for, weights_of
 from deployments.traffic import Backend, Routing, Weights
@@ -30,11 +30,12 @@ _KNOWN: Final = "seatrial.dev/versions"
 _PORTS: Final = [{"name": "http", "port": PORT, "targetPort": PORT, "protocol": "TCP", "appProtocol": "http"}]
 
 
-class ServiceRouter:
+class ServiceRouter(CountedElsewhere):
     """One Service `seatrial-<product>` in the cluster; everything is there, so that whoever asks sees the same."""
 
     def __init__(self, cluster: Cluster, counters: Counters) -> None:
-        self._cluster, self._counters = cluster, counters
+        super().__init__(counters)
+        self._cluster = cluster
 
     def read(self, product: str) -> Routing | None:
         """See `Router`: what the selector and the labels of the ready pods make, whatever was wanted."""
@@ -57,16 +58,6 @@ class ServiceRouter:
                 raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
             self._serve(product, wanted, pods)
 
-    def in_flight(self, product: str, version: int) -> int:
-        """See `Router`."""
-        with self._reaching():
-            return self._counters.in_flight(product, version)
-
-    def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """See `Router`; counted by the pods."""
-        with self._reaching():
-            return self._counters.tallies(product)
-
     def copies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router`: there never are any."""
         del product
@@ -76,7 +67,7 @@ class ServiceRouter:
         """See `Router`."""
         with self._reaching():
             if (found := self._service(product)) is not None:
-                self._cluster.delete(SERVICE, _name(product), uid=found["metadata"]["uid"])
+                self._cluster.delete(SERVICE, product_object_name(product), uid=found["metadata"]["uid"])
 
     def _serve(self, product: str, wanted: Routing, pods: Mapping[int, list[Object]]) -> None:
         weights = wanted.weights
@@ -104,7 +95,7 @@ class ServiceRouter:
             self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
 
     def _select(self, product: str, selector: Mapping[str, str], wanted: Routing) -> None:
-        metadata = {"name": _name(product), "annotations": _told(wanted)}
+        metadata = {"name": product_object_name(product), "annotations": _told(wanted)}
         found = self._our_service(product)
         if found is None:
             labelled, spec = {**metadata, "labels": labels_of(product)}, {"selector": selector, "ports": _PORTS}
@@ -116,7 +107,7 @@ class ServiceRouter:
         former = ((found or {}).get("spec") or {}).get("selector") or {}
         gone = {name: None for name in former if name not in selector}
         patch = {"metadata": metadata, "spec": {"selector": {**selector, **gone}, "ports": _PORTS}}
-        self._cluster.merge(SERVICE, _name(product), patch)
+        self._cluster.merge(SERVICE, product_object_name(product), patch)
 
     def _service(self, product: str) -> Object | None:
         """The Service of that name; None for none, and for one that is somebody else's."""
@@ -126,10 +117,11 @@ class ServiceRouter:
 
     def _our_service(self, product: str) -> Object | None:
         """The same, but raises `RouterRefused` for one that is somebody else's."""
-        found = self._cluster.get(SERVICE, _name(product))
+        found = self._cluster.get(SERVICE, product_object_name(product))
         if found is not None and not is_ours(found, product):
             raise RouterRefused(
-                f"Service {_name(product)} in namespace {self._cluster.namespace} is not ours: rename or remove it"
+                f"Service {found['metadata']['name']} in namespace {self._cluster.namespace} is not ours: "
+                "rename or remove it"
             )
         return found
 
@@ -139,7 +131,7 @@ class ServiceRouter:
         if weights is None:
             return None
         asked = {version for version, part in weights.parts.items() if part}
-        nowhere = f"{_name(product)}.{self._cluster.namespace}:{PORT}"
+        nowhere = user_address(f"{product_object_name(product)}.{self._cluster.namespace}")
         backends = [
             Backend(version, tuple(map(_address, pods.get(version, ()))) or (nowhere,))
             for version in sorted(asked | (known & set(pods)))
@@ -173,10 +165,6 @@ class ServiceRouter:
             yield
 
 
-def _name(product: str) -> str:
-    return f"seatrial-{product}"
-
-
 def _told(wanted: Routing) -> Mapping[str, str]:
     """What cannot be read from the pods: the exact weights, and which versions are known."""
     weights = {str(version): part for version, part in wanted.weights.parts.items()}
@@ -207,5 +195,4 @@ def _is_ready(pod: Object) -> bool:
 
 
 def _address(pod: Object) -> str:
-    address = pod["status"]["podIP"]
-    return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
+    return user_address(pod["status"]["podIP"])

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, TEMPLATE, labels_of, object_name
+from deployments.images.context import BAKED
 from deployments.spec import AutoscalingSection, KubernetesSection, ServerSection, VolumeRule
 from deployments.targets.flags import server_flags
 from deployments.targets.protocol import Launch
@@ -16,7 +17,6 @@ Object = dict[str, Any]
 CONTAINER: Final = "server"
 FETCHER: Final = "model"
 _MODELS: Final = PurePosixPath("/models")
-_BAKED: Final = "/opt/seatrial/model"
 # Until every node's proxy and gateway know that the pod leaves.
 _FAREWELL_SECONDS: Final = 5
 _LOADING_SECONDS: Final = 300
@@ -156,7 +156,7 @@ def _pod(served: Served) -> Object:
 
 def _server(served: Served) -> Object:
     launch = served.launch
-    folder = _BAKED if served.section.model == "image" else str(_MODELS / launch.product / f"v{launch.version}")
+    folder = BAKED if served.section.model == "image" else str(_MODELS / launch.product / f"v{launch.version}")
     command = ["python", "-P", "-m", "deployments.serving", "--model", folder, "--product", launch.product]
     ports = ["--port", str(PORT), "--copies-port", str(COPIES_PORT), "--paired-port", str(PAIRED_PORT)]
     trusted = [word for kind in launch.trusted for word in ("--trust", kind)]

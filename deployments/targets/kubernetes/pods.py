@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from deployments.cluster.names import PORT, TEMPLATE
+from deployments.cluster.names import TEMPLATE, user_address
 from deployments.targets.protocol import Replica, ReplicaState
 
 Object = Mapping[str, Any]
@@ -26,7 +26,7 @@ _HOPELESS: Final = frozenset(
 def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
     """A pod as a replica; `events` are those of the pod, and say why it is not scheduled, pulled or well."""
     name, status = pod["metadata"]["name"], pod.get("status") or {}
-    address = f"{status.get('podIP') or name}:{PORT}"
+    address = user_address(status.get("podIP") or name)
     if pod["metadata"].get("deletionTimestamp"):
         return Replica(name, address, ReplicaState.STOPPING)
     if _condition(status, "Ready") == "True":
@@ -42,7 +42,8 @@ def missing_replica(name: str, deployment: Object, place: int) -> Replica:
     refusal = next((each for each in conditions if each["type"] == "ReplicaFailure" and each["status"] == "True"), None)
     state = ReplicaState.STARTING if refusal is None else ReplicaState.FAILED
     detail = "" if refusal is None else str(refusal.get("message") or refusal.get("reason"))
-    return Replica(f"{name}-pod-{place}-to-come", f"{name}-pod-{place}-to-come:{PORT}", state, detail)
+    to_come = f"{name}-pod-{place}-to-come"
+    return Replica(to_come, user_address(to_come), state, detail)
 
 
 def is_outdated(pod: Object, deployment: Object) -> bool:

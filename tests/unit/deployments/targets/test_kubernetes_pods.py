@@ -29,6 +29,10 @@ def test_a_ready_pod_is_ready_at_its_address() -> None:
     assert (replica.state, replica.address, replica.detail) == (ReplicaState.READY, "10.1.2.3:8080", "")
 
 
+def test_an_address_of_ipv6_is_told_as_endpoints_tell_it() -> None:
+    assert replica_of(pod(ready=True, address="fd00::7")).address == "[fd00::7]:8080"
+
+
 def test_a_pod_that_is_being_deleted_is_stopping_however_ready_it_is() -> None:
     going = pod(ready=True)
     going["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
