@@ -1,13 +1,16 @@
 """An address says which journal is meant."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from deployments.errors import BadInput
+from deployments.cluster import Cluster
+from deployments.errors import BadInput, ClusterRefused
 from deployments.journals.cluster import ClusterJournal
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.opening import open_journal
+from deployments.owner import this_process
 from deployments.settings import Settings
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -25,6 +28,14 @@ def test_a_namespace_is_a_journal_in_the_cluster_and_any_other_address_a_databas
     database = open_journal(f"sqlite:///{tmp_path / 'journal.db'}")
     assert isinstance(database, DatabaseJournal)
     database.close()
+
+
+def test_a_namespace_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with FakeKubernetes(controllers=False) as api:
+        journal = ClusterJournal(Cluster.of("nowhere", kubeconfig=api.kubeconfig(tmp_path / "kubeconfig")))
+        with pytest.raises(ClusterRefused, match='namespaces "nowhere" not found'):
+            journal.acquire("flights", this_process(), datetime(2026, 3, 1, tzinfo=UTC), timedelta(minutes=1))
+        assert api.request_count == 2
 
 
 @pytest.mark.parametrize("address", ["kubernetes://a/b", "kubernetes://me:hunter2@models"])
