@@ -9,7 +9,8 @@ from deployments.settings import Settings
 def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
     """Variables for the platform's processes and for the command line itself.
 
-    Without a Prefect server among `addresses`, Prefect may start one of its own for the time of a single release.
+    Without a Prefect server among `addresses` whoever runs a flow starts one first: Prefect would hide one of its own
+    in the process group of the command, to be ended together with it.
     """
     home = settings.home.resolve()
     variables = {
@@ -23,16 +24,14 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "seatrial",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",  # v2 asks a remote host for its configuration
         "PREFECT_UI_API_URL": "/api",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
     server = addresses.url("prefect")
-    if server is None:
-        return variables | {"PREFECT_SERVER_EPHEMERAL_ENABLED": "true"}
-    return variables | {"PREFECT_API_URL": f"{server}/api", "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
+    return variables if server is None else variables | {"PREFECT_API_URL": f"{server}/api"}
 
 
 def _given(settings: Settings) -> dict[str, str]:

@@ -4,6 +4,7 @@ Exit codes: 0 done · 1 something broke · 2 bad input · 3 refused by validatio
 rolled back · 5 the platform is not reachable · 130 interrupted.
 """
 
+import signal
 import sys
 from typing import Any
 
@@ -29,6 +30,7 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is under way is ended in good order
     code = run()
     if code == _INTERRUPTED:
         console.fail(_after_interruption(), code)

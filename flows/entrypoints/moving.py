@@ -49,7 +49,7 @@ def release(
     if not detach:
         warm()
         import skops.io  # noqa: F401 - before Prefect: it looks through every module that is there
-    enter_platform(needs_server=detach)
+    server_answers = enter_platform(needs_server=detach)
     from flows.requests import ReleaseRequest
 
     request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
@@ -61,6 +61,7 @@ def release(
         return
     from flows.release import release as flow
 
+    server_answers()
     _run(flow, request, json)
 
 
@@ -79,10 +80,11 @@ def retry(
     """
     hand_to_warm_process()
     path = _checked(product, strategy)
-    enter_platform()
+    server_answers = enter_platform()
     from flows.requests import RetryRequest
     from flows.retry import retry as flow
 
+    server_answers()
     _run(flow, RetryRequest(product=str(path), version=version, strategy=strategy), json)
 
 
@@ -100,10 +102,11 @@ def rollback(
     """
     hand_to_warm_process()
     path = _checked(product, None)
-    enter_platform()
+    server_answers = enter_platform()
     from flows.requests import RollbackRequest
     from flows.rollback import rollback as flow
 
+    server_answers()
     _run(flow, RollbackRequest(product=str(path), version=to), json)
 
 

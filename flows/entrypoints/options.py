@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +29,11 @@ def hand_to_warm_process() -> None:
         raise typer.Exit(code)
 
 
-def enter_platform(needs_server: bool = False) -> None:
-    """Point this process at the platform if it is up, before Prefect is imported and reads its settings."""
+def enter_platform(needs_server: bool = False) -> Callable[[], None]:
+    """Point this process at the platform, before Prefect is imported and reads its settings.
+
+    Where it is not up, a server of Prefect is started for this command. What is returned waits until it answers.
+    """
     from deployments.platform.environment import environment
     from deployments.platform.local import live_addresses
     from deployments.settings import current
@@ -39,6 +43,13 @@ def enter_platform(needs_server: bool = False) -> None:
     if needs_server and addresses.prefect is None:
         raise PlatformUnreachable("the Prefect server is not up: start it with `seatrial up`")
     os.environ.update(environment(settings, addresses))
+    if "PREFECT_API_URL" in os.environ:
+        return lambda: None
+    from flows.entrypoints.prefect_server import PrefectForOneCommand
+
+    server = PrefectForOneCommand(settings)
+    os.environ["PREFECT_API_URL"] = server.api_url
+    return server.wait
 
 
 def name_of(product: str) -> str:

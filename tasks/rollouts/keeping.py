@@ -117,4 +117,7 @@ def outcome(state: RolloutState) -> RolloutState:
 
 def explain(error: BaseException) -> str:
     """Why a step was given up, in one line for the journal."""
-    return str(error) if isinstance(error, SeatrialError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, SeatrialError):
+        return str(error)
+    kind = type(error).__name__
+    return f"{kind}: {error}".rstrip(": ") if isinstance(error, Exception) else f"interrupted ({kind})"
