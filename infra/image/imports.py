@@ -1,14 +1,28 @@
-"""Imports what the image's programs import, while it is built: what cannot be imported ends the build.
+"""Imports what the programs of an image import, while it is built: what cannot be imported ends the build.
 
 Beside that it leaves compiled files of just these modules, which a read-only root cannot keep later.
 """
 
+import sys
 from importlib import import_module
 
-_MODULES = (
+_SERVER = (
     "boto3",
     "deployments.registry.fetching",
     "deployments.serving.__main__",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "pyarrow.dataset",
+    "s3fs",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "skops.io",
+)
+_ALL = (
+    *_SERVER,
     "deployments.targets.kubernetes",
     "flows.entrypoints.cli",
     "flows.entrypoints.control",
@@ -29,6 +43,7 @@ _MODULES = (
 )
 
 if __name__ == "__main__":
-    for name in _MODULES:
+    for name in {"server": _SERVER, "all": _ALL}[sys.argv[1]]:
         import_module(name)
-    import_module("tasks.warming").import_libraries()
+    if sys.argv[1] == "all":
+        import_module("tasks.warming").import_libraries()

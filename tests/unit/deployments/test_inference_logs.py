@@ -1,6 +1,6 @@
 """Logs are read as the servers wrote them: by version and time, and by the users' keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from deployments.inference_logs import answers_between, check_place, check_reach
 from deployments.serving.inference_log import Logged
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Masking, Tables
+from tests.fakes.object_store import object_store
 from tests.unit.deployments.serving.inference_log.answered import ROW, logged
 from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
 
@@ -20,10 +21,21 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 PLAIN = Masking()
 
 
-@pytest.fixture(params=["here", "elsewhere"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def store() -> Iterator[Mapping[str, str]]:
+    with object_store("logs") as environment:
+        yield environment
+
+
+@pytest.fixture(params=["here", "elsewhere", "object store"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if request.param == "here":
         yield str(tmp_path / "log")
+        return
+    if request.param == "object store":
+        for name, value in request.getfixturevalue("store").items():
+            monkeypatch.setenv(name, value)
+        yield f"s3://logs/{tmp_path.name}"
         return
     import fsspec
 

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import yaml
 
 from tests.unit.infra.helm import CHART, MOST, ROOT, kinds
@@ -45,9 +46,13 @@ def test_it_runs_as_the_user_that_the_chart_demands_and_keeps_what_the_chart_mou
         assert all(home[1] in {mount["mountPath"] for mount in one["volumeMounts"]} for one in spec["containers"])
 
 
-def test_the_packages_of_the_extra_for_clusters_are_locked() -> None:
-    extra = re.search(r"^cluster = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert extra is not None
-    for package in re.findall(r'"([\w-]+)', extra[1]):
+@pytest.mark.parametrize("named", ["cluster", "server"])
+def test_the_packages_that_only_an_image_has_are_locked(named: str) -> None:
+    packages = re.search(rf"^{named} = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    assert packages is not None
+    for package in re.findall(r'"([\w-]+)', packages[1]):
         assert re.search(rf"^{package}==", LOCK, flags=re.MULTILINE), package
+
+
+def test_the_chart_expects_the_image_by_its_name() -> None:
     assert yaml.safe_load((CHART / "values.yaml").read_text())["image"]["repository"] == "seatrial"
