@@ -160,6 +160,9 @@ class Routing:
         if self.mirror and (self.weights.of(self.mirror.version) or self.matched(self.mirror.version)):
             raise ValueError(f"v{self.mirror.version} cannot be the mirror: users get its answers already")
 
+    def __str__(self) -> str:
+        return f"{split_in_words(self.weights, self.matches, self.mirror)}{f' by {self.key}' if self.key else ''}"
+
     @property
     def versions(self) -> tuple[int, ...]:
         """The versions that must have a server: those with weight, with a match, and the mirror's."""

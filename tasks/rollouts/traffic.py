@@ -6,10 +6,11 @@ from deployments.errors import RolloutFailed
 from deployments.rollout.steps import Shift
 from deployments.spec import RolloutSection
 from deployments.targets.protocol import Replica, ReplicaState
-from deployments.traffic import Backend, Routing, Weights
+from deployments.traffic import DEFAULT_KEY, Backend, Routing, StickyKey, Weights
 from deployments.wiring import Doors
 
 _POLL = timedelta(milliseconds=100)
+_OWN_KEY = StickyKey(header=DEFAULT_KEY)
 
 
 def shift(product: str, wanted: Shift, doors: Doors) -> str:
@@ -52,11 +53,15 @@ def _backend(product: str, version: int, live: Routing | None, doors: Doors) -> 
 
 
 def flows_as(wanted: Shift, live: Routing) -> bool:
-    """Whether the live routing splits, matches and mirrors as `wanted`; versions without traffic do not count."""
+    """Whether the live routing splits, matches and mirrors as `wanted`, and keeps users by the same key.
+
+    Versions without traffic do not count, nor does the key where one version has all.
+    """
     return (
         _shares(live.weights) == _shares(wanted.weights)
         and set(live.matches) == set(wanted.matches)
         and live.mirror == wanted.mirror
+        and (len(_shares(wanted.weights)) == 1 or (live.key or _OWN_KEY) == (wanted.key or _OWN_KEY))
     )
 
 

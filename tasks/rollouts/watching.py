@@ -69,7 +69,7 @@ class Watcher:
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
             self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
-            return f"somebody else had changed the traffic to {live.weights if live else 'nothing'}: put right"
+            return f"somebody else had changed the traffic to {live or 'nothing'}: put right"
         reading = doors.metrics.read(state.product, state.section.analysis.ranges)
         if self.last is None:
             self.last = reading

@@ -11,7 +11,7 @@ from deployments.owner import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Shift
 from deployments.spec import CanarySection, CanaryStep, MetricRule, Pace, Second, Strategy
-from deployments.traffic import Weights
+from deployments.traffic import StickyKey, Weights
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
@@ -126,25 +126,30 @@ def test_a_split_that_is_not_as_configured_is_no_evidence(served: World) -> None
     assert "no decision within 5m" in state.reason
 
 
-def test_other_hands_on_the_route_are_noticed_and_put_right(served: World) -> None:
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"weights": Weights({1: 0, 2: 100})}, "to v2 100 %: put right"),
+        ({"key": StickyKey(header="x-user")}, "to v1 90 %, v2 10 % by header x-user: put right"),
+    ],
+)
+def test_other_hands_on_the_route_are_noticed_and_put_right(served: World, edit: dict[str, Any], told: str) -> None:
     edited: list[bool] = []
+    trail = Trail()
 
     def between(state: RolloutState) -> None:
+        trail(state)
         if state.phase is Phase.OBSERVING and not edited:
             live = served.router.read(PRODUCT)
             assert live is not None
-            served.router.edit(PRODUCT, replace(live, weights=Weights({1: 0, 2: 100})))
+            served.router.edit(PRODUCT, replace(live, **edit))
             edited.append(True)
 
-    trail = Trail()
-
-    def both(state: RolloutState) -> None:
-        trail(state)
-        between(state)
-
-    state = served.run(served.wish(2, Strategy.CANARY), between=both)
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
     assert state.phase is Phase.DONE
-    assert any("somebody else had changed the traffic to v2 100 %: put right" in each.reason for each in trail.states)
+    assert any(f"somebody else had changed the traffic {told}" in each.reason for each in trail.states), [
+        each.reason for each in trail.states
+    ]
 
 
 def test_counters_that_begin_again_lose_no_evidence_and_make_none_up(served: World) -> None:
