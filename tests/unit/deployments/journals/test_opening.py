@@ -20,7 +20,6 @@ def test_a_namespace_is_a_journal_in_the_cluster_and_any_other_address_a_databas
 ) -> None:
     with FakeKubernetes() as api:
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "kubeconfig")))
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
         journal = open_journal("kubernetes://models")
         assert isinstance(journal, ClusterJournal)
         assert journal.events() == ()
