@@ -9,7 +9,7 @@ from deployments.targets.protocol import Replica, ReplicaState
 from deployments.traffic import Backend, Routing, Weights
 from deployments.wiring import Doors
 
-_POLL = timedelta(milliseconds=100)
+_POLL, _LONGEST_POLL = timedelta(milliseconds=100), timedelta(seconds=1)
 
 
 def shift(product: str, wanted: Shift, doors: Doors) -> str:
@@ -85,6 +85,7 @@ def retire(product: str, version: int, section: RolloutSection, doors: Doors) ->
 
 
 def _drain(product: str, version: int, limit: timedelta, doors: Doors) -> None:
-    began = doors.clock.monotonic()
+    began, pause = doors.clock.monotonic(), _POLL
     while doors.router.in_flight(product, version) and doors.clock.monotonic() - began < limit.total_seconds():
-        doors.clock.sleep(_POLL)
+        doors.clock.sleep(pause)
+        pause = min(2 * pause, _LONGEST_POLL)  # on a cluster every pod is asked

@@ -22,13 +22,15 @@ from tasks.rollouts.traffic import flows_as, shift
 class Watcher:
     """Remembers between two looks what had been counted; begins anew with each split, and after a crash.
 
-    What was counted while nobody looked is then left out: evidence is lost that way, but never made up.
+    What was counted while nobody looked is then left out: evidence is lost that way, but never made up. All `evidence`
+    is read once, for only whoever carries the rollout adds to it; None: not yet.
     """
 
     split: Shift | None = None
     last: Reading | None = None
     looked_at: float = 0.0
     verdict: Verdict | None = None
+    evidence: tuple[Block, ...] | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -36,7 +38,7 @@ class Watcher:
             return
         self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
         try:
-            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
+            self.last = _counted(state, doors)
         except TryAgain:
             return
 
@@ -53,7 +55,9 @@ class Watcher:
             trouble = self._keep_block(state, lease, doors)
         except TryAgain as error:
             trouble = f"nothing is known of the traffic: {error}"
-        blocks = gathered(state, doors.journal)
+        if self.evidence is None:
+            self.evidence = gathered(state, doors.journal)
+        blocks = self.evidence
         verdict = judge(blocks, state.section.analysis)
         trouble = trouble or _silence(state, blocks)
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
@@ -68,9 +72,9 @@ class Watcher:
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
-            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
+            self.last = _counted(state, doors)
             return f"somebody else had changed the traffic to {live.weights if live else 'nothing'}: put right"
-        reading = doors.metrics.read(state.product, state.section.analysis.ranges)
+        reading = _counted(state, doors)
         if self.last is None:
             self.last = reading
             return "counting has just begun"
@@ -88,8 +92,18 @@ class Watcher:
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
             return "no traffic"
+        # Written or not, if the answer is lost: then all of it is read again.
+        before, self.evidence = self.evidence, None
         doors.journal.keep(state.rollout_id, block, lease)
+        if before is not None:
+            self.evidence = (*before, block)
         return None
+
+
+def _counted(state: RolloutState, doors: Doors) -> Reading:
+    """Pairs only where requests are mirrored: there are none elsewhere, and every server would have to be asked."""
+    paired = state.split is not None and state.split.mirror is not None
+    return doors.metrics.read(state.product, state.section.analysis.ranges, paired=paired)
 
 
 def _share(split: Shift, candidate: int) -> float | None:
