@@ -38,14 +38,14 @@ class Scripted:
     asked: list[Asked] = field(default_factory=list)
     answer: Callable[[Asked], Said] = lambda asked: Said()
 
-    def kubeconfig(self, path: Path, token: str = "any") -> Path:
-        """One that leads here."""
+    def kubeconfig(self, path: Path, who: str = "any") -> Path:
+        """One that leads here, as whoever has that token."""
         named = {"name": "it"}
         path.write_text(
             yaml.safe_dump(
                 {
                     "clusters": [named | {"cluster": {"server": self.url}}],
-                    "users": [named | {"user": {"token": token}}],
+                    "users": [named | {"user": {"token": who}}],
                     "contexts": [named | {"context": {"cluster": "it", "user": "it", "namespace": "models"}}],
                     "current-context": "it",
                 }
