@@ -141,16 +141,19 @@ def _alone(runs: Sequence[Run], where: str) -> Table:
 
 
 def _together(settings: Mapping[str, Sequence[Run]]) -> Table:
-    columns = "", "begun", "a second", "busiest second", "a request waits", "a rollout is late by"
+    """What all wait for the one client that they share; and each for one of its own, as flows have it."""
+    columns = "", "begun", "a second", "busiest second", "a request waits", "a rollout is late", "with a client each"
     title = f"{PRODUCTS} rollouts at once; one client: {pace.RATE:g} requests a second and {_BURST} after a rest"
     table = Table(*columns, title=title)
     for setting, found in settings.items():
+        alone = max(waits([0.0], [each])[0] for each in found)
         runs, chance = [found[number % len(found)] for number in range(PRODUCTS)], random.Random(1)
         for name, within in (("in the same moment", 0.0), ("within ten minutes", 600.0)):
             begins = [chance.uniform(0, within) for _ in runs]
             average, busiest = rates(begins, runs)
             wait, late = waits(begins, runs)
-            table.add_row(setting, name, f"{average:.1f}", f"{busiest:,}", f"{wait:.1f} s", f"{late:.1f} s")
+            waited = (f"{wait:.1f} s", f"{late:.0f} s", f"{alone:.1f} s")
+            table.add_row(setting, name, f"{average:.1f}", f"{busiest:,}", *waited)
     return table
 
 

@@ -42,6 +42,7 @@ class Carrier:
         self.left, lease = None, self._lease(state)
         if state is not left or token != lease.token:
             state = self.doors.journal.rollout(state.product, state.rollout_id)
+            self.watcher.evidence = None
         self.left = self._advanced(state, lease)
         return self.left
 
@@ -113,11 +114,11 @@ class Carrier:
             return doors.journal.rollout(state.product, state.rollout_id)
         if state.former is None or state.split is None:
             return state
-        look = self.watcher.look(state, lease, doors)
+        look = self.watcher.look(state, doors)
         after = follow(state, look, doors.clock.now())
-        if after == state:
+        if after == state and look.block is None:
             return state
-        doors.journal.save(after, lease)
+        doors.journal.save(after, lease, look.block)
         if after.phase is not state.phase or after.done != state.done:
             note_verdict(after, look.verdict, doors)
         return after

@@ -85,8 +85,8 @@ class ClusterJournal:
         self._leases.give_back(lease)
 
     @_reached
-    def save(self, state: RolloutState, lease: Lease) -> None:
-        """See `Journal.save`. One call; the first time for a rollout some more."""
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
+        """See `Journal.save`. One call; two when a chunk is full, and the first time for a rollout some more."""
         document, live = write_state(state), {_LIVE: str(state.live).lower()}
         fenced = self._may_write(state.rollout_id, lease)
         first = False
@@ -96,7 +96,11 @@ class ClusterJournal:
             first = first or not head.document
             return replace(fenced(head), document=document, extra=live)
 
-        self._lines.change(_of_rollout(safe(state.rollout_id), state.product), saved)
+        blank = _of_rollout(safe(state.rollout_id), state.product)
+        if block is None:
+            self._lines.change(blank, saved)
+        else:
+            self._lines.append(blank, _line(block_to_json(block)), saved)
         if first:
             with suppress(ApiUnreachable):  # the state is saved, and there is a next time
                 self._clear_up(state.product)
@@ -125,12 +129,6 @@ class ClusterJournal:
     def under_way(self) -> tuple[RolloutState, ...]:
         """See `Journal.under_way`."""
         return tuple(sorted(self._states({_LIVE: "true"}), key=_began))
-
-    @_reached
-    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
-        """See `Journal.keep`. One call; two when a chunk is full."""
-        blank = _of_rollout(safe(rollout_id), lease.product)
-        self._lines.append(blank, _line(block_to_json(block)), self._may_write(rollout_id, lease))
 
     @_reached
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:

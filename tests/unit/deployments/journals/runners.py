@@ -98,7 +98,7 @@ def work(journal: ClusterJournal, holder: Owner) -> None:
     lease = journal.acquire("flights", holder, NOW, TTL)
     journal.save(rollout(), lease)
     for number in range(6):
-        journal.keep("r1", block(number), lease)
+        journal.save(rollout(), lease, block(number))
         journal.record(event(number))
     journal.give("r1", Verb.ABORT, "ann", "", NOW)
     journal.save(ended(rollout()), lease)

@@ -36,7 +36,7 @@ def test_a_save_or_a_block_is_one_call_and_a_lease_one_or_none(a_cluster: Callab
         return cluster.calls.total() - before
 
     assert calls(lambda: journal.save(rollout().with_step_done(NOW), lease)) == 1
-    assert calls(lambda: journal.keep("r1", block(1), lease)) == 1
+    assert calls(lambda: journal.save(rollout(), lease, block(1))) == 1
     assert calls(lambda: journal.acquire("flights", ANN, NOW + TTL / 10, TTL)) == 0
     assert calls(lambda: journal.acquire("flights", ANN, NOW + TTL / 2, TTL)) == 1
     assert calls(lambda: journal.orders("r1")) == 1

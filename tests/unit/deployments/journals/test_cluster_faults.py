@@ -36,7 +36,7 @@ def test_conflicts_without_end_mean_try_again_and_nothing_is_written(
         "leases": [lambda: journal.acquire("flights", ANN, NOW + TTL / 2, TTL), lambda: journal.release(lease)],
         "configmaps": [
             lambda: journal.save(ended(rollout()), lease),
-            lambda: journal.keep("r1", block(1), lease),
+            lambda: journal.save(rollout(), lease, block(1)),
             lambda: journal.record(event(2)),
             lambda: journal.give("r1", Verb.ABORT, "ann", "", NOW),
         ],
@@ -79,12 +79,13 @@ def test_what_was_written_though_the_answer_got_lost_is_there_once(
     lease = journal.acquire("flights", ANN, NOW, TTL)
     assert lease.token == 1
     losing(lambda: journal.save(rollout(), lease))
-    losing(lambda: journal.save(rollout().with_step_done(NOW), lease))
+    later = rollout().with_step_done(NOW)
+    losing(lambda: journal.save(later, lease))
     for number in range(4):
-        losing(lambda number=number: journal.keep("r1", block(number), lease))  # type: ignore[misc]
+        losing(lambda number=number: journal.save(later, lease, block(number)))  # type: ignore[misc]
         losing(lambda number=number: journal.record(event(number)))  # type: ignore[misc]
         losing(lambda: journal.give("r1", Verb.PAUSE, "ann", "", NOW))
-    assert journal.rollouts("flights") == (rollout().with_step_done(NOW),)
+    assert journal.rollouts("flights") == (later,)
     assert journal.evidence("r1") == tuple(map(block, range(4)))
     assert journal.events() == tuple(map(event, range(4)))
     assert [order.number for order in journal.orders("r1")] == [1, 2, 3, 4]
@@ -124,7 +125,7 @@ def test_while_the_server_is_away_every_call_says_try_again_and_then_goes_on(
         lambda: journal.acquire("flights", ANN, NOW + TTL / 2, TTL),
         lambda: journal.release(lease),
         lambda: journal.save(rollout(), lease),
-        lambda: journal.keep("r1", block(1), lease),
+        lambda: journal.save(rollout(), lease, block(1)),
         lambda: journal.rollout("flights", "r1"),
         lambda: journal.rollouts("flights"),
         lambda: journal.holder("flights", NOW),

@@ -57,7 +57,7 @@ def test_the_oldest_rollouts_go_with_all_that_belongs_to_them(
         journal.save(state, lease)
         journal.give(state.rollout_id, Verb.ABORT, "ann", "", NOW)
         for number in range(4):
-            journal.keep(state.rollout_id, block(number), lease)
+            journal.save(state, lease, block(number))
         journal.save(ended(state), lease)
     assert [state.rollout_id for state in journal.rollouts("flights")] == ["r4", "r3", "r2"]
     assert not [name for name in names(api) if "-r0" in name or "-r1" in name]
@@ -83,7 +83,7 @@ def test_every_object_stays_far_below_what_a_cluster_takes(
     lease = journal.acquire("flights", ANN, NOW, TTL)
     journal.save(rollout(), lease)
     for number in range(600):
-        journal.keep("r1", block(number), lease)
+        journal.save(rollout(), lease, block(number))
     assert len(names(api)) > 1
     assert max(len(json.dumps(each)) for each in api.objects("ConfigMap")) < 100_000
     assert journal.evidence("r1") == tuple(map(block, range(600)))

@@ -55,7 +55,7 @@ def _carries_on(journal: ClusterJournal, api: FakeKubernetes) -> None:
     assert journal.rollouts("flights") in [(), (rollout(),), (ended(rollout()),)]
     lease = journal.acquire("flights", BOB, NOW + TTL, TTL)
     for number in range(len(kept), 9):
-        journal.keep("r1", block(number), lease)
+        journal.save(rollout(), lease, block(number))
     journal.save(ended(rollout()), lease)
     for number in range(len(told), 9):
         journal.record(event(number))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.analysis.evidence import Block
 from deployments.cluster import Cluster
 from deployments.errors import Busy
 from deployments.journals.cluster import ClusterJournal
@@ -47,14 +48,14 @@ def test_another_host_cannot_see_a_holder_gone_only_its_time_decides(a_cluster: 
     assert journal.acquire("flights", BOB, NOW + TTL, TTL).token == 2
 
 
-@pytest.mark.parametrize("write", ["save", "keep"])
+@pytest.mark.parametrize("seen", [None, block(1)], ids=["a state", "a block with it"])
 @pytest.mark.parametrize(
     ("known", "asleep"),
     [(True, 1), (False, 1), (False, 2)],
     ids=["before it writes", "before it says what it will write", "before it makes a new rollout"],
 )
 def test_a_writer_that_sleeps_through_a_take_over_in_the_middle_of_its_write_changes_nothing(
-    a_cluster: Callable[[], Watched], known: bool, asleep: int, write: str
+    a_cluster: Callable[[], Watched], known: bool, asleep: int, seen: Block | None
 ) -> None:
     late, theirs = a_cluster(), ClusterJournal(a_cluster())
     mine = ClusterJournal(late)
@@ -69,7 +70,7 @@ def test_a_writer_that_sleeps_through_a_take_over_in_the_middle_of_its_write_cha
 
     late.before = overslept
     with pytest.raises(Busy, match="is over"):
-        mine.save(rollout(), lease) if write == "save" else mine.keep("r1", block(1), lease)
+        mine.save(rollout(), lease, seen)
     assert late.writes >= moment
     assert theirs.rollouts("flights") == before
     assert theirs.evidence("r1") == ()

@@ -168,7 +168,9 @@ def test_pods_are_asked_for_their_answers_only_where_pairs_are_wanted(pods: Pods
     cluster = pods.cluster()
     counters = PodCounters(cluster)
     pods.start(1)
-    metrics = LiveMetrics((counters.counts,), PairJoiner(counters.servers, lambda product, ids: {}, ask=counters.ask), pods.clock)
+    metrics = LiveMetrics(
+        (counters.counts,), PairJoiner(counters.servers, lambda product, ids: {}, ask=counters.ask), pods.clock
+    )
     metrics.read("shop", paired=False)
     assert cluster.calls == {"list pods": 1, "proxy pods": 1}
     metrics.read("shop")
