@@ -3,10 +3,12 @@
 Rollouts run on a fake cluster in simulated time, in which a request takes none: what follows upon each other within a
 moment counts as asked at once. All in the cluster means that the journal is there, and that pods are asked for their
 counts through the server; otherwise there are a database and a Prometheus. Products share no object, so that none makes
-another's requests more; each is run in a cluster of its own, and their requests are laid over one another.
+another's requests more; each is run in a cluster of its own, and their requests are laid over one another. Where they
+share a client, each waits for its turn, and all that a rollout asks later comes later by as much.
 """
 
 import argparse
+import heapq
 import random
 import tempfile
 from collections import Counter
@@ -19,6 +21,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from deployments.clock import ManualClock
+from deployments.cluster import pace
 from deployments.journals.cluster import ClusterJournal
 from deployments.metrics.live import LiveMetrics
 from deployments.metrics.pairs import PairJoiner
@@ -29,10 +33,8 @@ from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import FakeKubernetes
 
 PRODUCTS: Final = 100
+_BURST: Final = pace.BURST
 SECTION: Final = RolloutSection(replicas=2, ab=ABSection(sample=10_000), shadow=ShadowSection(sample=10_000))
-# What client-go lets a controller ask: requests a second, and at once after a rest.
-RATE: Final = 50
-BURST: Final = 100
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,10 @@ class Asking:
         pairs = PairJoiner(pods.servers, lambda product, ids: {}, ask=pods.ask)
         self._metrics, self._asked = metrics, LiveMetrics((pods.counts,), pairs, world.clock)
 
-    def read(self, *arguments: Any) -> Any:
+    def read(self, *arguments: Any, **options: Any) -> Any:
         """See `Metrics.read`."""
-        self._asked.read(*arguments)
-        return self._metrics.read(*arguments)
+        self._asked.read(*arguments, **options)
+        return self._metrics.read(*arguments, **options)
 
 
 def run(strategy: Strategy, seed: int, *, harmful: bool = False, all_in_cluster: bool = True) -> Run:
@@ -86,29 +88,35 @@ def _kind(path: str) -> str:
     return parts[0] + (f"/{parts[2]}" if len(parts) > 2 else "") if parts else "discovery"
 
 
-def rates(begins: Sequence[float], runs: Sequence[Run]) -> tuple[float, int, float]:
-    """Requests a second on average, in the busiest second, and the longest wait at client-go's rate, in seconds."""
-    moments = sorted(begin + at for begin, each in zip(begins, runs, strict=True) for at, *_ in each.calls)
+def rates(begins: Sequence[float], runs: Sequence[Run]) -> tuple[float, int]:
+    """Requests a second on average, and in the busiest second, if nobody waits."""
+    moments = [begin + at for begin, each in zip(begins, runs, strict=True) for at, *_ in each.calls]
     length = max(begin + each.seconds for begin, each in zip(begins, runs, strict=True)) - min(begins)
-    busiest = max(Counter(int(moment) for moment in moments).values())
-    return len(moments) / length, busiest, _longest_wait(moments)
+    return len(moments) / length, max(Counter(map(int, moments)).values())
 
 
-def _longest_wait(moments: Sequence[float]) -> float:
-    """By a bucket of `BURST` tokens that fills at `RATE`; a request takes one, and waits for it in turn."""
-    tokens, last, longest = float(BURST), moments[0], 0.0
-    for moment in moments:
-        now = max(moment, last)
-        tokens = min(BURST, tokens + (now - last) * RATE)
-        wait = max(0.0, (1 - tokens) / RATE)
-        tokens, last = tokens + wait * RATE - 1, now + wait
-        longest = max(longest, last - moment)
-    return longest
+def waits(begins: Sequence[float], runs: Sequence[Run]) -> tuple[float, float]:
+    """Of one client that all share: the longest wait of a request, and by how much the slowest rollout is later."""
+    clock, longest, late = ManualClock(), 0.0, [0.0] * len(runs)
+    shared = pace.Pace(pace.RATE, _BURST, clock)
+    due = [(begin + each.calls[0][0], number, 0) for number, (begin, each) in enumerate(zip(begins, runs, strict=True))]
+    heapq.heapify(due)
+    while due:
+        asked, number, call = heapq.heappop(due)
+        clock.advance(timedelta(seconds=max(0.0, asked - clock.monotonic())))
+        shared.wait()
+        wait = max(0.0, clock.monotonic() - asked)
+        longest, late[number] = max(longest, wait), late[number] + wait
+        if call + 1 < len(runs[number].calls):
+            gap = runs[number].calls[call + 1][0] - runs[number].calls[call][0]
+            heapq.heappush(due, (clock.monotonic() + gap, number, call + 1))
+    return longest, max(late)
 
 
 def main(distinct: int) -> None:
     """Print both tables; `distinct` rollouts of each strategy are run, and as often as needed laid side by side."""
     console = Console()
+    pace.BURST = 10**9  # type: ignore[misc]  # time is simulated, the fake is not
     each = [(strategy, seed) for seed in range(distinct) for strategy in Strategy]
     inside = [run(*one) for one in each]
     outside = [run(*one, all_in_cluster=False) for one in each]
@@ -126,22 +134,26 @@ def _alone(runs: Sequence[Run], where: str) -> Table:
         writes = sum(method != "get" for _, method, _ in each.calls)
         minutes, count = each.seconds / 60, len(each.calls)
         journal = asked["configmaps"] + asked["leases"]
-        _, busiest, _ = rates([0.0], [each])
+        _, busiest = rates([0.0], [each])
         numbers = (f"{count / minutes:.0f}", busiest, asked["pods/proxy"], journal, writes)
         table.add_row(each.strategy, f"{minutes:.1f}", f"{count:,}", *map(str, numbers))
     return table
 
 
 def _together(settings: Mapping[str, Sequence[Run]]) -> Table:
-    """Clients wait if they keep to client-go's rate: one that all share, or one for each rollout, as flows have it."""
-    columns = "", "begun", "a second", "busiest second", "waits of one client", "of one for each"
-    table = Table(*columns, title=f"{PRODUCTS} rollouts at once, {RATE} requests a second and {BURST} at once allowed")
+    """What all wait for the one client that they share; and each for one of its own, as flows have it."""
+    columns = "", "begun", "a second", "busiest second", "a request waits", "a rollout is late", "with a client each"
+    title = f"{PRODUCTS} rollouts at once; one client: {pace.RATE:g} requests a second and {_BURST} after a rest"
+    table = Table(*columns, title=title)
     for setting, found in settings.items():
+        alone = max(waits([0.0], [each])[0] for each in found)
         runs, chance = [found[number % len(found)] for number in range(PRODUCTS)], random.Random(1)
-        alone = max(rates([0.0], [each])[2] for each in found)
         for name, within in (("in the same moment", 0.0), ("within ten minutes", 600.0)):
-            average, busiest, wait = rates([chance.uniform(0, within) for _ in runs], runs)
-            table.add_row(setting, name, f"{average:.1f}", f"{busiest:,}", f"{wait:,.1f} s", f"{alone:.1f} s")
+            begins = [chance.uniform(0, within) for _ in runs]
+            average, busiest = rates(begins, runs)
+            wait, late = waits(begins, runs)
+            waited = (f"{wait:.1f} s", f"{late:.0f} s", f"{alone:.1f} s")
+            table.add_row(setting, name, f"{average:.1f}", f"{busiest:,}", *waited)
     return table
 
 

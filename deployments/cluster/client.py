@@ -120,7 +120,7 @@ class Cluster:
             "fieldSelector": fields,
         }
         response = self._connection.send("GET", kind.path(self.namespace), query, seconds=seconds + 1)
-        if response.status >= 400:
+        if response.status >= 300:
             self._connection.read(response)
         for line in self._connection.lines(response):
             event = json.loads(line)
@@ -138,11 +138,10 @@ class Cluster:
         whole = f"{POD.path(self.namespace, f'{pod}:{port}')}/proxy{path}"
         content = None if body is None else Body(body)
         response = self._connection.send(method, whole, {}, content, seconds, again=False)
-        said = self._connection.body(response)
-        if response.status >= 400 and _is_status(said):
-            error = error_of(response.status, said)
+        if response.status >= 400 and _is_status(response.data):
+            error = error_of(response.status, response.data)
             raise error if not isinstance(error, Missing) else ApiUnreachable(404, str(error))
-        return Proxied(response.status, said)
+        return Proxied(response.status, response.data)
 
     def log(self, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
         """The last lines that a container, or the one before it, wrote; empty if there is nothing to read."""
@@ -192,8 +191,13 @@ def _whole(kind: Kind, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _object(body: bytes) -> Object:
-    found: Object = json.loads(body)
-    return found
+    """Raises `ApiUnreachable` where something else than an API server answered, such as a proxy's page."""
+    try:
+        found: Object = json.loads(body)
+        found.keys()
+        return found
+    except (ValueError, AttributeError):
+        raise ApiUnreachable(0, "what answered is no API server: its answer is no object") from None
 
 
 def _is_status(body: bytes) -> bool:

@@ -1,12 +1,17 @@
-"""The way to an API server: kubernetes' own client for addresses, credentials and TLS, urllib3 for requests."""
+"""The way to an API server: kubernetes' own client for addresses and TLS, urllib3 for requests, both kept fresh."""
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from deployments.cluster.credentials import credentials_of
 from deployments.cluster.errors import ApiUnreachable, error_of
+from deployments.cluster.pace import pace_of
 from deployments.errors import BadInput
+from deployments.secrets import masked
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -16,9 +21,10 @@ JSON: Final = "application/json"
 _CONNECT_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 30.0
 _BACKOFF_SECONDS = 0.2
+# The longest that a busy server's `Retry-After` holds us up: a lease would run out.
+_RETRY_AFTER_SECONDS: Final = 10
 # What may be sent again: all that we send is idempotent, or says what it was built on.
 _BUSY: Final = (429, 500, 502, 503, 504)
-_NAMESPACE_OF_POD: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class Body(NamedTuple):
@@ -34,40 +40,26 @@ class Body(NamedTuple):
 
 
 class Connection:
-    """An API server, and whoever we are for it. `namespace` is the one that the credentials come with."""
+    """An API server, and whoever we are for it. `namespace` is the one that the credentials come with.
 
-    def __init__(self, client: "ApiClient", namespace: str) -> None:
-        self._client = client
+    Safe for several threads, and in a fork: that opens connections of its own. Credentials that the server no longer
+    takes are read anew, once for a request.
+    """
+
+    def __init__(self, load: Callable[[], "ApiClient"], namespace: str) -> None:
+        self._load = load
         self.namespace = namespace
+        self._settle()
 
     @classmethod
     def of(cls, context: str | None = None, kubeconfig: Path | None = None) -> Self:
-        """By a kubeconfig's context, or else as the service account of the pod that this process runs in.
-
-        `kubeconfig` None: where kubectl looks. `context` None: the current one. Raises `BadInput` if there is neither.
-        """
-        from kubernetes import client, config
-
-        configuration = client.Configuration()
-        where = None if kubeconfig is None else str(kubeconfig)
-        try:
-            config.load_kube_config(where, context, configuration, persist_config=False)  # type: ignore[no-untyped-call]
-            contexts, current = config.list_kube_config_contexts(where)  # type: ignore[no-untyped-call]
-            chosen = next((each for each in contexts if each["name"] == context), current)
-            namespace = chosen["context"].get("namespace") or "default"
-        except config.ConfigException as error:
-            if where or context or not _NAMESPACE_OF_POD.exists():
-                raise BadInput(
-                    f"no cluster to talk to ({error}): set KUBECONFIG, or rollout.kubernetes.context in the spec"
-                ) from None
-            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
-            namespace = _NAMESPACE_OF_POD.read_text().strip()
-        return cls(client.ApiClient(configuration), namespace)
+        """See `credentials_of`."""
+        return cls(*credentials_of(context, kubeconfig))
 
     @property
     def address(self) -> str:
         """Of the API server."""
-        return str(self._client.configuration.host)
+        return masked(str(self._client.configuration.host))
 
     def close(self) -> None:
         """Let the connections go; the next request opens a new one."""
@@ -80,49 +72,55 @@ class Connection:
         query: Mapping[str, str],
         body: Body | None = None,
         seconds: float = _PATIENCE_SECONDS,
-        *,
         again: bool = True,
     ) -> "BaseHTTPResponse":
-        """An answer, not read yet, whatever its code. Raises `ApiUnreachable` for none.
+        """An answer, whatever its code; that of a watch is not read yet. Raises `ApiUnreachable` for none.
 
-        Sent `again` for a few seconds while the server is busy or connections break.
+        Sent `again` for a few seconds while the server is busy or connections break. Waits for its turn (see `Pace`).
         """
         import urllib3
 
-        given = [(name, value) for name, value in query.items() if value]
-        method, url, headers, *_ = self._client.param_serialize(
-            method, path, query_params=given, header_params={"Accept": JSON}, auth_settings=["BearerToken"]
-        )
-        if body is not None:
-            headers["Content-Type"] = body.kind
-        try:
-            return self._client.rest_client.pool_manager.request(
+        if self._process != os.getpid():
+            self._settle()
+
+        def sent(client: "ApiClient") -> "BaseHTTPResponse":
+            self._pace.wait()
+            given = [(name, value) for name, value in query.items() if value]
+            _, url, headers, *_ = client.param_serialize(
+                method, path, query_params=given, header_params={"Accept": JSON}, auth_settings=["BearerToken"]
+            )
+            return client.rest_client.pool_manager.request(
                 method,
                 url,
                 body=None if body is None else body.content,
-                headers=headers,
-                preload_content=False,
+                headers=headers if body is None else headers | {"Content-Type": body.kind},
+                preload_content="watch" not in query,
+                redirect=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds),
                 retries=_retries() if again else False,
             )
+
+        client = self._client
+        try:
+            response = sent(client)
+            if response.status == 401 and self._renewed(client):
+                response.close()
+                response = sent(self._client)
+            return response
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silent(error) from error
 
     def read(self, response: "BaseHTTPResponse") -> bytes:
-        """All of an answer. Raises `ApiError` for a code from 400 on, and for one that breaks off."""
-        body = self.body(response)
-        if response.status >= 400:
-            raise error_of(response.status, body)
-        return body
-
-    def body(self, response: "BaseHTTPResponse") -> bytes:
-        """All of an answer, whatever its code."""
+        """All of an answer. Raises `ApiError` for a code from 300 on: what is no answer from where we asked is none."""
         import urllib3
 
         try:
-            return bytes(response.data)
+            body = bytes(response.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silent(error) from error
+        if response.status >= 300:
+            raise error_of(response.status, body)
+        return body
 
     def lines(self, response: "BaseHTTPResponse") -> Iterator[bytes]:
         """Line after line as they come, until the server ends; that it hangs up is no error."""
@@ -137,6 +135,22 @@ class Connection:
             return
         finally:
             response.close()
+
+    def _settle(self) -> None:
+        """Everything that two processes cannot share. What a fork inherited is left alone: it is still in use."""
+        self._process, self._lock, self._client = os.getpid(), threading.Lock(), self._load()
+        self._pace = pace_of(self.address, self._process)
+
+    def _renewed(self, refused: "ApiClient") -> bool:
+        """Whether there are credentials other than those that were refused; a thread that comes second finds them."""
+        with self._lock:
+            if self._client is refused:
+                try:
+                    self._client = self._load()
+                except BadInput:  # it is just being written, say: the refusal stands
+                    return False
+                refused.rest_client.pool_manager.clear()
+        return True
 
     def _silent(self, error: Exception) -> ApiUnreachable:
         reason = getattr(error, "reason", None) or error
@@ -154,4 +168,5 @@ def _retries() -> Any:
         status_forcelist=_BUSY,
         allowed_methods=None,
         raise_on_status=False,
+        retry_after_max=_RETRY_AFTER_SECONDS,
     )

@@ -118,7 +118,7 @@ class DatabaseJournal:
                 .values(holder="")
             )
 
-    def save(self, state: RolloutState, lease: Lease) -> None:
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
         """See `Journal.save`."""
         document = write_state(state)
         written = {"state": document, "live": state.live, "started_at": state.started_at}
@@ -131,6 +131,9 @@ class DatabaseJournal:
                 connection.execute(
                     insert(_rollouts).values(rollout_id=state.rollout_id, product=state.product, **written)
                 )
+            if block is not None:
+                row = {"rollout_id": state.rollout_id, "block": json.dumps(block_to_json(block))}
+                connection.execute(insert(_blocks).values(**row))
 
     def rollout(self, product: str, rollout_id: str) -> RolloutState:
         """See `Journal.rollout`."""
@@ -161,12 +164,6 @@ class DatabaseJournal:
         query = select(_rollouts.c.state).where(_rollouts.c.live).order_by(_rollouts.c.started_at)
         with self._database.transaction(writes=False) as connection:
             return tuple(read_state(document) for document in connection.execute(query).scalars())
-
-    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
-        """See `Journal.keep`."""
-        with self._database.transaction() as connection:
-            _check(connection, lease)
-            connection.execute(insert(_blocks).values(rollout_id=rollout_id, block=json.dumps(block_to_json(block))))
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""

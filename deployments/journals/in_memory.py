@@ -41,10 +41,12 @@ class InMemoryJournal:
         if self._holds(lease):
             del self._leases[lease.product]
 
-    def save(self, state: RolloutState, lease: Lease) -> None:
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
         """See `Journal.save`."""
         self._check(lease)
         self._rollouts[state.rollout_id] = state
+        if block is not None:
+            self._blocks.setdefault(state.rollout_id, []).append(block)
 
     def rollout(self, product: str, rollout_id: str) -> RolloutState:
         """See `Journal.rollout`."""
@@ -67,11 +69,6 @@ class InMemoryJournal:
         """See `Journal.under_way`."""
         live = [state for state in self._rollouts.values() if state.live]
         return tuple(sorted(live, key=lambda state: state.started_at))
-
-    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
-        """See `Journal.keep`."""
-        self._check(lease)
-        self._blocks.setdefault(rollout_id, []).append(block)
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""

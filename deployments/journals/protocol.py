@@ -51,8 +51,8 @@ class Journal(Protocol):
         """Give the lease back; nothing happens if somebody else has it by now."""
         ...
 
-    def save(self, state: RolloutState, lease: Lease) -> None:
-        """Write a rollout's state durably before this returns.
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
+        """Write a rollout's state durably before this returns, and append a block of its evidence: both or neither.
 
         Raises `Busy` if the lease was given back or taken over.
         """
@@ -72,10 +72,6 @@ class Journal(Protocol):
 
     def under_way(self) -> tuple[RolloutState, ...]:
         """The rollouts of all products that have not ended, oldest first."""
-        ...
-
-    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
-        """Append a block of evidence durably. Raises `Busy` if the lease was given back or taken over."""
         ...
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:

@@ -79,7 +79,7 @@ class InMemoryMetrics:
         self._pairs.clear()
         self._starts += 1
 
-    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
+    def read(self, product: str, ranges: Ranges = UNLIMITED, *, paired: bool = True) -> Reading:
         """See `Metrics.read`."""
         if self._outage is not None:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {self._outage}")

@@ -29,7 +29,7 @@ class LiveMetrics:
     ) -> None:
         self._parts, self._pairs, self._clock, self._pushed = tuple(parts), pairs, clock, pushed
 
-    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
+    def read(self, product: str, ranges: Ranges = UNLIMITED, *, paired: bool = True) -> Reading:
         """See `Metrics.read`. One part that fails makes the whole reading fail: half of the truth is not judged by."""
         at = self._clock.now()
         sources: dict[Source, Counts] = {}
@@ -37,7 +37,7 @@ class LiveMetrics:
             for told in (*(part(product) for part in self._parts), self._pushed(product, ranges)):
                 for source, counts in told.items():
                     sources[source] = sources.get(source, Counts()) + counts
-            if self._pairs is None:
+            if self._pairs is None or not paired:
                 return Reading(at, sources)
             pairs, epoch = self._pairs.look(product)
             return Reading(at, sources, pairs, epoch)

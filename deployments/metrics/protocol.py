@@ -14,8 +14,10 @@ UNLIMITED: Final[Ranges] = MappingProxyType({})
 class Metrics(Protocol):
     """Reads the counters of a product's versions."""
 
-    def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
+    def read(self, product: str, ranges: Ranges = UNLIMITED, *, paired: bool = True) -> Reading:
         """All that is counted of `product` now; feedback outside its range counts as the nearer end of it.
+
+        Unless `paired` the pairs may be missing: what is compared with one reading has to be read as that one was.
 
         Raises `MetricsUnreachable` when the counters cannot be read: then nothing is known, which is not the same as
         nothing having happened.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.durations import format_duration
 from deployments.rollout.orders import Order, Verb
@@ -72,7 +73,8 @@ class Look:
 
     `unwatched` is how much of the time since then nobody was there to look: no part of the step's deadline. `bound` is
     the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask; `compared`
-    how many requests (pairs) the version with fewer of them has had.
+    how many requests (pairs) the version with fewer of them has had. `block` is what was
+    counted since then, None if it cannot be trusted.
     """
 
     verdict: Verdict
@@ -80,6 +82,7 @@ class Look:
     bound: float | None
     compared: int
     unwatched: timedelta = timedelta(0)
+    block: Block | None = None
 
 
 def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:

@@ -23,21 +23,31 @@ class Carrier:
     """Whoever carries a rollout: its doors, what it remembers between looks, and who may stop it.
 
     `stop` is asked twice a second while something is waited for; a text means that the run was cancelled, and why.
+    `left` is how the last call of `advance` left the rollout.
     """
 
     doors: Doors
     stop: Stop = nobody_stops
     watcher: Watcher = field(default_factory=Watcher)
     token: int | None = None
+    left: RolloutState | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
         """Do the one thing that the rollout calls for, and write down how it went; nothing for a finished one.
 
         Where it is, the journal says, not `state`: somebody else may have carried it on while this process was stopped.
+        It is not asked if this carrier had the lease ever since it wrote `state`.
         """
+        left, token = self.left, self.token
+        self.left, lease = None, self._lease(state)
+        if state is not left or token != lease.token:
+            state = self.doors.journal.rollout(state.product, state.rollout_id)
+            self.watcher.evidence = None
+        self.left = self._advanced(state, lease)
+        return self.left
+
+    def _advanced(self, state: RolloutState, lease: Lease) -> RolloutState:
         doors = self.doors
-        lease = self._lease(state)
-        state = doors.journal.rollout(state.product, state.rollout_id)
         state = self._obeyed(state, lease)
         if state.live and state.phase is not Phase.RESTORING and (reason := self.stop()):
             state = give_up(state, reason, doors)
@@ -90,25 +100,25 @@ class Carrier:
         """Wait for one interval, unless a person or a cancellation cuts it short; then look."""
         doors = self.doors
         self.watcher.begin(state, doors)
-        next_question = doors.clock.monotonic()
-        until = next_question + state.section.analysis.interval.total_seconds()
+        asked_at = doors.clock.monotonic()  # by `_obeyed`
+        until = asked_at + state.section.analysis.interval.total_seconds()
         while (left := until - doors.clock.monotonic()) > 0:
             if self.stop():
                 return state
-            if doors.clock.monotonic() >= next_question:
+            if doors.clock.monotonic() - asked_at >= doors.journal.orders_every.total_seconds():
                 if doors.journal.orders(state.rollout_id, state.orders_done):
                     return state
-                next_question = doors.clock.monotonic() + doors.journal.orders_every.total_seconds()
+                asked_at = doors.clock.monotonic()
             doors.clock.sleep(min(GLANCE, timedelta(seconds=left)))
         if self._lease(state).token != lease.token:
             return doors.journal.rollout(state.product, state.rollout_id)
         if state.former is None or state.split is None:
             return state
-        look = self.watcher.look(state, lease, doors)
+        look = self.watcher.look(state, doors)
         after = follow(state, look, doors.clock.now())
-        if after == state:
+        if after == state and look.block is None:
             return state
-        doors.journal.save(after, lease)
+        doors.journal.save(after, lease, look.block)
         if after.phase is not state.phase or after.done != state.done:
             note_verdict(after, look.verdict, doors)
         return after

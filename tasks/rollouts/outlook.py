@@ -43,9 +43,9 @@ def present_traffic(product: str, champion: int, metrics: Metrics, clock: Clock,
     With few counts the error rate leans to ERRORS_EXPECTED. All None while the counters cannot be read.
     """
     try:
-        before, began = metrics.read(product).without_copies(), clock.monotonic()
+        before, began = metrics.read(product, paired=False).without_copies(), clock.monotonic()
         clock.sleep(over)
-        after, seconds = metrics.read(product).without_copies(), clock.monotonic() - began
+        after, seconds = metrics.read(product, paired=False).without_copies(), clock.monotonic() - began
     except TryAgain:
         return Traffic()
     answered = sum(counts.requests for counts in after.carrying(before).since(before).values())

@@ -9,7 +9,7 @@ from deployments.targets.protocol import Replica, ReplicaState
 from deployments.traffic import DEFAULT_KEY, Backend, Routing, StickyKey, Weights
 from deployments.wiring import Doors
 
-_POLL = timedelta(milliseconds=100)
+_POLL, _LONGEST_POLL = timedelta(milliseconds=100), timedelta(seconds=1)
 _OWN_KEY = StickyKey(header=DEFAULT_KEY)
 
 
@@ -90,6 +90,7 @@ def retire(product: str, version: int, section: RolloutSection, doors: Doors) ->
 
 
 def _drain(product: str, version: int, limit: timedelta, doors: Doors) -> None:
-    began = doors.clock.monotonic()
+    began, pause = doors.clock.monotonic(), _POLL
     while doors.router.in_flight(product, version) and doors.clock.monotonic() - began < limit.total_seconds():
-        doors.clock.sleep(_POLL)
+        doors.clock.sleep(pause)
+        pause = min(2 * pause, _LONGEST_POLL)  # on a cluster every pod is asked

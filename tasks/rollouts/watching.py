@@ -8,7 +8,6 @@ from deployments.analysis.judge import bound_on_harm, judge
 from deployments.analysis.readings import Reading
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.errors import TryAgain
-from deployments.journals.protocol import Lease
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
@@ -22,13 +21,15 @@ from tasks.rollouts.traffic import flows_as, shift
 class Watcher:
     """Remembers between two looks what had been counted; begins anew with each split, and after a crash.
 
-    What was counted while nobody looked is then left out: evidence is lost that way, but never made up.
+    What was counted while nobody looked is then left out: evidence is lost that way, but never made up. All `evidence`
+    is read once, for only whoever carries the rollout adds to it; None: not yet.
     """
 
     split: Shift | None = None
     last: Reading | None = None
     looked_at: float = 0.0
     verdict: Verdict | None = None
+    evidence: tuple[Block, ...] | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -36,7 +37,7 @@ class Watcher:
             return
         self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
         try:
-            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
+            self.last = _reading(state, doors)
         except TryAgain:
             return
 
@@ -44,36 +45,37 @@ class Watcher:
         """What passed since the look before was no healthy time: a pause, or a question."""
         self.looked_at = doors.clock.monotonic()
 
-    def look(self, state: RolloutState, lease: Lease, doors: Doors) -> Look:
-        """What was seen since the look before; the block of it is in the journal when this returns."""
+    def look(self, state: RolloutState, doors: Doors) -> Look:
+        """What was seen since the look before; the block of it is to be saved with what follows from it."""
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
         try:
-            trouble = self._keep_block(state, lease, doors)
+            block, trouble = self._counted(state, doors)
         except TryAgain as error:
-            trouble = f"nothing is known of the traffic: {error}"
-        blocks = gathered(state, doors.journal)
+            block, trouble = None, f"nothing is known of the traffic: {error}"
+        before = gathered(state, doors.journal) if self.evidence is None else self.evidence
+        self.evidence = blocks = before if block is None else (*before, block)
         verdict = judge(blocks, state.section.analysis)
-        trouble = trouble or _silence(state, blocks)
+        trouble = trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), _unwatched(state, doors))
+        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), _unwatched(state, doors), block)
 
-    def _keep_block(self, state: RolloutState, lease: Lease, doors: Doors) -> str | None:
-        """Write down what was counted; why it cannot be trusted, or None."""
+    def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str]:
+        """What was counted; or None, and why it cannot be trusted."""
         if self.split is None or state.former is None:
-            return "the candidate has no traffic to be judged by"
+            return None, "the candidate has no traffic to be judged by"
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
-            self.last = doors.metrics.read(state.product, state.section.analysis.ranges)
-            return f"somebody else had changed the traffic to {live or 'nothing'}: put right"
-        reading = doors.metrics.read(state.product, state.section.analysis.ranges)
+            self.last = _reading(state, doors)
+            return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right"
+        reading = _reading(state, doors)
         if self.last is None:
             self.last = reading
-            return "counting has just begun"
+            return None, "counting has just begun"
         reading = reading.carrying(self.last)
         counts, pairs = reading.since(self.last), reading.pairs_since(self.last)
         block = Block(
@@ -87,9 +89,14 @@ class Watcher:
         )
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
-            return "no traffic"
-        doors.journal.keep(state.rollout_id, block, lease)
-        return None
+            return None, "no traffic"
+        return block, ""
+
+
+def _reading(state: RolloutState, doors: Doors) -> Reading:
+    """Pairs only where requests are mirrored: there are none elsewhere, and every server would have to be asked."""
+    paired = state.split is not None and state.split.mirror is not None
+    return doors.metrics.read(state.product, state.section.analysis.ranges, paired=paired)
 
 
 def _share(split: Shift, candidate: int) -> float | None:

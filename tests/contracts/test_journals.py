@@ -109,12 +109,12 @@ def test_evidence_comes_back_as_it_was_kept_and_a_late_writer_adds_none(journal:
     ]
     lease = journal.acquire("flights", ELSEWHERE, NOW, TTL)
     for block in blocks:
-        journal.keep("r1", block, lease)
+        journal.save(rollout(), lease, block)
     assert journal.evidence("r1") == tuple(blocks)
     assert journal.evidence("r2") == ()
     journal.acquire("flights", this_process(), NOW + TTL, TTL)
     with pytest.raises(Busy, match="is over"):
-        journal.keep("r1", blocks[0], lease)
+        journal.save(rollout(), lease, blocks[0])
     assert len(journal.evidence("r1")) == 2
 
 
@@ -125,6 +125,18 @@ def test_orders_reach_the_rollout_that_they_are_for_in_their_order(journal: Jour
     assert first.number < second.number
     assert journal.orders("r1") == (first, second)
     assert journal.orders("r1", after=first.number) == (second,)
+
+
+def test_a_state_is_saved_with_its_block_or_neither_is(journal: Journal) -> None:
+    lease = journal.acquire("flights", ELSEWHERE, NOW, TTL)
+    block, later = Block(NOW, NOW + TTL, 3, None, Counts(1), Counts(1)), rollout().with_step_done(NOW)
+    journal.save(rollout(), lease)
+    journal.save(later, lease, block)
+    assert (journal.rollouts("flights"), journal.evidence("r1")) == ((later,), (block,))
+    journal.acquire("flights", this_process(), NOW + TTL, TTL)
+    with pytest.raises(Busy, match="is over"):
+        journal.save(rollout(), lease, block)
+    assert (journal.rollouts("flights"), journal.evidence("r1")) == ((later,), (block,))
 
 
 def test_a_second_holder_is_told_who_holds_the_lease(journal: Journal) -> None:
@@ -175,7 +187,7 @@ def test_who_gave_the_lease_back_writes_nothing_more_to_what_it_wrote_before(jou
     journal.save(rollout(), lease)
     journal.release(lease)
     with pytest.raises(Busy, match="is over"):
-        journal.keep("r1", Block(NOW, NOW + TTL, 3, None, Counts(1), Counts(1)), lease)
+        journal.save(rollout(), lease, Block(NOW, NOW + TTL, 3, None, Counts(1), Counts(1)))
     assert journal.evidence("r1") == ()
 
 

@@ -14,7 +14,7 @@ from deployments.cluster import MANAGER, ApiUnreachable, Cluster, errors_as, lab
 from deployments.cluster.kinds import CONFIG_MAP
 from deployments.cluster.names import KIND, MANAGED_BY, PRODUCT, ROLLOUT, safe
 from deployments.errors import JournalUnreachable
-from deployments.journals.cluster.leases import Held, Leases
+from deployments.journals.cluster.leases import Leases
 from deployments.journals.cluster.lines import Head, Lines
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import is_over, is_unknown
@@ -44,7 +44,7 @@ class ClusterJournal:
     anything else; and each write compares and swaps the object, token and all.
     """
 
-    orders_every = timedelta(seconds=2)
+    orders_every = timedelta(seconds=5)
 
     def __init__(self, cluster: Cluster) -> None:
         self._leases = Leases(cluster)
@@ -59,12 +59,21 @@ class ClusterJournal:
 
     @_reached
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
-        """See `Journal.acquire`."""
-        held = self._leases.take(product, holder, now, ttl)
+        """See `Journal.acquire`. At most one call, and for a tenth of the lease's time none."""
+        left: list[str] = []
+
+        def highest() -> int:
+            """Of the tokens under which rollouts were written, if the Lease is gone: it may have been removed."""
+            heads = self._lines.listed(_selector({KIND: "rollout", PRODUCT: safe(product)}))
+            left[:] = [head.extra[ROLLOUT] for head in heads if head.extra.get(_LIVE) != "false"]
+            return max((head.token for head in heads), default=0)
+
+        held = self._leases.take(product, holder, now, ttl, highest)
         lease = Lease(product, holder, held.token)
         if self._writing.get(product, (None, ""))[0] != lease:
             self._writing.pop(product, None)
-            self._fence(held, product)
+            for rollout in {held.writes, *left} - {""}:
+                self._fence(rollout, product, lease)
             self._writing[product] = lease, held.writes
         return lease
 
@@ -76,8 +85,8 @@ class ClusterJournal:
         self._leases.give_back(lease)
 
     @_reached
-    def save(self, state: RolloutState, lease: Lease) -> None:
-        """See `Journal.save`. One call; the first time for a rollout some more."""
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
+        """See `Journal.save`. One call; two when a chunk is full, and the first time for a rollout some more."""
         document, live = write_state(state), {_LIVE: str(state.live).lower()}
         fenced = self._may_write(state.rollout_id, lease)
         first = False
@@ -87,7 +96,11 @@ class ClusterJournal:
             first = first or not head.document
             return replace(fenced(head), document=document, extra=live)
 
-        self._lines.change(_of_rollout(safe(state.rollout_id), state.product), saved)
+        blank = _of_rollout(safe(state.rollout_id), state.product)
+        if block is None:
+            self._lines.change(blank, saved)
+        else:
+            self._lines.append(blank, _line(block_to_json(block)), saved)
         if first:
             with suppress(ApiUnreachable):  # the state is saved, and there is a next time
                 self._clear_up(state.product)
@@ -116,12 +129,6 @@ class ClusterJournal:
     def under_way(self) -> tuple[RolloutState, ...]:
         """See `Journal.under_way`."""
         return tuple(sorted(self._states({_LIVE: "true"}), key=_began))
-
-    @_reached
-    def keep(self, rollout_id: str, block: Block, lease: Lease) -> None:
-        """See `Journal.keep`. One call; two when a chunk is full."""
-        blank = _of_rollout(safe(rollout_id), lease.product)
-        self._lines.append(blank, _line(block_to_json(block)), self._may_write(rollout_id, lease))
 
     @_reached
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
@@ -176,11 +183,10 @@ class ClusterJournal:
 
         return fenced
 
-    def _fence(self, held: Held, product: str) -> None:
+    def _fence(self, rollout: str, product: str, lease: Lease) -> None:
         """No earlier holder writes any more: not to the rollout that it wrote, nor does it make it only now."""
-        if held.writes:
-            blank = _of_rollout(held.writes, product)
-            self._lines.change(blank, lambda head: replace(head, token=max(head.token, held.token)), always=False)
+        blank = _of_rollout(rollout, product)
+        self._lines.change(blank, lambda head: replace(head, token=max(head.token, lease.token)), always=False)
 
     def _states(self, labels: dict[str, str]) -> list[RolloutState]:
         return [read_state(each) for each in self._lines.documents(_selector({KIND: "rollout"} | labels))]

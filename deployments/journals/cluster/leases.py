@@ -1,5 +1,6 @@
 """Who may change a product's traffic, by a Lease of the product's own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -16,6 +17,8 @@ from deployments.owner import Owner
 Object = dict[str, Any]
 # The rollout that the holder writes, as it stands in names: whoever takes the lease over has to fence its object.
 _WRITES: Final = "seatrial.dev/writes"
+# A lease of which less than this share is over is not renewed: nobody could have taken it.
+_FRESH: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,32 @@ class Held:
 
 
 class Leases:
-    """The Lease objects of a namespace. Times are compared as the clocks of the runners have them."""
+    """The Lease objects of a namespace. Times are compared as the clocks of the runners have them.
+
+    What was written here is remembered, so that the next write takes one call.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._written: dict[str, Object] = {}
 
     def read(self, product: str) -> Held:
         """As it is now."""
         return Held.of(read(self._cluster, LEASE, _name(product)))
 
-    def take(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Held:
-        """The lease for `holder`, with a higher token unless it has it already. Raises `Busy` while another lives."""
+    def take(
+        self, product: str, holder: Owner, now: datetime, ttl: timedelta, floor: Callable[[], int] = lambda: 0
+    ) -> Held:
+        """The lease for `holder`, with a higher token unless it has it already. Raises `Busy` while another lives.
+
+        One that `holder` renewed a moment ago is not renewed again. `floor`: a token that was given out, by a Lease
+        that is there no more.
+        """
+        known = self._written.get(product)
+        if known is not None and _is_fresh(known, holder, now, ttl):
+            return Held.of(known)
+        if known is not None and not Held.of(known).belongs_to(holder):
+            del self._written[product]
         renewed = {"renewTime": _micro_time(now), "leaseDurationSeconds": ceil(ttl.total_seconds())}
 
         def taken(found: Object | None) -> Object | None:
@@ -69,10 +87,11 @@ class Leases:
                 return found | {"spec": found["spec"] | renewed}
             if held.holder is not None and held.lives(now):
                 raise held_by(product, held.holder)
-            token = {"leaseTransitions": held.token + 1, "acquireTime": renewed["renewTime"]}
+            former = held.token if found is not None else floor()
+            token = {"leaseTransitions": former + 1, "acquireTime": renewed["renewTime"]}
             return _manifest(product, {"holderIdentity": str(holder)} | token | renewed, held.writes)
 
-        return Held.of(swap(self._cluster, LEASE, _name(product), None, taken))
+        return Held.of(self._swap(product, taken))
 
     def give_back(self, lease: Lease) -> None:
         """Nobody has it, unless somebody else has it by now."""
@@ -83,7 +102,8 @@ class Leases:
             rest = {name: value for name, value in found["spec"].items() if name != "holderIdentity"}
             return found | {"spec": rest}
 
-        swap(self._cluster, LEASE, _name(lease.product), None, given_back)
+        self._swap(lease.product, given_back)
+        self._written.pop(lease.product, None)
 
     def let_write(self, lease: Lease, rollout: str) -> None:
         """From now on the holder writes the object of this rollout. Raises `Busy` if it has the lease no more."""
@@ -94,7 +114,19 @@ class Leases:
             wanted = _manifest(lease.product, found["spec"], rollout)
             return None if Held.of(found).writes == rollout else wanted
 
-        swap(self._cluster, LEASE, _name(lease.product), None, writing)
+        self._swap(lease.product, writing)
+
+    def _swap(self, product: str, edit: Callable[[Object | None], Object | None]) -> Object | None:
+        written = swap(self._cluster, LEASE, _name(product), self._written.pop(product, None), edit)
+        if written is not None:
+            self._written[product] = written
+        return written
+
+
+def _is_fresh(found: Object, holder: Owner, now: datetime, ttl: timedelta) -> bool:
+    """Whether it is the holder's, and for nearly as long as it would be if it were renewed."""
+    held, begun = Held.of(found), datetime.fromisoformat(found["spec"]["renewTime"])
+    return held.belongs_to(holder) and begun <= now and held.until - now >= ttl * (1 - _FRESH)
 
 
 def _is(found: Object, lease: Lease) -> bool:

@@ -1,5 +1,6 @@
 """Runners of a cluster's journal that die, or are late, at a chosen write."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,8 +12,11 @@ from deployments.analysis.evidence import Block, Counts
 from deployments.cluster import Cluster, Kind
 from deployments.errors import Busy
 from deployments.journals.cluster import ClusterJournal
+from deployments.journals.protocol import Event
 from deployments.owner import Owner
+from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,3 +78,28 @@ def won(kubeconfig: Path, number: int, products: int, gate: Barrier, results: An
         except Busy:
             continue
     results.put(mine)
+
+
+def event(number: int, run: str = "r1") -> Event:
+    return Event("flights", run, NOW + number * TTL, "step.done", {"number": number, "said": "x" * 50})
+
+
+def names(api: FakeKubernetes) -> list[str]:
+    return sorted(each["metadata"]["name"] for each in api.objects("ConfigMap"))
+
+
+def listed_chunks(api: FakeKubernetes) -> set[str]:
+    heads = (each for each in api.objects("ConfigMap") if "chunks" in each.get("data", {}))
+    return {name for head in heads for name, _ in json.loads(head["data"]["chunks"])}
+
+
+def work(journal: ClusterJournal, holder: Owner) -> None:
+    """All that a rollout writes, with chunks that fill up."""
+    lease = journal.acquire("flights", holder, NOW, TTL)
+    journal.save(rollout(), lease)
+    for number in range(6):
+        journal.save(rollout(), lease, block(number))
+        journal.record(event(number))
+    journal.give("r1", Verb.ABORT, "ann", "", NOW)
+    journal.save(ended(rollout()), lease)
+    journal.release(lease)

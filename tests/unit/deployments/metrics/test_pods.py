@@ -7,6 +7,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Source
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import ClusterRefused, MetricsUnreachable
+from deployments.metrics.live import LiveMetrics
 from deployments.metrics.pairs import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.servers import answers_of
@@ -161,3 +162,16 @@ def test_pairs_find_each_other_over_pods(pods: Pods, counters: PodCounters) -> N
         candidate.ask(mirrored, port=COPIES_PORT, request_id=request_id)
     pairs, _ = joiner.look("shop")
     assert (pairs.compared, pairs.disagreed) == (3, 1)
+
+
+def test_pods_are_asked_for_their_answers_only_where_pairs_are_wanted(pods: Pods) -> None:
+    cluster = pods.cluster()
+    counters = PodCounters(cluster)
+    pods.start(1)
+    metrics = LiveMetrics(
+        (counters.counts,), PairJoiner(counters.servers, lambda product, ids: {}, ask=counters.ask), pods.clock
+    )
+    metrics.read("shop", paired=False)
+    assert cluster.calls == {"list pods": 1, "proxy pods": 1}
+    metrics.read("shop")
+    assert cluster.calls == {"list pods": 3, "proxy pods": 3}

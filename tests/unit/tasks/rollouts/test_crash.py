@@ -24,7 +24,7 @@ from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 CHANGES = {
     "router": {"apply", "remove"},
     "target": {"launch", "retire", "ask"},
-    "journal": {"acquire", "release", "save", "keep", "record"},
+    "journal": {"acquire", "release", "save", "record"},
     "registry": {"promote", "reinstate", "set_challenger", "set_status"},
 }
 # The lease, then the plan: each is counted before and after it took effect.
