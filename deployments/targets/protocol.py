@@ -19,6 +19,7 @@ class Launch:
     """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch).
 
     `trusted` names the types of the user's own that the model may hold; `key` is where a user's sticky key stands.
+    Servers that are not ready `within` that time are waited for no longer.
     """
 
     product: str
@@ -28,6 +29,7 @@ class Launch:
     trusted: tuple[str, ...] = ()
     server: ServerSection = field(default_factory=ServerSection)
     key: StickyKey = field(default_factory=lambda: StickyKey(header=DEFAULT_KEY))
+    within: timedelta = timedelta(seconds=60)
 
 
 class ReplicaState(StrEnum):

@@ -25,7 +25,8 @@ def start(product: str, version: int, replicas: int, section: RolloutSection, do
     """Start servers of `version`, and wait for none."""
     folder = doors.registry.fetch(product, version, doors.models)
     trusted = doors.registry.get(product, version).facts.trusted_types
-    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key))
+    patience = section.ready_timeout
+    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key, patience))
 
 
 def await_ready(product: str, version: int, least: int, section: RolloutSection, doors: Doors) -> str:

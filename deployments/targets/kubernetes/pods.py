@@ -38,10 +38,10 @@ def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
 
 def missing_replica(name: str, deployment: Object, place: int) -> Replica:
     """A pod that its Deployment could not even make: a quota, an admission policy, or simply not yet."""
-    conditions = (deployment.get("status") or {}).get("conditions") or []
-    refusal = next((each for each in conditions if each["type"] == "ReplicaFailure" and each["status"] == "True"), None)
-    state = ReplicaState.STARTING if refusal is None else ReplicaState.FAILED
-    detail = "" if refusal is None else str(refusal.get("message") or refusal.get("reason"))
+    refusal = _of_kind(deployment.get("status") or {}, "ReplicaFailure")
+    refused = refusal.get("status") == "True"
+    state = ReplicaState.FAILED if refused else ReplicaState.STARTING
+    detail = str(refusal.get("message") or refusal.get("reason")) if refused else ""
     to_come = f"{name}-pod-{place}-to-come"
     return Replica(to_come, user_address(to_come), state, detail)
 
@@ -50,6 +50,14 @@ def is_outdated(pod: Object, deployment: Object) -> bool:
     """Whether a pod was made from another template than the one that its Deployment has now, and so will go."""
     labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
     return bool((pod["metadata"].get("labels") or {}).get(TEMPLATE) != labels.get(TEMPLATE))
+
+
+def too_late(pod: Object, deployment: Object) -> str:
+    """What a Deployment says of its progress if its time was over while this pod was there; empty while it may come."""
+    told = _of_kind(deployment.get("status") or {}, "Progressing")
+    over = told.get("reason") == "ProgressDeadlineExceeded" and told["status"] == "False"
+    waited_for = over and pod["metadata"]["creationTimestamp"] < told["lastTransitionTime"]
+    return str(told.get("message") or told["reason"]) if waited_for else ""
 
 
 def wants_events(pod: Object) -> bool:
@@ -105,4 +113,8 @@ def _last_end(container: Object) -> Object:
 
 
 def _condition(status: Object, kind: str) -> str:
-    return next((each["status"] for each in status.get("conditions") or [] if each["type"] == kind), "Unknown")
+    return str(_of_kind(status, kind).get("status", "Unknown"))
+
+
+def _of_kind(status: Object, kind: str) -> Object:
+    return next((each for each in status.get("conditions") or [] if each["type"] == kind), {})

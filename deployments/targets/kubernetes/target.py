@@ -32,7 +32,7 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
-from deployments.targets.kubernetes.pods import is_outdated, missing_replica, replica_of, wants_events
+from deployments.targets.kubernetes.pods import is_outdated, missing_replica, replica_of, too_late, wants_events
 from deployments.targets.last_words import last_words
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
@@ -71,7 +71,7 @@ class KubernetesTarget:
             if (scaling := self._section.autoscaling) is not None:
                 self._cluster.apply(AUTOSCALER, autoscaler(served, scaling))
             for pod in pods:
-                if replica_of(pod).state is ReplicaState.FAILED:
+                if self._given_up(replica_of(pod), pod, found).state is ReplicaState.FAILED:
                     self._cluster.delete(POD, pod["metadata"]["name"], uid=pod["metadata"]["uid"])
 
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
@@ -165,9 +165,17 @@ class KubernetesTarget:
         if replica.state is not ReplicaState.READY and made_by is not None and is_outdated(pod, made_by):
             return Replica(replica.name, replica.address, ReplicaState.STOPPING)
         if replica.state is not ReplicaState.FAILED:
-            return replica
+            return self._given_up(replica, pod, made_by)
         said = self._last_words(replica.name)
         return Replica(replica.name, replica.address, replica.state, said or replica.detail)
+
+    def _given_up(self, replica: Replica, pod: Object, made_by: Object | None) -> Replica:
+        """One that starts has failed once its Deployment waits for it no longer."""
+        late = too_late(pod, made_by) if made_by and replica.state is ReplicaState.STARTING else ""
+        if not late:
+            return replica
+        detail = "; ".join(filter(None, (replica.detail, late)))
+        return Replica(replica.name, replica.address, ReplicaState.FAILED, detail)
 
     def _last_words(self, pod: str) -> str:
         """What the server said before it ended, which says more than its exit code."""

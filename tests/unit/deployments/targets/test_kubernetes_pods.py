@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.targets.kubernetes.pods import missing_replica, replica_of
+from deployments.targets.kubernetes.pods import missing_replica, replica_of, too_late
 from deployments.targets.protocol import ReplicaState
 
 
@@ -100,3 +100,25 @@ def test_a_pod_that_a_quota_forbids_has_failed_and_one_that_is_only_to_come_has_
     assert (refused.state, refused.detail) == (ReplicaState.FAILED, "exceeded quota: small")
     assert (to_come.state, to_come.detail) == (ReplicaState.STARTING, "")
     assert refused.name != to_come.name
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "created", "said"),
+    [
+        ("False", "ProgressDeadlineExceeded", "2026-03-01T12:00:59Z", "timed out"),
+        ("False", "ProgressDeadlineExceeded", "2026-03-01T12:01:00Z", ""),
+        ("False", "ProgressDeadlineExceeded", "2026-03-01T12:01:01Z", ""),
+        ("False", "FailedCreate", "2026-03-01T12:00:59Z", ""),
+        ("True", "ReplicaSetUpdated", "2026-03-01T12:00:59Z", ""),
+    ],
+)
+def test_a_pod_is_late_if_it_was_there_when_its_deployments_time_was_over(
+    status: str, reason: str, created: str, said: str
+) -> None:
+    told = {"type": "Progressing", "status": status, "reason": reason, "message": "timed out"}
+    deployment = {"status": {"conditions": [told | {"lastTransitionTime": "2026-03-01T12:01:00Z"}]}}
+    assert too_late({"metadata": {"creationTimestamp": created}}, deployment) == said
+
+
+def test_a_deployment_that_has_said_nothing_yet_has_time() -> None:
+    assert too_late({"metadata": {"creationTimestamp": "2026-03-01T12:01:00Z"}}, {"metadata": {}}) == ""
