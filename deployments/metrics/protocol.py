@@ -17,7 +17,7 @@ class Metrics(Protocol):
     def read(self, product: str, ranges: Ranges = UNLIMITED) -> Reading:
         """All that is counted of `product` now; feedback outside its range counts as the nearer end of it.
 
-        Raises `MetricsUnreachable` when the counters cannot be read: then nothing is known, which is not the same as
-        nothing having happened.
+        Raises `MetricsUnreachable` when the counters cannot be read, for whatever reason: then nothing is known, which
+        is not the same as nothing having happened.
         """
         ...

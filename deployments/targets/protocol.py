@@ -63,7 +63,10 @@ class Answer:
 
 
 class Target(Protocol):
-    """Runs model servers. Every method is idempotent; all raise `TargetUnreachable` when the keeper does not answer."""
+    """Runs model servers. Every method is idempotent.
+
+    All raise `TargetUnreachable` when the keeper does not answer, and in a cluster `ClusterRefused` for what it forbids.
+    """
 
     def launch(self, launch: Launch) -> None:
         """See to it that exactly these servers are started; returns without waiting for them to be ready.
