@@ -29,6 +29,9 @@ def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
     address = user_address(status.get("podIP") or name)
     if pod["metadata"].get("deletionTimestamp"):
         return Replica(name, address, ReplicaState.STOPPING)
+    if is_over(pod):
+        detail = str(status.get("message") or status.get("reason") or "the pod failed")
+        return Replica(name, address, ReplicaState.STOPPING, detail)
     if _condition(status, "Ready") == "True":
         return Replica(name, address, ReplicaState.READY)
     if problem := _failure(status):
@@ -52,6 +55,11 @@ def is_outdated(pod: Object, deployment: Object) -> bool:
     return bool((pod["metadata"].get("labels") or {}).get(TEMPLATE) != labels.get(TEMPLATE))
 
 
+def is_over(pod: Object) -> bool:
+    """Whether a node ended it (an eviction, a shutdown): another takes its place, and it only stays in the list."""
+    return bool((pod.get("status") or {}).get("phase") == "Failed")
+
+
 def too_late(pod: Object, deployment: Object) -> str:
     """What a Deployment says of its progress if its time was over while this pod was there; empty while it may come."""
     told = _of_kind(deployment.get("status") or {}, "Progressing")
@@ -68,8 +76,6 @@ def wants_events(pod: Object) -> bool:
 
 def _failure(status: Object) -> str:
     """Why it will not come up; empty while it may."""
-    if status.get("phase") == "Failed":
-        return str(status.get("message") or status.get("reason") or "the pod failed")
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (container.get("state") or {}).get("waiting") or {}
         ended = _ended(container)

@@ -32,7 +32,7 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
-from deployments.targets.kubernetes.pods import is_outdated, missing_replica, replica_of, too_late, wants_events
+from deployments.targets.kubernetes.pods import is_outdated, is_over, missing_replica, replica_of, too_late, wants_events
 from deployments.targets.last_words import last_words
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
@@ -71,7 +71,7 @@ class KubernetesTarget:
             if (scaling := self._section.autoscaling) is not None:
                 self._cluster.apply(AUTOSCALER, autoscaler(served, scaling))
             for pod in pods:
-                if self._given_up(replica_of(pod), pod, found).state is ReplicaState.FAILED:
+                if is_over(pod) or self._given_up(replica_of(pod), pod, found).state is ReplicaState.FAILED:
                     self._cluster.delete(POD, pod["metadata"]["name"], uid=pod["metadata"]["uid"])
 
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:

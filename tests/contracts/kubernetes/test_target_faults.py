@@ -328,3 +328,18 @@ def test_a_deployment_that_vanishes_in_the_middle_of_a_launch_is_made_by_the_nex
     refused(TargetUnreachable, lambda: target.launch(launch(3)))
     target.launch(launch(3))
     assert states(target) == [ReplicaState.READY] * 3
+
+
+def test_what_is_left_of_a_pod_that_was_evicted_is_no_server_that_failed(
+    api: FakeKubernetes, target: KubernetesTarget
+) -> None:
+    target.launch(launch())
+    found = api.object("Pod", target.replicas("flights", 1)[0].name)
+    assert found is not None
+    remains = {"name": f"{NAME}-evicted", "labels": found["metadata"]["labels"]}
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    with api.standing_still():
+        api.put({"kind": "Pod", "metadata": remains, "spec": found["spec"], "status": status})
+        assert sorted(states(target)) == [*[ReplicaState.READY] * 2, ReplicaState.STOPPING]
+        target.launch(launch())
+    assert states(target) == [ReplicaState.READY] * 2

@@ -39,6 +39,11 @@ def test_a_pod_that_is_being_deleted_is_stopping_however_ready_it_is() -> None:
     assert replica_of(going).state is ReplicaState.STOPPING
 
 
+def test_a_pod_that_its_node_ended_is_on_its_way_out_and_says_why() -> None:
+    replica = replica_of(pod(phase="Failed", reason="Evicted", message="The node was low on memory"))
+    assert (replica.state, replica.detail) == (ReplicaState.STOPPING, "The node was low on memory")
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
     [
@@ -50,7 +55,6 @@ def test_a_pod_that_is_being_deleted_is_stopping_however_ready_it_is() -> None:
             'secret "s" not found',
         ),
         ({"initContainerStatuses": [waiting("CrashLoopBackOff", name="model", **ended(5))]}, "container model"),
-        ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"}, "low on memory"),
         ({"containerStatuses": [{"name": "server", "state": {}, "restartCount": 1, **ended(2)}]}, "exit code 2"),
     ],
 )
