@@ -65,7 +65,7 @@ class Answer:
 class Target(Protocol):
     """Runs model servers. Every method is idempotent.
 
-    All raise `TargetUnreachable` when the keeper does not answer, and in a cluster `ClusterRefused` for what it forbids.
+    All raise `TargetUnreachable` when the keeper does not answer, and in a cluster `ClusterRefused` if it forbids.
     """
 
     def launch(self, launch: Launch) -> None:

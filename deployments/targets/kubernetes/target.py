@@ -32,7 +32,14 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
-from deployments.targets.kubernetes.pods import is_outdated, is_over, missing_replica, replica_of, too_late, wants_events
+from deployments.targets.kubernetes.pods import (
+    is_outdated,
+    is_over,
+    missing_replica,
+    replica_of,
+    too_late,
+    wants_events,
+)
 from deployments.targets.last_words import last_words
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
