@@ -58,14 +58,13 @@ def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSect
 
 
 def verify(product: str, version: int, doors: Doors) -> str:
-    """Every ready server of `version` must answer the held-out sample rows as training did, to within 1e-9."""
+    """Every server of `version` that stays must answer the held-out sample rows as training did, to within 1e-9."""
     folder = doors.registry.fetch(product, version, doors.models)
     sample = json.loads((folder / "verification.json").read_bytes())
     request = json.dumps(sample["request"]).encode()
     for replica in doors.target.replicas(product, version):
-        if replica.state is not ReplicaState.READY:
-            continue
-        _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
+        if replica.state is not ReplicaState.STOPPING:
+            _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
     return f"{len(sample['predictions'])} sample rows answered as in training"
 
 

@@ -83,11 +83,13 @@ def service(served: Served) -> Object:
 
 
 def disruption_budget(served: Served) -> Object:
-    """Nodes are emptied one pod at a time."""
-    return {
-        "metadata": {"name": served.name, "labels": served.labels},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": served.labels}},
+    """Nodes are emptied one pod at a time; one that is not ready serves nobody, and keeps no node from it."""
+    spec = {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": served.labels},
     }
+    return {"metadata": {"name": served.name, "labels": served.labels}, "spec": spec}
 
 
 def autoscaler(served: Served, scaling: AutoscalingSection) -> Object:

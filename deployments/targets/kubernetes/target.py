@@ -47,7 +47,7 @@ Object = dict[str, Any]
 
 _ANSWER_SECONDS: Final = 10.0
 _LOG_LINES: Final = 50
-# Beyond a drain: until the last pod is gone from the API server.
+# Beyond a drain, and the time that a pod has to end: until the last one is gone from the API server.
 _GOING: Final = timedelta(seconds=60)
 _LOOK_SECONDS: Final = 30.0
 _POLL: Final = timedelta(seconds=1)
@@ -201,16 +201,17 @@ class KubernetesTarget:
 
     def _until_gone(self, product: str, version: int, drain: timedelta) -> None:
         """Its pods first, then the Deployment, which goes after them."""
-        labels, within = selector_of(product, version), drain + _GOING
-        limit = self._clock.monotonic() + within.total_seconds()
+        labels, within, began = selector_of(product, version), drain, self._clock.monotonic()
         for kind in (POD, DEPLOYMENT):
             found, since = self._cluster.list(kind, labels)
+            within = max((within, *map(_grace, found)))
+            limit = began + (within + _GOING).total_seconds()
             while found:
                 left = limit - self._clock.monotonic()
                 if left <= 0:
                     names = ", ".join(str(each["metadata"]["name"]) for each in found)
                     raise TargetUnreachable(
-                        f"{kind.name} {names} has not gone within {within.total_seconds():g} s: see its events"
+                        f"{kind.name} {names} has not gone within {limit - began:g} s: see its events"
                     )
                 if self._saw(kind, since, min(left, _LOOK_SECONDS), labels, "DELETED") is None:
                     self._clock.sleep(_POLL)
@@ -228,6 +229,11 @@ class KubernetesTarget:
     def _reaching(self) -> Iterator[None]:
         with errors_as(TargetUnreachable, f"cluster {self._cluster.address}"):
             yield
+
+
+def _grace(found: Object) -> timedelta:
+    """How long a pod may take to end; nothing for any other object."""
+    return timedelta(seconds=found["spec"].get("terminationGracePeriodSeconds", 0))
 
 
 def _moment(event: Object) -> str:

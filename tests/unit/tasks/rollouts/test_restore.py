@@ -13,6 +13,7 @@ from deployments.targets.protocol import Launch, Replica, ReplicaState
 from deployments.traffic import Weights
 from tasks.rollouts.keeping import LEASE, hold
 from tasks.rollouts.restore import restore
+from tasks.rollouts.servers import verify
 from tasks.rollouts.traffic import shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
@@ -101,3 +102,13 @@ def test_servers_that_do_not_go_are_told_of_and_keep_nobody_from_ending(crowded:
     assert seen.startswith("v1 has all traffic; v2 is not retired yet (Pod v2 has not gone)")
     assert crowded.target.versions(PRODUCT) == (1, 2)
     assert crowded.served_by == {1: 100}
+
+
+def test_a_server_that_is_on_its_way_out_need_not_answer_sample_rows(served: World) -> None:
+    class OneGoes(OneOfTwo):
+        def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+            gone = Replica("gone", "/nowhere.sock", ReplicaState.STOPPING)
+            return (*self._target.replicas(product, version), gone)
+
+    doors = replace(served.doors, target=OneGoes(served.target))  # type: ignore[arg-type]
+    assert verify(PRODUCT, 1, doors) == "2 sample rows answered as in training"
