@@ -1,5 +1,7 @@
 """The way back: the champion has all traffic, nobody else has servers."""
 
+from contextlib import suppress
+
 from deployments.errors import NeverReady, RouterRefused, SeatrialError
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import Phase, RolloutState
@@ -54,7 +56,9 @@ def restore(product: str, section: RolloutSection, doors: Doors) -> str:
             doors.target.retire(product, version, section.drain_timeout)
         return "no champion yet: nothing is served"
     if addresses(doors.target.replicas(product, champion.version)):
-        _route(product, champion.version, doors)
+        # What the router misses of the champion may be what is started next.
+        with suppress(RouterRefused):
+            _route(product, champion.version, doors)
     start(product, champion.version, section.replicas, section, doors)
     await_ready(product, champion.version, 1, section, doors)
     _route(product, champion.version, doors)

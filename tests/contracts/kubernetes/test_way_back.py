@@ -41,12 +41,13 @@ def test_a_node_that_is_gone_keeps_no_champion_from_coming_back(api: FakeKuberne
     harmful.settled()
 
 
-def test_a_candidate_whose_service_is_gone_keeps_no_champion_from_coming_back(
-    api: FakeKubernetes, harmful: ClusterWorld
+@pytest.mark.parametrize("version", [1, 2], ids=["champion's", "candidate's"])
+def test_a_service_that_is_gone_keeps_no_champion_from_coming_back(
+    api: FakeKubernetes, harmful: ClusterWorld, version: int
 ) -> None:
     def remove(state: RolloutState) -> None:
         if under_traffic(state):
-            api.remove("Service", f"model-{PRODUCT}-v2")
+            api.remove("Service", f"model-{PRODUCT}-v{version}")
 
     state = harmful.run(harmful.wish(2, Strategy.CANARY), between=remove)
     assert state.phase is Phase.ROLLED_BACK
