@@ -81,6 +81,8 @@ def _retired(product: str, version: int, section: RolloutSection, doors: Doors) 
 
 def _reserve(product: str, champion: int, section: RolloutSection, doors: Doors) -> str:
     """Why not all of the champion's servers came up; empty if they did."""
+    if len(addresses(doors.target.replicas(product, champion))) >= section.replicas:
+        return ""
     hold(product, doors, section)
     try:
         await_ready(product, champion, section.replicas, section, doors)
