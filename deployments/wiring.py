@@ -139,7 +139,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     clock = SystemClock()
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
-    counters = PrometheusCounters(section.prometheus) if section.prometheus else pods
+    counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
     router: GatewayApiRouter | ServiceRouter
     if section.gateway is not None:
         router = GatewayApiRouter(cluster, section.gateway, counters, clock)

@@ -106,6 +106,12 @@ def _check_whole_pods(rollout: RolloutSection) -> None:
     without = "without kubernetes.gateway"
     if rollout.strategy in {Strategy.AB, Strategy.SHADOW}:
         raise BadInput(f"strategy {rollout.strategy.value} is not to be had {without}: name a Gateway")
+    splits = rollout.strategy is Strategy.CANARY or (rollout.strategy is Strategy.ROLLING and rollout.replicas > 1)
+    if splits and rollout.kubernetes.autoscaling is not None:
+        raise BadInput(
+            f"kubernetes.autoscaling: {without} a share is that of pods, which an autoscaler changes: name a Gateway, "
+            "leave autoscaling out, or use strategy blue_green"
+        )
     if rollout.strategy is not Strategy.CANARY:
         return
     for step in rollout.canary.steps:
@@ -252,6 +258,7 @@ def _impossible(document: dict[str, Any]) -> Iterator[Problem]:
     rollout = _section(RolloutSection, document.get("rollout", {}))
     if rollout is not None:
         yield from _unavailable(rollout)
+        yield from _impossible_name(document.get("product"), rollout)
         yield from _impossible_log(rollout.server.log, preprocessing)
 
 
@@ -276,6 +283,14 @@ def _unavailable(rollout: RolloutSection) -> Iterator[Problem]:
         check_available(rollout)
     except BadInput as error:
         yield Problem("rollout", str(error))
+
+
+def _impossible_name(product: Any, rollout: RolloutSection) -> Iterator[Problem]:
+    if rollout.target is TargetKind.KUBERNETES and str(product).endswith("-"):
+        yield Problem(
+            "product",
+            f"{product!r} cannot be a label in a cluster: with target kubernetes, end with a letter or digit",
+        )
 
 
 def _impossible_log(log: LogSection, preprocessing: PreprocessingSection | None) -> Iterator[Problem]:

@@ -42,6 +42,7 @@ class TargetLabels:
     product: str = "seatrial_dev_product"
     version: str = "seatrial_dev_version"
     pod: str = "pod"
+    namespace: str = "namespace"
 
 
 class PrometheusCounters:
@@ -50,7 +51,7 @@ class PrometheusCounters:
     Every method waits until all of them have been scraped once more: what was counted before the traffic was shifted
     must not be told after it. `lag` is how long that takes at most, as well as until a server that has begun is scraped
     for the first time: half a minute more than the scrape interval will do. A pod that was not scraped for five minutes
-    is left out. `selector` is a further condition on series in PromQL, such as `namespace="ml"`.
+    is left out. Only pods of `namespace` count, unless that is None; a Prometheus may see others of the same product.
 
     Every method raises `MetricsUnreachable` when Prometheus does not answer, not with all that it was asked for, or
     with series that do not say whose they are.
@@ -60,12 +61,12 @@ class PrometheusCounters:
         self,
         url: str,
         labels: TargetLabels | None = None,
-        selector: str = "",
+        namespace: str | None = None,
         lag: timedelta = timedelta(minutes=1),
         clock: Clock | None = None,
     ) -> None:
         self._prometheus = Prometheus(url)
-        self._labels, self._selector, self._lag = labels or TargetLabels(), selector, lag
+        self._labels, self._namespace, self._lag = labels or TargetLabels(), namespace, lag
         self._clock = clock or SystemClock()
 
     def in_flight(self, product: str, version: int) -> int:
@@ -90,7 +91,10 @@ class PrometheusCounters:
 
     def _targets(self, product: str) -> Sequence["_Target"]:
         """One for each pod: should several jobs scrape it, the one that did last."""
-        condition = f"{self._labels.product}={json.dumps(product)}" + (f",{self._selector}" if self._selector else "")
+        condition = f"{self._labels.product}={json.dumps(product)}"
+        if self._namespace is not None:
+            # Series that do not say it are asked for, too, so that they can be told of.
+            condition += f",{self._labels.namespace}=~{json.dumps(f'{self._namespace}|')}"
         scrapes = self._scrapes(f"timestamp({_START}{{{condition}}})")
         samples = self._prometheus.instant(f'{{__name__=~"{_NAMES}",{condition}}}')
         by_time = sorted(scrapes, key=lambda each: each.value)
@@ -99,6 +103,9 @@ class PrometheusCounters:
             if (target := targets.get(_target(sample))) is not None:
                 target.samples.append(sample)
         began = [target for target in targets.values() if target.value(_START)]
+        if self._namespace is not None:
+            for target in began:
+                self._label(target, self._labels.namespace)
         return tuple({self._label(target, self._labels.pod): target for target in began}.values())
 
     def _scrapes(self, query: str) -> Sequence[Sample]:

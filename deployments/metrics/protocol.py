@@ -19,7 +19,7 @@ class Metrics(Protocol):
 
         Unless `paired` the pairs may be missing: what is compared with one reading has to be read as that one was.
 
-        Raises `MetricsUnreachable` when the counters cannot be read: then nothing is known, which is not the same as
-        nothing having happened.
+        Raises `MetricsUnreachable` when the counters cannot be read, for whatever reason: then nothing is known, which
+        is not the same as nothing having happened.
         """
         ...

@@ -11,7 +11,8 @@ from deployments.traffic import Routing
 class Router(Protocol):
     """Splits the requests of each product over its versions. Every method is idempotent.
 
-    All raise `RouterUnreachable` when the gateway does not answer.
+    All raise `RouterUnreachable` when the gateway does not answer, those that count another `TryAgain` (such as
+    `MetricsUnreachable`) when who counts in its stead does not, and in a cluster `ClusterRefused` for a missing right.
     """
 
     def read(self, product: str) -> Routing | None:
@@ -46,5 +47,5 @@ class Router(Protocol):
         ...
 
     def remove(self, product: str) -> None:
-        """Forget the product; its requests get 404 from then on."""
+        """Forget the product; its requests are answered by none of its servers from then on (404 by a gateway)."""
         ...

@@ -105,6 +105,16 @@ class KubernetesSection(Section):
     )
 
     @model_validator(mode="after")
+    def _mounts(self) -> Self:
+        taken = ["/", "/tmp", "/models"]  # noqa: S108 - the pod's own
+        for volume in self.volumes:
+            mount = volume.mount.rstrip("/") or "/"
+            if mount in taken:
+                raise ValueError(f"something is mounted at {mount} already: give the volume another place")
+            taken.append(mount)
+        return self
+
+    @model_validator(mode="after")
     def _nothing_secret(self) -> Self:
         for name in self.environment:
             if any(word in name.upper() for word in ("PASSWORD", "SECRET", "TOKEN")):

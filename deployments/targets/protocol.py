@@ -19,6 +19,7 @@ class Launch:
     """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch).
 
     `trusted` names the types of the user's own that the model may hold; `key` is where a user's sticky key stands.
+    Servers that are not ready `within` that time are waited for no longer.
     """
 
     product: str
@@ -28,6 +29,7 @@ class Launch:
     trusted: tuple[str, ...] = ()
     server: ServerSection = field(default_factory=ServerSection)
     key: StickyKey = field(default_factory=lambda: StickyKey(header=DEFAULT_KEY))
+    within: timedelta = timedelta(seconds=60)
 
 
 class ReplicaState(StrEnum):
@@ -61,7 +63,10 @@ class Answer:
 
 
 class Target(Protocol):
-    """Runs model servers. Every method is idempotent; all raise `TargetUnreachable` when the keeper does not answer."""
+    """Runs model servers. Every method is idempotent.
+
+    All raise `TargetUnreachable` when the keeper does not answer, and in a cluster `ClusterRefused` if it forbids.
+    """
 
     def launch(self, launch: Launch) -> None:
         """See to it that exactly these servers are started; returns without waiting for them to be ready.

@@ -1,14 +1,17 @@
 """The way back: the champion has all traffic, nobody else has servers."""
 
+from contextlib import suppress
+
+from deployments.errors import NeverReady, RouterRefused, SeatrialError
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Shift
 from deployments.spec import RolloutSection
 from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.keeping import hold, patiently
 from tasks.rollouts.perform import dismiss
-from tasks.rollouts.servers import launch
+from tasks.rollouts.servers import await_ready, start
 from tasks.rollouts.traffic import addresses, flows_as, retire, shift
 
 
@@ -43,7 +46,8 @@ def restore(product: str, section: RolloutSection, doors: Doors) -> str:
     """Make the world what the registry says: the champion has all traffic, nobody else has servers.
 
     The answer to every failed step and to harm: the first thing that happens is that the champion's servers get all
-    traffic, if one of them is ready. With no champion the product has no route and no servers.
+    traffic, as soon as one of them is ready. Its reserve comes last: servers of the champion that do not come up, and
+    others that do not go, are told of and no obstacle. With no champion the product has no route and no servers.
     """
     champion = doors.registry.champion(product)
     if champion is None:
@@ -51,16 +55,40 @@ def restore(product: str, section: RolloutSection, doors: Doors) -> str:
         for version in doors.target.versions(product):
             doors.target.retire(product, version, section.drain_timeout)
         return "no champion yet: nothing is served"
-    wanted = Shift(Weights.all_to(champion.version))
     if addresses(doors.target.replicas(product, champion.version)):
-        _route(product, wanted, doors)
-    launch(product, champion.version, section.replicas, section, doors)
-    _route(product, wanted, doors)
-    for version in doors.target.versions(product):
-        if version != champion.version:
-            hold(product, doors, section)  # each may drain for long; `Busy` stops whoever lost the lease meanwhile
-            retire(product, version, section, doors)
-    return f"v{champion.version} has all traffic"
+        # What the router misses of the champion may be what is started next.
+        with suppress(RouterRefused):
+            _route(product, champion.version, doors)
+    start(product, champion.version, section.replicas, section, doors)
+    await_ready(product, champion.version, 1, section, doors)
+    _route(product, champion.version, doors)
+    others = [version for version in doors.target.versions(product) if version != champion.version]
+    amiss = [_retired(product, version, section, doors) for version in others]
+    amiss.append(_reserve(product, champion.version, section, doors))
+    _route(product, champion.version, doors)
+    return "; ".join((f"v{champion.version} has all traffic", *filter(None, amiss)))
+
+
+def _retired(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
+    """Why servers that have no traffic did not go (on a node that is gone, say); empty if they went."""
+    hold(product, doors, section)  # each may drain for long; `Busy` stops whoever lost the lease meanwhile
+    try:
+        patiently(lambda: retire(product, version, section, doors), doors)
+    except SeatrialError as error:
+        return f"v{version} is not retired yet ({error}); the next release or rollback clears it up"
+    return ""
+
+
+def _reserve(product: str, champion: int, section: RolloutSection, doors: Doors) -> str:
+    """Why not all of the champion's servers came up; empty if they did."""
+    if len(addresses(doors.target.replicas(product, champion))) >= section.replicas:
+        return ""
+    hold(product, doors, section)
+    try:
+        await_ready(product, champion, section.replicas, section, doors)
+    except NeverReady as error:
+        return str(error)
+    return ""
 
 
 def at_rest(product: str, doors: Doors) -> bool:
@@ -72,10 +100,15 @@ def at_rest(product: str, doors: Doors) -> bool:
     return alone and live is not None and flows_as(Shift(Weights.all_to(champion.version)), live)
 
 
-def _route(product: str, wanted: Shift, doors: Doors) -> None:
-    live = doors.router.read(product)
-    if live is None or not flows_as(wanted, live) or not _points_at_servers(live, product, doors):
+def _route(product: str, champion: int, doors: Doors) -> None:
+    """All traffic to the champion; if need be the router forgets others, of which it may find something amiss."""
+    wanted, live = Shift(Weights.all_to(champion)), doors.router.read(product)
+    if live is not None and flows_as(wanted, live) and _points_at_servers(live, product, doors):
+        return
+    try:
         shift(product, wanted, doors)
+    except RouterRefused:
+        shift(product, wanted, doors, versions=(champion,))
 
 
 def _points_at_servers(live: Routing, product: str, doors: Doors) -> bool:

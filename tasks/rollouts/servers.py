@@ -16,15 +16,26 @@ _TOLERANCE = 1e-9
 
 
 def launch(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> str:
-    """Start servers of `version` and wait until all are ready; `NeverReady` says which one is not, and why."""
+    """Start servers of `version` and wait until so many are ready; `NeverReady` says which one is not, and why."""
+    start(product, version, replicas, section, doors)
+    return await_ready(product, version, replicas, section, doors)
+
+
+def start(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
+    """Start servers of `version`, and wait for none."""
     folder = doors.registry.fetch(product, version, doors.models)
     trusted = doors.registry.get(product, version).facts.trusted_types
-    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key))
+    patience = section.ready_timeout
+    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key, patience))
+
+
+def await_ready(product: str, version: int, least: int, section: RolloutSection, doors: Doors) -> str:
+    """Wait until `least` servers of `version` are ready, whatever becomes of others; `NeverReady` as in `launch`."""
     began = doors.clock.monotonic()
     while True:
         seen = doors.target.replicas(product, version)
         ready = [replica for replica in seen if replica.state is ReplicaState.READY]
-        if len(ready) == len(seen) >= replicas:
+        if len(ready) >= least:
             return f"{len(ready)} ready after {doors.clock.monotonic() - began:.1f} s"
         for replica in seen:
             if replica.state is ReplicaState.FAILED:
@@ -47,12 +58,13 @@ def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSect
 
 
 def verify(product: str, version: int, doors: Doors) -> str:
-    """Every server of `version` must answer the held-out sample rows as training did, to within 1e-9."""
+    """Every server of `version` that stays must answer the held-out sample rows as training did, to within 1e-9."""
     folder = doors.registry.fetch(product, version, doors.models)
     sample = json.loads((folder / "verification.json").read_bytes())
     request = json.dumps(sample["request"]).encode()
     for replica in doors.target.replicas(product, version):
-        _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
+        if replica.state is not ReplicaState.STOPPING:
+            _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
     return f"{len(sample['predictions'])} sample rows answered as in training"
 
 

@@ -13,13 +13,14 @@ _POLL, _LONGEST_POLL = timedelta(milliseconds=100), timedelta(seconds=1)
 _OWN_KEY = StickyKey(header=DEFAULT_KEY)
 
 
-def shift(product: str, wanted: Shift, doors: Doors) -> str:
-    """Every version with servers stays known to the router; `wanted` says who is asked."""
+def shift(product: str, wanted: Shift, doors: Doors, versions: tuple[int, ...] = ()) -> str:
+    """Every version with servers stays known to the router, or of them only `versions`; `wanted` says who is asked."""
     before = doors.router.read(product)
-    backends = tuple(_backend(product, version, before, doors) for version in doors.target.versions(product))
+    known = versions or doors.target.versions(product)
+    backends = tuple(_backend(product, version, before, doors) for version in known)
     try:
-        known = tuple(backend for backend in backends if backend.addresses)
-        routing = Routing(known, wanted.weights, wanted.matches, wanted.mirror, wanted.key)
+        there = tuple(backend for backend in backends if backend.addresses)
+        routing = Routing(there, wanted.weights, wanted.matches, wanted.mirror, wanted.key)
     except ValueError as error:
         raise RolloutFailed(f"{product}: cannot {wanted}: {error}") from error
     doors.router.apply(product, routing)

@@ -20,7 +20,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Reading, Source
 from deployments.clock import SystemClock
 from deployments.errors import MetricsUnreachable
-from deployments.metrics.prometheus import PrometheusCounters
+from deployments.metrics.prometheus import PrometheusCounters, TargetLabels
 from deployments.metrics.promql import Prometheus
 from tests.model_folder import write_model_folder
 from tests.model_process import ServerProcess, free_ports
@@ -135,4 +135,4 @@ def test_a_server_that_began_again_counts_from_zero_and_one_that_is_gone_not_at_
 
 def test_a_query_that_prometheus_refuses_is_named(scraped: Scraped) -> None:
     with pytest.raises(MetricsUnreachable, match=r"fails on the query.*no good.*parse error"):
-        PrometheusCounters(scraped.url, selector="no good").counts("flights")
+        PrometheusCounters(scraped.url, TargetLabels(product="no good")).counts("flights")

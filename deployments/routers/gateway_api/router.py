@@ -66,8 +66,8 @@ class GatewayApiRouter(CountedElsewhere):
         with self._reaching():
             former = self._our_route(product)
             self._check_servers(product, former, wanted)
-            written = self._write(product, rules)
-            refusal = self._said_of(written)
+            written = self._write(product, rules, self._attachment())
+            refusal = self._dropped(product, written, wanted) or self._refusal(former, written)
             if refusal:
                 self._put_back(product, former, written)
                 raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
@@ -81,7 +81,7 @@ class GatewayApiRouter(CountedElsewhere):
             if self._section.route is None:
                 self._cluster.delete(HTTP_ROUTE, _name(route), uid=route["metadata"]["uid"])
             else:
-                self._write(product, [])
+                self._write(product, [], {})
 
     def _route(self, product: str) -> Object | None:
         """The route of that name; None for none, and for one that is somebody else's."""
@@ -100,15 +100,18 @@ class GatewayApiRouter(CountedElsewhere):
         return found
 
     def _routing(self, product: str, route: Object) -> Routing | None:
-        rules = route["spec"].get("rules") or []
+        ours = self._ours(product, route["spec"])
         ready = self._ready(product)
         backends = [
             Backend(version, tuple(sorted(ready.get(version, ()))) or (self._nowhere(product, version),))
-            for version in known_versions(product, rules)
+            for version in known_versions(product, ours)
         ]
-        routing = routing_of(product, rules, backends)
-        as_written = routing is not None and as_we_write_them(product, rules, routing, self._path(product))
+        routing = routing_of(product, ours, backends)
+        as_written = routing is not None and as_we_write_them(product, ours, routing, self._path(product))
         return routing if as_written else None
+
+    def _ours(self, product: str, spec: Object) -> list[Object]:
+        return ours_among(product, spec.get("rules") or [], self._path(product))
 
     def _nowhere(self, product: str, version: int) -> str:
         """Stands for the servers of a version that has none just now: its Service."""
@@ -140,23 +143,26 @@ class GatewayApiRouter(CountedElsewhere):
         ready = self._ready(product)
         return servers_missing(live, wanted, lambda version, address: address in ready.get(version, ()))
 
-    def _write(self, product: str, rules: Sequence[Object]) -> Object:
-        """The route with our rules being `rules`, whatever else changes in it meanwhile."""
+    def _write(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
+        """The route with our rules being `rules`, whatever else changes in it meanwhile.
+
+        `attachment` is what an own route hangs at, and nothing for a route of the user's.
+        """
         for _ in range(_MOST_CONFLICTS):
             found = self._our_route(product)
             if found is None:
                 self._check_kind(product)
             with suppress(Conflicting):
                 if found is None:
-                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules))
-                return self._rewritten(product, found, rules)
+                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment))
+                return self._rewritten(product, found, rules, attachment)
         raise RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
 
-    def _rewritten(self, product: str, found: Object, rules: Sequence[Object]) -> Object:
+    def _rewritten(self, product: str, found: Object, rules: Sequence[Object], attachment: Object) -> Object:
         spec = found["spec"]
-        changed = {**spec, "rules": with_ours(product, spec.get("rules") or [], rules)}
-        if self._section.route is None:
-            changed = {**changed, **self._attachment()}
+        rest = {name: value for name, value in spec.items() if name not in self._attached(found)}
+        rules = with_ours(spec.get("rules") or [], self._ours(product, spec), rules)
+        changed = {**rest, **attachment, "rules": rules}
         if changed == spec:
             return found
         return self._cluster.replace(HTTP_ROUTE, {**found, "spec": changed})
@@ -169,11 +175,25 @@ class GatewayApiRouter(CountedElsewhere):
             )
 
     def _put_back(self, product: str, former: Object | None, written: Object) -> None:
-        rules = [] if former is None else former["spec"].get("rules") or []
         if former is None:
             self._cluster.delete(HTTP_ROUTE, _name(written), uid=written["metadata"]["uid"])
         else:
-            self._write(product, ours_among(product, rules))
+            self._write(product, self._ours(product, former["spec"]), self._attached(former))
+
+    def _dropped(self, product: str, written: Object, wanted: Routing) -> str:
+        """Why what was written is not what is kept; empty if it is."""
+        if as_we_write_them(product, self._ours(product, written["spec"]), wanted, self._path(product)):
+            return ""
+        return "the cluster's HTTPRoutes lack a field (the fraction of a mirror, say): install a newer Gateway API"
+
+    def _refusal(self, former: Object | None, written: Object) -> str:
+        """See `_said_of`; that a gateway which did not have the route before says nothing is a refusal, too."""
+        try:
+            return self._said_of(written)
+        except RouterUnreachable as error:
+            if former is None or self._attached(former) == self._attachment():
+                raise
+            return str(error)
 
     def _said_of(self, route: Object) -> str:
         """Why it is refused, empty if it is taken. Raises `RouterUnreachable` if no gateway says anything."""
@@ -201,7 +221,7 @@ class GatewayApiRouter(CountedElsewhere):
                     return
         self._clock.sleep(_PAUSE)
 
-    def _new_route(self, product: str, rules: Sequence[Object]) -> Object:
+    def _new_route(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
         if self._section.route is not None:
             raise RouterRefused(
                 f"{product}: there is no HTTPRoute {self._section.route} in namespace {self._cluster.namespace}: "
@@ -209,11 +229,20 @@ class GatewayApiRouter(CountedElsewhere):
             )
         return {
             "metadata": {"name": self._route_name(product), "labels": labels_of(product)},
-            "spec": {**self._attachment(), "rules": list(rules)},
+            "spec": {**attachment, "rules": list(rules)},
         }
 
+    def _attached(self, route: Object) -> Object:
+        """What a route of our own hangs at; nothing for one of the user's, where that is theirs."""
+        if self._section.route is not None:
+            return {}
+        return {name: route["spec"][name] for name in ("parentRefs", "hostnames") if name in route["spec"]}
+
     def _attachment(self) -> Object:
+        """What the spec has our route hang at."""
         section = self._section
+        if section.route is not None:
+            return {}
         parent: Object = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": section.name}
         if section.namespace:
             parent["namespace"] = section.namespace

@@ -1,6 +1,7 @@
 """A product's routing as rules of an HTTPRoute, and back.
 
-Ours are the rules whose back ends are all Services of the product's versions; every other rule is somebody else's.
+Ours have names of ours; every other rule is somebody else's, wherever it leads. Gateway API before 1.4 drops names:
+where no rule has one of ours, ours are those without a name that lead to the product's versions only, in our manner.
 A user's sticky key has no counterpart in Gateway API v1: requests are split by chance, each on its own.
 """
 
@@ -14,6 +15,8 @@ from deployments.routers.choice import VERSION_HEADER
 from deployments.traffic import PARTS, Backend, Match, Mirror, Routing, Weights
 
 Object = dict[str, Any]
+
+_REWRITE: Final = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
 
 # A cookie's value as a pattern of the whole header, and what finds that again.
 _BEFORE, _AFTER = "(^|.*; ?)", "(;.*|$)"
@@ -33,21 +36,26 @@ def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
             f"{product}: Gateway API cannot keep users with a version by {routing.key}: leave rollout.key out"
         )
     previews = [
-        _rule(product, path, [_back_end(product, backend.version)], [_exact(VERSION_HEADER, str(backend.version))])
+        _rule(
+            f"{_mark(product)}preview-v{backend.version}",
+            path,
+            [_back_end(product, backend.version)],
+            [_exact(VERSION_HEADER, str(backend.version))],
+        )
         for backend in routing.backends
     ]
     matches = [
-        _rule(product, path, [_back_end(product, match.version)], [_header_match(match)]) for match in routing.matches
+        _rule(f"{_mark(product)}match-{number}", path, [_back_end(product, match.version)], [_header_match(match)])
+        for number, match in enumerate(routing.matches, 1)
     ]
     return [*previews, *matches, _split(product, routing, path)]
 
 
-def routing_of(product: str, rules: Sequence[Object], backends: Sequence[Backend]) -> Routing | None:
-    """The routing that our rules among `rules` make; None if there are none, or if they are not as we write them.
+def routing_of(product: str, ours: Sequence[Object], backends: Sequence[Backend]) -> Routing | None:
+    """The routing that our rules make; None if there are none, or if they are not as we write them.
 
     `backends` says which servers each version has.
     """
-    ours = ours_among(product, rules)
     splits = [rule for rule in ours if not _headers(rule)]
     if len(splits) != 1:
         return None
@@ -62,45 +70,51 @@ def routing_of(product: str, rules: Sequence[Object], backends: Sequence[Backend
             {_version(product, each["name"]): int(each.get("weight", 1)) for each in splits[0]["backendRefs"]}
         )
         return Routing(tuple(backends), weights, tuple(matches), _mirror_of(product, splits[0]))
-    except ValueError:
+    except (ValueError, LookupError):
         return None
 
 
-def as_we_write_them(product: str, rules: Sequence[Object], routing: Routing, path: str) -> bool:
-    """Whether our rules among `rules` are those of `routing`; a server may have filled in fields that we leave out."""
-    return _is_within(rules_of(product, routing, path), ours_among(product, rules))
+def as_we_write_them(product: str, ours: Sequence[Object], routing: Routing, path: str) -> bool:
+    """Whether our rules are those of `routing`; a server may have filled in fields, or dropped names."""
+    wanted = [{key: value for key, value in rule.items() if key != "name"} for rule in rules_of(product, routing, path)]
+    return _is_within(wanted, ours)
 
 
-def is_ours(product: str, rule: Mapping[str, Any]) -> bool:
-    """Whether a rule is one of those that `rules_of` makes for this product."""
-    names = [each.get("name", "") for each in rule.get("backendRefs") or []]
-    return bool(names) and all(_pattern(product).fullmatch(name) for name in names)
+def ours_among(product: str, rules: Sequence[Object], path: str) -> list[Object]:
+    """Those among `rules` that are ours, in their order."""
+    named = [rule for rule in rules if str(rule.get("name", "")).startswith(_mark(product))]
+    return named or [rule for rule in rules if _looks_like_ours(product, rule, path)]
 
 
-def ours_among(product: str, rules: Sequence[Object]) -> list[Object]:
-    """Our rules, in their order."""
-    return [rule for rule in rules if is_ours(product, rule)]
-
-
-def known_versions(product: str, rules: Sequence[Object]) -> tuple[int, ...]:
+def known_versions(product: str, ours: Sequence[Object]) -> tuple[int, ...]:
     """Versions that our rules lead to, in ascending order."""
-    names = [name for rule in ours_among(product, rules) for name in _services(rule)]
+    names = [name for rule in ours for name in _services(rule)]
     return tuple(sorted({int(found[1]) for name in names if (found := _pattern(product).fullmatch(name))}))
 
 
-def with_ours(product: str, rules: Sequence[Object], ours: Sequence[Object]) -> list[Object]:
-    """`rules` with our present ones replaced by `ours`, where the first of them was; others stay as they are."""
-    place = next((number for number, rule in enumerate(rules) if is_ours(product, rule)), len(rules))
-    before = list(rules[:place])
-    after = [rule for rule in rules[place:] if not is_ours(product, rule)]
-    return [*before, *ours, *after]
+def with_ours(rules: Sequence[Object], former: Sequence[Object], ours: Sequence[Object]) -> list[Object]:
+    """`rules` with `former` ones of ours replaced by `ours`, where the first of them was; others stay as they are."""
+    place = next((number for number, rule in enumerate(rules) if rule in former), len(rules))
+    return [*rules[:place], *ours, *(rule for rule in rules[place:] if rule not in former)]
+
+
+def _mark(product: str) -> str:
+    """How the names of our rules begin."""
+    return f"seatrial.{product}."
+
+
+def _looks_like_ours(product: str, rule: Mapping[str, Any], path: str) -> bool:
+    services = [each.get("name", "") for each in rule.get("backendRefs") or []]
+    paths = [match.get("path", {}).get("value") for match in rule.get("matches") or []]
+    rewrites = any(each.get("urlRewrite") == _REWRITE for each in rule.get("filters") or [])
+    leads_to_us = bool(services) and all(_pattern(product).fullmatch(name) for name in services)
+    return "name" not in rule and leads_to_us and (path in paths or rewrites)
 
 
 def _split(product: str, routing: Routing, path: str) -> Object:
     port = PAIRED_PORT if routing.mirror else PORT
-    rule = _rule(
-        product, path, [_back_end(product, version, part, port) for version, part in routing.weights.parts.items()], []
-    )
+    back_ends = [_back_end(product, version, part, port) for version, part in routing.weights.parts.items()]
+    rule = _rule(f"{_mark(product)}split", path, back_ends, [])
     if routing.mirror:
         copies: Object = {"backendRef": _reference(product, routing.mirror.version, COPIES_PORT)}
         if routing.mirror.parts < PARTS:
@@ -109,12 +123,12 @@ def _split(product: str, routing: Routing, path: str) -> Object:
     return rule
 
 
-def _rule(product: str, path: str, back_ends: list[Object], headers: list[Object]) -> Object:
+def _rule(name: str, path: str, back_ends: list[Object], headers: list[Object]) -> Object:
     match: Object = {"path": {"type": "PathPrefix", "value": path}}
     if headers:
         match["headers"] = headers
-    rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
-    return {"matches": [match], "filters": [{"type": "URLRewrite", "urlRewrite": rewrite}], "backendRefs": back_ends}
+    filters = [{"type": "URLRewrite", "urlRewrite": _REWRITE}]
+    return {"name": name, "matches": [match], "filters": filters, "backendRefs": back_ends}
 
 
 def _reference(product: str, version: int, port: int) -> Object:
@@ -159,7 +173,8 @@ def _headers(rule: Mapping[str, Any]) -> list[Object]:
 
 def _services(rule: Mapping[str, Any]) -> list[str]:
     mirrors = [each["requestMirror"] for each in rule.get("filters") or [] if each.get("type") == "RequestMirror"]
-    return [each["name"] for each in (*rule["backendRefs"], *(mirror["backendRef"] for mirror in mirrors))]
+    refs = (*(rule.get("backendRefs") or ()), *(mirror["backendRef"] for mirror in mirrors))
+    return [each["name"] for each in refs]
 
 
 def _is_within(wanted: object, found: object) -> bool:

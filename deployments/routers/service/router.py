@@ -6,7 +6,7 @@ asks for. kube-proxy balances connections, not requests: a client that keeps one
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ class ServiceRouter(CountedElsewhere):
         """See `Router`: what the selector and the labels of the ready pods make, whatever was wanted."""
         with self._reaching():
             service = self._service(product)
-            return None if service is None else self._routing(product, service)
+            return None if service is None else self._routing(product, service, _ready(self._pods(product)))
 
     def apply(self, product: str, routing: Routing) -> None:
         """See `Router`. Raises `RouterRefused` for what whole pods cannot make, and a foreign Service of our name."""
@@ -51,12 +51,13 @@ class ServiceRouter(CountedElsewhere):
                 f"{product}: a Service without a Gateway splits by pods only: no matches, mirrors or sticky keys"
             )
         with self._reaching():
-            service, pods = self._our_service(product), self._ready(product)
-            live = None if service is None else self._routing(product, service)
+            service, everybody = self._our_service(product), self._pods(product)
+            pods = _ready(everybody)
+            live = None if service is None else self._routing(product, service, pods)
             addresses = {version: set(map(_address, each)) for version, each in pods.items()}
             if missing := servers_missing(live, wanted, lambda version, each: each in addresses.get(version, set())):
                 raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
-            self._serve(product, wanted, pods)
+            self._serve(product, wanted, everybody)
 
     def copies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router`: there never are any."""
@@ -69,8 +70,8 @@ class ServiceRouter(CountedElsewhere):
             if (found := self._service(product)) is not None:
                 self._cluster.delete(SERVICE, product_object_name(product), uid=found["metadata"]["uid"])
 
-    def _serve(self, product: str, wanted: Routing, pods: Mapping[int, list[Object]]) -> None:
-        weights = wanted.weights
+    def _serve(self, product: str, wanted: Routing, everybody: Sequence[Object]) -> None:
+        weights, pods = wanted.weights, _ready(everybody)
         versions = [version for version, part in weights.parts.items() if part]
         if len(versions) == 1:
             self._select(product, labels_of(product, versions[0]), wanted)
@@ -83,8 +84,7 @@ class ServiceRouter(CountedElsewhere):
                 "raise rollout.replicas, choose other weights, or name a Gateway in rollout.kubernetes.gateway"
             )
         serving = {pod["metadata"]["name"] for version, count in counts.items() for pod in pods[version][:count]}
-        everybody = [pod for each in pods.values() for pod in each]
-        # Whoever joins does so before others leave.
+        # Whoever joins does so before others leave, be it one that is not ready just now.
         for pod in sorted(everybody, key=lambda pod: pod["metadata"]["name"] not in serving):
             self._mark(pod, pod["metadata"]["name"] in serving)
         self._select(product, labels_of(product) | {_SERVING: "true"}, wanted)
@@ -125,8 +125,7 @@ class ServiceRouter(CountedElsewhere):
             )
         return found
 
-    def _routing(self, product: str, service: Object) -> Routing | None:
-        pods = self._ready(product)
+    def _routing(self, product: str, service: Object, pods: Mapping[int, list[Object]]) -> Routing | None:
         weights, known = self._weights(product, service, pods), _known_of(service)
         if weights is None:
             return None
@@ -149,20 +148,26 @@ class ServiceRouter(CountedElsewhere):
             return weights_of(Counter({each: sum(map(_serves, pods[each])) for each in pods}), wanted)
         return None
 
-    def _ready(self, product: str) -> dict[int, list[Object]]:
-        """The ready pods of each version, by name; those that serve first."""
+    def _pods(self, product: str) -> list[Object]:
+        """Those that stay, by name; those that serve first."""
         found, _ = self._cluster.list(POD, selector_of(product))
-        ready: dict[int, list[Object]] = {}
-        for pod in sorted(found, key=lambda pod: (not _serves(pod), pod["metadata"]["name"])):
-            version = version_of(pod)
-            if version is not None and _is_ready(pod):
-                ready.setdefault(version, []).append(pod)
-        return ready
+        staying = (pod for pod in found if not pod["metadata"].get("deletionTimestamp"))
+        return sorted(staying, key=lambda pod: (not _serves(pod), pod["metadata"]["name"]))
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
         with errors_as(RouterUnreachable, f"cluster {self._cluster.address}"):
             yield
+
+
+def _ready(pods: Iterable[Object]) -> dict[int, list[Object]]:
+    """The ready ones of each version."""
+    ready: dict[int, list[Object]] = {}
+    for pod in pods:
+        version = version_of(pod)
+        if version is not None and _is_ready(pod):
+            ready.setdefault(version, []).append(pod)
+    return ready
 
 
 def _told(wanted: Routing) -> Mapping[str, str]:
@@ -191,7 +196,7 @@ def _serves(pod: Object) -> bool:
 def _is_ready(pod: Object) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or []
     well = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-    return well and not pod["metadata"].get("deletionTimestamp") and bool(pod["status"].get("podIP"))
+    return well and bool(pod["status"].get("podIP"))
 
 
 def _address(pod: Object) -> str:

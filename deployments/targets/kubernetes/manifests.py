@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -19,6 +20,7 @@ FETCHER: Final = "model"
 _MODELS: Final = PurePosixPath("/models")
 # Until every node's proxy and gateway know that the pod leaves.
 _FAREWELL_SECONDS: Final = 5
+# Before the kubelet begins anew, whoever waits for the server.
 _LOADING_SECONDS: Final = 300
 _USER: Final = 65532
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -47,6 +49,11 @@ class Served:
         """Of all its objects."""
         return labels_of(self.launch.product, self.launch.version)
 
+    @property
+    def patience(self) -> int:
+        """Seconds that somebody waits for its pods."""
+        return math.ceil(self.launch.within.total_seconds())
+
 
 def deployment(served: Served) -> Object:
     """Its pods. Without `replicas` where an autoscaler sets them."""
@@ -54,7 +61,7 @@ def deployment(served: Served) -> Object:
     spec: Object = {
         "selector": {"matchLabels": served.labels},
         "revisionHistoryLimit": 1,
-        "progressDeadlineSeconds": _LOADING_SECONDS + 300,
+        "progressDeadlineSeconds": served.patience,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": _template(served),
     }
@@ -76,11 +83,13 @@ def service(served: Served) -> Object:
 
 
 def disruption_budget(served: Served) -> Object:
-    """Nodes are emptied one pod at a time."""
-    return {
-        "metadata": {"name": served.name, "labels": served.labels},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": served.labels}},
+    """Nodes are emptied one pod at a time; one that is not ready serves nobody, and keeps no node from it."""
+    spec = {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": served.labels},
     }
+    return {"metadata": {"name": served.name, "labels": served.labels}, "spec": spec}
 
 
 def autoscaler(served: Served, scaling: AutoscalingSection) -> Object:
@@ -169,7 +178,7 @@ def _server(served: Served) -> Object:
             {"name": "copies", "containerPort": COPIES_PORT, "protocol": "TCP"},
             {"name": "paired", "containerPort": PAIRED_PORT, "protocol": "TCP"},
         ],
-        "startupProbe": _probe("/v2/health/ready", period=1, failures=_LOADING_SECONDS),
+        "startupProbe": _probe("/v2/health/ready", period=1, failures=max(_LOADING_SECONDS, served.patience)),
         "readinessProbe": _probe("/v2/health/ready", period=2, failures=2),
         "livenessProbe": _probe("/v2/health/live", period=10, failures=6),
         "lifecycle": {"preStop": {"sleep": {"seconds": _FAREWELL_SECONDS}}},

@@ -29,6 +29,9 @@ def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
     address = user_address(status.get("podIP") or name)
     if pod["metadata"].get("deletionTimestamp"):
         return Replica(name, address, ReplicaState.STOPPING)
+    if is_over(pod):
+        detail = str(status.get("message") or status.get("reason") or "the pod failed")
+        return Replica(name, address, ReplicaState.STOPPING, detail)
     if _condition(status, "Ready") == "True":
         return Replica(name, address, ReplicaState.READY)
     if problem := _failure(status):
@@ -38,10 +41,10 @@ def replica_of(pod: Object, events: Iterable[Object] = ()) -> Replica:
 
 def missing_replica(name: str, deployment: Object, place: int) -> Replica:
     """A pod that its Deployment could not even make: a quota, an admission policy, or simply not yet."""
-    conditions = (deployment.get("status") or {}).get("conditions") or []
-    refusal = next((each for each in conditions if each["type"] == "ReplicaFailure" and each["status"] == "True"), None)
-    state = ReplicaState.STARTING if refusal is None else ReplicaState.FAILED
-    detail = "" if refusal is None else str(refusal.get("message") or refusal.get("reason"))
+    refusal = _of_kind(deployment.get("status") or {}, "ReplicaFailure")
+    refused = refusal.get("status") == "True"
+    state = ReplicaState.FAILED if refused else ReplicaState.STARTING
+    detail = str(refusal.get("message") or refusal.get("reason")) if refused else ""
     to_come = f"{name}-pod-{place}-to-come"
     return Replica(to_come, user_address(to_come), state, detail)
 
@@ -52,6 +55,19 @@ def is_outdated(pod: Object, deployment: Object) -> bool:
     return bool((pod["metadata"].get("labels") or {}).get(TEMPLATE) != labels.get(TEMPLATE))
 
 
+def is_over(pod: Object) -> bool:
+    """Whether a node ended it (an eviction, a shutdown): another takes its place, and it only stays in the list."""
+    return bool((pod.get("status") or {}).get("phase") == "Failed")
+
+
+def too_late(pod: Object, deployment: Object) -> str:
+    """What a Deployment says of its progress if its time was over while this pod was there; empty while it may come."""
+    told = _of_kind(deployment.get("status") or {}, "Progressing")
+    over = told.get("reason") == "ProgressDeadlineExceeded" and told["status"] == "False"
+    waited_for = over and pod["metadata"]["creationTimestamp"] < told["lastTransitionTime"]
+    return str(told.get("message") or told["reason"]) if waited_for else ""
+
+
 def wants_events(pod: Object) -> bool:
     """Whether events could say more about a pod than its status does."""
     status = pod.get("status") or {}
@@ -60,8 +76,6 @@ def wants_events(pod: Object) -> bool:
 
 def _failure(status: Object) -> str:
     """Why it will not come up; empty while it may."""
-    if status.get("phase") == "Failed":
-        return str(status.get("message") or status.get("reason") or "the pod failed")
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (container.get("state") or {}).get("waiting") or {}
         ended = _ended(container)
@@ -105,4 +119,8 @@ def _last_end(container: Object) -> Object:
 
 
 def _condition(status: Object, kind: str) -> str:
-    return next((each["status"] for each in status.get("conditions") or [] if each["type"] == kind), "Unknown")
+    return str(_of_kind(status, kind).get("status", "Unknown"))
+
+
+def _of_kind(status: Object, kind: str) -> Object:
+    return next((each for each in status.get("conditions") or [] if each["type"] == kind), {})

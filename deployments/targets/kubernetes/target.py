@@ -32,7 +32,14 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
-from deployments.targets.kubernetes.pods import is_outdated, missing_replica, replica_of, wants_events
+from deployments.targets.kubernetes.pods import (
+    is_outdated,
+    is_over,
+    missing_replica,
+    replica_of,
+    too_late,
+    wants_events,
+)
 from deployments.targets.last_words import last_words
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
@@ -40,7 +47,7 @@ Object = dict[str, Any]
 
 _ANSWER_SECONDS: Final = 10.0
 _LOG_LINES: Final = 50
-# Beyond a drain: until the last pod is gone from the API server.
+# Beyond a drain, and the time that a pod has to end: until the last one is gone from the API server.
 _GOING: Final = timedelta(seconds=60)
 _LOOK_SECONDS: Final = 30.0
 _POLL: Final = timedelta(seconds=1)
@@ -71,7 +78,7 @@ class KubernetesTarget:
             if (scaling := self._section.autoscaling) is not None:
                 self._cluster.apply(AUTOSCALER, autoscaler(served, scaling))
             for pod in pods:
-                if replica_of(pod).state is ReplicaState.FAILED:
+                if is_over(pod) or self._given_up(replica_of(pod), pod, found).state is ReplicaState.FAILED:
                     self._cluster.delete(POD, pod["metadata"]["name"], uid=pod["metadata"]["uid"])
 
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
@@ -165,9 +172,17 @@ class KubernetesTarget:
         if replica.state is not ReplicaState.READY and made_by is not None and is_outdated(pod, made_by):
             return Replica(replica.name, replica.address, ReplicaState.STOPPING)
         if replica.state is not ReplicaState.FAILED:
-            return replica
+            return self._given_up(replica, pod, made_by)
         said = self._last_words(replica.name)
         return Replica(replica.name, replica.address, replica.state, said or replica.detail)
+
+    def _given_up(self, replica: Replica, pod: Object, made_by: Object | None) -> Replica:
+        """One that starts has failed once its Deployment waits for it no longer."""
+        late = too_late(pod, made_by) if made_by and replica.state is ReplicaState.STARTING else ""
+        if not late:
+            return replica
+        detail = "; ".join(filter(None, (replica.detail, late)))
+        return Replica(replica.name, replica.address, ReplicaState.FAILED, detail)
 
     def _last_words(self, pod: str) -> str:
         """What the server said before it ended, which says more than its exit code."""
@@ -186,16 +201,17 @@ class KubernetesTarget:
 
     def _until_gone(self, product: str, version: int, drain: timedelta) -> None:
         """Its pods first, then the Deployment, which goes after them."""
-        labels, within = selector_of(product, version), drain + _GOING
-        limit = self._clock.monotonic() + within.total_seconds()
+        labels, within, began = selector_of(product, version), drain, self._clock.monotonic()
         for kind in (POD, DEPLOYMENT):
             found, since = self._cluster.list(kind, labels)
+            within = max((within, *map(_grace, found)))
+            limit = began + (within + _GOING).total_seconds()
             while found:
                 left = limit - self._clock.monotonic()
                 if left <= 0:
                     names = ", ".join(str(each["metadata"]["name"]) for each in found)
                     raise TargetUnreachable(
-                        f"{kind.name} {names} has not gone within {within.total_seconds():g} s: see its events"
+                        f"{kind.name} {names} has not gone within {limit - began:g} s: see its events"
                     )
                 if self._saw(kind, since, min(left, _LOOK_SECONDS), labels, "DELETED") is None:
                     self._clock.sleep(_POLL)
@@ -213,6 +229,11 @@ class KubernetesTarget:
     def _reaching(self) -> Iterator[None]:
         with errors_as(TargetUnreachable, f"cluster {self._cluster.address}"):
             yield
+
+
+def _grace(found: Object) -> timedelta:
+    """How long a pod may take to end; nothing for any other object."""
+    return timedelta(seconds=found["spec"].get("terminationGracePeriodSeconds", 0))
 
 
 def _moment(event: Object) -> str:

@@ -11,7 +11,7 @@ from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weig
 from tests.contracts.kubernetes.breaking import broken_off_anywhere, once, refused
 from tests.contracts.routers.cluster_worlds import ServiceWorld
 from tests.contracts.routers.worlds import one
-from tests.fakes.kubernetes import FakeKubernetes
+from tests.fakes.kubernetes import NEVER_READY, READY, FakeKubernetes
 
 PRODUCT = "flights"
 SERVICE = "seatrial-flights"
@@ -100,7 +100,7 @@ def test_what_broke_off_anywhere_is_completed_by_the_next_call(api: FakeKubernet
     ):
         assert api.object("Service", SERVICE) is None
         rounds += 1
-    assert rounds >= 12
+    assert rounds >= 10
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
@@ -209,3 +209,18 @@ def test_a_right_that_is_missing_is_named(api: FakeKubernetes, service: ServiceW
         service.router.remove(PRODUCT)
 
     assert re.search(rf'cannot {verb} resource "{resource}"', refused(ClusterRefused, all_of_it))
+
+
+def test_a_pod_that_is_not_ready_while_shares_change_is_not_in_a_share_that_it_left_when_it_comes_back(
+    api: FakeKubernetes, service: ServiceWorld
+) -> None:
+    backends = pods(service, 2, 2)
+    service.router.apply(PRODUCT, Routing(backends, Weights({1: 50, 2: 50})))
+    away = next(each["metadata"]["name"] for each in api.objects("Pod") if "-v2-" in each["metadata"]["name"])
+    api.script(away, NEVER_READY)
+    wanted = Routing((backends[0], Backend(2, backends[1].addresses[1:])), Weights({1: 66.67, 2: 33.33}))
+    service.router.apply(PRODUCT, wanted)
+    api.script(away, READY)
+    live = service.router.read(PRODUCT)
+    assert live is not None
+    assert live.weights == wanted.weights

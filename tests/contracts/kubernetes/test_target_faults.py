@@ -166,8 +166,8 @@ def test_a_pod_on_a_node_that_is_gone_ends_a_retirement_within_its_bound(
     lost = gone_node(api, target)
     said = refused(TargetUnreachable, lambda: target.retire("flights", 1, DRAIN))
     assert lost.name in said
-    assert "65 s" in said
-    assert clock.monotonic() == pytest.approx(65, abs=2)
+    assert "105 s" in said, "less than its pods may take to end"
+    assert clock.monotonic() == pytest.approx(105, abs=2)
     assert api.object("Service", NAME) is not None, "a gateway may still be on its way to that pod"
     assert states(target) == [ReplicaState.STOPPING]
     api.script(lost.name, READY)
@@ -328,3 +328,26 @@ def test_a_deployment_that_vanishes_in_the_middle_of_a_launch_is_made_by_the_nex
     refused(TargetUnreachable, lambda: target.launch(launch(3)))
     target.launch(launch(3))
     assert states(target) == [ReplicaState.READY] * 3
+
+
+def test_what_is_left_of_a_pod_that_was_evicted_is_no_server_that_failed(
+    api: FakeKubernetes, target: KubernetesTarget
+) -> None:
+    target.launch(launch())
+    found = api.object("Pod", target.replicas("flights", 1)[0].name)
+    assert found is not None
+    remains = {"name": f"{NAME}-evicted", "labels": found["metadata"]["labels"]}
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+    with api.standing_still():
+        api.put({"kind": "Pod", "metadata": remains, "spec": found["spec"], "status": status})
+        assert sorted(states(target)) == [*[ReplicaState.READY] * 2, ReplicaState.STOPPING]
+        target.launch(launch())
+    assert states(target) == [ReplicaState.READY] * 2
+
+
+def test_a_node_is_emptied_of_pods_that_serve_nobody_whatever_else_is_amiss(
+    api: FakeKubernetes, target: KubernetesTarget
+) -> None:
+    target.launch(launch(1))
+    [budget] = api.objects("PodDisruptionBudget")
+    assert (budget["spec"]["maxUnavailable"], budget["spec"]["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")

@@ -126,6 +126,20 @@ ON_CLUSTER: dict[str, Any] = {"target": "kubernetes", "kubernetes": {"image": "s
             "canary.steps: 5 % cannot be made of 2 pods a version without kubernetes.gateway: nearest is 33.33",
         ),
         (
+            "rollout",
+            {**ON_CLUSTER, "replicas": 2, "kubernetes": {"image": "seatrial:1", "autoscaling": {"most": 4}}},
+            "kubernetes.autoscaling: without kubernetes.gateway a share is that of pods",
+        ),
+        *(
+            ("rollout.kubernetes.volumes", [{"mount": place, "secret": "s"}, {"mount": "/a", "claim": "c"}], said)
+            for place, said in (
+                ("/models", "something is mounted at /models already"),
+                ("/models/", "something is mounted at /models already"),
+                ("/", "something is mounted at / already"),
+                ("/a/", "something is mounted at /a already"),
+            )
+        ),
+        (
             "rollout.kubernetes.environment",
             {"DB_PASSWORD": "hunter2"},
             "environment variable DB_PASSWORD sounds secret",
@@ -219,3 +233,32 @@ def test_the_shipped_specs_are_well_formed(name: str) -> None:
 def test_a_date_is_midnight_utc() -> None:
     assert as_moment(datetime(2013, 1, 1).date()) == datetime(2013, 1, 1, tzinfo=UTC)  # noqa: DTZ001 - a date is wanted
     assert as_moment(datetime(2013, 1, 1)) == datetime(2013, 1, 1, tzinfo=UTC)  # noqa: DTZ001 - naive on purpose
+
+
+@pytest.mark.parametrize(
+    ("rollout", "problem"),
+    [({}, False), (ON_CLUSTER, True)],
+    ids=["here", "in a cluster"],
+)
+def test_a_name_that_is_no_label_is_refused_where_it_must_be_one(
+    tmp_path: Path, rollout: dict[str, Any], problem: bool
+) -> None:
+    document = {**GOOD, "product": "churn-", "rollout": rollout}
+    if problem:
+        assert "product: 'churn-' cannot be a label in a cluster" in complaint(tmp_path, document)
+    else:
+        assert load_product(written(tmp_path, document)).product == "churn-"
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        {"strategy": "blue_green", "replicas": 2},
+        {"strategy": "rolling", "replicas": 1},
+        {"strategy": "canary", "replicas": 2, "gateway": {"name": "public"}},
+    ],
+    ids=str,
+)
+def test_pods_follow_their_load_where_no_share_is_made_of_them(tmp_path: Path, rollout: dict[str, Any]) -> None:
+    cluster = {"image": "seatrial:1", "autoscaling": {"most": 4}, "gateway": rollout.pop("gateway", None)}
+    load_product(written(tmp_path, {**GOOD, "rollout": {**ON_CLUSTER, **rollout, "kubernetes": cluster}}))

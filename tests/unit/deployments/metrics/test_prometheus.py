@@ -187,13 +187,22 @@ def test_a_pod_that_could_not_be_scraped_is_left_out(prometheus: FakePrometheus,
     assert by_version(counters.tallies("shop")) == [(1, 3, 0)]
 
 
-def test_the_labels_and_a_further_condition_are_the_users(prometheus: FakePrometheus) -> None:
-    labels = TargetLabels(product="model", version="release", pod="instance")
-    counters = PrometheusCounters(prometheus.url, labels, 'namespace="ml"', clock=ManualClock())
-    mine = {"model": "shop", "release": "7", "instance": "10.0.0.1:8080", "namespace": "ml"}
+def test_the_labels_are_the_users(prometheus: FakePrometheus) -> None:
+    labels = TargetLabels(product="model", version="release", pod="instance", namespace="space")
+    counters = PrometheusCounters(prometheus.url, labels, "ml", clock=ManualClock())
+    mine = {"model": "shop", "release": "7", "instance": "10.0.0.1:8080", "space": "ml"}
     prometheus.scrape(mine, told(counted(users=5)))
-    prometheus.scrape(mine | {"namespace": "test"}, told(counted(users=3)))
     assert by_version(counters.tallies("shop")) == [(7, 5, 0)]
+
+
+def test_pods_of_the_same_product_in_another_namespace_do_not_count(prometheus: FakePrometheus) -> None:
+    counters = PrometheusCounters(prometheus.url, namespace="ml", clock=ManualClock())
+    for namespace, users in (("ml", 5), ("test", 3), ("ml-2", 2)):
+        prometheus.scrape(target(pod=namespace, namespace=namespace), told(counted(users=users)))
+    assert by_version(counters.tallies("shop")) == [(1, 5, 0)]
+    prometheus.scrape(target(pod="nowhere"), told(counted(users=1)))
+    with pytest.raises(MetricsUnreachable, match="without the label namespace"):
+        counters.tallies("shop")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.errors import RouterRefused
-from deployments.routers.gateway_api.rules import is_ours, known_versions, routing_of, rules_of, with_ours
+from deployments.routers.gateway_api.rules import (
+    as_we_write_them,
+    known_versions,
+    ours_among,
+    routing_of,
+    rules_of,
+    with_ours,
+)
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 
 ONE, TWO, THREE = (Backend(version, (f"10.0.0.{version}:8080",)) for version in (1, 2, 3))
@@ -37,8 +44,10 @@ def test_a_routing_is_read_back_from_its_rules(part: int, some: list[Match], mir
     weights = Weights.of_parts({1: 10_000 - part, 2: part})
     routing = Routing((ONE, TWO, THREE), weights, tuple(each for each in some if each.header != VERSION), mirror)
     rules = rules_of("flights", routing, "/flights/")
-    assert routing_of("flights", [THEIRS, *rules], (ONE, TWO, THREE)) == routing
-    assert known_versions("flights", rules) == (1, 2, 3)
+    ours = ours_among("flights", [THEIRS, *rules], "/flights/")
+    assert ours == rules
+    assert routing_of("flights", ours, (ONE, TWO, THREE)) == routing
+    assert known_versions("flights", ours) == (1, 2, 3)
 
 
 VERSION = "x-seatrial-version"
@@ -70,15 +79,69 @@ def test_rules_of_others_stay_where_and_as_they_are() -> None:
     later = rules_of("flights", Routing((TWO,), Weights.all_to(2)), "/flights/")
     rules = [THEIRS, *former, other, *of_another_product]
     before = copy.deepcopy(rules)
-    assert with_ours("flights", rules, later) == [THEIRS, *later, other, *of_another_product]
-    assert with_ours("flights", rules, []) == [THEIRS, other, *of_another_product]
-    assert with_ours("flights", [THEIRS], later) == [THEIRS, *later]
+    found = ours_among("flights", rules, "/flights/")
+    assert with_ours(rules, found, later) == [THEIRS, *later, other, *of_another_product]
+    assert with_ours(rules, found, []) == [THEIRS, other, *of_another_product]
+    assert with_ours([THEIRS], [], later) == [THEIRS, *later]
     assert rules == before
 
 
-@pytest.mark.parametrize("rule", [{}, {"backendRefs": []}, THEIRS, {"backendRefs": [{"name": "model-flights-vx"}]}])
-def test_a_rule_without_our_services_is_not_ours(rule: dict[str, Any]) -> None:
-    assert not is_ours("flights", rule)
+TO_US = [{"name": "model-flights-v1", "port": 8080}]
+REWRITE = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"backendRefs": []},
+        THEIRS,
+        {"backendRefs": [{"name": "model-flights-vx"}]},
+        {"matches": [{"path": {"type": "PathPrefix", "value": "/internal/"}}], "backendRefs": TO_US},
+        {"backendRefs": TO_US},
+        {"name": "mine", "filters": [REWRITE], "backendRefs": TO_US},
+        {"name": "seatrial.flights-v2.split", "filters": [REWRITE], "backendRefs": TO_US},
+    ],
+)
+def test_a_rule_that_we_did_not_write_is_not_ours_wherever_it_leads(rule: dict[str, Any]) -> None:
+    assert ours_among("flights", [rule], "/flights/") == []
+
+
+def without_names(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in rule.items() if key != "name"} for rule in rules]
+
+
+def test_rules_of_ours_that_have_no_names_are_known_by_what_they_are() -> None:
+    routing = Routing((ONE, TWO), Weights({1: 90, 2: 10}), (Match(2, "yes", header="x-beta"),))
+    rules = without_names(rules_of("flights", routing, "/flights/"))
+    assert ours_among("flights", rules, "/flights/") == rules
+    assert ours_among("flights", rules, "/now/elsewhere/") == rules
+    [*others, split] = rules
+    bare = {key: value for key, value in split.items() if key != "filters"}
+    assert ours_among("flights", [*others, bare], "/flights/") == [*others, bare]
+
+
+def test_once_rules_have_names_of_ours_the_others_are_not_guessed_at() -> None:
+    ours = rules_of("flights", Routing((ONE,), Weights.all_to(1)), "/flights/")
+    [*_, like_ours] = without_names(ours)
+    assert ours_among("flights", [like_ours, *ours], "/flights/") == ours
+
+
+def test_names_are_of_one_rule_each() -> None:
+    some = (Match(2, "yes", header="x-beta"), Match(1, "no", header="x-beta"))
+    names = [rule["name"] for rule in rules_of("flights", Routing((ONE, TWO), Weights({1: 90, 2: 10}), some), "/f/")]
+    assert len(set(names)) == 5
+
+
+@pytest.mark.parametrize("gone", ["backendRefs", "matches", "filters"])
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_a_rule_of_ours_of_which_a_part_was_taken_is_no_routing_and_no_crash(gone: str, place: int) -> None:
+    routing = Routing((ONE, TWO), Weights({1: 90, 2: 10}), (Match(2, "yes", header="x-beta"),))
+    rules = rules_of("flights", routing, "/flights/")
+    del rules[place][gone]
+    known_versions("flights", rules)
+    live = routing_of("flights", rules, (ONE, TWO))
+    assert live is None or not as_we_write_them("flights", rules, live, "/flights/")
 
 
 def test_weights_changed_by_hand_are_read_as_they_are() -> None:

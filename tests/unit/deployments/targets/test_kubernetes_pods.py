@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.targets.kubernetes.pods import missing_replica, replica_of
+from deployments.targets.kubernetes.pods import missing_replica, replica_of, too_late
 from deployments.targets.protocol import ReplicaState
 
 
@@ -39,6 +39,11 @@ def test_a_pod_that_is_being_deleted_is_stopping_however_ready_it_is() -> None:
     assert replica_of(going).state is ReplicaState.STOPPING
 
 
+def test_a_pod_that_its_node_ended_is_on_its_way_out_and_says_why() -> None:
+    replica = replica_of(pod(phase="Failed", reason="Evicted", message="The node was low on memory"))
+    assert (replica.state, replica.detail) == (ReplicaState.STOPPING, "The node was low on memory")
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
     [
@@ -50,7 +55,6 @@ def test_a_pod_that_is_being_deleted_is_stopping_however_ready_it_is() -> None:
             'secret "s" not found',
         ),
         ({"initContainerStatuses": [waiting("CrashLoopBackOff", name="model", **ended(5))]}, "container model"),
-        ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory"}, "low on memory"),
         ({"containerStatuses": [{"name": "server", "state": {}, "restartCount": 1, **ended(2)}]}, "exit code 2"),
     ],
 )
@@ -100,3 +104,25 @@ def test_a_pod_that_a_quota_forbids_has_failed_and_one_that_is_only_to_come_has_
     assert (refused.state, refused.detail) == (ReplicaState.FAILED, "exceeded quota: small")
     assert (to_come.state, to_come.detail) == (ReplicaState.STARTING, "")
     assert refused.name != to_come.name
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "created", "said"),
+    [
+        ("False", "ProgressDeadlineExceeded", "2026-03-01T12:00:59Z", "timed out"),
+        ("False", "ProgressDeadlineExceeded", "2026-03-01T12:01:00Z", ""),
+        ("False", "ProgressDeadlineExceeded", "2026-03-01T12:01:01Z", ""),
+        ("False", "FailedCreate", "2026-03-01T12:00:59Z", ""),
+        ("True", "ReplicaSetUpdated", "2026-03-01T12:00:59Z", ""),
+    ],
+)
+def test_a_pod_is_late_if_it_was_there_when_its_deployments_time_was_over(
+    status: str, reason: str, created: str, said: str
+) -> None:
+    told = {"type": "Progressing", "status": status, "reason": reason, "message": "timed out"}
+    deployment = {"status": {"conditions": [told | {"lastTransitionTime": "2026-03-01T12:01:00Z"}]}}
+    assert too_late({"metadata": {"creationTimestamp": created}}, deployment) == said
+
+
+def test_a_deployment_that_has_said_nothing_yet_has_time() -> None:
+    assert too_late({"metadata": {"creationTimestamp": "2026-03-01T12:01:00Z"}}, {"metadata": {}}) == ""

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from deployments.errors import Busy
+from deployments.errors import Busy, TargetUnreachable
 from deployments.owner import Owner
 from deployments.rollout.steps import Shift
-from deployments.targets.protocol import Launch
+from deployments.targets.protocol import Launch, Replica, ReplicaState
 from deployments.traffic import Weights
 from tasks.rollouts.keeping import LEASE, hold
 from tasks.rollouts.restore import restore
+from tasks.rollouts.servers import verify
 from tasks.rollouts.traffic import shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
@@ -57,3 +58,57 @@ def test_who_lost_the_lease_meanwhile_ends_nobodys_servers(crowded: World) -> No
     with pytest.raises(Busy):
         restore(PRODUCT, SECTION, crowded.doors)
     assert crowded.target.versions(PRODUCT) == (1, 2, 3, 4, 5)
+
+
+class OneOfTwo:
+    """A target of which a champion's second server never comes up."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+        first, *rest = self._target.replicas(product, version)
+        return (first, *(replace(each, state=ReplicaState.STARTING, detail="its node is gone") for each in rest))
+
+
+class NeverGone(OneOfTwo):
+    """A target where v2 has a server on a node that is gone."""
+
+    def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+        return self._target.replicas(product, version)  # type: ignore[no-any-return]
+
+    def retire(self, product: str, version: int, drain: timedelta) -> None:
+        if version == 2:
+            raise TargetUnreachable("Pod v2 has not gone")
+        self._target.retire(product, version, drain)
+
+
+def test_others_go_before_the_champions_reserve_is_waited_for_and_one_server_is_enough(crowded: World) -> None:
+    running: list[tuple[int, ...]] = []
+    crowded.clock.passing = lambda _: running.append(crowded.target.versions(PRODUCT))
+    seen = restore(PRODUCT, SECTION, replace(crowded.doors, target=OneOfTwo(crowded.target)))  # type: ignore[arg-type]
+    assert set(running) == {(1,)}
+    assert crowded.clock.monotonic() == pytest.approx(SECTION.ready_timeout.total_seconds(), abs=6)
+    assert seen.startswith("v1 has all traffic; ")
+    assert "not ready after 60 s (its node is gone)" in seen
+    crowded.settled()
+
+
+def test_servers_that_do_not_go_are_told_of_and_keep_nobody_from_ending(crowded: World) -> None:
+    seen = restore(PRODUCT, SECTION, replace(crowded.doors, target=NeverGone(crowded.target)))  # type: ignore[arg-type]
+    assert seen.startswith("v1 has all traffic; v2 is not retired yet (Pod v2 has not gone)")
+    assert crowded.target.versions(PRODUCT) == (1, 2)
+    assert crowded.served_by == {1: 100}
+
+
+def test_a_server_that_is_on_its_way_out_need_not_answer_sample_rows(served: World) -> None:
+    class OneGoes(OneOfTwo):
+        def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+            gone = Replica("gone", "/nowhere.sock", ReplicaState.STOPPING)
+            return (*self._target.replicas(product, version), gone)
+
+    doors = replace(served.doors, target=OneGoes(served.target))  # type: ignore[arg-type]
+    assert verify(PRODUCT, 1, doors) == "2 sample rows answered as in training"
