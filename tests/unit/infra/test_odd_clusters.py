@@ -32,7 +32,9 @@ def test_every_name_that_helm_allows_a_release_makes_objects_that_the_api_takes(
 
 
 def test_two_releases_whose_long_names_begin_alike_have_no_object_in_common() -> None:
-    one, other = ({(each["kind"], each["metadata"]["name"]) for each in objects(LEAST, LONG[:-1] + end)} for end in "ab")
+    one, other = (
+        {(each["kind"], each["metadata"]["name"]) for each in objects(LEAST, LONG[:-1] + end)} for end in "ab"
+    )
     assert one.isdisjoint(other)
 
 
