@@ -28,7 +28,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 180) -> None:
+def eventually(holds: Callable[[], Any], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it did not come about in time"

@@ -32,7 +32,7 @@ from tests.unit.tasks.models.real_mlflow import data_facts, settings_in, split
 
 pytestmark = [
     pytest.mark.execution,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("default"),  # Dask's, Ray's and Prefect's own
     pytest.mark.skipif(
         not all(importlib.util.find_spec(name) for name in ("distributed", "ray")),
