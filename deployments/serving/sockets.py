@@ -34,6 +34,10 @@ def unix_listener(path: Path) -> Iterator[socket.socket]:
 
 @contextmanager
 def tcp_listener(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening TCP socket."""
-    with socket.create_server((host, port), backlog=_BACKLOG) as listener:
+    """A listening TCP socket; with the host `*` on all addresses of both families, as far as there are any."""
+    every = host == "*"
+    both = every and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in host else socket.AF_INET
+    address = ("" if every else host, port)
+    with socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=both) as listener:
         yield listener

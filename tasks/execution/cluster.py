@@ -1,5 +1,6 @@
 """What the joblib backend asks of a cluster."""
 
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -28,14 +29,21 @@ class Cluster(Protocol):
         ...
 
 
-def settle(promised: "Future[list[Any]]", results: Callable[[], list[Any]]) -> None:
+def settle(promised: "Future[Any]", results: Callable[[], Any]) -> None:
     """Keeps what was promised, with what `results` gives or raises. Nothing if nobody waits any more."""
-    if not promised.set_running_or_notify_cancel():
+    if promised.done() or not promised.set_running_or_notify_cancel():
         return
     try:
         promised.set_result(results())
     except BaseException as error:  # noqa: BLE001 - raised where the fit is waited for
         promised.set_exception(error)
+
+
+def aside(call: Callable[[], Any]) -> "Future[Any]":
+    """What comes of a call that may never return; a process can end meanwhile."""
+    promised: Future[Any] = Future()
+    threading.Thread(target=settle, args=(promised, call), name="seatrial-aside", daemon=True).start()
+    return promised
 
 
 def runner() -> Callable[..., list[Any]]:

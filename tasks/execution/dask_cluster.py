@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
-from deployments.errors import BadModel, PlatformUnreachable
+from deployments.errors import BadInput, BadModel, PlatformUnreachable
 from tasks.execution.cluster import Call, runner, settle
 
 
@@ -14,13 +14,14 @@ from tasks.execution.cluster import Call, runner, settle
 def connected(address: str, seconds: float) -> Iterator["DaskCluster"]:
     """The cluster whose scheduler listens at `address`; within the block it has this process as a client.
 
-    Raises `PlatformUnreachable` if it does not answer within `seconds`.
+    Raises `PlatformUnreachable` if it does not answer within `seconds`, `BadInput` if there are no certificates for it.
     """
     from distributed import Client
 
+    security = _security(address)
     try:
         with ThreadPoolExecutor(1) as pool:  # this thread may have an event loop already
-            pool.submit(asyncio.run, _greet(address, seconds)).result()
+            pool.submit(asyncio.run, _greet(address, seconds, security)).result()
         client = Client(address, timeout=seconds, set_as_default=False, name="seatrial")
     except (OSError, TimeoutError, ValueError) as error:
         raise PlatformUnreachable(
@@ -30,15 +31,30 @@ def connected(address: str, seconds: float) -> Iterator["DaskCluster"]:
     try:
         yield DaskCluster(client, address)
     finally:
-        client.close(timeout=5)
+        with contextlib.suppress(TimeoutError):
+            client.close(timeout=5)
 
 
-async def _greet(address: str, seconds: float) -> None:
-    """Says hello and leaves. Dask's own timeout ends with the connection: it waits for ever for a first word."""
+def _security(address: str) -> dict[str, Any]:
+    """How Dask's own configuration says that a client connects."""
     from distributed import Security
+
+    try:
+        found: dict[str, Any] = Security().get_connection_args("client")
+    except OSError as error:  # of TLS, too
+        raise BadInput(f"the certificates of Dask's configuration cannot be used: {error}") from error
+    if address.startswith("tls://") and found["ssl_context"] is None:
+        raise BadInput(
+            f"{address} asks for certificates, and Dask's configuration names none: set "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__TLS__CLIENT__CERT and …__TLS__CLIENT__KEY"
+        )
+    return found
+
+
+async def _greet(address: str, seconds: float, security: dict[str, Any]) -> None:
+    """Says hello and leaves. Dask's own timeout ends with the connection: it waits for ever for a first word."""
     from distributed.comm import connect
 
-    security = Security().get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, timeout=seconds, **security), seconds)
     comm.abort()
 

@@ -13,10 +13,13 @@ from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, PlatformUnreachable
 from deployments.settings import Settings
 from tasks.execution.cluster import Cluster
+from tasks.execution.watched import watched
 from tasks.spec import Backend, ExecutionSection
 
 _MODULES: Final = {Backend.DASK: "distributed", Backend.RAY: "ray"}
 _GLANCE: Final = timedelta(milliseconds=200)
+# Dask's scheduler answers nothing while it imports what a piece needs: on a loaded machine that took 20 s.
+_SILENCE: Final = timedelta(minutes=1)
 
 
 def check_installed(execution: ExecutionSection) -> None:
@@ -56,14 +59,16 @@ def fitted_by(cluster: Cluster, execution: ExecutionSection, clock: Clock) -> It
 
     from tasks.execution.backend import ClusterBackend
 
-    _wait_for_workers(cluster, execution, clock)
-    _check_versions(cluster.versions(), execution)
-    backend = ClusterBackend(cluster, execution.jobs)
-    try:
-        with parallel_config(backend=backend, n_jobs=-1):
-            yield
-    finally:
-        backend.close()
+    name = f"{execution.backend.value} cluster at {execution.address}"
+    with watched(cluster, name, _SILENCE.total_seconds()) as asked:
+        _wait_for_workers(asked, execution, clock)
+        _check_versions(asked.versions(), execution)
+        backend = ClusterBackend(asked, execution.jobs)
+        try:
+            with parallel_config(backend=backend, n_jobs=-1):
+                yield
+        finally:
+            backend.close()
 
 
 def _connected(execution: ExecutionSection) -> AbstractContextManager[Cluster]:

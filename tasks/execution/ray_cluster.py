@@ -2,15 +2,16 @@
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
-from tasks.execution.cluster import Call, runner, settle
+from tasks.execution.cluster import Call, aside, runner, settle
 
 # A process has one connection to Ray.
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -23,10 +24,16 @@ def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
 
     Raises `PlatformUnreachable` if it does not answer, `BadInput` if it has another version of Ray or Python.
     """
+    # Without its connection Ray would start a cluster of its own on this machine for whoever still asks something.
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
     import ray
 
     logging.getLogger("ray.client_builder").setLevel(logging.WARNING)  # it repeats its arguments
     with _ONE_AT_A_TIME:
+        if ray.is_initialized():
+            raise PlatformUnreachable(
+                "a Ray cluster that froze still holds this process's only connection: release again in a new one"
+            )
         _reach(address, seconds)
         try:
             _init(ray, address)
@@ -39,7 +46,7 @@ def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
             yield cluster
         finally:
             cluster.close()
-            ray.shutdown()
+            wait([aside(ray.shutdown)], timeout=5)  # it waits for a cluster's goodbye without end
 
 
 def _init(ray: Any, address: str) -> None:

@@ -28,7 +28,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 180) -> None:
+def eventually(holds: Callable[[], Any], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it did not come about in time"
@@ -48,6 +48,8 @@ def running(*commands: list[str], folder: Path) -> Iterator[list[subprocess.Pope
     finally:
         log.close()
         family = [each for process in started for each in descendants(process.pid)]
+        for process in started:
+            process.send_signal(signal.SIGCONT)
         for process in reversed(started):
             process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -80,6 +82,9 @@ class Dask:
     def lose_the_head(self) -> None:
         self._processes[0].send_signal(signal.SIGKILL)
 
+    def freeze(self) -> None:
+        self._processes[0].send_signal(signal.SIGSTOP)
+
     def is_idle(self) -> bool:
         """No work, nothing kept, and no client but the one that asks."""
 
@@ -106,9 +111,10 @@ class Ray:
         self._processes = processes
 
     def lose_the_head(self) -> None:
-        for process in (*descendants(self._processes[0].pid), self._processes[0]):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
 
     def is_idle(self) -> bool:
         """Both CPUs are free."""
@@ -122,13 +128,18 @@ class Ray:
         finally:
             ray.shutdown()
 
+    def _signal(self, number: int) -> None:
+        for process in (*descendants(self._processes[0].pid), self._processes[0]):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
 
 @contextmanager
-def dask(folder: Path, workers: int = 2) -> Iterator[Dask]:
+def dask(folder: Path, workers: int = 2, protocol: str = "tcp") -> Iterator[Dask]:
     port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
+    address = f"{protocol}://127.0.0.1:{port}"
     program = str(BIN / "dask")
-    scheduler = [program, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+    scheduler = [program, "scheduler", "--host", address, "--no-dashboard", "--no-show"]
     options = ["--nworkers", str(workers), "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
     commands = [scheduler, [program, "worker", address, *options]] if workers else [scheduler]
     with running(*commands, folder=folder) as processes:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from deployments.clock import SystemClock
@@ -31,7 +32,7 @@ from tests.unit.tasks.models.real_mlflow import data_facts, settings_in, split
 
 pytestmark = [
     pytest.mark.execution,
-    pytest.mark.timeout(200),
+    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("default"),  # Dask's, Ray's and Prefect's own
     pytest.mark.skipif(
         not all(importlib.util.find_spec(name) for name in ("distributed", "ray")),
@@ -146,6 +147,26 @@ def test_a_cluster_that_is_lost_during_the_fit_is_told(doomed: Cluster, settings
     threading.Thread(target=lose).start()
     with pytest.raises(PlatformUnreachable, match=rf"cluster at {doomed.address} was lost while it fitted"):
         fitted(spread_over(slow, doomed.name, doomed.address), settings)
+    ended = {each.name() for each in psutil.Process().children(recursive=True)}
+    assert not ended & {"raylet", "gcs_server"}, "Ray was started here in its place"
+
+
+def test_a_cluster_that_freezes_during_the_fit_is_not_waited_for(
+    doomed: Cluster, settings: Settings, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    slow = product(factory="own_estimators.sleeping", parameters={"mark": str(mark)}, output="prediction")
+    frozen_at: list[float] = []
+
+    def freeze() -> None:
+        eventually(mark.exists)
+        doomed.freeze()
+        frozen_at.append(time.monotonic())
+
+    threading.Thread(target=freeze).start()
+    with pytest.raises(PlatformUnreachable, match=r"was lost while it fitted \(it did not answer for 60 s\)"):
+        fitted(spread_over(slow, doomed.name, doomed.address), settings)
+    assert time.monotonic() - frozen_at[0] < 90
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -172,7 +172,7 @@ def _server(served: Served) -> Object:
     flags = server_flags(_with_a_place_for_its_log(launch.server), launch.key, Path())
     return {
         **_container(served, CONTAINER),
-        "command": [*command, "--version", str(launch.version), "--host", "0.0.0.0", *ports, *trusted, *flags],  # noqa: S104 - the pod's own network
+        "command": [*command, "--version", str(launch.version), "--host", "*", *ports, *trusted, *flags],
         "ports": [
             {"name": "http", "containerPort": PORT, "protocol": "TCP"},
             {"name": "copies", "containerPort": COPIES_PORT, "protocol": "TCP"},

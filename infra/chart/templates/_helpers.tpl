@@ -1,6 +1,11 @@
-{{/* Prefix of the names of everything. */}}
+{{/* Prefix of the names of everything: a release may have dots in its name, Services may not, nor begin with a digit. A name that
+     is too long ends with a digest of the whole. */}}
 {{- define "seatrial.name" -}}
-{{- if contains "seatrial" .Release.Name -}}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{- else -}}{{ printf "%s-seatrial" (.Release.Name | trunc 31 | trimSuffix "-") }}{{- end -}}
+{{- $name := .Release.Name | replace "." "-" -}}
+{{- if not (contains "seatrial" $name) }}{{ $name = printf "%s-seatrial" $name }}{{ end -}}
+{{- if regexMatch "^[0-9]" $name }}{{ $name = printf "r%s" $name }}{{ end -}}
+{{- if gt (len $name) 50 }}{{ $name = printf "%s-%s" ($name | trunc 41 | trimSuffix "-") (.Release.Name | sha256sum | trunc 8) }}{{ end -}}
+{{- $name -}}
 {{- end }}
 
 {{- define "seatrial.image" -}}
@@ -20,7 +25,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- define "seatrial.selector" -}}
 app.kubernetes.io/name: seatrial
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .part }}
 {{- end }}
 
@@ -42,9 +47,11 @@ app.kubernetes.io/component: {{ .part }}
 {{/* What every pod is held to: the restricted profile of Pod Security. */}}
 {{- define "seatrial.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
+{{- with .Values.user }}
+runAsUser: {{ int64 . }}
+runAsGroup: {{ int64 . }}
+fsGroup: {{ int64 . }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
@@ -54,6 +61,19 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 runAsNonRoot: true
 capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* A list of variables in which each name stands once, with what was said of it last: the API refuses others. */}}
+{{- define "seatrial.distinct" -}}
+{{- $all := fromYamlArray . }}
+{{- $last := dict }}
+{{- range $all }}{{ $_ := set $last .name . }}{{ end }}
+{{- range $all }}
+{{- if hasKey $last .name }}
+{{ list (get $last .name) | toYaml }}
+{{- $_ := unset $last .name }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Environment of whatever starts flows or runs them; a list. */}}
@@ -79,6 +99,7 @@ capabilities: {drop: [ALL]}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 {{- include "seatrial.storageEnv" . }}
+{{- include "seatrial.trustEnv" . }}
 {{- with .Values.env }}
 {{ toYaml . }}
 {{- end }}
@@ -101,6 +122,27 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
+{{/* Each library looks for the certificates that it trusts under a name of its own. */}}
+{{- define "seatrial.trustEnv" -}}
+{{- if .Values.certificates.configMap }}
+{{- range list "SSL_CERT_FILE" "REQUESTS_CA_BUNDLE" "AWS_CA_BUNDLE" "PREFECT_API_SSL_CERT_FILE" }}
+- {name: {{ . }}, value: {{ printf "/etc/certificates/%s" $.Values.certificates.key | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "seatrial.trustMount" -}}
+{{- if .Values.certificates.configMap }}
+- {name: certificates, mountPath: /etc/certificates, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "seatrial.trustVolume" -}}
+{{- if .Values.certificates.configMap }}
+- {name: certificates, configMap: {name: {{ .Values.certificates.configMap | quote }}}}
+{{- end }}
+{{- end }}
+
 {{/* Folders that the image writes to, since its root is read-only. */}}
 {{- define "seatrial.mounts" -}}
 - {name: home, mountPath: /home/seatrial}
@@ -108,12 +150,14 @@ capabilities: {drop: [ALL]}
 {{- if .Values.specs }}
 - {name: specs, mountPath: /project/specs, readOnly: true}
 {{- end }}
+{{- include "seatrial.trustMount" . }}
 {{- end }}
 
 {{- define "seatrial.volumes" -}}
 - {name: home, emptyDir: {sizeLimit: 1Gi}}
 - {name: tmp, emptyDir: {sizeLimit: 1Gi}}
-{{ include "seatrial.specsVolume" . }}
+{{- include "seatrial.specsVolume" . }}
+{{- include "seatrial.trustVolume" . }}
 {{- end }}
 
 {{- define "seatrial.specsVolume" -}}
@@ -130,7 +174,7 @@ enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.nodeSelector }}
@@ -145,7 +189,7 @@ tolerations:
 
 {{/* Fields of a container that are the same for every container of the chart. */}}
 {{- define "seatrial.container" -}}
-image: {{ include "seatrial.image" . }}
+image: {{ include "seatrial.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   {{- include "seatrial.containerSecurity" . | nindent 2 }}

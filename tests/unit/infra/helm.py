@@ -57,9 +57,9 @@ class Refused(Exception):
     """Helm does not take the values."""
 
 
-def objects(values: dict[str, Any], name: str = "demo") -> list[dict[str, Any]]:
-    """What would be applied, in the namespace `ml`. Raises `Refused` with Helm's words."""
-    text = _template(json.dumps({"values": values, "name": name}))
+def objects(values: dict[str, Any], name: str = "demo", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    """What would be applied. Raises `Refused` with Helm's words."""
+    text = _template(json.dumps({"values": values, "name": name, "namespace": namespace}))
     return [found for found in yaml.safe_load_all(text) if found]
 
 
@@ -99,7 +99,7 @@ def _main() -> None:
     try:
         with helm.Chart.load(CHART) as chart:
             chart.validate_schema(request["values"])
-            made = chart.render(request["values"], name=request["name"], namespace=NAMESPACE)
+            made = chart.render(request["values"], name=request["name"], namespace=request["namespace"])
     except helm.HelmError as error:
         sys.exit(str(error))
     sys.stdout.write("\n---\n".join(text for path, text in sorted(made.items()) if path.endswith(".yaml")))
