@@ -9,11 +9,13 @@ is left behind.
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,13 @@ import pytest
 
 from deployments.cluster import Cluster
 from deployments.cluster.kinds import GATEWAY, HTTP_ROUTE
+from deployments.rollout.state import Phase
 from deployments.settings import Settings
-from deployments.spec import GatewaySection
+from deployments.spec import GatewaySection, RolloutSection, Strategy
+from deployments.wiring import Doors
 from tests.cluster.fleet import Fleet
 from tests.cluster.gateway import CONTROLLER, TrialGateway
+from tests.cluster.trials import Trial, doors_to, section_of
 
 IMAGE = os.environ.get("SEATRIAL_TEST_IMAGE", "localhost/seatrial:1")
 
@@ -87,23 +92,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def registry_url(host: str, folder: Path) -> Iterator[str]:
     """A real MLflow server that keeps artifacts itself."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104 - pods ask
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(port), "--workers", "1"]  # noqa: S104 - pods ask
     stores = [
         "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination",
         str(folder / "artifacts"),
     ]
-    environment = os.environ | {"MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = os.environ | {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with (folder / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen([*command, *stores], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen([*command, *stores], env=environment, stdout=log, stderr=log, start_new_session=True)
     url = f"http://{host}:{port}"
     try:
-        wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).status_code == 200, 90)
+        wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).status_code == 200, 300)
         yield url
     finally:
-        server.terminate()
-        server.wait(20)
+        # With its workers, which may outlive it otherwise.
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +124,7 @@ def settings(folder: Path, registry_url: str) -> Settings:
 @pytest.fixture(scope="session")
 def fleet(settings: Settings, folder: Path) -> Fleet:
     """Model versions in the registry."""
-    return Fleet(settings, folder / "fleet")
+    return Fleet(settings, folder / "fleet", folder / "artifacts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +149,45 @@ def front(cluster: Cluster, folder: Path) -> Iterator[Front]:
         spec = {"gatewayClassName": "seatrial-trial", "listeners": [listener]}
         cluster.apply(GATEWAY, {"metadata": {"name": "trial"}, "spec": spec})
         yield Front(f"http://127.0.0.1:{made.port}", GatewaySection(name="trial"))
+
+
+@pytest.fixture(scope="session")
+def section(cluster: Cluster, front: Front) -> RolloutSection:
+    return section_of(cluster.namespace, IMAGE, front.section)
+
+
+@pytest.fixture(scope="session")
+def doors(cluster: Cluster, fleet: Fleet, settings: Settings, section: RolloutSection) -> Iterator[Doors]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("deployments.wiring.current", lambda: settings)
+        yield doors_to(cluster, section.kubernetes, settings, fleet.registry)
+
+
+@pytest.fixture(scope="session")
+def products(doors: Doors, fleet: Fleet, section: RolloutSection, front: Front) -> Callable[[str], Trial]:
+    """A product of that name, whose v1 is champion."""
+
+    def product(name: str) -> Trial:
+        made = Trial(name, fleet, doors, section, f"{front.url}/{name}/invocations")
+        state = made.roll_out(fleet.add(name), Strategy.ROLLING)
+        assert state.phase is Phase.DONE, state.reason
+        return made
+
+    return product
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest, products: Callable[[str], Trial]) -> Iterator[Trial]:
+    """A product of the test's own."""
+    made = products(f"p{zlib.crc32(request.node.name.encode())}")
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="session")
+def serving(products: Callable[[str], Trial]) -> Trial:
+    """A product whose champion serves while one test after the other does harm around it."""
+    return products("served")
 
 
 @contextlib.contextmanager
