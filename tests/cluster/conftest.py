@@ -3,7 +3,14 @@
 `make test-cluster` needs `$KUBECONFIG` (or `~/.kube/config`) of somebody who may make namespaces, Gateway API's kinds
 in the cluster, and an image of Seatrial that nodes have or fetch: `SEATRIAL_TEST_IMAGE`. Pods must reach this machine,
 and it them: `SEATRIAL_TEST_HOST` is its address for pods, if it is not the one that leads to the API server. Nothing
-is left behind.
+is left behind, and several may test on one cluster at once.
+
+What else may be given, each by two or three variables that begin with `SEATRIAL_TEST_`:
+
+GATEWAY, GATEWAY_URL      NAMESPACE/NAME of the cluster's own Gateway, and its address; else our `gateway`
+API_DOWN, API_UP          commands that stop and start the API server; else only the runner's way to it is cut
+NODE, NODE_DOWN, NODE_UP  a second node that takes pods, and commands that end it at once with all that runs on it and
+                          bring it back; else no node is ended
 """
 
 import contextlib
@@ -41,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/cluster/" in str(item.path):
             item.add_marker(pytest.mark.cluster)
+            # Pods take half a minute to start where cores are free, and minutes where they are not.
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -164,10 +173,15 @@ def doors(cluster: Cluster, fleet: Fleet, settings: Settings, section: RolloutSe
 
 
 @pytest.fixture(scope="session")
-def products(doors: Doors, fleet: Fleet, section: RolloutSection, front: Front) -> Callable[[str], Trial]:
-    """A product of that name, whose v1 is champion."""
+def products(
+    cluster: Cluster, doors: Doors, fleet: Fleet, section: RolloutSection, front: Front
+) -> Callable[[str], Trial]:
+    """A product whose name begins so, and whose v1 is champion."""
+    # The Gateway may be somebody's who runs the same tests in another namespace.
+    ours = cluster.namespace.rpartition("-")[2]
 
-    def product(name: str) -> Trial:
+    def product(beginning: str) -> Trial:
+        name = f"{beginning}-{ours}"
         made = Trial(name, fleet, doors, section, f"{front.url}/{name}/invocations")
         state = made.roll_out(fleet.add(name), Strategy.ROLLING)
         assert state.phase is Phase.DONE, state.reason

@@ -253,8 +253,9 @@ def splitting(gateway_world: GatewayWorld) -> GatewayWorld:
 
 
 @pytest.fixture
-def product() -> str:
-    return f"product-{next(_names)}"
+def product(cluster: Cluster) -> str:
+    # The Gateway may be somebody's who runs the same tests in another namespace.
+    return f"product-{next(_names)}-{cluster.namespace.rpartition('-')[2]}"
 
 
 def test_what_becomes_of_copies_is_counted_apart_by_the_pods_that_get_them(
