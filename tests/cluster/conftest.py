@@ -157,7 +157,9 @@ def front(cluster: Cluster, folder: Path) -> Iterator[Front]:
         listener = {"name": "http", "port": 80, "protocol": "HTTP"}
         spec = {"gatewayClassName": "seatrial-trial", "listeners": [listener]}
         cluster.apply(GATEWAY, {"metadata": {"name": "trial"}, "spec": spec})
-        yield Front(f"http://127.0.0.1:{made.port}", GatewaySection(name="trial"))
+        url = f"http://127.0.0.1:{made.port}"
+        wait_until(lambda: httpx.get(url, trust_env=False).status_code == 404)
+        yield Front(url, GatewaySection(name="trial"))
 
 
 @pytest.fixture(scope="session")
