@@ -12,6 +12,7 @@ from deployments.journals.protocol import Lease
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
+from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
@@ -29,6 +30,7 @@ class Watcher:
     last: Reading | None = None
     looked_at: float = 0.0
     verdict: Verdict | None = None
+    bare_since: float | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -58,8 +60,31 @@ class Watcher:
         trouble = trouble or _silence(state, blocks)
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
+        bare = self._bare(state, doors) if verdict.ruling is Ruling.HOLD else None
+        if bare:
+            verdict = Verdict(Ruling.ROLL_BACK, bare, verdict.findings)
         self.verdict = verdict
         return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), _unwatched(state, doors))
+
+    def _bare(self, state: RolloutState, doors: Doors) -> str | None:
+        """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
+
+        What a gateway says to users for want of a server, the servers cannot count.
+        """
+        since, self.bare_since = self.bare_since, None
+        if self.split is None or not self.split.asks(state.candidate):
+            return None
+        try:
+            replicas = doors.target.replicas(state.product, state.candidate)
+        except TryAgain:
+            return None
+        if any(each.state is ReplicaState.READY for each in replicas):
+            return None
+        self.bare_since = doors.clock.monotonic() if since is None else since
+        if doors.clock.monotonic() - self.bare_since < PATIENCE.total_seconds():
+            return None
+        why = next((f" ({each.detail})" for each in replicas if each.detail), "")
+        return f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
 
     def _keep_block(self, state: RolloutState, lease: Lease, doors: Doors) -> str | None:
         """Write down what was counted; why it cannot be trusted, or None."""
