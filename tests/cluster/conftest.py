@@ -8,7 +8,7 @@ is left behind, and several may test on one cluster at once.
 What else may be given, each by two or three variables that begin with `SEATRIAL_TEST_`:
 
 GATEWAY, GATEWAY_URL      NAMESPACE/NAME of the cluster's own Gateway, and its address; else our `gateway`
-API_DOWN, API_UP          commands that stop and start the API server; else only the runner's way to it is cut
+API_DOWN, API_UP          commands after which the API server is gone and there again; else only our way to it is cut
 NODE, NODE_DOWN, NODE_UP  a second node that takes pods, and commands that end it at once with all that runs on it and
                           bring it back; else no node is ended
 """

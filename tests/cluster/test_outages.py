@@ -33,6 +33,20 @@ _AWAY_SECONDS = 60.0
 _CANARY = CanarySection(steps=(CanaryStep(weight=10), CanaryStep(weight=50)), wait=timedelta(seconds=10))
 
 
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    made = Relay()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def through(relay: Relay, serving: Trial, cluster: Cluster, tmp_path: Path) -> Trial:
+    """The product, for a runner who comes by the relay."""
+    way = relay.kubeconfig(tmp_path / "kubeconfig", cluster.namespace)
+    return serving.by_way_of(Cluster.of(cluster.namespace, kubeconfig=way))
+
+
 @contextmanager
 def cut_off_runner(relay: Relay) -> Iterator[None]:
     with relay.away():
@@ -69,13 +83,11 @@ def _whose_server_may_be_stopped() -> bool:
     ],
 )
 def test_an_api_server_that_is_away_for_a_minute_delays_a_canary_and_no_user_notices(
-    serving: Trial, cluster: Cluster, tmp_path: Path, record_property: Callable[[str, object], None], away: Any
+    serving: Trial, through: Trial, relay: Relay, record_property: Callable[[str, object], None], away: Any
 ) -> None:
-    candidate, relay = serving.fleet.add(serving.product), Relay()
+    candidate = serving.fleet.add(serving.product)
     with users(serving.url, RATE) as answered, ThreadPoolExecutor(1) as pool:
-        ending = pool.submit(
-            _through(relay, serving, cluster, tmp_path).roll_out, candidate, Strategy.CANARY, canary=_CANARY
-        )
+        ending = pool.submit(through.roll_out, candidate, Strategy.CANARY, canary=_CANARY)
         _until_it_observes(serving)
         with away(relay):
             during = answered.requests
@@ -91,11 +103,11 @@ def test_an_api_server_that_is_away_for_a_minute_delays_a_canary_and_no_user_not
 
 
 def test_connections_that_break_all_the_time_end_watches_and_no_rollout(
-    serving: Trial, cluster: Cluster, tmp_path: Path, record_property: Callable[[str, object], None]
+    serving: Trial, through: Trial, relay: Relay, record_property: Callable[[str, object], None]
 ) -> None:
-    candidate, relay, broken = serving.fleet.add(serving.product), Relay(), 0
+    candidate, broken = serving.fleet.add(serving.product), 0
     with users(serving.url, RATE) as answered, ThreadPoolExecutor(1) as pool:
-        ending = pool.submit(_through(relay, serving, cluster, tmp_path).roll_out, candidate, Strategy.CANARY)
+        ending = pool.submit(through.roll_out, candidate, Strategy.CANARY)
         while not ending.done():
             time.sleep(2)
             broken += relay.drop()
@@ -190,11 +202,6 @@ def somebody_touching(cluster: Cluster, kind: Kind, name: str) -> Iterator[None]
     finally:
         ending.set()
         touching.join()
-
-
-def _through(relay: Relay, trial: Trial, cluster: Cluster, folder: Path) -> Trial:
-    way = relay.kubeconfig(folder / "kubeconfig", cluster.namespace)
-    return trial.by_way_of(Cluster.of(cluster.namespace, kubeconfig=way))
 
 
 def _until_it_observes(trial: Trial) -> None:
