@@ -62,7 +62,11 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = listener.accept()
-                far = socket.create_connection(self._server, 5)
+                try:
+                    far = socket.create_connection(self._server, 5)
+                except OSError:
+                    near.close()
+                    continue
                 with self._guard:
                     self._open |= {near, far}
                 for one, other in ((near, far), (far, near)):
