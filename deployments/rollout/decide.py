@@ -73,8 +73,8 @@ class Look:
 
     `unwatched` is how much of the time since then nobody was there to look: no part of the step's deadline. `bound` is
     the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask; `compared`
-    how many requests (pairs) the version with fewer of them has had. `block` is what was
-    counted since then, None if it cannot be trusted.
+    how many requests (pairs) the version with fewer of them has had. `block` is what was counted since then, None if it
+    cannot be trusted. `bare` says why the candidate answers nobody any more, None while it does or may again.
     """
 
     verdict: Verdict
@@ -83,6 +83,7 @@ class Look:
     compared: int
     unwatched: timedelta = timedelta(0)
     block: Block | None = None
+    bare: str | None = None
 
 
 def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
@@ -91,6 +92,8 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
         return state
     if look.verdict.ruling is Ruling.ROLL_BACK:
         return state.with_phase(Phase.RESTORING, look.verdict.reason, now)
+    if look.bare:
+        return state.with_phase(Phase.RESTORING, look.bare, now)
     step = state.step
     if state.phase not in {Phase.OBSERVING, Phase.HOLDING} or not isinstance(step, Observe):
         return state

@@ -37,11 +37,12 @@ def await_ready(product: str, version: int, least: int, section: RolloutSection,
         ready = [replica for replica in seen if replica.state is ReplicaState.READY]
         if len(ready) >= least:
             return f"{len(ready)} ready after {doors.clock.monotonic() - began:.1f} s"
-        for replica in seen:
-            if replica.state is ReplicaState.FAILED:
-                raise NeverReady(
-                    f"{replica.name} cannot start: {replica.detail or 'see seatrial logs ' + replica.name}"
-                )
+        failed = [replica for replica in seen if replica.state is ReplicaState.FAILED]
+        coming = sum(replica.state is ReplicaState.STARTING for replica in seen)
+        if failed and len(ready) + coming < least:
+            raise NeverReady(
+                f"{failed[0].name} cannot start: {failed[0].detail or 'see seatrial logs ' + failed[0].name}"
+            )
         if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
             raise NeverReady(_still_waiting(seen, version, section))
         doors.target.wait(product, version, _LOOK, doors.clock)

@@ -11,6 +11,7 @@ from deployments.errors import TryAgain
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
+from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
@@ -30,6 +31,7 @@ class Watcher:
     looked_at: float = 0.0
     verdict: Verdict | None = None
     evidence: tuple[Block, ...] | None = None
+    bare_since: float | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -61,7 +63,29 @@ class Watcher:
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), _unwatched(state, doors), block)
+        bare = self._bare(state, doors) if verdict.ruling is Ruling.HOLD else None
+        unwatched = _unwatched(state, doors)
+        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
+
+    def _bare(self, state: RolloutState, doors: Doors) -> str | None:
+        """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
+
+        What a gateway says to users for want of a server, the servers cannot count.
+        """
+        since, self.bare_since = self.bare_since, None
+        if self.split is None or not self.split.asks(state.candidate):
+            return None
+        try:
+            replicas = doors.target.replicas(state.product, state.candidate)
+        except TryAgain:
+            return None
+        if any(each.state is ReplicaState.READY for each in replicas):
+            return None
+        self.bare_since = doors.clock.monotonic() if since is None else since
+        if doors.clock.monotonic() - self.bare_since < PATIENCE.total_seconds():
+            return None
+        why = next((f" ({each.detail})" for each in replicas if each.detail), "")
+        return f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
 
     def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str]:
         """What was counted; or None, and why it cannot be trusted."""

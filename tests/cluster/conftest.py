@@ -3,17 +3,26 @@
 `make test-cluster` needs `$KUBECONFIG` (or `~/.kube/config`) of somebody who may make namespaces, Gateway API's kinds
 in the cluster, and an image of Seatrial that nodes have or fetch: `SEATRIAL_TEST_IMAGE`. Pods must reach this machine,
 and it them: `SEATRIAL_TEST_HOST` is its address for pods, if it is not the one that leads to the API server. Nothing
-is left behind.
+is left behind, and several may test on one cluster at once.
+
+What else may be given, each by two or three variables that begin with `SEATRIAL_TEST_`:
+
+GATEWAY, GATEWAY_URL      NAMESPACE/NAME of the cluster's own Gateway, and its address; else our `gateway`
+API_DOWN, API_UP          commands after which the API server is gone and there again; else only our way to it is cut
+NODE, NODE_DOWN, NODE_UP  a second node that takes pods, and commands that end it at once with all that runs on it and
+                          bring it back; else no node is ended
 """
 
 import contextlib
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +33,13 @@ import pytest
 
 from deployments.cluster import Cluster
 from deployments.cluster.kinds import GATEWAY, HTTP_ROUTE
+from deployments.rollout.state import Phase
 from deployments.settings import Settings
-from deployments.spec import GatewaySection
+from deployments.spec import GatewaySection, RolloutSection, Strategy
+from deployments.wiring import Doors
 from tests.cluster.fleet import Fleet
 from tests.cluster.gateway import CONTROLLER, TrialGateway
+from tests.cluster.trials import Trial, doors_to, section_of
 
 IMAGE = os.environ.get("SEATRIAL_TEST_IMAGE", "localhost/seatrial:1")
 
@@ -36,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/cluster/" in str(item.path):
             item.add_marker(pytest.mark.cluster)
+            # Pods take half a minute to start where cores are free, and minutes where they are not.
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -87,23 +101,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def registry_url(host: str, folder: Path) -> Iterator[str]:
     """A real MLflow server that keeps artifacts itself."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(port)]  # noqa: S104 - pods ask
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", str(port), "--workers", "1"]  # noqa: S104 - pods ask
     stores = [
         "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination",
         str(folder / "artifacts"),
     ]
-    environment = os.environ | {"MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = os.environ | {
+        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with (folder / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen([*command, *stores], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen([*command, *stores], env=environment, stdout=log, stderr=log, start_new_session=True)
     url = f"http://{host}:{port}"
     try:
-        wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).status_code == 200, 90)
+        wait_until(lambda: httpx.get(f"{url}/health", trust_env=False).status_code == 200, 300)
         yield url
     finally:
-        server.terminate()
-        server.wait(20)
+        # With its workers, which may outlive it otherwise.
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +133,7 @@ def settings(folder: Path, registry_url: str) -> Settings:
 @pytest.fixture(scope="session")
 def fleet(settings: Settings, folder: Path) -> Fleet:
     """Model versions in the registry."""
-    return Fleet(settings, folder / "fleet")
+    return Fleet(settings, folder / "fleet", folder / "artifacts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +157,53 @@ def front(cluster: Cluster, folder: Path) -> Iterator[Front]:
         listener = {"name": "http", "port": 80, "protocol": "HTTP"}
         spec = {"gatewayClassName": "seatrial-trial", "listeners": [listener]}
         cluster.apply(GATEWAY, {"metadata": {"name": "trial"}, "spec": spec})
-        yield Front(f"http://127.0.0.1:{made.port}", GatewaySection(name="trial"))
+        url = f"http://127.0.0.1:{made.port}"
+        wait_until(lambda: httpx.get(url, trust_env=False).status_code == 404)
+        yield Front(url, GatewaySection(name="trial"))
+
+
+@pytest.fixture(scope="session")
+def section(cluster: Cluster, front: Front) -> RolloutSection:
+    return section_of(cluster.namespace, IMAGE, front.section)
+
+
+@pytest.fixture(scope="session")
+def doors(cluster: Cluster, fleet: Fleet, settings: Settings, section: RolloutSection) -> Iterator[Doors]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("deployments.wiring.current", lambda: settings)
+        yield doors_to(cluster, section.kubernetes, settings, fleet.registry)
+
+
+@pytest.fixture(scope="session")
+def products(
+    cluster: Cluster, doors: Doors, fleet: Fleet, section: RolloutSection, front: Front
+) -> Callable[[str], Trial]:
+    """A product whose name begins so, and whose v1 is champion."""
+    # The Gateway may be somebody's who runs the same tests in another namespace.
+    ours = cluster.namespace.rpartition("-")[2]
+
+    def product(beginning: str) -> Trial:
+        name = f"{beginning}-{ours}"
+        made = Trial(name, fleet, doors, section, f"{front.url}/{name}/invocations")
+        state = made.roll_out(fleet.add(name), Strategy.ROLLING)
+        assert state.phase is Phase.DONE, state.reason
+        return made
+
+    return product
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest, products: Callable[[str], Trial]) -> Iterator[Trial]:
+    """A product of the test's own."""
+    made = products(f"p{zlib.crc32(request.node.name.encode())}")
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="session")
+def serving(products: Callable[[str], Trial]) -> Trial:
+    """A product whose champion serves while one test after the other does harm around it."""
+    return products("served")
 
 
 @contextlib.contextmanager

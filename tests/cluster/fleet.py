@@ -21,20 +21,39 @@ FAR = 1e6
 class Fleet:
     """Registers versions of products, one after the other."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings, self._folder = settings, folder
+    def __init__(self, settings: Settings, folder: Path, artifacts: Path) -> None:
+        """`artifacts` is where the registry's server keeps files."""
+        self.settings, self._folder, self._artifacts = settings, folder, artifacts
+        self._models: dict[tuple[str, int], str] = {}
         self.registry = ModelRegistry(settings.mlflow_uri)
 
     def add(self, product: str, *, broken: bool = False) -> int:
         """The next version; a broken one answers 500 to requests with a `FAR` distance."""
-        folder = self._folder / product / f"{len(self.registry.versions(product)) + 1}"
+        folder = self.folder_of(product, len(self.registry.versions(product)) + 1)
         write_model_folder(folder, product=product)
         if broken:
             write_broken(folder, product)
         return self._registered(product, folder)
 
+    def folder_of(self, product: str, version: int) -> Path:
+        """What was stored, without its manifest."""
+        return self._folder / product / f"{version}"
+
+    def spoil(self, product: str, version: int) -> None:
+        """Somebody changes the model's file where the registry keeps it."""
+        self._stored(product, version).write_bytes(b"changed")
+
+    def mend(self, product: str, version: int) -> None:
+        """The file is as it was."""
+        kept = self.folder_of(product, version) / "model" / "model.skops"
+        self._stored(product, version).write_bytes(kept.read_bytes())
+
+    def _stored(self, product: str, version: int) -> Path:
+        [found] = self._artifacts.glob(f"*/models/{self._models[product, version]}/artifacts/model.skops")
+        return found
+
     def _registered(self, product: str, folder: Path) -> int:
-        client = connect(self._settings.mlflow_uri)
+        client = connect(self.settings.mlflow_uri)
         found = client.get_experiment_by_name(product)
         experiment = found.experiment_id if found else client.create_experiment(product)
         run = client.create_run(experiment).info.run_id
@@ -53,7 +72,9 @@ class Fleet:
             manifest=manifest_of(folder),
             spec_digest="0" * 64,
         )
-        return self.registry.register(product, run, f"models:/{model}", facts).version
+        version = self.registry.register(product, run, f"models:/{model}", facts).version
+        self._models[product, version] = model
+        return version
 
 
 def write_broken(folder: Path, product: str) -> None:

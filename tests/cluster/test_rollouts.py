@@ -2,133 +2,20 @@
 
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
 from deployments.cluster import Cluster
 from deployments.errors import TryAgain
-from deployments.journals.cluster import ClusterJournal
 from deployments.rollout.orders import Verb
-from deployments.rollout.state import Phase, RolloutState
-from deployments.settings import Settings
-from deployments.spec import (
-    ABSection,
-    AnalysisSection,
-    BlueGreenSection,
-    CanarySection,
-    CanaryStep,
-    KubernetesSection,
-    MetricRule,
-    ResourcesSection,
-    RolloutSection,
-    ShadowSection,
-    Strategy,
-    TargetKind,
-)
-from deployments.strategies.plan import Goal
-from deployments.wiring import Doors, cluster_doors
-from tasks.rollouts.beginning import Wish, begin, carried_here
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
-from tests.cluster.conftest import IMAGE, Front
-from tests.cluster.fleet import Fleet
+from deployments.rollout.state import Phase
+from deployments.spec import CanarySection, CanaryStep, Strategy
 from tests.cluster.traffic import users
-
-SECOND = timedelta(seconds=1)
-RATE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One product on the cluster; its users ask at `url`."""
-
-    product: str
-    fleet: Fleet
-    doors: Doors
-    section: RolloutSection
-    url: str
-
-    def roll_out(self, version: int, strategy: Strategy, **changes: Any) -> RolloutState:
-        """As flows/rollout.py does, without Prefect."""
-        section = self.section.model_copy(update={"strategy": strategy, **changes})
-        wish = Wish(f"{self.product}-{version}-{strategy}", self.product, version, section, strategy, Goal.PROMOTE)
-        state = begin(wish, self.doors)
-        carrier = Carrier(self.doors)
-        while state.live:
-            try:
-                state = carrier.advance(state)
-            except Exception as error:
-                mine = carried_here(self.product, state.rollout_id, self.doors)
-                if mine is None:
-                    raise
-                state = give_up_for(error, mine, self.doors)
-        return state
-
-    @property
-    def at_rest_with(self) -> tuple[int, ...]:
-        """The versions that have servers, once all traffic is with the champion."""
-        live = self.doors.router.read(self.product)
-        champion = self.doors.registry.champion(self.product)
-        assert live is not None
-        assert champion is not None
-        assert {version: share for version, share in live.weights.percents.items() if share} == {champion.version: 100}
-        assert (live.matches, live.mirror) == ((), None)
-        return self.doors.target.versions(self.product)
-
-
-@pytest.fixture
-def section(cluster: Cluster, front: Front) -> RolloutSection:
-    return RolloutSection(
-        target=TargetKind.KUBERNETES,
-        replicas=2,
-        ready_timeout=timedelta(minutes=3),
-        bake=3 * SECOND,
-        canary=CanarySection(steps=(CanaryStep(weight=10), CanaryStep(weight=50)), wait=5 * SECOND),
-        blue_green=BlueGreenSection(preview=SECOND),
-        ab=ABSection(share=50, sample=200),
-        shadow=ShadowSection(share=50, sample=100),
-        analysis=AnalysisSection(
-            interval=SECOND,
-            deadline=timedelta(minutes=5),
-            metrics=(MetricRule(metric="error_rate", margin=0.05, limit=0.3),),
-        ),
-        kubernetes=KubernetesSection(
-            namespace=cluster.namespace,
-            image=IMAGE,
-            resources=ResourcesSection(cpu="50m", memory="700Mi"),
-            gateway=front.section,
-        ),
-    )
-
-
-@pytest.fixture
-def doors(
-    cluster: Cluster, fleet: Fleet, settings: Settings, section: RolloutSection, monkeypatch: pytest.MonkeyPatch
-) -> Doors:
-    monkeypatch.setattr("deployments.wiring.current", lambda: settings)
-    made = cluster_doors(settings, section.kubernetes, cluster)
-    return replace(made, registry=fleet.registry, journal=ClusterJournal(cluster))
-
-
-@pytest.fixture
-def trial(
-    request: pytest.FixtureRequest, doors: Doors, fleet: Fleet, section: RolloutSection, front: Front
-) -> Iterator[Trial]:
-    """v1 is champion."""
-    product = f"p{zlib.crc32(request.node.name.encode())}"
-    made = Trial(product, fleet, doors, section, f"{front.url}/{product}/invocations")
-    assert made.roll_out(fleet.add(product), Strategy.ROLLING).phase is Phase.DONE
-    yield made
-    doors.router.remove(product)
-    for version in doors.target.versions(product):
-        doors.target.retire(product, version, 10 * SECOND)
+from tests.cluster.trials import RATE, Trial
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))

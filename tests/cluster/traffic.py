@@ -18,10 +18,14 @@ _CALLERS = 8
 
 @dataclass(slots=True)
 class Answered:
-    """Codes by version as the answers name it; 0 for a request without an answer. `last` is when it answered last."""
+    """Codes by version as the answers name it; 0 for a request without an answer.
+
+    `last` is when a version answered last, `failed_at` when requests failed that no version answered.
+    """
 
     codes: Counter[tuple[str, int]] = field(default_factory=Counter)
     last: dict[str, float] = field(default_factory=dict)
+    failed_at: list[float] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -49,6 +53,8 @@ def users(url: str, rate: float, far: float = 0.0) -> Iterator[Answered]:
                 with guard:
                     answered.codes[who, code] += 1
                     answered.last[who] = time.monotonic()
+                    if not who:
+                        answered.failed_at.append(answered.last[who])
                 number += _CALLERS
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(_CALLERS)]

@@ -79,13 +79,21 @@ def get(port: int, path: str, body: bytes | None = None, headers: Mapping[str, s
         connection.close()
 
 
-def ask(port: int, product: str, count: int, headers: Sent = nothing) -> list[int]:
+def ask(
+    port: int,
+    product: str,
+    count: int,
+    headers: Sent = nothing,
+    *,
+    host: str = "127.0.0.1",
+    path: str = "invocations",
+) -> list[int]:
     """Versions that answered, in order; a failure is its negative code, and -1 is a connection that broke."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     answers = []
     for number in range(count):
         try:
-            connection.request("POST", f"/{product}/invocations", b"{}", dict(headers(number)))
+            connection.request("POST", f"/{product}/{path}", b"{}", dict(headers(number)))
             response = connection.getresponse()
             body = response.read()
             answers.append(int(body) if response.status == 200 else -response.status)

@@ -11,6 +11,7 @@ from deployments.owner import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Shift
 from deployments.spec import CanarySection, CanaryStep, MetricRule, Pace, Second, Strategy
+from deployments.targets.in_memory import Behaviour
 from deployments.traffic import StickyKey, Weights
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
@@ -61,6 +62,37 @@ def test_ten_minutes_without_metrics_in_any_step_only_delay(strategy: Strategy, 
         delay = (state.updated_at - state.started_at) - (expected.updated_at - expected.started_at)
         assert delay >= 9 * MINUTE, f"step {position} went on blindly"
         world.settled()
+
+
+def without_servers_for(world: World, span: timedelta) -> Any:
+    """For so long after the first shift nothing is counted, and no server of v2 is ready."""
+    over: list[Any] = []
+
+    def between(state: RolloutState) -> None:
+        if isinstance(state.step, Observe) and not over:
+            over.append(world.clock.now() + span)
+            world.metrics.fail("nobody answers")
+            world.target.script(PRODUCT, 2, Behaviour.NEVER_READY)
+        if over and world.clock.now() >= over[0]:
+            world.metrics.recover()
+            world.target.script(PRODUCT, 2, Behaviour.READY)
+
+    return between
+
+
+def test_a_candidate_whose_servers_are_gone_is_rolled_back_although_nobody_counts_its_failures(served: World) -> None:
+    began = served.clock.now()
+    state = served.run(served.wish(2, Strategy.CANARY), between=without_servers_for(served, 60 * MINUTE))
+    assert state.phase is Phase.ROLLED_BACK
+    assert "no server of v2 has been ready for 60 s" in state.reason
+    assert served.clock.now() - began < 5 * MINUTE
+    served.settled()
+
+
+def test_servers_that_are_not_ready_for_half_a_minute_only_delay(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.CANARY), between=without_servers_for(served, MINUTE / 2))
+    assert state.phase is Phase.DONE, state.reason
+    served.settled()
 
 
 def test_a_hold_says_what_is_missing_and_moves_nothing(served: World) -> None:
