@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from deployments.errors import Busy, TargetUnreachable
+from deployments.errors import Busy, NeverReady, TargetUnreachable
 from deployments.owner import Owner
 from deployments.rollout.steps import Shift
 from deployments.targets.protocol import Launch, Replica, ReplicaState
 from deployments.traffic import Weights
 from tasks.rollouts.keeping import LEASE, hold
 from tasks.rollouts.restore import restore
-from tasks.rollouts.servers import verify
+from tasks.rollouts.servers import await_ready, verify
 from tasks.rollouts.traffic import shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
@@ -112,3 +112,17 @@ def test_a_server_that_is_on_its_way_out_need_not_answer_sample_rows(served: Wor
 
     doors = replace(served.doors, target=OneGoes(served.target))  # type: ignore[arg-type]
     assert verify(PRODUCT, 1, doors) == "2 sample rows answered as in training"
+
+
+def test_a_server_that_failed_stops_nobody_while_so_many_as_are_needed_may_still_come(served: World) -> None:
+    class OneFailedOneComes(OneOfTwo):
+        def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+            failed = Replica("failed", "/nowhere.sock", ReplicaState.FAILED, "its disk is full")
+            server, *_ = self._target.replicas(product, version)
+            here = ReplicaState.READY if served.clock.monotonic() > 5 else ReplicaState.STARTING
+            return failed, replace(server, state=here)
+
+    doors = replace(served.doors, target=OneFailedOneComes(served.target))  # type: ignore[arg-type]
+    assert await_ready(PRODUCT, 1, 1, SECTION, doors).startswith("1 ready after 5")
+    with pytest.raises(NeverReady, match="failed cannot start: its disk is full"):
+        await_ready(PRODUCT, 1, 2, SECTION, doors)

@@ -15,6 +15,7 @@ from deployments.targets.in_memory import Behaviour
 from deployments.traffic import StickyKey, Weights
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.explaining import replay
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 
 STRATEGIES_THAT_WAIT = [Strategy.BLUE_GREEN, Strategy.CANARY, Strategy.AB, Strategy.SHADOW]
@@ -86,6 +87,7 @@ def test_a_candidate_whose_servers_are_gone_is_rolled_back_although_nobody_count
     assert state.phase is Phase.ROLLED_BACK
     assert "no server of v2 has been ready for 60 s" in state.reason
     assert served.clock.now() - began < 5 * MINUTE
+    assert all(verdict.identical for verdict in replay(state, served.journal))
     served.settled()
 
 
