@@ -45,7 +45,7 @@ def _security(address: str) -> dict[str, Any]:
         raise BadInput(f"the certificates of Dask's configuration cannot be used: {error}") from error
     if address.startswith("tls://") and found["ssl_context"] is None:
         raise BadInput(
-            f"{address} asks for certificates, and Dask's configuration names none: set "
+            f"{address} asks for certificates, and Dask's configuration lacks some: set "
             "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__TLS__CLIENT__CERT and …__TLS__CLIENT__KEY"
         )
     return found

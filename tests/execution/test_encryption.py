@@ -59,16 +59,18 @@ def test_a_forest_grows_behind_encryption(encrypted: Dask, settings: Settings) -
 
 
 @pytest.mark.parametrize(
-    ("file", "says"),
+    ("given", "says"),
     [
-        (None, "none: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
-        ("/nowhere.pem", "cannot be used: .*No such file"),
+        ((), "lacks some: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
+        (("ca-file",), "lacks some: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
+        (("ca-file", "client.cert", "client.key"), "cannot be used: .*No such file"),
     ],
-    ids=["none", "one that is not there"],
+    ids=["none", "one of three", "three that are not there"],
 )
-def test_whoever_has_no_certificate_is_told_what_to_set(settings: Settings, file: str | None, says: str) -> None:
+def test_whoever_has_no_certificate_is_told_what_to_set(settings: Settings, given: tuple[str, ...], says: str) -> None:
     import dask
 
     address = f"tls://127.0.0.1:{free_port()}"
-    with dask.config.set({"distributed.comm.tls.ca-file": file}), pytest.raises(BadInput, match=says):
+    files = {f"distributed.comm.tls.{name}": "/nowhere.pem" for name in given}
+    with dask.config.set(files), pytest.raises(BadInput, match=says):
         fitted(spread_over(product(**_FOREST), "dask", address, timeout="5s"), settings)
