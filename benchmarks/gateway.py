@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -53,7 +54,7 @@ def main() -> None:
         for proxy in (_nginx, _haproxy):
             found = running.enter_context(proxy(folder, sockets))
             if found:
-                ways[proxy.__name__.strip("_")] = _asking(lambda port=found: _tcp(port))
+                ways[proxy.__name__.strip("_")] = _asking(partial(_tcp, found))
         _print_cost(_latencies(ways), [name for name in ("nginx", "haproxy") if name not in ways])
         _print_ramp(*_ramp(router, sockets, [_asking(lambda: _tcp(port)) for _ in range(CONNECTIONS)]))
 

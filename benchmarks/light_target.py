@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
 from deployments.supervision import UnixConnection
-from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
+from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +54,10 @@ class LightTarget:
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
         """See `Target`."""
         return tuple(_replica(path, process) for path, process in self._servers.get((product, version), ()))
+
+    def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
+        """See `Target`."""
+        clock.sleep(min(within, POLL))
 
     def versions(self, product: str) -> tuple[int, ...]:
         """See `Target`."""

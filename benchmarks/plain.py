@@ -32,8 +32,12 @@ def main(tracking_uri: str) -> None:
     """Train, log, register."""
     frame = pd.read_parquet(DATA)
     moments = pd.to_datetime(frame["scheduled_at"], utc=True)
-    training = frame[(moments >= "2013-01-01") & (moments < "2013-02-15")]
-    evaluation = frame[(moments >= "2013-02-15") & (moments < "2013-03-01")]
+    training = frame[
+        (moments >= pd.Timestamp("2013-01-01", tz="UTC")) & (moments < pd.Timestamp("2013-02-15", tz="UTC"))
+    ]
+    evaluation = frame[
+        (moments >= pd.Timestamp("2013-02-15", tz="UTC")) & (moments < pd.Timestamp("2013-03-01", tz="UTC"))
+    ]
     features = [*NUMERIC, *CATEGORICAL]
     model = make_pipeline(
         ColumnTransformer(

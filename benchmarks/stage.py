@@ -16,6 +16,7 @@ from benchmarks.light_server import LABEL
 from benchmarks.light_target import ROOT, LightTarget
 from benchmarks.load import PRODUCT
 from benchmarks.processes import free_port, process, wait_for
+from deployments.analysis.evidence import Block
 from deployments.clock import SystemClock
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Lease
@@ -50,11 +51,11 @@ class TimedJournal(DatabaseJournal):
         super().__init__(url)
         self.given_up: dict[str, float] = {}
 
-    def save(self, state: RolloutState, lease: Lease) -> None:
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
         """See `Journal.save`."""
         if state.phase is Phase.RESTORING:
             self.given_up.setdefault(state.rollout_id, time.monotonic())
-        super().save(state, lease)
+        super().save(state, lease, block)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,11 @@ def _sabotaged_spec() -> Path:
     spec = load_product(SPEC)
     features = [name for name in spec.preprocessing.features if name not in spec.data.key]  # a key given twice shows
     moments = pd.to_datetime(frame["scheduled_at"], utc=True)
-    learnt = np.flatnonzero(((moments >= "2013-02-01") & (moments < "2013-03-18")).to_numpy())
+    learnt = np.flatnonzero(
+        (
+            (moments >= pd.Timestamp("2013-02-01", tz="UTC")) & (moments < pd.Timestamp("2013-03-18", tz="UTC"))
+        ).to_numpy()
+    )
     shuffled = np.random.default_rng(13).permutation(learnt)
     for name in features:
         column = frame[name].to_numpy(copy=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments import wiring
+from deployments.analysis.evidence import Block
 from deployments.cluster import Cluster
 from deployments.journals.cluster import ClusterJournal
 from deployments.journals.protocol import Event, Lease
@@ -62,10 +63,10 @@ class DyingJournal:
         if event.kind == "step.intended":
             self._die(f"before {event.detail['step']}")
 
-    def save(self, state: RolloutState, lease: Lease) -> None:
+    def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
         """See `Journal`."""
         self._die(f"unsaved {state.phase} {state.done}")
-        self._journal.save(state, lease)
+        self._journal.save(state, lease, block)
         self._die(f"saved {state.phase} {state.done}")
 
 
@@ -85,7 +86,8 @@ def live(order: Order, ended_at: set[str]) -> None:
     known = {each.rollout_id: each for each in mortal.journal.rollouts(order.product)}
     left = known.get(wish.rollout_id)
     state = begin(wish, mortal) if left is None else take_over(left, mortal)
-    print(f"ended {carried(state, mortal).phase}", flush=True)  # noqa: T201 - likewise
+    end = carried(state, mortal)
+    print(f"ended {end.phase} {end.reason}", flush=True)  # noqa: T201 - likewise
 
 
 def main(place: Path) -> int:
