@@ -15,6 +15,7 @@ from tests.execution.products import product, spread_over
 from tests.execution.test_clusters import fitted, place, pytestmark  # noqa: F401 - marks these tests, too
 from tests.unit.tasks.models.real_mlflow import settings_in
 
+_FILES = ("ca-file", "client.cert", "client.key")
 _FOREST = {"estimator": "sklearn.ensemble.RandomForestClassifier", "parameters": {"n_estimators": 8}}
 
 
@@ -38,6 +39,7 @@ def configuration(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def encrypted(folder: Path, configuration: dict[str, str]) -> Iterator[Dask]:
     import dask
+    import distributed  # noqa: F401 - whose defaults would else be forgotten together with what is set here
 
     with pytest.MonkeyPatch.context() as patch, dask.config.set(configuration):
         for name, value in configuration.items():
@@ -63,14 +65,15 @@ def test_a_forest_grows_behind_encryption(encrypted: Dask, settings: Settings) -
     [
         ((), "lacks some: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
         (("ca-file",), "lacks some: set DASK_DISTRIBUTED__COMM__TLS__CA_FILE"),
-        (("ca-file", "client.cert", "client.key"), "cannot be used: .*No such file"),
+        (_FILES, "cannot be used: .*No such file"),
     ],
     ids=["none", "one of three", "three that are not there"],
 )
 def test_whoever_has_no_certificate_is_told_what_to_set(settings: Settings, given: tuple[str, ...], says: str) -> None:
     import dask
+    import distributed  # noqa: F401 - whose defaults would else be forgotten together with what is set here
 
     address = f"tls://127.0.0.1:{free_port()}"
-    files = {f"distributed.comm.tls.{name}": "/nowhere.pem" for name in given}
+    files = {f"distributed.comm.tls.{name}": "/nowhere.pem" if name in given else None for name in _FILES}
     with dask.config.set(files), pytest.raises(BadInput, match=says):
         fitted(spread_over(product(**_FOREST), "dask", address, timeout="5s"), settings)
