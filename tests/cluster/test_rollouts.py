@@ -26,7 +26,7 @@ def test_no_user_notices_a_rollout(
     with users(trial.url, RATE) as answered:
         state = trial.roll_out(second, strategy)
     failed = {who: count for who, count in answered.codes.items() if who[1] != 200}
-    assert (state.phase, failed) == (Phase.DONE, {})
+    assert (state.phase, failed) == (Phase.DONE, {}), answered.told
     stays = {Strategy.AB: (1,), Strategy.SHADOW: (1,)}.get(strategy, (2,))
     assert trial.at_rest_with == stays
     record_property("requests", answered.requests)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import httpx
 
@@ -20,12 +21,14 @@ _CALLERS = 8
 class Answered:
     """Codes by version as the answers name it; 0 for a request without an answer.
 
-    `last` is when a version answered last, `failed_at` when requests failed that no version answered.
+    `last` is when a version answered last, `failed_at` when requests failed that no version answered, `told` what these
+    were told, beside the time of the day.
     """
 
     codes: Counter[tuple[str, int]] = field(default_factory=Counter)
     last: dict[str, float] = field(default_factory=dict)
     failed_at: list[float] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -49,12 +52,13 @@ def users(url: str, rate: float, far: float = 0.0) -> Iterator[Answered]:
         with httpx.Client(timeout=30, trust_env=False) as client:
             while not ending.wait(max(0.0, began + (number - first) / rate - time.monotonic())):
                 body = distant if far and number % round(1 / far) == 0 else near
-                who, code = _asked(client, url, body)
+                who, code, said = _asked(client, url, body)
                 with guard:
                     answered.codes[who, code] += 1
                     answered.last[who] = time.monotonic()
                     if not who:
                         answered.failed_at.append(answered.last[who])
+                        answered.told.append(f"{datetime.now(UTC):%H:%M:%S.%f} {code} {said[:100]}")
                 number += _CALLERS
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(_CALLERS)]
@@ -68,12 +72,12 @@ def users(url: str, rate: float, far: float = 0.0) -> Iterator[Answered]:
             caller.join()
 
 
-def _asked(client: httpx.Client, url: str, body: bytes) -> tuple[str, int]:
+def _asked(client: httpx.Client, url: str, body: bytes) -> tuple[str, int, str]:
     try:
         answer = client.post(url, content=body, headers={"content-type": "application/json"})
-    except httpx.HTTPError:
-        return "", 0
-    return answer.headers.get("x-seatrial-version", ""), answer.status_code
+    except httpx.HTTPError as error:
+        return "", 0, repr(error)
+    return answer.headers.get("x-seatrial-version", ""), answer.status_code, answer.text
 
 
 def _body(distance: float) -> bytes:
