@@ -139,7 +139,9 @@ def gateway(ours: Ours) -> GatewayApiRouter:
             "spec": {"gatewayClassName": "any", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
         }
     )
-    return GatewayApiRouter(ours.cluster, GatewaySection(name="public"), PodCounters(ours.cluster), SystemClock())
+    return GatewayApiRouter(
+        ours.cluster, GatewaySection(name="public"), PodCounters(ours.cluster), SystemClock(), timedelta(0)
+    )
 
 
 def autoscaled(ours: Ours) -> None:

@@ -23,11 +23,12 @@ from deployments.routers.accepted import accepted
 from deployments.routers.counters import CountedElsewhere, Counters
 from deployments.routers.gateway_api.acceptance import refusal_of
 from deployments.routers.gateway_api.rules import (
-    as_we_write_them,
+    are_as_written,
     known_versions,
     ours_among,
     routing_of,
     rules_of,
+    stages,
     with_ours,
 )
 from deployments.routers.readiness import servers_missing
@@ -46,9 +47,17 @@ _PAUSE: Final = timedelta(seconds=0.5)
 class GatewayApiRouter(CountedElsewhere):
     """Rules of ours in an HTTPRoute below the Gateway of `section`; rules of others in it stay as they are."""
 
-    def __init__(self, cluster: Cluster, section: GatewaySection, counters: Counters, clock: Clock) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        section: GatewaySection,
+        counters: Counters,
+        clock: Clock,
+        settling: timedelta = timedelta(seconds=2),
+    ) -> None:
+        """`settling` is how long after its word a gateway may still lead by what was before."""
         super().__init__(counters)
-        self._cluster, self._section, self._clock = cluster, section, clock
+        self._cluster, self._section, self._clock, self._settling = cluster, section, clock, settling
 
     def read(self, product: str) -> Routing | None:
         """See `Router`. A route that a gateway refuses is none, and neither are rules that are not as we write them."""
@@ -66,11 +75,26 @@ class GatewayApiRouter(CountedElsewhere):
         with self._reaching():
             former = self._our_route(product)
             self._check_servers(product, former, wanted)
-            written = self._write(product, rules, self._attachment())
-            refusal = self._dropped(product, written, wanted) or self._refusal(former, written)
-            if refusal:
-                self._put_back(product, former, written)
-                raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
+            *before, last = stages(product, self._known_to_gateway(product, former), rules, self._path(product))
+            for stage in before:
+                # What is refused of it (a Service on its way out is gone, say) is no matter of the last one.
+                self._said_of(self._write(product, stage, self._attachment()))
+                self._clock.sleep(self._settling)
+            self._confirmed(product, former, last)
+
+    def _known_to_gateway(self, product: str, former: Object | None) -> list[Object]:
+        """Our rules that the Gateway of the spec has been told; none where the route hangs at another."""
+        if former is None or self._attached(former) != self._attachment():
+            return []
+        return self._ours(product, former["spec"])
+
+    def _confirmed(self, product: str, former: Object | None, rules: Sequence[Object]) -> None:
+        """Our rules are `rules`, and the gateway has taken them; if it refuses, they are as before."""
+        written = self._write(product, rules, self._attachment())
+        refusal = self._dropped(product, written, rules) or self._refusal(former, written)
+        if refusal:
+            self._put_back(product, former, written)
+            raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
 
     def remove(self, product: str) -> None:
         """See `Router`. A route of the user's stays, without our rules."""
@@ -107,8 +131,9 @@ class GatewayApiRouter(CountedElsewhere):
             for version in known_versions(product, ours)
         ]
         routing = routing_of(product, ours, backends)
-        as_written = routing is not None and as_we_write_them(product, ours, routing, self._path(product))
-        return routing if as_written else None
+        if routing is None or not are_as_written(rules_of(product, routing, self._path(product)), ours):
+            return None
+        return routing
 
     def _ours(self, product: str, spec: Object) -> list[Object]:
         return ours_among(product, spec.get("rules") or [], self._path(product))
@@ -180,9 +205,9 @@ class GatewayApiRouter(CountedElsewhere):
         else:
             self._write(product, self._ours(product, former["spec"]), self._attached(former))
 
-    def _dropped(self, product: str, written: Object, wanted: Routing) -> str:
+    def _dropped(self, product: str, written: Object, rules: Sequence[Object]) -> str:
         """Why what was written is not what is kept; empty if it is."""
-        if as_we_write_them(product, self._ours(product, written["spec"]), wanted, self._path(product)):
+        if are_as_written(rules, self._ours(product, written["spec"])):
             return ""
         return "the cluster's HTTPRoutes lack a field (the fraction of a mirror, say): install a newer Gateway API"
 

@@ -74,10 +74,10 @@ def routing_of(product: str, ours: Sequence[Object], backends: Sequence[Backend]
         return None
 
 
-def as_we_write_them(product: str, ours: Sequence[Object], routing: Routing, path: str) -> bool:
-    """Whether our rules are those of `routing`; a server may have filled in fields, or dropped names."""
-    wanted = [{key: value for key, value in rule.items() if key != "name"} for rule in rules_of(product, routing, path)]
-    return _is_within(wanted, ours)
+def are_as_written(written: Sequence[Object], found: Sequence[Object]) -> bool:
+    """Whether rules are found as they were written; a server may have filled in fields, or dropped names."""
+    wanted = [{key: value for key, value in rule.items() if key != "name"} for rule in written]
+    return _is_within(wanted, found)
 
 
 def ours_among(product: str, rules: Sequence[Object], path: str) -> list[Object]:
@@ -96,6 +96,48 @@ def with_ours(rules: Sequence[Object], former: Sequence[Object], ours: Sequence[
     """`rules` with `former` ones of ours replaced by `ours`, where the first of them was; others stay as they are."""
     place = next((number for number, rule in enumerate(rules) if rule in former), len(rules))
     return [*rules[:place], *ours, *(rule for rule in rules[place:] if rule not in former)]
+
+
+def stages(product: str, former: Sequence[Object], wanted: Sequence[Object], path: str) -> list[list[Object]]:
+    """What our rules have to be, one after the other, so that nobody is led where a gateway does not know the way yet.
+
+    Many gateways hear of a route's back ends and of its rules apart, and answer with 503 while one is there without the
+    other. So a back end is named in a rule that nobody meets before requests are led to it, and stays named in one
+    until requests are led elsewhere. The last stage is `wanted`, and in most cases the only one.
+    """
+    if not former:
+        return [list(wanted)]
+    coming = _named(wanted) - _named(former) if _asked(wanted) - _named(former) else frozenset()
+    going = frozenset(place for place in _asked(former) - _named(wanted) if _pattern(product).fullmatch(place[0]))
+    before = [_beside(product, former, coming, path)] if coming else []
+    after = [_beside(product, wanted, going, path)] if going else []
+    return [*before, *after, list(wanted)]
+
+
+def _beside(product: str, rules: Sequence[Object], back_ends: frozenset[tuple[str, int]], path: str) -> list[Object]:
+    """`rules`, and one more that leads to `back_ends` and that no request meets; without a name if they have none."""
+    named: list[Object] = [
+        {"group": "", "kind": "Service", "name": name, "port": port, "weight": 1} for name, port in sorted(back_ends)
+    ]
+    standing = _rule(f"{_mark(product)}standing", path, named, [_exact(VERSION_HEADER, "standing")])
+    if not any("name" in rule for rule in rules):
+        del standing["name"]
+    return [*rules, standing]
+
+
+def _named(rules: Sequence[Object]) -> frozenset[tuple[str, int]]:
+    """Services and ports that rules lead to, be it by a header that nobody sends."""
+    return frozenset(_place(each) for rule in rules for each in _references(rule))
+
+
+def _asked(rules: Sequence[Object]) -> frozenset[tuple[str, int]]:
+    """Those that get requests which name no version."""
+    asked = (rule for rule in rules if all(each["name"].lower() != VERSION_HEADER for each in _headers(rule)))
+    return frozenset(_place(each) for rule in asked for each in _references(rule) if each.get("weight", 1))
+
+
+def _place(reference: Object) -> tuple[str, int]:
+    return reference["name"], reference.get("port", PORT)
 
 
 def _mark(product: str) -> str:
@@ -172,9 +214,13 @@ def _headers(rule: Mapping[str, Any]) -> list[Object]:
 
 
 def _services(rule: Mapping[str, Any]) -> list[str]:
+    return [each["name"] for each in _references(rule)]
+
+
+def _references(rule: Mapping[str, Any]) -> list[Object]:
+    """All that it leads to, copies included."""
     mirrors = [each["requestMirror"] for each in rule.get("filters") or [] if each.get("type") == "RequestMirror"]
-    refs = (*(rule.get("backendRefs") or ()), *(mirror["backendRef"] for mirror in mirrors))
-    return [each["name"] for each in refs]
+    return [*(rule.get("backendRefs") or ()), *(mirror["backendRef"] for mirror in mirrors)]
 
 
 def _is_within(wanted: object, found: object) -> bool:

@@ -1,6 +1,7 @@
 """A routing becomes rules of an HTTPRoute and is read back from them; what others wrote stays as it is."""
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 
 from deployments.errors import RouterRefused
 from deployments.routers.gateway_api.rules import (
-    as_we_write_them,
+    are_as_written,
     known_versions,
     ours_among,
     routing_of,
     rules_of,
+    stages,
     with_ours,
 )
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
@@ -141,7 +143,7 @@ def test_a_rule_of_ours_of_which_a_part_was_taken_is_no_routing_and_no_crash(gon
     del rules[place][gone]
     known_versions("flights", rules)
     live = routing_of("flights", rules, (ONE, TWO))
-    assert live is None or not as_we_write_them("flights", rules, live, "/flights/")
+    assert live is None or not are_as_written(rules_of("flights", live, "/flights/"), rules)
 
 
 def test_weights_changed_by_hand_are_read_as_they_are() -> None:
@@ -167,3 +169,50 @@ def test_rules_that_make_no_routing_are_none(broken: str) -> None:
 def test_a_sticky_key_is_refused_rather_than_forgotten() -> None:
     with pytest.raises(RouterRefused, match="cookie sid"):
         rules_of("flights", Routing((ONE,), Weights.all_to(1), key=StickyKey(cookie="sid")), "/flights/")
+
+
+def led_to(rules: list[dict[str, Any]], *, by_users: bool) -> set[tuple[str, int]]:
+    """Services and ports that rules name, or that requests without a version are led to."""
+    found = set()
+    for rule in rules:
+        headers = [header["name"] for match in rule["matches"] for header in match.get("headers", ())]
+        copies = [each["requestMirror"]["backendRef"] for each in rule["filters"] if "requestMirror" in each]
+        if not by_users or VERSION not in headers:
+            references = [*rule["backendRefs"], *copies]
+            found |= {(each["name"], each["port"]) for each in references if not by_users or each.get("weight", 1)}
+    return found
+
+
+routings = st.builds(
+    lambda known, part, mirrored, matched: Routing(
+        (ONE, TWO, THREE) if known else (ONE, TWO),
+        Weights.of_parts({1: 10_000 - part, 2: part}),
+        (Match(1, "yes", header="x-beta"),) if matched else (),
+        Mirror(3, 50) if known and mirrored else None,
+    ),
+    *(st.booleans(), st.sampled_from([0, 500, 10_000]), st.booleans(), st.booleans()),
+)
+
+
+@given(st.one_of(st.just(Routing((ONE,), Weights.all_to(1))), routings), routings)
+def test_nobody_is_led_where_the_route_did_not_name_the_way_before_and_does_not_after(
+    former: Routing, wanted: Routing
+) -> None:
+    first, last = rules_of("flights", former, "/flights/"), rules_of("flights", wanted, "/flights/")
+    passed = [first, *stages("flights", first, last, "/flights/")]
+    assert passed[-1] == last
+    assert len(passed) <= 4
+    for before, after in itertools.pairwise(passed):
+        assert led_to(after, by_users=True) <= led_to(before, by_users=False)
+        assert led_to(before, by_users=True) <= led_to(after, by_users=False)
+        assert led_to(after, by_users=True) in (led_to(first, by_users=True), led_to(last, by_users=True))
+        assert ours_among("flights", [THEIRS, *after], "/flights/") == after
+
+
+def test_a_change_of_weights_between_known_versions_and_the_first_route_take_one_step() -> None:
+    known = [
+        rules_of("flights", Routing((ONE, TWO), weights), "/flights/")
+        for weights in (Weights({1: 95, 2: 5}), Weights({1: 50, 2: 50}))
+    ]
+    assert stages("flights", *known, "/flights/") == [known[1]]
+    assert stages("flights", [], known[0], "/flights/") == [known[0]]
