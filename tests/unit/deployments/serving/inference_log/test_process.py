@@ -126,7 +126,9 @@ def test_after_kill_9_every_part_is_whole_and_at_most_the_last_interval_is_missi
 
 def test_sigterm_writes_every_answer_down(model: Path, folder: Path) -> None:
     with serving(model, folder) as process, Load(folder) as load:
-        time.sleep(0.5)
+        until = time.monotonic() + 20
+        while len(load.answered) <= 10 and time.monotonic() < until:
+            time.sleep(0.05)
         process.terminate()
         assert process.wait(20) == 0
     found = rows(folder)
