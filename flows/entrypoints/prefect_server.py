@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from deployments.clock import SystemClock
 from deployments.errors import PlatformUnreachable
-from deployments.platform.health import answers
+from deployments.platform.health import answers, wait_until
 from deployments.settings import Settings
 
 _NAME = "prefect-for-one-command"
@@ -48,12 +48,12 @@ class PrefectForOneCommand:
 
     def wait(self) -> None:
         """Return when it answers. Raises `PlatformUnreachable` if it does not within two minutes, or ended."""
-        clock = SystemClock()
-        until = clock.monotonic() + _LIMIT.total_seconds()
-        while not answers(f"{self.api_url}/health"):
-            if self._process.poll() is not None or clock.monotonic() > until:
-                raise PlatformUnreachable(f"Prefect's server did not come up: see `seatrial logs {_NAME}`")
-            clock.sleep(timedelta(milliseconds=50))
+        wait_until(self._answers, _NAME, _LIMIT, SystemClock())
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            raise PlatformUnreachable(f"Prefect's server did not come up: see `seatrial logs {_NAME}`")
+        return answers(f"{self.api_url}/health")
 
     def _end(self) -> None:
         """What Prefect sends at the end of a process has been sent when this is called."""

@@ -11,7 +11,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verify
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import GLANCE, Stop, give_up, hold, nobody_stops, note, note_verdict, patiently
+from tasks.rollouts.keeping import GLANCE, Stop, give_up, hold, nobody_stops, not_retired, note, note_verdict, patiently
 from tasks.rollouts.perform import perform
 from tasks.rollouts.restore import arrived, put_back
 from tasks.rollouts.traffic import uphold
@@ -90,7 +90,7 @@ class Carrier:
 
     def _left_behind(self, step: Retire, state: RolloutState, error: SeatrialError) -> RolloutState:
         """Servers without traffic harm nobody; they are cleared up before the next release or rollback."""
-        left = f"v{step.version} is not retired yet ({error}); the next release or rollback clears it up"
+        left = not_retired(step.version, error)
         reason = f"{state.reason}; {left}" if state.reason else left
         after = state.with_step_done(self.doors.clock.now(), reason)
         note(after, "rollout.left_behind", self.doors, step=str(step), version=step.version)

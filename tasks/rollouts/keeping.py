@@ -115,6 +115,11 @@ def outcome(state: RolloutState) -> RolloutState:
     )
 
 
+def not_retired(version: int, error: SeatrialError) -> str:
+    """What is told of servers that have no traffic and did not go."""
+    return f"v{version} is not retired yet ({error}); the next release or rollback clears it up"
+
+
 def explain(error: BaseException) -> str:
     """Why a step was given up, in one line for the journal."""
     if isinstance(error, SeatrialError):

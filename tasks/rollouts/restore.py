@@ -9,7 +9,7 @@ from deployments.rollout.steps import Shift
 from deployments.spec import RolloutSection
 from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold, patiently
+from tasks.rollouts.keeping import hold, not_retired, patiently
 from tasks.rollouts.perform import dismiss
 from tasks.rollouts.servers import await_ready, start
 from tasks.rollouts.traffic import addresses, flows_as, retire, shift
@@ -75,7 +75,7 @@ def _retired(product: str, version: int, section: RolloutSection, doors: Doors) 
     try:
         patiently(lambda: retire(product, version, section, doors), doors)
     except SeatrialError as error:
-        return f"v{version} is not retired yet ({error}); the next release or rollback clears it up"
+        return not_retired(version, error)
     return ""
 
 

@@ -116,9 +116,7 @@ def stages(product: str, former: Sequence[Object], wanted: Sequence[Object], pat
 
 def _beside(product: str, rules: Sequence[Object], back_ends: frozenset[tuple[str, int]], path: str) -> list[Object]:
     """`rules`, and one more that leads to `back_ends` and that no request meets; without a name if they have none."""
-    named: list[Object] = [
-        {"group": "", "kind": "Service", "name": name, "port": port, "weight": 1} for name, port in sorted(back_ends)
-    ]
+    named = [_back_end(product, _version(product, name), port=port) for name, port in sorted(back_ends)]
     standing = _rule(f"{_mark(product)}standing", path, named, [_exact(VERSION_HEADER, "standing")])
     if not any("name" in rule for rule in rules):
         del standing["name"]
