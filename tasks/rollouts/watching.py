@@ -63,17 +63,19 @@ class Watcher:
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        bare = self._bare(state, doors) if verdict.ruling is Ruling.HOLD else None
+        bare = self._bare(state, verdict, doors)
         unwatched = _unwatched(state, doors)
         return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
 
-    def _bare(self, state: RolloutState, doors: Doors) -> str | None:
+    def _bare(self, state: RolloutState, verdict: Verdict, doors: Doors) -> str | None:
         """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
+
+        Only of a hold: otherwise its answers are counted.
 
         What a gateway says to users for want of a server, the servers cannot count.
         """
         since, self.bare_since = self.bare_since, None
-        if self.split is None or not self.split.asks(state.candidate):
+        if verdict.ruling is not Ruling.HOLD or self.split is None or not self.split.asks(state.candidate):
             return None
         try:
             replicas = doors.target.replicas(state.product, state.candidate)

@@ -97,6 +97,22 @@ def test_servers_that_are_not_ready_for_half_a_minute_only_delay(served: World) 
     served.settled()
 
 
+def test_two_short_absences_of_servers_with_answers_between_them_are_no_long_one(served: World) -> None:
+    began: list[Any] = []
+
+    def between(state: RolloutState) -> None:
+        if isinstance(state.step, Observe) and not began:
+            began.append(served.clock.now())
+        passed = (served.clock.now() - began[0]) / MINUTE if began else 9.0
+        gone = passed < 0.5 or 1.5 <= passed < 2.0
+        served.metrics.fail("nobody answers") if gone else served.metrics.recover()
+        served.target.script(PRODUCT, 2, Behaviour.NEVER_READY if gone else Behaviour.READY)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert state.phase is Phase.DONE, state.reason
+    served.settled()
+
+
 def test_a_hold_says_what_is_missing_and_moves_nothing(served: World) -> None:
     trail = Trail()
     outage = outage_at(served, 3)
