@@ -28,7 +28,7 @@ from tests.cluster.stand_ins import StandIns, sweep_services
 from tests.cluster.suites import cases_of
 from tests.contracts.routers import test_routing, test_strategies, test_tallies
 from tests.contracts.routers.cluster_worlds import Deployed
-from tests.contracts.routers.gateway import NOTHING, Sent, ask, eventually, nothing
+from tests.contracts.routers.gateway import NOTHING, Sent, ask, eventually, headers_sent, nothing
 
 # The suites themselves, without what our own gateway promises besides.
 for suite in (test_routing, test_strategies, test_tallies):
@@ -110,11 +110,8 @@ class RealWorld:
         headers: Mapping[str, str] = NOTHING,
         cookies: Sent = nothing,
     ) -> list[int]:
-        def sent(number: int) -> dict[str, str]:
-            crumbs = "; ".join(f"{name}={value}" for name, value in cookies(number).items())
-            return {**headers, **keys(number), **({"cookie": crumbs} if crumbs else {})}
-
-        return self._ask(product, "invocations", [sent(number) for number in range(count)])
+        each = map(headers_sent(keys, headers, cookies), range(count))
+        return self._ask(product, "invocations", list(each))
 
     def _ask(self, product: str, path: str, headers: list[dict[str, str]]) -> list[int]:
         raise NotImplementedError

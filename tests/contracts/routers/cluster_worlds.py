@@ -20,7 +20,7 @@ from deployments.routers.protocol import Router
 from deployments.routers.service import ServiceRouter
 from deployments.spec import GatewaySection
 from deployments.traffic import Routing
-from tests.contracts.routers.gateway import NOTHING, Sent, nothing
+from tests.contracts.routers.gateway import NOTHING, Sent, headers_sent, nothing
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -116,12 +116,8 @@ class PodWorld:
         headers: Mapping[str, str] = NOTHING,
         cookies: Sent = nothing,
     ) -> list[int]:
-        answers = []
-        for number in range(count):
-            crumbs = "; ".join(f"{name}={value}" for name, value in cookies(number).items())
-            sent = {**headers, **keys(number), **({"cookie": crumbs} if crumbs else {})}
-            answers.append(self._ask(product, {name.lower(): value for name, value in sent.items()}))
-        return answers
+        each = map(headers_sent(keys, headers, cookies), range(count))
+        return [self._ask(product, {name.lower(): value for name, value in sent.items()}) for sent in each]
 
     def _ask(self, product: str, headers: Mapping[str, str]) -> int:
         raise NotImplementedError

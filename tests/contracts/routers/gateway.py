@@ -28,6 +28,16 @@ def nothing(_number: int) -> Mapping[str, str]:
     return NOTHING
 
 
+def headers_sent(keys: Sent, headers: Mapping[str, str], cookies: Sent) -> Sent:
+    """All headers of a request, its cookies among them."""
+
+    def sent(number: int) -> Mapping[str, str]:
+        crumbs = "; ".join(f"{name}={value}" for name, value in cookies(number).items())
+        return {**headers, **keys(number), **({"cookie": crumbs} if crumbs else {})}
+
+    return sent
+
+
 class Gateway:
     """A real Envoy on a free port, with its files in a short folder of its own."""
 

@@ -11,7 +11,7 @@ from deployments.routers.envoy import EnvoyRouter
 from deployments.routers.envoy.files import read_document, write_document
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.traffic import Backend, Routing, Weights
-from tests.contracts.routers.gateway import NOTHING, Gateway, Sent, ask, eventually, get, nothing
+from tests.contracts.routers.gateway import NOTHING, Gateway, Sent, ask, eventually, get, headers_sent, nothing
 from tests.contracts.routers.servers import Servers
 
 
@@ -167,11 +167,7 @@ class EnvoyWorld:
         headers: Mapping[str, str] = NOTHING,
         cookies: Sent = nothing,
     ) -> list[int]:
-        def sent(number: int) -> Mapping[str, str]:
-            crumbs = "; ".join(f"{name}={value}" for name, value in cookies(number).items())
-            return {**headers, **keys(number), **({"cookie": crumbs} if crumbs else {})}
-
-        return ask(self.gateway.port, product, count, sent)
+        return ask(self.gateway.port, product, count, headers_sent(keys, headers, cookies))
 
     def unroute(self, product: str) -> None:
         table = read_document(self.gateway.folder / "rds.json")
