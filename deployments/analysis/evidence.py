@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+N = TypeVar("N", int, float)
 # Upper bounds of the latency buckets in milliseconds; one more bucket holds what is slower than the last.
 LATENCY_BOUNDS_MS: Final = (1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 750, 1000, 2000, 5000, 10000)
 
@@ -22,34 +23,64 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
+class Units:
+    """What chance sent to one version, each counted once: a user with a key, or a request without one.
+
+    `count` is how many there were. A user is one unit whatever he asked: everything else sums, over the units, the
+    share (0-1) of a unit's requests that went so: `errors` failed, `latency` were answered within each bucket,
+    `given_up` were given up at an age in each bucket (both len(LATENCY_BOUNDS_MS) + 1 numbers, or none), `predictions`
+    were answered by this label or bin.
+    """
+
+    count: int = 0
+    errors: float = 0.0
+    latency: tuple[float, ...] = ()
+    given_up: tuple[float, ...] = ()
+    predictions: Mapping[str, float] = field(default_factory=dict)
+
+    def __add__(self, other: "Units") -> "Units":
+        return Units(
+            self.count + other.count,
+            self.errors + other.errors,
+            _added(self.latency, other.latency),
+            _added(self.given_up, other.given_up),
+            _added_by_name(self.predictions, other.predictions),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """What one version did in some stretch of time.
 
-    `requests` came through the split, or were mirrored to the version; `errors` of them ended with 5xx. `latency`
-    counts answers by bucket (len(LATENCY_BOUNDS_MS) + 1 numbers, or none if nobody measured). `predictions` counts
-    answered rows by what was predicted: a class label, or the name of a bin. `feedback` holds what users pushed, by
-    metric.
+    `requests` came through the split, or were mirrored to the version; `errors` of them failed: with 5xx, or in an
+    attempt that the gateway had to repeat. `latency` counts answers by bucket (len(LATENCY_BOUNDS_MS) + 1 numbers, or
+    none if nobody measured). `given_up` are those of `requests` whose client left before an answer, by the bucket of
+    the request's age at that moment (as many numbers, or none); they are neither in `errors` nor in `latency`.
+    `predictions` counts answered requests by what was predicted: a class label, or the name of a bin; the rows of one
+    request share in one. `feedback` holds what users pushed, by metric. `units` is what the two versions are compared
+    by where users have keys; None: every request is a unit.
     """
 
     requests: int = 0
     errors: int = 0
     latency: tuple[int, ...] = ()
-    predictions: Mapping[str, int] = field(default_factory=dict)
+    predictions: Mapping[str, float] = field(default_factory=dict)
     feedback: Mapping[str, Sums] = field(default_factory=dict)
+    given_up: tuple[int, ...] = ()
+    units: Units | None = None
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
             self.requests + other.requests,
             self.errors + other.errors,
             _added(self.latency, other.latency),
-            {
-                name: self.predictions.get(name, 0) + other.predictions.get(name, 0)
-                for name in sorted({*self.predictions, *other.predictions})
-            },
+            _added_by_name(self.predictions, other.predictions),
             {
                 name: self.feedback.get(name, Sums()) + other.feedback.get(name, Sums())
                 for name in sorted({*self.feedback, *other.feedback})
             },
+            _added(self.given_up, other.given_up),
+            self.units + other.units if self.units and other.units else self.units or other.units,
         )
 
 
@@ -79,7 +110,9 @@ class Block:
     """What both versions did between two looks, while the split stood still.
 
     `share` is the candidate's configured share of the split, 0–1; None where the split is not by chance (a header
-    match), so that it cannot be tested. `step` is the position of the plan's step that was under way.
+    match), so that it cannot be tested. `step` is the position of the plan's step that was under way. `stretch` is when
+    the stretch began within which a user counts once (all blocks of one stretch have the same); None: requests are
+    the units.
     """
 
     start: datetime
@@ -89,6 +122,7 @@ class Block:
     stable: Counts
     candidate: Counts
     pairs: Pairs = Pairs()
+    stretch: datetime | None = None
 
 
 def block_to_json(block: Block) -> dict[str, Any]:
@@ -106,11 +140,13 @@ def block_to_json(block: Block) -> dict[str, Any]:
             block.pairs.only_stable_right,
             block.pairs.only_candidate_right,
         ],
+        "stretch": block.stretch.isoformat() if block.stretch else None,
     }
 
 
 def block_from_json(document: Mapping[str, Any]) -> Block:
-    """The block that `block_to_json` wrote."""
+    """The block that `block_to_json` wrote, or an earlier version of it, which knew neither units nor given-up ones."""
+    stretch = document.get("stretch")
     return Block(
         datetime.fromisoformat(document["start"]),
         datetime.fromisoformat(document["end"]),
@@ -119,6 +155,7 @@ def block_from_json(document: Mapping[str, Any]) -> Block:
         _counts_from_json(document["stable"]),
         _counts_from_json(document["candidate"]),
         Pairs(*document["pairs"]),
+        datetime.fromisoformat(stretch) if stretch else None,
     )
 
 
@@ -129,6 +166,18 @@ def _counts_to_json(counts: Counts) -> dict[str, Any]:
         "latency": list(counts.latency),
         "predictions": dict(counts.predictions),
         "feedback": {name: [sums.count, sums.total, sums.squares] for name, sums in counts.feedback.items()},
+        "given_up": list(counts.given_up),
+        "units": None if counts.units is None else _units_to_json(counts.units),
+    }
+
+
+def _units_to_json(units: Units) -> dict[str, Any]:
+    return {
+        "count": units.count,
+        "errors": units.errors,
+        "latency": list(units.latency),
+        "given_up": list(units.given_up),
+        "predictions": dict(units.predictions),
     }
 
 
@@ -139,10 +188,26 @@ def _counts_from_json(document: Mapping[str, Any]) -> Counts:
         tuple(document["latency"]),
         document["predictions"],
         {name: Sums(*sums) for name, sums in document["feedback"].items()},
+        tuple(document.get("given_up", ())),
+        _units_from_json(document["units"]) if document.get("units") else None,
     )
 
 
-def _added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+def _units_from_json(document: Mapping[str, Any]) -> Units:
+    return Units(
+        document["count"],
+        document["errors"],
+        tuple(document["latency"]),
+        tuple(document["given_up"]),
+        document["predictions"],
+    )
+
+
+def _added(left: tuple[N, ...], right: tuple[N, ...]) -> tuple[N, ...]:
     if not left or not right:
         return left or right
     return tuple(one + other for one, other in zip(left, right, strict=True))
+
+
+def _added_by_name(left: Mapping[str, float], right: Mapping[str, float]) -> dict[str, float]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in sorted({*left, *right})}

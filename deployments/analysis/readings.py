@@ -71,10 +71,7 @@ def _less(now: Counts, before: Counts) -> Counts:
     return Counts(
         max(0, now.requests - before.requests),
         max(0, now.errors - before.errors),
-        tuple(
-            max(0, late - early)
-            for late, early in zip(now.latency, before.latency or (0,) * len(now.latency), strict=bool(now.latency))
-        ),
+        _less_each(now.latency, before.latency),
         {
             name: count - before.predictions.get(name, 0)
             for name, count in now.predictions.items()
@@ -85,7 +82,13 @@ def _less(now: Counts, before: Counts) -> Counts:
             for name, sums in now.feedback.items()
             if sums.count > before.feedback.get(name, Sums()).count
         },
+        _less_each(now.given_up, before.given_up),
     )
+
+
+def _less_each(now: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
+    earlier = before or (0,) * len(now)
+    return tuple(max(0, late - early) for late, early in zip(now, earlier, strict=bool(now)))
 
 
 def _less_sums(now: Sums, before: Sums) -> Sums:
