@@ -1,7 +1,6 @@
 """What a request meets before it is routed: the address, the limits, the counting, and the errors' form."""
 
 from collections.abc import Iterable
-
 from pathlib import Path
 
 from deployments.routers.envoy.clusters import TYPE, control_cluster

@@ -17,6 +17,7 @@ from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writ
 from deployments.routers.envoy.live import live_routing
 from deployments.routers.envoy.publishing import Patience, Publisher, routes_document
 from deployments.routers.envoy.records import Records
+from deployments.routers.envoy.user_log import UserLog
 from deployments.traffic import Backend, Routing
 
 T = TypeVar("T")
@@ -45,6 +46,11 @@ class EnvoyRouter:
         self._clock = clock
         self._patience = patience or Patience()
         self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
+
+    @property
+    def users(self) -> UserLog:
+        """The log of requests with a key."""
+        return UserLog(self._files.user_log, self._admin.reopen_logs)
 
     def read(self, product: str) -> Routing | None:
         """The routing as Envoy reports it: what the live routes say, and the addresses of the live clusters.

@@ -15,11 +15,11 @@ from deployments.routers.envoy.counting import (
 )
 from deployments.routers.envoy.routes import key_name, match_name
 
-_SAMPLE = re.compile(
-    rf"^envoy_{MODEL_SCOPE}_(?P<what>requests|resets|latency_bucket|age_bucket)\{{(?P<labels>[^}}]*)\}} (?P<count>\d+)$",
-    re.MULTILINE,
-)
+_KINDS = "requests|resets|latency_bucket|age_bucket"
+_SAMPLE = re.compile(rf"^envoy_{MODEL_SCOPE}_(?P<what>{_KINDS})\{{(?P<labels>[^}}]*)\}} (?P<count>\d+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
+# A gateway that an earlier version of Seatrial started tells neither flags nor attempts until it is started anew.
+_UNFLAGGED = "-"
 _COPIES = re.compile(r"cluster\.(?P<cluster>[^.]+)_mirror\.upstream_rq_(?P<what>completed|5xx|pending_overflow)")
 
 
@@ -35,16 +35,16 @@ class _Sample:
 
     @property
     def is_given_up(self) -> bool:
-        return is_given_up(self.labels["flags"])
+        return is_given_up(self.labels.get("flags", _UNFLAGGED if self.labels["code"] != "0" else "DC"))
 
     @property
     def is_failed(self) -> bool:
-        return is_failed(int(self.labels["code"]), self.labels["flags"])
+        return is_failed(int(self.labels["code"]), self.labels.get("flags", _UNFLAGGED))
 
     @property
     def attempts(self) -> int:
         """How often a server was asked; 0: none ever was."""
-        return int(self.labels["attempts"])
+        return int(self.labels.get("attempts", 1))
 
 
 def counted(page: str, product: str) -> Mapping[tuple[int, bool], Counts]:

@@ -128,6 +128,14 @@ def test_latencies_that_are_not_merged_yet_are_not_measured() -> None:
     assert only(requests("flights", "flights_v1", 200, 6)).latency == ()
 
 
+def test_a_gateway_of_an_earlier_version_is_read_as_it_counts() -> None:
+    page = "".join(
+        f'envoy_model_requests{{product="flights",version="flights_v1",code="{code}"}} {count}\n'
+        for code, count in ((200, 90), (500, 3), (0, 7))
+    )
+    assert only(page) == Counts(requests=93, errors=3)
+
+
 def mirrored(cluster: str, **counters: int) -> dict[str, int]:
     return {f"cluster.{cluster}_mirror.upstream_rq_{name}": count for name, count in counters.items()}
 
