@@ -64,12 +64,13 @@ class Service:
             case "/v2/health/ready":
                 return (503 if self.draining else 200), {"ready": not self.draining}
             case "/seatrial/counts":
-                return 200, {"epoch": self.epoch, "began": self.began, "predictions": self.predictions}
+                told = {"predictions": self.predictions, "predictions_of": "requests"}
+                return 200, {"epoch": self.epoch, "began": self.began, **told}
             case "/seatrial/answers":
                 wanted = {name: int(values[0]) for name, values in parse_qs(asked.query).items()}
                 answers, _ = self.recent.after(wanted["after"], wanted["limit"])
-                told = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
-                return 200, {"epoch": self.epoch, "last": self.recent.last, "answers": told}
+                rows = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
+                return 200, {"epoch": self.epoch, "last": self.recent.last, "answers": rows}
         return 404, {"error": "no such path"}
 
 

@@ -25,7 +25,7 @@ class _Told:
     source: Source
     users: Counts
     copies: Counts
-    predictions: Mapping[str, int]
+    predictions: Mapping[str, float]
     in_flight: int
 
     @property
@@ -48,7 +48,7 @@ class PodCounters:
         return sum(each.in_flight for each in self._told(product, version))
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """What each pod answered to users; not what clients did not wait for."""
+        """What each pod answered to users, and what they did not wait for."""
         return {each.source: each.users for each in self._told(product)}
 
     def copies(self, product: str) -> Mapping[Source, Counts]:
@@ -97,7 +97,13 @@ def _understood(source: Source, told: Any) -> _Told:
 
 
 def _counts(told: Any) -> Counts:
-    latency = tuple(int(count) for count in told["latency"])
-    if len(latency) != len(LATENCY_BOUNDS_MS) + 1:
-        raise ValueError(f"{len(latency)} buckets are not ours")
-    return Counts(int(told["requests"]), int(told["errors"]), latency)
+    """A server that does not tell what was given up, as they did not once, is like one to whom it did not happen."""
+    latency, given_up = _buckets(told["latency"]), _buckets(told["given_up"]) if "given_up" in told else ()
+    return Counts(int(told["requests"]), int(told["errors"]), latency, given_up=given_up if any(given_up) else ())
+
+
+def _buckets(told: Any) -> tuple[int, ...]:
+    counts = tuple(int(count) for count in told)
+    if len(counts) != len(LATENCY_BOUNDS_MS) + 1:
+        raise ValueError(f"{len(counts)} buckets are not ours")
+    return counts

@@ -24,11 +24,12 @@ _POLL: Final = timedelta(seconds=1)
 
 _REQUESTS: Final = "seatrial_server_requests_total"
 _BUCKETS: Final = "seatrial_server_request_seconds_bucket"
-_PREDICTIONS: Final = "seatrial_server_predictions_total"
+_GIVEN_UP: Final = "seatrial_server_given_up_seconds_bucket"
+_PREDICTIONS: Final = "seatrial_server_predicted_total"
 _IN_FLIGHT: Final = "seatrial_server_in_flight"
 _LOADING: Final = "seatrial_server_load_seconds"
 _START: Final = "process_start_time_seconds"
-_NAMES: Final = f"{_REQUESTS}|{_BUCKETS}|{_PREDICTIONS}|{_IN_FLIGHT}|{_LOADING}|{_START}"
+_NAMES: Final = f"{_REQUESTS}|{_BUCKETS}|{_GIVEN_UP}|{_PREDICTIONS}|{_IN_FLIGHT}|{_LOADING}|{_START}"
 # Labels that the servers themselves write; all others say which server it is.
 _OWN_LABELS: Final = frozenset({"__name__", "code", "mirrored", "le", "predicted"})
 _CLIENT_GONE: Final = "499"
@@ -74,7 +75,7 @@ class PrometheusCounters:
         return sum(round(each.value(_IN_FLIGHT)) for each in self._targets(product) if self._version(each) == version)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """What each pod had answered to users; not what clients did not wait for."""
+        """What each pod had answered to users, and what they did not wait for."""
         return {self._source(each): each.counts("false") for each in self._targets(product)}
 
     def copies(self, product: str) -> Mapping[Source, Counts]:
@@ -163,15 +164,18 @@ class _Target:
             if each.labels.get("code") != _CLIENT_GONE
         }
         errors = sum(count for code, count in answered.items() if code.startswith("5"))
-        return Counts(sum(answered.values()), errors, self._latency(mirrored))
+        latency, given_up = self._buckets(_BUCKETS, mirrored), self._buckets(_GIVEN_UP, mirrored)
+        # One that is slower than every bound has a bucket before it has a code.
+        requests = max(sum(answered.values()), sum(latency)) + sum(given_up)
+        return Counts(requests, errors, latency, given_up=given_up if any(given_up) else ())
 
-    def predictions(self) -> Mapping[str, int]:
+    def predictions(self) -> Mapping[str, float]:
         found = (each for each in self.samples if each.name == _PREDICTIONS)
-        return {each.labels.get("predicted", ""): round(each.value) for each in found}
+        return {each.labels.get("predicted", ""): each.value for each in found}
 
-    def _latency(self, mirrored: str) -> tuple[int, ...]:
-        """None for a server that counts by other bounds. Prometheus counts what lies at or below each."""
-        below = {float(each.labels["le"]): round(each.value) for each in self._of(_BUCKETS, mirrored)}
+    def _buckets(self, name: str, mirrored: str) -> tuple[int, ...]:
+        """None for a server that does not count this, or by other bounds. Prometheus counts what lies at or below."""
+        below = {float(each.labels["le"]): round(each.value) for each in self._of(name, mirrored)}
         if not below.keys() >= set(_BOUNDS):
             return ()
         return tuple(late - early for early, late in pairwise([0, *(below[bound] for bound in _BOUNDS)]))

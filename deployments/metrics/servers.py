@@ -69,7 +69,7 @@ class ServerCounts:
         self._servers, self._ask = servers, ask
 
     def counts(self, product: str) -> Mapping[Source, Counts]:
-        """Rows by predicted label or bin, since each server's start; a server that does not answer is left out.
+        """Answered requests by predicted label or bin, since each server's start; who does not answer is left out.
 
         Raises whatever `servers` raises when nobody knows which servers there are.
         """
@@ -101,9 +101,14 @@ def answers_of(address: str, after: int, limit: int, ask: Ask = asked_directly) 
         raise _strange(address, error) from error
 
 
-def predictions_in(told: Any) -> Mapping[str, int]:
-    """Rows by predicted label or bin, of what a server tells."""
-    return {str(name): int(count) for name, count in told["predictions"].items()}
+def predictions_in(told: Any) -> Mapping[str, float]:
+    """Answered requests by predicted label or bin, of what a server tells; the rows of one request share in one.
+
+    Nothing of a server that counts rows, as they did once: the two say different things.
+    """
+    if told.get("predictions_of") != "requests":
+        return {}
+    return {str(name): float(count) for name, count in told["predictions"].items()}
 
 
 def _predictions(source: Source, told: Any) -> tuple[Source, Counts]:

@@ -24,14 +24,17 @@ from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.description import Kind
 from deployments.serving.events import complain, log_as_json, place_of, say
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
+from deployments.serving.keyed import StickyKeys
 from deployments.serving.limits import Limits
 from deployments.serving.listening import serve_until_told
 from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
+from deployments.serving.query import Query
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.serving.tracing import tracing
+from deployments.traffic import DEFAULT_KEY
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     log_as_json()
     try:
-        _serve(options, SystemClock())
+        served = _serve(options, SystemClock())
     except SeatrialError as error:
         complain("refused to serve", error=str(error))
         return error.exit_code
@@ -47,17 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("cannot listen", address=_address(options), error=str(error))
         return 1
     say("stopped")
-    return 0
+    return 0 if served else 1
 
 
-def _serve(options: argparse.Namespace, clock: Clock) -> None:
+def _serve(options: argparse.Namespace, clock: Clock) -> bool:
+    """Whether it answered to its end."""
     started = clock.monotonic()
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
     model = load(options.model, options.product, options.trust)
     limits = _limits_of(options)
     _check_categories(model, limits)
-    together = warm_up(model, options.model, limits)
+    sample, together = warm_up(model, options.model, limits)
     version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
     with (
         _recording(log_options, model, version, epoch, clock) as log,
@@ -67,10 +71,11 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
         gc.collect()
         gc.freeze()
         seconds = clock.monotonic() - started
-        service = Service(model, version, limits, epoch=epoch, clock=clock, together=together, log=log, spans=spans)
+        service = Service(
+            model, version, limits, epoch=epoch, clock=clock, together=together, sample=sample, log=log, spans=spans
+        )
         service.load_seconds, service.marks = seconds, marks
-        if log_options is not None:
-            service.key_header = log_options.key_header
+        service.keys = StickyKeys.of(options.key_header, options.key_cookie)
         say(
             "ready",
             product=options.product,
@@ -81,7 +86,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> None:
             compiled=model.quick.how if model.quick else "",
             pid=os.getpid(),
         )
-        serve_until_told(service, *listeners)
+        return serve_until_told(service, *listeners)
 
 
 def _check_categories(model: Model, limits: Limits) -> None:
@@ -96,8 +101,10 @@ def _check_categories(model: Model, limits: Limits) -> None:
         )
 
 
-def warm_up(model: Model, folder: Path, limits: Limits) -> bool:
-    """Answers the held-out rows that came with the model; whether it does so in company as for each alone.
+def warm_up(model: Model, folder: Path, limits: Limits) -> tuple[Query, bool]:
+    """Answers the held-out rows that came with the model.
+
+    The first of them, and whether the model answers rows in company as each alone.
 
     Raises `BadArtifact` if it cannot.
     """
@@ -105,7 +112,7 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> bool:
         dialect = MlflowDialect(model.description, limits)
         query = dialect.question_in(read_verification(folder))
         dialect.write(query, answers_of(model, query), "")
-        return answers_alike_in_company(model, query)
+        return Query(next(iter(query.batch.each())), query.wanted), answers_alike_in_company(model, query)
     except SeatrialError as error:
         raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
     except Exception as error:
@@ -125,6 +132,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     flags.add_argument("--refuse-missing", action="store_true", help="null is no value")
     flags.add_argument("--refuse-unknown-categories", action="store_true", help="only categories that training saw")
     flags.add_argument("--ignore-unknown-columns", action="store_true", help="as MLflow does; else they are refused")
+
+
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    flags = parser.add_argument_group("sticky key of a user")
+    flags.add_argument("--key-header", default=DEFAULT_KEY, help="header that holds it")
+    flags.add_argument("--key-cookie", help="cookie that holds it, instead of a header")
 
 
 def _limits_of(options: argparse.Namespace) -> Limits:
@@ -181,6 +194,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--trust", action="append", default=[], metavar="TYPE", help="further type that the model may hold"
     )
     _add_limits(parser)
+    _add_key(parser)
     add_flags(parser)
     options = parser.parse_args(arguments)
     if options.uds and (options.copies_port, options.paired_port) != (None, None):

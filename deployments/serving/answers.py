@@ -10,9 +10,29 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+class ModelFault(Exception):
+    """The model raised what means something else to whoever runs it; `__cause__` is what it raised."""
+
+
 def answers_of(model: Model, query: Query) -> Answers:
     """What `model` says of each row, for each output that is wanted. Raises `NotFinite`."""
     return {wanted.output: _rows(model, query, wanted.output) for wanted in query.wanted}
+
+
+def guarded_answers_of(model: Model, query: Query) -> Answers:
+    """The same, where a model's exception must end its own request and nothing else.
+
+    A `StopIteration` would end a loop, a `CancelledError` somebody's task, a `SystemExit` the process: `ModelFault`
+    stands for all that.
+    """
+    try:
+        return answers_of(model, query)
+    except (StopIteration, StopAsyncIteration) as error:
+        raise ModelFault from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise ModelFault from error
 
 
 def main_answer(answers: Answers) -> "np.ndarray[Any, Any]":

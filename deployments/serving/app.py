@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from deployments.serving.docs_page import docs_page
 from deployments.serving.front import Front, request_id_of
+from deployments.serving.keyed import hashed
 from deployments.serving.marks import MIRRORED
 from deployments.serving.metrics import predictions_as_text, process_as_text
 from deployments.serving.mlflow_dialect import MlflowDialect
@@ -41,6 +42,7 @@ def make_app(service: Service) -> Front:
         Route("/metrics", endpoints.metrics),
         Route("/seatrial/counts", endpoints.counts),
         Route("/seatrial/answers", endpoints.answers),
+        Route("/seatrial/users", endpoints.users),
     ]
     handlers = {
         HTTPException: endpoints.wrong_path,
@@ -87,15 +89,16 @@ class _Endpoints:
 
     async def model_ready(self, request: Request) -> Response:
         self._check_name(request)
-        ready = not self._service.draining
+        ready = self._service.ready
         return _json(200 if ready else 503, {"name": self._name, "ready": ready})
 
     async def ready(self, _: Request) -> Response:
-        ready = not self._service.draining
+        ready = self._service.ready
         return _json(200 if ready else 503, {"ready": ready})
 
     async def live(self, _: Request) -> Response:
-        return _json(200, {"live": True})
+        live = not self._service.beyond_hope
+        return _json(200 if live else 503, {"live": live})
 
     async def server(self, _: Request) -> Response:
         return _json(200, describe_server())
@@ -120,9 +123,11 @@ class _Endpoints:
             "epoch": service.epoch,
             "began": service.began,
             "predictions": service.predictions,
+            "predictions_of": "requests",
             "users": service.metrics.users.told(),
             "copies": service.metrics.copies.told(),
             "in_flight": len(service.asked),
+            "waiting": service.waiting(),
         }
         return _json(200, told)
 
@@ -132,6 +137,24 @@ class _Endpoints:
         answers, dropped = recent.after(_number_of(request, "after", 0), _number_of(request, "limit", 1000))
         told = [[each.number, each.request_id, each.mirrored, each.predicted] for each in answers]
         return _json(200, {"epoch": self._service.epoch, "last": recent.last, "answers": told, "dropped": dropped})
+
+    async def users(self, request: Request) -> Response:
+        self._refuse_outsiders(request)
+        keyed, salt = self._service.keyed, request.query_params.get("salt", "").encode()
+        answers, dropped = keyed.after(_number_of(request, "after", 0), _number_of(request, "limit", 1000))
+        told = [
+            [
+                each.number,
+                each.request_id,
+                hashed(each.key, salt),
+                each.failed,
+                each.latency,
+                each.given_up,
+                each.predicted,
+            ]
+            for each in answers
+        ]
+        return _json(200, {"epoch": self._service.epoch, "last": keyed.last, "answers": told, "dropped": dropped})
 
     async def unanswerable(self, request: Request, error: Unanswerable) -> Response:
         return self._refused(request, error.status, str(error))

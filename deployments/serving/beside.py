@@ -2,63 +2,97 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import accumulate, pairwise
 from typing import Final, TypeVar
 
 import numpy as np
 
-from deployments.serving.answers import answers_of
+from deployments.clock import Clock, SystemClock
+from deployments.serving.answers import answers_of, guarded_answers_of
 from deployments.serving.batch import joined
+from deployments.serving.limits import Limits
 from deployments.serving.model import Model
 from deployments.serving.query import Answers, Query, Wanted
+from deployments.serving.threads import Job, Threads
 
 T = TypeVar("T")
 # Bigger questions gain nothing by company.
 _FEW_ROWS: Final = 32
-_MOST_AT_ONCE: Final = 64
-_Waiting = tuple[Query, "asyncio.Future[Answers]"]
+# Of the time that a request may take: who works longer at something is held up, and others are let past.
+_PATIENCE: Final = 0.1
+_USUAL_TIME: Final = Limits().time
 
 
 class Beside:
-    """One thread. While it is busy, small questions gather, and are then put to the model together as a micro-batch.
+    """Asks the model in a thread. While it is busy, small questions gather, and are then put to it as a micro-batch.
 
-    Only if `together`, which says that the model answers rows in company as it answers each alone.
+    Only if `together`, which says that the model answers rows in company as it answers each alone. A call that takes
+    long, or never ends, holds nobody up for longer than a tenth of the `time` that a request may take. `sample` is
+    asked where nothing else came to its end for so long, to tell one call that hangs from a model that does.
     """
 
-    def __init__(self, model: Model, *, together: bool) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        together: bool,
+        clock: Clock | None = None,
+        time: timedelta = _USUAL_TIME,
+        sample: Query | None = None,
+    ) -> None:
         self._model = model
         self._together = together
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
-        self._waiting: list[_Waiting] = []
-        self._worker: asyncio.Task[None] | None = None
+        self.sample = sample
+        self._time = time.total_seconds()
+        self._patience = time.total_seconds() * _PATIENCE
+        self._threads = Threads(self._answers_of, clock or SystemClock(), time * _PATIENCE)
+        self._watching: asyncio.TimerHandle | None = None
+        self._probe: asyncio.Future[Answers] | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns; it runs in the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """What `work` returns; it runs in a thread."""
+        done: T = await self._asked(work)
+        return done
 
     async def answers(self, query: Query) -> Answers:
-        """What the model says. Raises what the model raises."""
-        if not self._together or query.batch.rows > _FEW_ROWS:
-            return await self.run(lambda: answers_of(self._model, query))
-        future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._waiting.append((query, future))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work_off())
-        return await future
+        """What the model says. Raises what the model raises, or `ModelFault`."""
+        alone = not self._together or query.batch.rows > _FEW_ROWS
+        said: Answers = await self._asked(
+            lambda: guarded_answers_of(self._model, query), query=None if alone else query
+        )
+        return said
 
-    async def _work_off(self) -> None:
-        while self._waiting:
-            some, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
-            queries = [query for query, _ in some]
-            for (_, future), answers in zip(some, await self.run(lambda: self._answers_of(queries)), strict=True):  # noqa: B023 - awaited at once
-                if future.done():
-                    continue  # its caller is gone
-                if isinstance(answers, Exception):
-                    future.set_exception(answers)
-                else:
-                    future.set_result(answers)
-        self._worker = None
+    @property
+    def hangs_for(self) -> float:
+        """How often the time of a request has passed with the model at work, and not one call to it came to its end.
+
+        From 1 on nobody gets an answer; 0 while nothing is asked.
+        """
+        return self._threads.held_up_for() / self._time
+
+    def _asked(self, work: Callable[[], T], query: Query | None = None) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._threads.put(Job(future, work, query))
+        if self._watching is None:
+            self._watching = loop.call_later(self._patience, self._watch)
+        return future
+
+    def _watch(self) -> None:
+        """Lets others past whoever is held up, as long as there is work."""
+        self._watching = None
+        if not self._threads.relieve():
+            return
+        if self._threads.held_up_for() >= self._patience and self.sample is not None:
+            self._ask_sample(self.sample)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().call_later(self._patience, self._watch)
+
+    def _ask_sample(self, sample: Query) -> None:
+        if self._probe is None or self._probe.done():
+            self._probe = self._asked(lambda: guarded_answers_of(self._model, sample))
+            self._probe.add_done_callback(_seen)
 
     def _answers_of(self, queries: Sequence[Query]) -> "Sequence[Answers | Exception]":
         if len(queries) > 1:
@@ -70,9 +104,15 @@ class Beside:
 
     def _alone(self, query: Query) -> "Answers | Exception":
         try:
-            return answers_of(self._model, query)
+            return guarded_answers_of(self._model, query)
         except Exception as error:  # noqa: BLE001 - raised again where it was asked
             return error
+
+
+def _seen(probe: "asyncio.Future[Answers]") -> None:
+    """Also a model that fails has answered."""
+    if not probe.cancelled():
+        probe.exception()
 
 
 def answers_alike_in_company(model: Model, query: Query) -> bool:
@@ -89,7 +129,7 @@ def answers_alike_in_company(model: Model, query: Query) -> bool:
 def _in_company(model: Model, queries: Sequence[Query]) -> Sequence[Answers]:
     outputs = {wanted.output for query in queries for wanted in query.wanted}
     everything = Query(joined([query.batch for query in queries]), tuple(Wanted(output) for output in outputs))
-    answers = answers_of(model, everything)
+    answers = guarded_answers_of(model, everything)
     ends = accumulate((query.batch.rows for query in queries), initial=0)
     return [
         {wanted.output: answers[wanted.output][start:end] for wanted in query.wanted}

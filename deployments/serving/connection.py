@@ -6,7 +6,9 @@ from collections.abc import Sized
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from deployments.serving.call import ANSWERING, CLIENT_LEFT
 
 # Of a request's line and headers; of chunk extensions between two pieces of a body; of trailers. By it, and what one
 # read brings, a client can be ahead of what is understood.
@@ -26,13 +28,24 @@ class Connection(HttpToolsProtocol):
     _asks_since: float | None = None
     _takes_since: float | None = None
     _complete = False
+    _running: RequestResponseCycle | None = None
     _not_understood = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, and has said nothing yet."""
         super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
         self.flow = _Flow(self.transport, self.pipeline)
+        self._answering: set[asyncio.Task[Any]] = set()
         self._asks_since = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits any more for what is still being worked out."""
+        for task in self._answering:
+            task.cancel(CLIENT_LEFT)
+        if self._running is not None:
+            # uvicorn tells only the last in line.
+            self._running.disconnected = True
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """What it said; too long a head is refused."""
@@ -56,6 +69,7 @@ class Connection(HttpToolsProtocol):
         """From here on the request's own time runs."""
         self._asks_since = None
         self._complete, self._not_understood = False, 0
+        self.scope[ANSWERING] = self._answering  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         self.headers = []  # for trailers, which are no headers
 
@@ -74,6 +88,8 @@ class Connection(HttpToolsProtocol):
         """All of a request is here."""
         self._complete, self._not_understood = True, 0
         super().on_message_complete()
+        # Else nobody would notice that the client leaves; no more is read while another request stands in line.
+        self.flow.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Not in the place of an answer that is still to come: then the connection only closes behind that one."""
@@ -104,6 +120,10 @@ class Connection(HttpToolsProtocol):
     def _answered(self) -> bool:
         """Whether nothing is left to be answered."""
         return self.cycle is None or self.cycle.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _refuse_head(self) -> None:
         if self._answered:

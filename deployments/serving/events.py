@@ -2,10 +2,11 @@
 
 import logging
 import sys
-import traceback
 from datetime import UTC, datetime
 
 import orjson
+
+from deployments.serving.answers import ModelFault
 
 _LOGGER = logging.getLogger("seatrial.serving")
 
@@ -31,10 +32,19 @@ def complain(event: str, **fields: str | int | float) -> None:
 
 
 def place_of(error: BaseException) -> str:
-    """Kind of an error and the line it comes from; not its message, in which libraries like to quote the data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
+    """Kind of an error and the line it comes from; not its message, in which libraries like to quote the data.
+
+    Of a `ModelFault`, that of what it stands for. Whatever a model has raised, this does not fail.
+    """
+    error = error.__cause__ if isinstance(error, ModelFault) and error.__cause__ is not None else error
+    try:
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        where = f" at {last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last is not None else ""
+        return f"{type(error).__name__}{where}"
+    except Exception:  # noqa: BLE001 - a class may have what name it likes, and memory may be gone
+        return "an error that cannot be told"
 
 
 class _JsonLines(logging.Formatter):

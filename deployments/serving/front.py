@@ -7,57 +7,32 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deployments.serving.answers import answers_of, main_answer
+from deployments.serving.answers import guarded_answers_of, main_answer
 from deployments.serving.batch import Batch
-from deployments.serving.beside import Beside
 from deployments.serving.bodies import body_within
+from deployments.serving.call import ANSWERING, CLIENT_LEFT, TOO_LONG, Call
 from deployments.serving.content import JSON
 from deployments.serving.events import complain, place_of
 from deployments.serving.inference_log import Logged
 from deployments.serving.marks import MIRRORED, PAIRED
-from deployments.serving.metrics import CLIENT_GONE
+from deployments.serving.metrics import CLIENT_GONE, bucket_of
 from deployments.serving.model import NotFinite
 from deployments.serving.pace import Pace
-from deployments.serving.query import Answers, Dialect, Headers, Query, Written
+from deployments.serving.query import Answers, Dialect, Query, Written
 from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
-from deployments.serving.tracing import trace_id_of
 
-# Why a request that exceeds its time is cancelled; see `deployments.serving.sweeping`.
-TOO_LONG: Final = "the request takes too long"
 # Bigger requests are answered beside the event loop if they take long, so that health checks do not wait for them.
 _QUICK_BYTES: Final = 32_768
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PREVIEW: Final = b"x-seatrial-version"
 _COME_AGAIN: Final = (b"retry-after", b"1")
-
-
-@dataclass(slots=True)
-class _Call:
-    """A prediction that is asked for. `named`: the caller gave the request its id. `read`: its body is here.
-
-    `body_bytes` is what the body takes, once it is known; of a compressed one, what it may take at most.
-    """
-
-    dialect: Dialect
-    headers: Headers
-    request_id: str
-    named: bool
-    read: bool = False
-    body_bytes: int = 0
-
-    @property
-    def names(self) -> dict[str, str]:
-        """By which a line of the log finds the request elsewhere."""
-        trace = trace_id_of(self.headers)
-        return {"request_id": self.request_id} | ({"trace_id": trace} if trace else {})
 
 
 class Front:
@@ -68,9 +43,8 @@ class Front:
         self._behind = behind
         self._service = service
         self._dialects = dialects
-        self._key_header = service.key_header.encode()
         self._marks = service.marks
-        self._beside = Beside(service.model, together=service.together)
+        self._beside = service.beside
         self._pace = Pace()
         self._identity = [
             (b"x-seatrial-product", service.model.description.product.encode()),
@@ -92,7 +66,9 @@ class Front:
         if dialect is None:
             await self._pass_on(request_id, scope, receive, send)
         else:
-            await self._predict(_Call(dialect, headers, request_id, named), receive, send)
+            mirrored = headers.get(MIRRORED) == b"1"
+            call = Call(dialect, headers, request_id, named, mirrored, self._service.clock.monotonic())
+            await self._predict(call, scope.get(ANSWERING, set()), receive, send)
 
     def _mark(self, headers: dict[bytes, bytes], port: int) -> None:
         """Where ports say what a request is, callers cannot; but who asks for a version by name is no user of it."""
@@ -103,36 +79,38 @@ class Front:
         elif port in self._marks:
             headers[self._marks[port]] = b"1"
 
-    async def _predict(self, call: _Call, receive: Receive, send: Send) -> None:
+    async def _predict(self, call: Call, waited_for: "set[asyncio.Task[Any]]", receive: Receive, send: Send) -> None:
         service, task = self._service, cast("asyncio.Task[Any]", asyncio.current_task())
-        started = service.asked[task] = service.clock.monotonic()
-        status, query, answers = CLIENT_GONE, None, None
+        service.asked[task] = call
+        waited_for.add(task)
+        # Until it is known better: whatever is not foreseen here is a failure of ours.
+        status, query, answers = 500, None, None
         try:
             try:
                 query, answers, (headers, body) = await self._answered(call, receive)
                 service.metrics.rows += query.batch.rows
                 code = 200
-            except ClientDisconnect:
-                return
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of the process
+                if _client_has_gone(call, error):
+                    status = CLIENT_GONE
+                    return
                 code, headers, body = self._refusal(call, error)
+            waited_for.discard(task)
             await send({"type": "http.response.start", "status": code, "headers": self._headers(call, headers, body)})
             await send({"type": "http.response.body", "body": body})
             status = code
         finally:
+            waited_for.discard(task)
             service.asked.pop(task, None)
             ended = service.clock.monotonic()
-            mirrored = call.headers.get(MIRRORED) == b"1"
-            (service.metrics.copies if mirrored else service.metrics.users).add(status, ended - started)
-            if status != CLIENT_GONE:
-                self._count(call, answers, mirrored)
+            self._count(call, status, answers, ended - call.since)
             if status == 200 and service.log is not None and query is not None and answers is not None:
-                service.log.record(self._logged(call, query.batch, answers, started, ended))
+                service.log.record(self._logged(call, query.batch, answers, ended))
             if service.spans is not None:
                 now = service.clock.now().timestamp()
-                service.spans.answered(call.headers, call.request_id, status, (now - (ended - started), now))
+                service.spans.answered(call.headers, call.request_id, status, (now - (ended - call.since), now))
 
-    async def _answered(self, call: _Call, receive: Receive) -> tuple[Query, Answers, Written]:
+    async def _answered(self, call: Call, receive: Receive) -> tuple[Query, Answers, Written]:
         limits, model = self._service.limits, self._service.model
         if len(self._service.asked) > limits.in_flight:
             raise Unanswerable(503, f"{limits.in_flight} requests are being answered already: come again in a second")
@@ -153,12 +131,12 @@ class Front:
         answers = await self._beside.answers(query)
         return query, answers, call.dialect.write(query, answers, call.request_id)
 
-    def _worked_out(self, call: _Call, body: bytes) -> tuple[Query, Answers, Written]:
+    def _worked_out(self, call: Call, body: bytes) -> tuple[Query, Answers, Written]:
         query = call.dialect.read(call.headers, body)
-        answers = answers_of(self._service.model, query)
+        answers = guarded_answers_of(self._service.model, query)
         return query, answers, call.dialect.write(query, answers, call.request_id)
 
-    def _refusal(self, call: _Call, error: BaseException) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def _refusal(self, call: Call, error: BaseException) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Code, headers and body of the answer to a request that `error` ended. Raises a cancellation not by time."""
         headers = [(b"content-type", JSON)]
         match error:
@@ -181,7 +159,7 @@ class Front:
             headers.append(_COME_AGAIN)
         return status, headers, call.dialect.refuse(status, message, call.request_id)
 
-    def _headers(self, call: _Call, own: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
+    def _headers(self, call: Call, own: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
         length = (b"content-length", b"%d" % len(body))
         return [*own, length, *self._common(call.request_id)]
 
@@ -192,28 +170,46 @@ class Front:
             headers.append((b"connection", b"close"))
         return headers
 
-    def _count(self, call: _Call, answers: Answers | None, mirrored: bool) -> None:
-        """What was predicted for a user; and, for whoever compares two versions, what either of them made of it."""
+    def _count(self, call: Call, status: int, answers: Answers | None, seconds: float) -> None:
+        """What became of it, and what was predicted; for whoever compares two versions, what either made of it."""
         service = self._service
+        kind = service.metrics.copies if call.mirrored else service.metrics.users
+        if status == CLIENT_GONE:
+            # Who does not finish asking was not let down by anybody.
+            if call.read:
+                kind.give_up(seconds, call.late)
+                self._keep_keyed(call, status, seconds, {})
+            else:
+                kind.add(status, seconds)
+            return
+        kind.add(status, seconds, call.late)
         rows = None if answers is None else main_answer(answers)
-        if rows is not None and not mirrored:
-            for name, count in service.bins.counted(rows).items():
-                service.predictions[name] += count
-        if call.named and (mirrored or call.headers.get(PAIRED) == b"1"):
+        shares = {} if rows is None or call.mirrored else service.bins.shares(rows)
+        for name, share in shares.items():
+            service.predictions[name] = service.predictions.get(name, 0.0) + share
+        self._keep_keyed(call, status, seconds, shares)
+        if call.named and (call.mirrored or call.headers.get(PAIRED) == b"1"):
             kept = None if rows is None else service.bins.kept(rows)
-            service.recent.keep(call.request_id, mirrored, kept)
+            service.recent.keep(call.request_id, call.mirrored, kept)
 
-    def _logged(self, call: _Call, batch: Batch, answers: Answers, started: float, ended: float) -> Logged:
+    def _keep_keyed(self, call: Call, status: int, seconds: float, shares: Mapping[str, float]) -> None:
+        key = None if call.mirrored else self._service.keys.key_of(call.headers)
+        if key is not None:
+            bucket, gone = bucket_of(seconds), status == CLIENT_GONE
+            answered, given_up = (None, bucket) if gone else (bucket, None)
+            self._service.keyed.keep(call.request_id, key, status >= 500, answered, given_up, shares)
+
+    def _logged(self, call: Call, batch: Batch, answers: Answers, ended: float) -> Logged:
         headers = call.headers
         return Logged(
             call.request_id,
-            headers.get(self._key_header),
-            headers.get(MIRRORED) == b"1",
+            headers.get(self._service.keys.header),
+            call.mirrored,
             headers.get(PAIRED) == b"1",
             batch,
             main_answer(answers),
             ended,
-            ended - started,
+            ended - call.since,
             call.body_bytes,
         )
 
@@ -229,6 +225,16 @@ class Front:
             await self._behind(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the edge of the process: the application has sent a plain 500
             complain("request failed", request_id=request_id, error=place_of(error))
+
+
+def _client_has_gone(call: Call, error: BaseException) -> bool:
+    """Whether there is nobody to be answered; a model may raise what it likes."""
+    match error:
+        case asyncio.CancelledError(args=(reason, *_)):
+            return bool(reason == CLIENT_LEFT)
+        case ClientDisconnect():
+            return not call.read
+    return False
 
 
 def request_id_of(scope: Scope) -> str:

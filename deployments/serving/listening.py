@@ -1,29 +1,35 @@
 """A server that listens, does not wait for ever for anybody, and leaves without losing a request."""
 
 import asyncio
+import faulthandler
 import resource
 import signal
 import socket
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 
 from deployments.serving.app import make_app
+from deployments.serving.call import TOO_LONG
 from deployments.serving.connection import Connection
-from deployments.serving.events import say
-from deployments.serving.front import TOO_LONG
-from deployments.serving.service import Service
+from deployments.serving.events import complain, say
+from deployments.serving.metrics import LATE_SECONDS
+from deployments.serving.service import HOPELESS, Service
 
 # Above the 3 s after which Envoy drops an idle connection, so that it is never us who hang up first.
 _KEEP_ALIVE_SECONDS = 75
 # How long callers have to come back over an open connection and be told that it closes.
 _FAREWELL_SECONDS = 1.0
+# Beyond the time after which the loop itself would end a process that hangs.
+_GRACE_SECONDS: Final = 5.0
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
-def serve_until_told(service: Service, *listeners: socket.socket) -> None:
+def serve_until_told(service: Service, *listeners: socket.socket) -> bool:
     """Answers requests until SIGTERM or SIGINT; then says farewell, finishes what it is answering, and returns.
+
+    Whether it could answer to its end: not if the model hangs, and only a new process can help.
 
     The process may have as many connections as the system lets it: else those that say nothing would be all of them.
     """
@@ -42,7 +48,9 @@ def serve_until_told(service: Service, *listeners: socket.socket) -> None:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    _Server(config, service).run(sockets=list(listeners))
+    server = _Server(config, service)
+    server.run(sockets=list(listeners))
+    return not server.gave_up
 
 
 class _Server(uvicorn.Server):
@@ -50,6 +58,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._leaving_since = 0.0
+        self.gave_up = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins to leave; a second Ctrl-C leaves at once."""
@@ -63,6 +72,7 @@ class _Server(uvicorn.Server):
         """Whether it is time to stop accepting connections; asked ten times a second."""
         if counter % _TICKS_A_SWEEP == 0:
             self._sweep()
+            self._watch()
         if self._service.draining and not self.should_exit:
             said_long_enough = self._service.clock.monotonic() - self._leaving_since >= _FAREWELL_SECONDS
             if said_long_enough or not self.server_state.connections:
@@ -70,25 +80,43 @@ class _Server(uvicorn.Server):
                 self.should_exit = True
         return await super().on_tick(counter)
 
+    def _watch(self) -> None:
+        """Ends a process in which nobody gets an answer any more, so that whoever keeps it begins a new one.
+
+        Where even this loop does not turn, since a call keeps all other threads from running, the timer ends it.
+        """
+        longest = self._service.limits.time.total_seconds()
+        faulthandler.dump_traceback_later(HOPELESS * longest + _GRACE_SECONDS, exit=True)
+        if self._service.beyond_hope and not self.should_exit:
+            complain(
+                "hangs", error=f"no call to the model has ended for {HOPELESS * longest:g} s: the server ends itself"
+            )
+            self.gave_up = self._service.draining = self.should_exit = self.force_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finishes what is being answered; nobody can draw that out, for sweeping goes on."""
         sweeping = asyncio.create_task(self._sweep_on())
         await super().shutdown(sockets)
         sweeping.cancel()
+        faulthandler.cancel_dump_traceback_later()
 
     async def _sweep_on(self) -> None:
         while True:
             self._sweep()
+            self._watch()
             await asyncio.sleep(_SWEEP_SECONDS)
 
     def _sweep(self) -> None:
         """Ends what has had its time: requests, and connections whose client neither asks nor takes its answer."""
         longest = self._service.limits.time.total_seconds()
-        too_early = self._service.clock.monotonic() - longest
-        for task, since in list(self._service.asked.items()):
-            if since <= too_early:
+        now, metrics = self._service.clock.monotonic(), self._service.metrics
+        for task, call in list(self._service.asked.items()):
+            if now - call.since >= longest:
                 del self._service.asked[task]
                 task.cancel(TOO_LONG)
+            elif call.read and not call.late and now - call.since > LATE_SECONDS:
+                call.late = True
+                (metrics.copies if call.mirrored else metrics.users).grow_late()
         connection: Any
         for connection in list(self.server_state.connections):
             connection.end_if_waiting_since(connection.loop.time() - longest)

@@ -2,7 +2,7 @@
 
 import bisect
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import psutil
@@ -11,32 +11,66 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 
 # What a request is counted under whose client went away before its answer.
 CLIENT_GONE: Final = 499
+# The same after it was counted as slower than every bound: an error, whatever a rollout thinks of the impatient.
+LEFT_LATE: Final = 504
 _BOUNDS: Final = tuple(bound / 1000 for bound in LATENCY_BOUNDS_MS)
 _REQUESTS: Final = "seatrial_server_requests_total"
 _SECONDS: Final = "seatrial_server_request_seconds"
+_GIVEN_UP: Final = "seatrial_server_given_up_seconds"
+# From when on it is certain that a request is slower than every bound.
+LATE_SECONDS: Final = _BOUNDS[-1]
 # As the system's clock is set, the start of a process moves; to whoever scrapes us it must not.
 _STARTED: Final = psutil.Process().create_time()
 
 
+def bucket_of(seconds: float) -> int:
+    """Number of the bucket of `LATENCY_BOUNDS_MS` that a time falls into."""
+    return bisect.bisect_left(_BOUNDS, seconds)
+
+
 class Answered:
-    """What became of requests of one kind. How long an answer took is counted only where there was one."""
+    """What became of requests of one kind.
+
+    How long an answer took is counted only where there was one; how long its client waited in vain, only where there
+    was none.
+    """
 
     def __init__(self) -> None:
         self._codes: Counter[int] = Counter()
         self._buckets = [0] * (len(_BOUNDS) + 1)
-        self._seconds = 0.0
+        self._given_up = [0] * (len(_BOUNDS) + 1)
+        self._seconds = self._seconds_given_up = 0.0
 
-    def add(self, code: int, seconds: float) -> None:
-        """One more request came to its end."""
+    def add(self, code: int, seconds: float, late: bool = False) -> None:
+        """One more request came to its end; `late`: it was slow already while it was being answered."""
         self._codes[code] += 1
         if code != CLIENT_GONE:
-            self._buckets[bisect.bisect_left(_BOUNDS, seconds)] += 1
             self._seconds += seconds
+            if not late:
+                self._buckets[bucket_of(seconds)] += 1
+
+    def give_up(self, seconds: float, late: bool = False) -> None:
+        """The client of one went away before the answer, when it had waited for so long."""
+        if late:
+            self.add(LEFT_LATE, seconds, late)
+            return
+        self._codes[CLIENT_GONE] += 1
+        self._seconds_given_up += seconds
+        self._given_up[bucket_of(seconds)] += 1
+
+    def grow_late(self) -> None:
+        """One that is still being answered has taken longer than the last bound: that much is known of it."""
+        self._buckets[-1] += 1
 
     def told(self) -> Mapping[str, object]:
         """The same as `deployments.analysis.evidence.Counts` says it; errors are answers with 5xx."""
         errors = sum(count for code, count in self._codes.items() if code >= 500)
-        return {"requests": sum(self._buckets), "errors": errors, "latency": self._buckets}
+        return {
+            "requests": sum(self._buckets) + sum(self._given_up),
+            "errors": errors,
+            "latency": self._buckets,
+            "given_up": self._given_up,
+        }
 
     def codes(self, labels: str) -> Iterator[str]:
         """Lines of requests by code, with further `labels`."""
@@ -45,12 +79,20 @@ class Answered:
 
     def histogram(self, labels: str) -> Iterator[str]:
         """Lines of the histogram of time."""
-        below = 0
-        for bound, count in zip((*_BOUNDS, "+Inf"), self._buckets, strict=True):
-            below += count
-            yield f'{_SECONDS}_bucket{{{labels},le="{bound}"}} {below}'
-        yield f"{_SECONDS}_sum{{{labels}}} {self._seconds:.6f}"
-        yield f"{_SECONDS}_count{{{labels}}} {below}"
+        return _histogram(_SECONDS, labels, self._buckets, self._seconds)
+
+    def given_up(self, labels: str) -> Iterator[str]:
+        """Lines of the histogram of time that was waited in vain."""
+        return _histogram(_GIVEN_UP, labels, self._given_up, self._seconds_given_up)
+
+
+def _histogram(name: str, labels: str, buckets: Sequence[int], seconds: float) -> Iterator[str]:
+    below = 0
+    for bound, count in zip((*_BOUNDS, "+Inf"), buckets, strict=True):
+        below += count
+        yield f'{name}_bucket{{{labels},le="{bound}"}} {below}'
+    yield f"{name}_sum{{{labels}}} {seconds:.6f}"
+    yield f"{name}_count{{{labels}}} {below}"
 
 
 class ServerMetrics:
@@ -69,7 +111,9 @@ class ServerMetrics:
         """Everything counted so far, in exposition format 0.0.4, with how many requests are being answered."""
         kinds = (('mirrored="false"', self.users), ('mirrored="true"', self.copies))
         lines = [
-            *_head(_REQUESTS, "counter", "Requests, by HTTP code (499: the client went away) and whether a copy."),
+            *_head(
+                _REQUESTS, "counter", "Requests, by HTTP code (499 and 504: the client went away) and whether a copy."
+            ),
             *(line for labels, kind in kinds for line in kind.codes(labels)),
             *_head("seatrial_server_rows_total", "counter", "Rows predicted."),
             f"seatrial_server_rows_total {self.rows}",
@@ -79,15 +123,17 @@ class ServerMetrics:
             f"seatrial_server_in_flight {in_flight}",
             *_head(_SECONDS, "histogram", "Time from a request's headers to the end of its answer."),
             *(line for labels, kind in kinds for line in kind.histogram(labels)),
+            *_head(_GIVEN_UP, "histogram", "Age of requests whose client went away before the answer."),
+            *(line for labels, kind in kinds for line in kind.given_up(labels)),
         ]
         return "\n".join(lines) + "\n"
 
 
-def predictions_as_text(predictions: Mapping[str, int]) -> str:
-    """Rows by what was predicted for them: see `deployments.serving.predicted`."""
-    lines = _head("seatrial_server_predictions_total", "counter", "Rows by predicted label, tenth or bin, for users.")
-    for name, rows in sorted(predictions.items()):
-        lines.append(f'seatrial_server_predictions_total{{predicted="{_escaped(name)}"}} {rows}')
+def predictions_as_text(predictions: Mapping[str, float]) -> str:
+    """Requests by what was predicted: see `deployments.serving.predicted`. The rows of one share in it."""
+    lines = _head("seatrial_server_predicted_total", "counter", "Requests by predicted label, tenth or bin, for users.")
+    for name, requests in sorted(predictions.items()):
+        lines.append(f'seatrial_server_predicted_total{{predicted="{_escaped(name)}"}} {float(requests)!r}')
     return "\n".join(lines) + "\n"
 
 

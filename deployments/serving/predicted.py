@@ -52,6 +52,11 @@ class Bins:
             of_labels[_bin_of_label(text, len(self._labels))] += count
         return of_labels
 
+    def shares(self, answers: "np.ndarray[Any, Any]") -> Mapping[str, float]:
+        """Which share of the rows falls into each bin: the rows of one request are one observation."""
+        counted, rows = self.counted(answers), len(answers)
+        return counted if rows == 1 else {name: count / rows for name, count in counted.items()}
+
     def kept(self, answers: "np.ndarray[Any, Any]") -> tuple[str | float, ...]:
         """The predicted label, as text, or number of each of the first `ROWS_KEPT` rows."""
         first = answers[:ROWS_KEPT]

@@ -2,38 +2,47 @@
 
 import asyncio
 import uuid
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.clock import Clock, SystemClock
+from deployments.serving.beside import Beside
+from deployments.serving.call import Call
 from deployments.serving.inference_log import InferenceLog
+from deployments.serving.keyed import KeyedAnswers, StickyKeys
 from deployments.serving.limits import Limits
 from deployments.serving.marks import Marks
-from deployments.serving.metrics import ServerMetrics
+from deployments.serving.metrics import ServerMetrics, bucket_of
 from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
+from deployments.serving.query import Query
 from deployments.serving.recent import RecentAnswers
 from deployments.serving.tracing import Spans
 from deployments.traffic import DEFAULT_KEY
+
+# How often the time of a request passes without any answer, until the process is given up.
+HOPELESS: Final = 2
 
 
 @dataclass(slots=True)
 class Service:
     """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
 
-    `together` says that the model answers rows in company as it answers each alone. `asked` holds when each prediction
-    that is being answered came in, on the monotonic clock. Answers are recorded in `log`, if there is one; the sticky
-    key of a user comes in the header `key_header`. `load_seconds` is how long it took until the model was warm. `marks`
-    says which requests are copies or copied, where the headers do not.
+    `together` says that the model answers rows in company as it answers each alone, `sample` is something to ask it
+    about. `asked` holds the predictions that are being answered, by their task. Answers are recorded in `log`, if there
+    is one; the sticky key of a user comes where `keys` says. `load_seconds` is how long it took until the model was
+    warm. `marks` says which requests are copies or copied, where the headers do not.
     """
 
     model: Model
     version: str
     limits: Limits = field(default_factory=Limits)
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
-    predictions: Counter[str] = field(default_factory=Counter)
+    predictions: dict[str, float] = field(default_factory=dict)
+    keyed: KeyedAnswers = field(default_factory=KeyedAnswers)
     recent: RecentAnswers = field(default_factory=RecentAnswers)
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)
     clock: Clock = field(default_factory=SystemClock)
@@ -42,12 +51,35 @@ class Service:
     log: InferenceLog | None = None
     spans: Spans | None = None
     load_seconds: float = 0.0
-    key_header: str = DEFAULT_KEY
+    keys: StickyKeys = StickyKeys.of(DEFAULT_KEY, None)  # noqa: RUF009 - frozen
     marks: Marks = field(default_factory=dict)
-    asked: "dict[asyncio.Task[Any], float]" = field(default_factory=dict)
+    sample: Query | None = None
+    asked: "dict[asyncio.Task[Any], Call]" = field(default_factory=dict)
     began: datetime = field(init=False)
     bins: Bins = field(init=False)
+    beside: Beside = field(init=False)
 
     def __post_init__(self) -> None:
+        self.beside = Beside(
+            self.model, together=self.together, clock=self.clock, time=self.limits.time, sample=self.sample
+        )
         self.began = self.clock.now()
         self.bins = Bins(self.model.description.classes)
+
+    @property
+    def ready(self) -> bool:
+        """Whether users are to be sent here: not while it leaves, nor while the model lets everybody wait in vain."""
+        return not self.draining and self.beside.hangs_for < 1
+
+    @property
+    def beyond_hope(self) -> bool:
+        """Whether the model hangs for so long that only a new process can help."""
+        return self.beside.hangs_for >= HOPELESS
+
+    def waiting(self) -> Mapping[str, Sequence[int]]:
+        """How many requests of users, and copies, are being answered right now, by the bucket of their age."""
+        now, buckets = self.clock.monotonic(), len(LATENCY_BOUNDS_MS) + 1
+        ages = {"users": [0] * buckets, "copies": [0] * buckets}
+        for call in self.asked.values():
+            ages["copies" if call.mirrored else "users"][bucket_of(now - call.since)] += 1
+        return ages

@@ -8,7 +8,7 @@ from deployments.spec import LogSection, ServerSection, StickyKey
 
 def server_flags(server: ServerSection, key: StickyKey, log_folder: Path) -> tuple[str, ...]:
     """The flags of `python -m deployments.serving`; `log_folder` is for a log that has no place of its own."""
-    return (*_limit_flags(server), *_log_flags(server.log, key, log_folder))
+    return (*_limit_flags(server), *_key_flags(key), *_log_flags(server.log, log_folder))
 
 
 def _limit_flags(server: ServerSection) -> Iterator[str]:
@@ -23,10 +23,13 @@ def _limit_flags(server: ServerSection) -> Iterator[str]:
         yield "--ignore-unknown-columns"
 
 
-def _log_flags(log: LogSection, key: StickyKey, log_folder: Path) -> Iterator[str]:
+def _key_flags(key: StickyKey) -> Iterator[str]:
+    yield from ("--key-cookie", key.cookie) if key.cookie is not None else ("--key-header", str(key.header))
+
+
+def _log_flags(log: LogSection, log_folder: Path) -> Iterator[str]:
     if not log.enabled or log.sample == 0:
         return
     yield from ("--log-folder", log.folder or str(log_folder))
     yield from ("--log-sample", str(log.sample), "--log-flush", str(log.flush.total_seconds()))
     yield from (word for column in log.mask for word in ("--log-mask", column))
-    yield from ("--key-cookie", key.cookie) if key.cookie is not None else ("--key-header", str(key.header))

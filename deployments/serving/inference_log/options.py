@@ -34,8 +34,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     flags.add_argument("--log-sample", type=_share, default=1.0, help="share of the requests that are logged, 0 to 1")
     flags.add_argument("--log-flush", type=_seconds, default=10.0, help="seconds until an answer is on the disk")
     flags.add_argument("--log-mask", action="append", default=[], metavar="COLUMN", help="feature to leave out")
-    flags.add_argument("--key-header", default=DEFAULT_KEY, help="header with the user's sticky key")
-    flags.add_argument("--key-cookie", help="cookie with the user's sticky key, instead of a header")
 
 
 def options_of(parsed: argparse.Namespace) -> LogOptions | None:

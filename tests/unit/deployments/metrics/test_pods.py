@@ -11,6 +11,9 @@ from deployments.metrics.live import LiveMetrics
 from deployments.metrics.pairs import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.servers import answers_of
+from deployments.serving.call import Call
+from deployments.serving.limits import Limits
+from deployments.serving.mlflow_dialect import MlflowDialect
 from tests.fakes.kubernetes import FakeKubernetes, Proxied
 from tests.model_pods import Pods
 
@@ -65,7 +68,7 @@ def test_one_question_a_pod_tells_tallies_copies_and_predictions(pods: Pods, cou
     assert pods.api.request_count - asked == 2  # a list, and a pod
     [users] = [counts for source, counts in found.items() if not source.mirrored]
     [copies] = [counts for source, counts in found.items() if source.mirrored]
-    assert users == Counts(1, 0, at_3_ms(1), {"no": 1, "yes": 2})
+    assert users == Counts(1, 0, at_3_ms(1), {"no": 1 / 3, "yes": 2 / 3})
     assert copies == Counts(1, 0, at_3_ms(1))
     assert found.keys() == counters.tallies("shop").keys() | counters.copies("shop").keys()
 
@@ -85,7 +88,8 @@ def test_a_server_that_began_again_in_its_pod_is_another_source_that_says_since_
 def test_requests_of_any_kind_are_in_flight_at_the_pods_of_their_version(pods: Pods, counters: PodCounters) -> None:
     busy, also, other = pods.start(1, "busy"), pods.start(1, "also"), pods.start(2)
     for pod, count in ((busy, 2), (also, 1), (other, 5)):
-        pod.service.asked = dict.fromkeys(range(count), 0.0)  # type: ignore[misc]
+        call = Call(MlflowDialect(pod.service.model.description, Limits()), {}, "id", False, False, 0.0)
+        pod.service.asked = dict.fromkeys(range(count), call)  # type: ignore[assignment, misc]
     assert [counters.in_flight("shop", version) for version in (1, 2, 3)] == [3, 5, 0]
 
 

@@ -16,7 +16,7 @@ START = 1_767_225_600.25  # a moment of 2026
 NOTHING = (0,) * (len(LATENCY_BOUNDS_MS) + 1)
 
 
-def told(metrics: ServerMetrics, start: float = START, in_flight: int = 0, **predictions: int) -> str:
+def told(metrics: ServerMetrics, start: float = START, in_flight: int = 0, **predictions: float) -> str:
     """What a server says at /metrics that has loaded its model for 2.5 s."""
     process = f"process_start_time_seconds {start:.2f}\nseatrial_server_load_seconds 2.500\n"
     return metrics.as_text(in_flight) + predictions_as_text(predictions) + process
@@ -89,10 +89,10 @@ def test_copies_are_told_apart_as_such(prometheus: FakePrometheus, counters: Pro
 
 
 def test_tallies_copies_and_predictions_come_at_once(prometheus: FakePrometheus, counters: PrometheusCounters) -> None:
-    prometheus.scrape(target(), told(counted(users=5, copies=2), yes=4, no=1))
+    prometheus.scrape(target(), told(counted(users=5, copies=2), yes=3.75, no=1.25))
     found = counters.counts("shop")
     assert found == {
-        next(iter(counters.tallies("shop"))): Counts(5, 0, in_5_ms(5), {"yes": 4, "no": 1}),
+        next(iter(counters.tallies("shop"))): Counts(5, 0, in_5_ms(5), {"yes": 3.75, "no": 1.25}),
         next(iter(counters.copies("shop"))): Counts(2, 0, in_5_ms(2)),
     }
 
@@ -107,11 +107,41 @@ def test_every_bucket_is_told(prometheus: FakePrometheus, counters: PrometheusCo
     assert counts.latency == tuple(range(len(LATENCY_BOUNDS_MS) + 1))
 
 
-def test_clients_that_went_away_asked_nothing(prometheus: FakePrometheus, counters: PrometheusCounters) -> None:
+def test_clients_that_went_away_before_the_answer_were_let_down_and_those_that_did_not_ask_to_the_end_were_not(
+    prometheus: FakePrometheus, counters: PrometheusCounters
+) -> None:
     metrics = counted(users=2)
     metrics.users.add(499, 1.0)
+    metrics.users.give_up(0.004)
+    metrics.users.give_up(0.005)
+    metrics.copies.give_up(0.003)
     prometheus.scrape(target(), told(metrics))
     [counts] = counters.tallies("shop").values()
+    assert counts == Counts(4, 0, in_5_ms(2), given_up=in_5_ms(2))
+
+
+def test_one_that_is_slower_than_every_bound_is_a_request_before_it_is_over(
+    prometheus: FakePrometheus, counters: PrometheusCounters
+) -> None:
+    metrics, slow = counted(users=2), (*in_5_ms(2)[:-1], 1)
+    metrics.users.grow_late()
+    prometheus.scrape(target(), told(metrics))
+    assert list(counters.tallies("shop").values()) == [Counts(3, 0, slow)]
+    metrics.users.give_up(12.0, late=True)
+    prometheus.scrape(target(), told(metrics))
+    assert list(counters.tallies("shop").values()) == [Counts(3, 1, slow)]
+
+
+def test_a_server_that_does_not_tell_what_was_given_up_or_counts_predictions_by_rows_is_read_without(
+    prometheus: FakePrometheus, counters: PrometheusCounters
+) -> None:
+    old = told(counted(users=2)).splitlines()
+    old = [line for line in old if "given_up" not in line and "predicted" not in line]
+    rows = ['seatrial_server_predictions_total{predicted="yes"} 200']
+    prometheus.scrape(
+        target(), "\n".join([*old, 'seatrial_server_requests_total{code="499",mirrored="false"} 3', *rows, ""])
+    )
+    [counts] = [each for source, each in counters.counts("shop").items() if not source.mirrored]
     assert counts == Counts(2, 0, in_5_ms(2))
 
 

@@ -1,0 +1,144 @@
+"""Threads in which a model is asked: one, and another as soon as that one is held up.
+
+A call that never ends cannot be ended from outside. So it costs its thread, and takes nobody with it who comes after;
+there are few threads, so that many such calls cost no more than the process.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from deployments.clock import Clock
+from deployments.serving.answers import ModelFault
+from deployments.serving.query import Query
+
+# All that may be held up at once; whoever comes then waits until one of them ends, or the process does.
+MOST_THREADS: Final = 8
+_MOST_AT_ONCE: Final = 64
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Something to be done in a thread; `future` gets what comes of it. A `query` may be put with others like it."""
+
+    future: "asyncio.Future[Any]"
+    work: Callable[[], Any]
+    query: Query | None = None
+
+
+class Threads:
+    """Works off jobs in the order in which they come; waiting queries all at once, by `together`.
+
+    `together` returns what becomes of each query, an exception for one that fails. Whoever is at one piece of work for
+    longer than `patience` is held up, and does not count any more. The threads are daemons: no process that ends waits
+    for them.
+    """
+
+    def __init__(self, together: Callable[[Sequence[Query]], Sequence[Any]], clock: Clock, patience: timedelta) -> None:
+        self._together, self._clock, self._patience = together, clock, patience.total_seconds()
+        self._change = threading.Condition()
+        self._line: deque[Job] = deque()
+        self._since: dict[threading.Thread, float | None] = {}
+        self._ended = clock.monotonic()
+
+    def put(self, job: Job) -> None:
+        """Lets it be done, soon."""
+        with self._change:
+            self._line.append(job)
+            self._relieve()
+            self._change.notify()
+
+    def relieve(self) -> bool:
+        """Begins another thread if some work waits and nobody is there to do it; whether there is any work at all."""
+        with self._change:
+            while self._line and self._line[0].future.done():
+                self._line.popleft()  # its caller is gone
+            if self._line:
+                self._relieve()
+            return bool(self._line) or any(since is not None for since in self._since.values())
+
+    def held_up_for(self) -> float:
+        """Seconds for which something has been worked at and nothing came to its end; 0 with nothing to do."""
+        with self._change:
+            running = [since for since in self._since.values() if since is not None]
+            return self._clock.monotonic() - max(min(running), self._ended) if running else 0.0
+
+    def _relieve(self) -> None:
+        if len(self._since) < MOST_THREADS and not self._some_free(None):
+            thread = threading.Thread(target=self._work, name="predict", daemon=True)
+            self._since[thread] = None
+            thread.start()
+
+    def _some_free(self, but: threading.Thread | None) -> bool:
+        """Whether anybody but this one waits for work, or is likely to come to its end soon."""
+        late = self._clock.monotonic() - self._patience
+        return any(thread is not but and (since is None or since > late) for thread, since in self._since.items())
+
+    def _work(self) -> None:
+        me = threading.current_thread()
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._line)
+                jobs = self._next()
+                self._since[me] = self._clock.monotonic()
+            done = self._done(jobs) if jobs else ()
+            with self._change:
+                self._since[me], self._ended = None, self._clock.monotonic()
+                enough = self._some_free(me)
+                if enough:
+                    del self._since[me]
+            _hand_over(jobs, done)
+            if enough:
+                return
+
+    def _next(self) -> list[Job]:
+        """The first in line whose caller still waits; with it, if it is a query, the other ones that wait."""
+        while self._line:
+            first = self._line.popleft()
+            if first.future.done():
+                continue
+            if first.query is None:
+                return [first]
+            some = [job for job in self._line if job.query is not None][: _MOST_AT_ONCE - 1]
+            taken = set(map(id, some))
+            self._line = deque(job for job in self._line if id(job) not in taken)
+            return [first, *(job for job in some if not job.future.done())]
+        return []
+
+    def _done(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        queries = [job.query for job in jobs if job.query is not None]
+        try:
+            return self._together(queries) if queries else [jobs[0].work()]
+        except BaseException as error:  # noqa: BLE001 - nothing that a model does may end the thread
+            return [_to_raise(error)] * len(jobs)
+
+
+def _to_raise(error: BaseException) -> Exception:
+    """What a future can carry, and what says nothing to whoever runs the one that waits for it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    fault = ModelFault()
+    fault.__cause__ = error
+    return fault
+
+
+def _hand_over(jobs: Sequence[Job], done: Sequence[Any]) -> None:
+    if jobs:
+        # A loop that is closed has nobody who waits.
+        with contextlib.suppress(RuntimeError):
+            jobs[0].future.get_loop().call_soon_threadsafe(_settle, jobs, done)
+
+
+def _settle(jobs: Sequence[Job], done: Sequence[Any]) -> None:
+    for job, outcome in zip(jobs, done, strict=True):
+        if job.future.done():
+            continue  # its caller is gone
+        if isinstance(outcome, Exception):
+            job.future.set_exception(outcome)
+        else:
+            job.future.set_result(outcome)
