@@ -17,6 +17,9 @@ from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.traffic import flows_as, shift
 from tasks.rollouts.users import KnownUsers
+from tasks.rollouts.waiting import Waiting
+
+_NO_TRAFFIC = "no traffic"
 
 
 @dataclass(slots=True)
@@ -34,6 +37,7 @@ class Watcher:
     evidence: tuple[Block, ...] | None = None
     bare_since: float | None = None
     users: KnownUsers = field(default_factory=KnownUsers)
+    waiting: Waiting = field(default_factory=Waiting)
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -66,13 +70,36 @@ class Watcher:
         before = gathered(state, doors.journal) if self.evidence is None else self.evidence
         self.evidence = blocks = before if block is None else (*before, block)
         verdict = judge(blocks, state.section.analysis)
+        unanswered = self._unanswered(state, block, trouble, doors)
         trouble = trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        bare = self._bare(state, verdict, doors)
+        bare = unanswered or self._bare(state, verdict, doors)
         unwatched = _unwatched(state, doors)
         return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
+
+    def _unanswered(self, state: RolloutState, block: Block | None, trouble: str, doors: Doors) -> str | None:
+        """That the candidate keeps everybody waiting, once that has lasted; None while it does not, or is not known."""
+        now = doors.clock.monotonic()
+        if self.split is None or not self.split.asks(state.candidate) or (block is None and trouble != _NO_TRAFFIC):
+            self.waiting.forget()
+            return None
+        try:
+            in_flight = doors.router.in_flight(state.product, state.candidate)
+        except TryAgain:
+            self.waiting.forget()
+            return None
+        ended, champions = (block.candidate.requests, block.stable.requests) if block else (0, 0)
+        self.waiting.look(now, in_flight, ended, champions)
+        alone = self.split.weights.of(state.candidate) == 100
+        lasting = self.waiting.lasts(now, self.evidence or (), alone=alone)
+        if lasting is None:
+            return None
+        return (
+            f"v{state.candidate} has answered nothing for {lasting.total_seconds():.0f} s, "
+            f"while at least {self.waiting.fewest:,} requests wait for it"
+        )
 
     def _bare(self, state: RolloutState, verdict: Verdict, doors: Doors) -> str | None:
         """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
@@ -123,7 +150,7 @@ class Watcher:
         told = self.users.complete(block, state, (self.last, reading), doors)
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
-            return None, "no traffic"
+            return None, _NO_TRAFFIC
         return told.block, told.trouble
 
 
