@@ -5,7 +5,7 @@
 
 It leaves as `deployments.serving` does: SIGTERM makes it unready and lets it say goodbye on open connections for a
 second, then it finishes what it is answering. Harm meets only users, not who verifies the version: errors, slowness,
-connections that end without an answer. One that dies, be it of a request or of its memory, is there again a second later.
+connections that end without an answer. One that dies, of a request or of its memory, is there again a second later.
 """
 
 import argparse
@@ -178,7 +178,7 @@ def _parsed(head: bytes) -> tuple[list[str], dict[str, str]]:
 
 
 def _keep_running(socket: Path) -> None:
-    """Returns in a child that serves; the parent starts another one a second after a child died, as supervisord does."""
+    """Returns in a child that serves; a second after one died the parent starts another, as supervisord does."""
     while child := os.fork():
         signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGTERM))
         _, status = os.waitpid(child, 0)

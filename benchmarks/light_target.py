@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 class Behaviour:
     """What a version does to its users: the share of errors, and the share that it keeps waiting for `slow_ms`.
 
-    `cut` is the share whose connection ends without an answer, `die` the share that ends the process, and `leak_mb` what
-    is kept of each in memory that does not suffice for many.
+    `cut` is the share whose connection ends without an answer, `die` the share that ends the process, and `leak_mb`
+    what is kept of each in memory that does not suffice for many.
     A healthy one is slow now and then too, so that answers are owed whenever traffic moves or a server goes.
     """
 

@@ -3,9 +3,10 @@
     python -m benchmarks.load PORT RATE FILE [USERS [PATIENCE]]
 
 Open loop: a request is due at its time, however slow the ones before were. Most go over kept connections, every tenth
-over one of its own; three of four carry the key of one of 50,000 users (or USERS), every hundredth the header `x-group: beta`. No
-request is ever sent twice; it is given up after PATIENCE seconds, if these are told. Prints when it begins, on the machine's monotonic clock. Ends when its standard input does,
-waits for the answers that are owed, and writes to FILE what became of each request; see `benchmarks.answers`.
+over one of its own; three of four carry the key of one of 50,000 users (or USERS), every hundredth the header
+`x-group: beta`. No request is ever sent twice; it is given up after PATIENCE seconds, if these are told. Prints when it
+begins, on the machine's monotonic clock. Ends when its standard input does, waits for the answers that are owed, and
+writes to FILE what became of each request; see `benchmarks.answers`.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ _KNOWN: Final = 100
 
 @dataclass(slots=True)
 class Waiting:
-    """Since when so many requests wait for the candidate at every look, and how many the champion answered meanwhile."""
+    """Since when enough requests wait for the candidate at every look, and what the champion answered meanwhile."""
 
     since: float | None = None
     fewest: int = 0
