@@ -140,6 +140,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _answer(self, said: tuple[int, object]) -> None:
+        if self._transport.is_closing():
+            return  # whoever asked has left
         code, document = said
         body, service = json.dumps(document).encode(), self._service
         goodbye = "connection: close\r\n" if service.draining else ""

@@ -2,7 +2,8 @@
 
 `POST /seatrial/feedback` reaches it through the gateway; it listens on a Unix socket of this user alone, or, in a
 cluster, on a TCP port. What it answers 202 to is on the disk. Beside that it looks up which answers feedback by key is
-about, and keeps the gateway's log of users small. It must stay light: no Prefect, no MLflow, no scikit-learn, and pyarrow only once somebody sends feedback by key.
+about, and keeps the gateway's log of users small. It must stay light: no Prefect, no MLflow, no scikit-learn, and
+pyarrow only once somebody sends feedback by key.
 """
 
 import argparse
