@@ -61,10 +61,10 @@ def made(kind: type[BaseException]) -> BaseException:
 
 KINDS: list[Callable[[], BaseException]] = [
     *(lambda kind=kind: made(kind) for kind in sorted(set(every_kind_of(BaseException)), key=str)),  # type: ignore[misc]
-    lambda: Untellable(),
+    Untellable,
     lambda: Rootless("s3cret"),
     lambda: WithoutName("s3cret"),
-    lambda: ClientDisconnect(),
+    ClientDisconnect,
     lambda: asyncio.CancelledError(TOO_LONG),
     lambda: asyncio.CancelledError(CLIENT_LEFT),
     lambda: Exception(CLIENT_LEFT),
@@ -89,7 +89,7 @@ class Compiled(Faulty):
 
     at_once = True
 
-    def predict(self, batch: Any) -> Any:  # noqa: D102 - see `Quick`
+    def predict(self, batch: Any) -> Any:
         if (batch.numbers < 0).any():
             raise self.error()
         return batch.numbers[:, 0] + 1
