@@ -55,7 +55,10 @@ class KnownUsers:
         begun, self.mark = self.mark is not None, heard.mark
         self.told += len(heard.outcomes)
         self.counted += _requests(now.since(before)) - _requests(keyless)
-        if not begun or not heard.whole or self._missing(doors.clock.monotonic()):
+        if not begun:
+            self._forget(heard.mark, now, doors)
+            return Told(block, "users are known again from now on; what they did meanwhile is compared by requests")
+        if not heard.whole or self._missing(doors.clock.monotonic()):
             self._forget(heard.mark, now, doors)
             return Told(block, "the gateway's log of users has gaps, so requests are compared: is its disk full?")
         self.stretches.add(heard.outcomes, now.at)

@@ -229,6 +229,15 @@ def test_what_becomes_of_mirrored_copies_is_counted_apart(splitting: World, prod
     assert all(source.mirrored and source.version == 53 for source in splitting.router.copies(product))
 
 
+def test_copies_whose_connection_ends_without_an_answer_are_errors(real: EnvoyWorld, product: str) -> None:
+    backends = (Backend(1, (real.server(1),)), Backend(60, (real.server(60),)))
+    real.router.apply(product, Routing(backends, Weights.all_to(1), mirror=Mirror(60, 100)))
+    real.servers.behaviour.cutting[60] = 5
+    real.ask(product, 12)
+    eventually(lambda: copies(real, product) == Counts(12, 5))
+    assert requests(real.router, product) == {1: 12}
+
+
 def test_copies_that_are_dropped_because_a_shadow_is_slow_are_not_its_errors(real: EnvoyWorld, product: str) -> None:
     backends = (Backend(1, (real.server(1),)), Backend(54, (real.server(54),)))
     real.router.apply(product, Routing(backends, Weights.all_to(1), mirror=Mirror(54, 100)))

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from deployments.analysis.evidence import Counts, Pairs, Sums
-from deployments.analysis.readings import Source
-from deployments.clock import ManualClock
+from deployments.analysis.readings import Heard, Mark, Source
+from deployments.analysis.users import Outcome
+from deployments.clock import Clock, ManualClock
 from deployments.errors import (
     DiskFull,
     MetricsUnreachable,
@@ -16,6 +17,7 @@ from deployments.errors import (
 )
 from deployments.metrics.feedback import Feedback, FeedbackLedger
 from deployments.metrics.live import LiveMetrics, live_metrics
+from deployments.metrics.users import KeyedPredictions
 from tests.model_fleet import Fleet
 
 ENVOY = Source(1, "envoy")
@@ -65,3 +67,44 @@ def test_everything_of_the_platform_stands_in_one_reading(fleet: Fleet, tmp_path
     }
     assert after.pairs_since(before) == Pairs(1, 1, only_candidate_right=1)
     ledger.close()
+
+
+class Log:
+    """A log of users in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, Outcome]] = []
+        self.trimmed = 0
+        self.broken = False
+
+    def end(self) -> Mark:
+        return Mark(offset=len(self.lines))
+
+    def after(self, _product: str, mark: Mark) -> Heard:
+        if self.broken:
+            raise OSError("no disk")
+        fresh = self.lines[mark.offset :]
+        return Heard(self.end(), tuple(each for _, each in fresh), requests=tuple(request for request, _ in fresh))
+
+    def trim(self, _clock: Clock) -> None:
+        self.trimmed += 1
+
+
+def test_users_are_heard_from_a_mark_on_and_who_hears_keeps_the_log_small() -> None:
+    log = Log()
+    metrics = LiveMetrics((), None, ManualClock(), users=(log, KeyedPredictions(lambda _: {})))
+    log.lines.append(("1", Outcome(1, "ann")))
+    begun = metrics.heard("shop", None)
+    assert begun.outcomes == ()
+    log.lines.append(("2", Outcome(2, "bob")))
+    assert [each.user for each in metrics.heard("shop", begun.mark).outcomes] == ["bob"]
+    assert log.trimmed == 2
+
+
+def test_a_log_that_cannot_be_read_says_so_and_where_there_is_none_nobody_is_heard() -> None:
+    log = Log()
+    log.broken = True
+    metrics = LiveMetrics((), None, ManualClock(), users=(log, KeyedPredictions(lambda _: {})))
+    with pytest.raises(MetricsUnreachable, match=r"the users of shop cannot be read: no disk"):
+        metrics.heard("shop", Mark())
+    assert LiveMetrics((), None, ManualClock()).heard("shop", None) == Heard(Mark())

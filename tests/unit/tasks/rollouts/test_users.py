@@ -107,5 +107,5 @@ def test_users_that_cannot_be_read_leave_the_requests(looks: Looks) -> None:
     assert "no disk" in told.trouble
     assert told.block.candidate == Counts(50, 50)
     looks.world.metrics.recover()
-    assert "gaps" in looks.next().trouble
+    assert "known again" in looks.next().trouble
     assert looks.next().trouble == ""
