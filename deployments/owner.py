@@ -178,7 +178,7 @@ def _namespace(proc: Path) -> str:
 
 def _link(path: Path) -> str:
     with suppress(OSError):
-        return os.readlink(path)
+        return str(path.readlink())
     return ""
 
 
