@@ -1,7 +1,8 @@
 """Which implementation stands behind each door: the one place that knows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,25 +10,38 @@ from typing import TYPE_CHECKING
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput
 from deployments.inference_logs import Log
-from deployments.journals.protocol import Journal
+from deployments.journals.protocol import Journal, Lease
 from deployments.metrics.protocol import Metrics
+from deployments.place import this_place
 from deployments.registry.protocol import Champions
+from deployments.routers.fenced import FencedRouter
 from deployments.routers.protocol import Router
 from deployments.settings import Settings, current
 from deployments.spec import KubernetesSection, LogSection, RolloutSection, TargetKind
+from deployments.targets.fenced import FencedTarget
 from deployments.targets.protocol import Target
 
 if TYPE_CHECKING:
     from deployments.cluster import Cluster
+    from deployments.journals.renewals import Renewals
     from deployments.registry import ModelRegistry
     from deployments.supervision import Supervisor
+
+
+Keep = Callable[[Lease, timedelta, timedelta], object]
+
+
+def _nobody_keeps(_lease: Lease, _ttl: timedelta, _patience: timedelta) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
     """Everything a rollout touches.
 
-    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost.
+    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost. `place` says
+    where servers run that no other machine reaches, empty for those of a cluster. `keep` renews a lease while its
+    holder works: for how long at a time, and until the holder has said nothing for how long.
     """
 
     router: Router
@@ -38,6 +52,14 @@ class Doors:
     clock: Clock
     models: Path
     repair: Callable[[], object]
+    place: str = ""
+    keep: Keep = _nobody_keeps
+
+    def under(self, lease: Lease) -> "Doors":
+        """The same doors; what is written through them is refused once somebody else had the lease and wrote."""
+        return replace(
+            self, router=FencedRouter.of(self.router, lease.token), target=FencedTarget.of(self.target, lease.token)
+        )
 
 
 def doors(section: RolloutSection) -> Doors:
@@ -114,6 +136,8 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         clock=clock,
         models=settings.models,
         repair=lambda: ensure_gateway(settings),
+        place=this_place(settings),
+        keep=renewals().keep,
     )
 
 
@@ -154,6 +178,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         clock=clock,
         models=settings.models,
         repair=lambda: None,
+        keep=renewals().keep,
     )
 
 
@@ -175,6 +200,14 @@ def journal() -> Journal:
     from deployments.journals.opening import open_journal
 
     return open_journal(current().journal_address)
+
+
+@lru_cache(maxsize=1)
+def renewals() -> "Renewals":
+    """What renews the leases of this process."""
+    from deployments.journals.renewals import Renewals
+
+    return Renewals(journal(), SystemClock())
 
 
 def inference_log_of(product: str) -> Log:

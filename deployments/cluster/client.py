@@ -91,17 +91,28 @@ class Cluster:
         """The fields in `patch` changed (RFC 7396). Raises `Conflicting` if there is no such object any more."""
         return self._changed("PATCH", kind, kind.path(self.namespace, name), Body.of(patch, _MERGE))
 
-    def delete(self, kind: Kind, name: str, propagation: str = "Background", uid: str | None = None) -> None:
-        """Ends an object if it is there; with `uid` only that one, not another of the same name."""
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        propagation: str = "Background",
+        uid: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        """Ends an object if it is there; with `uid` only that one, not another of the same name.
+
+        With `version` only as it was read: raises `Conflicting` if it is another, or changed since.
+        """
         options: Object = {"propagationPolicy": propagation}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        asked = {"uid": uid, "resourceVersion": version}
+        if conditions := {name: value for name, value in asked.items() if value is not None}:
+            options["preconditions"] = conditions
         try:
             self._written("DELETE", kind, kind.path(self.namespace, name), {}, Body.of(options))
         except Missing:
             return
         except Conflicting:
-            if uid is None:
+            if uid is None or version is not None:
                 raise
 
     def watch(

@@ -53,7 +53,7 @@ class RolloutState:
     rollout is in its phase. `entered_at` is when the present step began, later by the time in which nobody watched it;
     `observed` how much healthy time of it was seen (holds and pauses do not count). `orders_done` is the number of the
     last order that was dealt with. `carries` names an earlier rollout of the same versions whose evidence counts here,
-    None for none.
+    None for none. `place` is the one platform whose servers it has, empty where any runner reaches them.
     """
 
     rollout_id: str
@@ -72,6 +72,7 @@ class RolloutState:
     observed: timedelta = timedelta(0)
     orders_done: int = 0
     carries: str | None = None
+    place: str = ""
 
     @property
     def live(self) -> bool:

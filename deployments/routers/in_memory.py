@@ -12,6 +12,7 @@ from types import MappingProxyType
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Source
 from deployments.errors import NotFound, RouterRefused
+from deployments.fence import Tokens
 from deployments.routers.accepted import accepted
 from deployments.routers.choice import matched, place, preview, sticky_value, version_at
 from deployments.routers.readiness import servers_missing
@@ -47,6 +48,7 @@ class InMemoryRouter:
         self._mirrored = mirrored
         self._random = random.Random(seed)  # noqa: S311 - splits traffic, keeps no secret
         self._routings: dict[str, Routing] = {}
+        self._tokens = Tokens()
         self._in_flight: Counter[tuple[str, int]] = Counter()
         self._tallies: dict[tuple[str, int], _Tally] = {}
         self._copies: dict[tuple[str, int], _Tally] = {}
@@ -56,8 +58,9 @@ class InMemoryRouter:
         """The routing that is live; None: the product has no route."""
         return self._routings.get(product)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """Make `routing` live at once. Raises `RouterRefused` if a server that it needs is not ready."""
+        self._tokens.admit(product, token)
         wanted = accepted(product, routing)
         missing = servers_missing(self._routings.get(product), wanted, lambda _, address: self._answers(address))
         if missing:
@@ -84,8 +87,9 @@ class InMemoryRouter:
         """Requests entered with `request` that are not finished."""
         return self._in_flight[product, version]
 
-    def remove(self, product: str) -> None:
+    def remove(self, product: str, token: int | None = None) -> None:
         """Forget the product; `request` raises `NotFound` from then on."""
+        self._tokens.admit(product, token)
         self._routings.pop(product, None)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:

@@ -11,6 +11,10 @@ from deployments.traffic import Routing
 class Router(Protocol):
     """Splits the requests of each product over its versions. Every method is idempotent.
 
+    What writes takes the `token` of the lease under which it was begun; None: a person's tool, which is let in. Raises
+    `Busy`, and changes nothing, once it was shown a higher one of that product: somebody else holds the lease by then.
+    It is looked at once more right before traffic moves, for whoever was stopped in between.
+
     All raise `RouterUnreachable` when the gateway does not answer, those that count another `TryAgain` (such as
     `MetricsUnreachable`) when who counts in its stead does not, and in a cluster `ClusterRefused` for a missing right.
     """
@@ -19,7 +23,7 @@ class Router(Protocol):
         """The routing that is live now, as the gateway itself reports it; None: the product has no route."""
         ...
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """Make `routing` live; returns once the gateway confirmed it. No request is lost on the way.
 
         Raises `RouterRefused` if the gateway does not take it; the former routing is then still live.
@@ -46,6 +50,6 @@ class Router(Protocol):
         """
         ...
 
-    def remove(self, product: str) -> None:
+    def remove(self, product: str, token: int | None = None) -> None:
         """Forget the product; its requests are answered by none of its servers from then on (404 by a gateway)."""
         ...

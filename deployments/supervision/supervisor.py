@@ -25,6 +25,10 @@ _AFTER_KILL = timedelta(seconds=10)
 _STOP_WITHIN = timedelta(seconds=30)
 
 
+def _always() -> None:
+    return None
+
+
 class Supervisor:
     """The supervisord of one home. Every method is safe to call again, and from several processes at once.
 
@@ -67,12 +71,14 @@ class Supervisor:
             self._spawn()
             self._end_replaced(serving)
 
-    def put(self, program: Program) -> None:
+    def put(self, program: Program, allowed: Callable[[], None] = _always) -> None:
         """Keeps `program` running: started if new or ended, restarted if changed, left alone if it runs as it is.
 
-        Its definition survives supervisord. Raises `BadInput` for values that no file can hold.
+        Its definition survives supervisord. Raises `BadInput` for values that no file can hold, and what `allowed`
+        raises, which is asked when nobody else can put or remove the program any more.
         """
         with locked(slot_of(self._run_folder, program.name)):
+            allowed()
             self._write(program)
             added, changed = self._reload()
             if program.name in changed:
@@ -83,12 +89,14 @@ class Supervisor:
                 self._stop({program.name}, within=program.stop_wait)
                 self._remote.try_call("startProcess", program.name, False, unless=(Fault.ALREADY_STARTED,))
 
-    def remove(self, name: str, within: timedelta | None = None) -> None:
+    def remove(self, name: str, within: timedelta | None = None, allowed: Callable[[], None] = _always) -> None:
         """Stops a program and forgets it; returns when its processes are gone. An unknown one is fine.
 
         `within` is how long it may take to end by itself, in place of its own `stop_wait` where that is longer.
+        `allowed` is asked as in `put`.
         """
         with locked(slot_of(self._run_folder, name)):
+            allowed()
             for path in self._files(name):
                 path.unlink(missing_ok=True)
             self._reload()

@@ -65,10 +65,13 @@ class Answer:
 class Target(Protocol):
     """Runs model servers. Every method is idempotent.
 
+    What writes takes the `token` of the lease under which it was begun, as with `Router`: `Busy` for one that is lower
+    than the highest that was shown for that product.
+
     All raise `TargetUnreachable` when the keeper does not answer, and in a cluster `ClusterRefused` if it forbids.
     """
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See to it that exactly these servers are started; returns without waiting for them to be ready.
 
         A replica that failed before is started afresh; one that is ready is left alone, as it was started, for a
@@ -95,6 +98,6 @@ class Target(Protocol):
         """
         ...
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """Stop all servers of a version; each first finishes its answers, within `drain`. Returns when gone."""
         ...

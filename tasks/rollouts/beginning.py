@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from deployments.errors import Busy, RolloutFailed
+from deployments.errors import Busy, RolloutFailed, SeatrialError
 from deployments.journals.protocol import Event, Journal, Lease
+from deployments.place import is_elsewhere
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
@@ -13,7 +14,7 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import GLANCE, Stop, hold, is_ours, nobody_stops, note, patiently, under_way
+from tasks.rollouts.keeping import GLANCE, Stop, check_place, hold, is_ours, nobody_stops, note, patiently, under_way
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
@@ -43,6 +44,27 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     waits for the other's end, or tells it to give up first.
     """
     lease = _first_lease(wish, doors, stop)
+    try:
+        state = _planned(wish, doors.under(lease), lease)
+    except BaseException as error:
+        _give_back(lease, doors, error)
+        raise
+    doors.journal.save(state, lease)
+    _announce(state, doors)
+    note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
+    return state
+
+
+def _give_back(lease: Lease, doors: Doors, error: BaseException) -> None:
+    """Nothing was begun for which it would be needed; it goes with this process where it cannot be given back."""
+    try:
+        doors.journal.release(lease)
+    except SeatrialError as second:
+        error.add_note(f"nor could the lease be given back: {second}")
+
+
+def _planned(wish: Wish, doors: Doors, lease: Lease) -> RolloutState:
+    """What is to be done, once what others left is put right."""
     orders_done = _orders_done(wish, doors.journal)
     settle(wish.product, wish.section, doors, lease)
     champion = doors.registry.champion(wish.product)
@@ -50,7 +72,7 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     change = Change(wish.goal, wish.candidate, former, doors.target.versions(wish.product))
     steps = plan(wish.strategy, change, wish.section)
     now = doors.clock.now()
-    state = RolloutState(
+    return RolloutState(
         rollout_id=wish.rollout_id,
         product=wish.product,
         candidate=wish.candidate,
@@ -66,11 +88,8 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
         entered_at=now,
         orders_done=orders_done,
         carries=wish.carries,
+        place=doors.place,
     )
-    doors.journal.save(state, lease)
-    _announce(state, doors)
-    note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
-    return state
 
 
 def _orders_done(wish: Wish, journal: Journal) -> int:
@@ -122,6 +141,7 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
 
     Raises `Busy` while somebody else carries it.
     """
+    check_place(state, doors)
     ours = is_ours(state.product, doors)
     lease = hold(state.product, doors, state.section)
     current = doors.journal.rollout(state.product, state.rollout_id)
@@ -141,9 +161,10 @@ def carried_here(product: str, rollout_id: str, doors: Doors) -> RolloutState | 
     return next(live, None) if is_ours(product, doors) else None
 
 
-def orphans(journal: Journal, now: datetime) -> tuple[RolloutState, ...]:
-    """Rollouts under way whose process is gone."""
-    return tuple(state for state in journal.under_way() if journal.holder(state.product, now) is None)
+def orphans(journal: Journal, now: datetime, here: str = "") -> tuple[RolloutState, ...]:
+    """Rollouts under way whose process is gone, and which can be carried on from `here`; empty: from anywhere."""
+    within_reach = (state for state in journal.under_way() if not is_elsewhere(state.place, here))
+    return tuple(state for state in within_reach if journal.holder(state.product, now) is None)
 
 
 def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None:
@@ -167,7 +188,7 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
                 raise
         doors.clock.sleep(GLANCE)
     try:
-        return settle(product, section, doors, lease)
+        return settle(product, section, doors.under(lease), lease)
     finally:
         doors.journal.release(lease)
 
@@ -190,7 +211,10 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
     all traffic back; without one they would be carried on (see `take_over`). Servers and routes that no rollout
     accounts for, and a route that other hands changed, are put right, too.
     """
-    ended = [_end(state, doors, lease) for state in doors.journal.rollouts(product) if state.live]
+    live = [state for state in doors.journal.rollouts(product) if state.live]
+    for state in live:
+        check_place(state, doors)
+    ended = [_end(state, doors, lease) for state in live]
     if ended:
         return ended[-1]
     rest = patiently(lambda: at_rest(product, doors), doors)

@@ -74,6 +74,7 @@ class Carrier:
         if self.token not in {None, lease.token}:
             self.watcher = Watcher()
         self.token = lease.token
+        self.doors = self.doors.under(lease)
         return lease
 
     def _perform(self, step: Act, state: RolloutState) -> RolloutState:

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import TypeVar
 
 from deployments.analysis.verdict import Verdict
-from deployments.errors import RolloutFailed, SeatrialError, TryAgain
+from deployments.errors import Busy, RolloutFailed, SeatrialError, TryAgain
 from deployments.journals.protocol import Event, Journal, Lease
 from deployments.owner import this_process
+from deployments.place import id_of, is_elsewhere
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
@@ -17,8 +18,10 @@ from tasks.rollouts.gathering import own
 T = TypeVar("T")
 # Why the run was cancelled, or None.
 Stop = Callable[[], str | None]
-# Beside what a spec lets one step wait for; renewed with every step and every look.
-LEASE = timedelta(minutes=10)
+# Renewed while its holder works: one that is killed where nobody can see it is followed within a minute or two.
+LEASE = timedelta(seconds=60)
+# A holder that has not come to its next step by then, beside what a spec lets one step wait for, hangs.
+SILENCE = timedelta(minutes=10)
 # How long a part that does not answer (a gateway that is being restarted) is waited for before a step is given up.
 PATIENCE = timedelta(seconds=60)
 GLANCE = timedelta(seconds=0.5)
@@ -42,10 +45,22 @@ def is_ours(product: str, doors: Doors) -> bool:
 def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> Lease:
     """The lease on the product for this process; renewed if it has it already.
 
-    It outlasts whatever `section` lets one step wait for; None: the step that follows waits for nothing.
+    It is kept for whatever `section` lets one step wait for; None: the step that follows waits for nothing.
     """
     waits = section.ready_timeout + 2 * section.drain_timeout + section.analysis.interval if section else timedelta(0)
-    return doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE + waits)
+    lease = doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE)
+    doors.keep(lease, LEASE, SILENCE + waits)
+    return lease
+
+
+def check_place(state: RolloutState, doors: Doors) -> None:
+    """Raises `Busy` if the rollout's servers are those of another platform, which has the same journal."""
+    if is_elsewhere(state.place, doors.place):
+        raise Busy(
+            f"{state.product}: the servers of its rollout of v{state.candidate} are those of {state.place}, and this "
+            f"is {doors.place}: run `seatrial up` there to carry it on, or `seatrial abort {state.product}`; if that "
+            f"machine is gone for good, run this command with SEATRIAL_PLACE={id_of(state.place)}"
+        )
 
 
 def note(state: RolloutState, kind: str, doors: Doors, **detail: object) -> None:

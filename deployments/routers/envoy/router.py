@@ -8,6 +8,7 @@ from pathlib import Path
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.clock import Clock
+from deployments.fence import Fences
 from deployments.routers.accepted import accepted
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.clusters import cluster_name, mirror_name, product_and_version, product_of
@@ -39,6 +40,7 @@ class EnvoyRouter:
         self._files = EnvoyFiles(folder.resolve(), run_folder.resolve())
         self._admin = Admin(self._files.admin_socket)
         self._records = Records(self._files.folder)
+        self._fences = Fences(self._files.folder / "fences")
         self._clock = clock
         self._patience = patience or Patience()
         self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
@@ -51,18 +53,18 @@ class EnvoyRouter:
         backends = tuple(sorted(_backends(product, self._admin.servers()), key=lambda backend: backend.version))
         return live_routing(self._admin.route_table(), product, backends)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """Make `routing` live without losing a request: new servers in, traffic over, former servers out.
 
         Waits for requests in flight on versions that go; after `patience.drain` these stay known until a later call.
         """
         wanted = accepted(product, routing)
-        with self._writing() as records:
+        with self._writing(product, token) as records:
             self._publisher.validate(records | {product: wanted})
             with self._all_or_nothing(product, records):
                 self._publisher.add_servers(records | {product: wanted})
                 self._publisher.await_servers(product, records.get(product), wanted)
-                self._move_traffic(product, wanted, records)
+                self._move_traffic(product, wanted, records, token)
             self._publisher.drop_servers(product, wanted)
         self._drop_clusters(product)
 
@@ -73,10 +75,10 @@ class EnvoyRouter:
             for cluster in (cluster_name(product, version), mirror_name(product, version))
         )
 
-    def remove(self, product: str) -> None:
+    def remove(self, product: str, token: int | None = None) -> None:
         """Take the product's route away, then its servers once they have answered what they have."""
-        with self._writing() as records, self._all_or_nothing(product, records):
-            self._move_traffic(product, None, records)
+        with self._writing(product, token) as records, self._all_or_nothing(product, records):
+            self._move_traffic(product, None, records, token)
         self._drop_clusters(product)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
@@ -98,13 +100,19 @@ class EnvoyRouter:
                 return epoch, found
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[dict[str, Routing]]:
+    def _writing(self, product: str = "", token: int | None = None) -> Iterator[dict[str, Routing]]:
+        # Shown before the lock is had: whoever has it, and was stopped, is then refused when it goes on.
+        self._fences.admit(product, token)
         with sole_writer(self._files, self._clock, self._patience.lock):
+            self._fences.admit(product, token)
             self._admin.routes()
             self._records.settle(self._written_version())
             yield self._records.all()
 
-    def _move_traffic(self, product: str, wanted: Routing | None, records: Mapping[str, Routing]) -> None:
+    def _move_traffic(
+        self, product: str, wanted: Routing | None, records: Mapping[str, Routing], token: int | None
+    ) -> None:
+        self._fences.admit(product, token)
         others = {name: routing for name, routing in records.items() if name != product}
         products = others | {product: wanted} if wanted else others
         if wanted or product in records:

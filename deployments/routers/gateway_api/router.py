@@ -7,14 +7,17 @@ from typing import Any, Final
 
 from deployments.clock import Clock
 from deployments.cluster import (
+    TRIES,
     Cluster,
     Conflicting,
     Expired,
+    annotation,
     errors_as,
     is_ours,
     labels_of,
     object_name,
     selector_of,
+    shown,
 )
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.cluster.names import product_object_name, user_address, version_of
@@ -37,7 +40,6 @@ from deployments.traffic import Backend, Routing
 
 Object = dict[str, Any]
 
-_MOST_CONFLICTS: Final = 10
 _ACCEPTANCE_SECONDS: Final = 30.0
 # What a Service leads to follows its pods within moments.
 _ENDPOINT_SECONDS: Final = 5.0
@@ -65,7 +67,7 @@ class GatewayApiRouter(CountedElsewhere):
             route = self._route(product)
             return None if route is None or refusal_of(route, self._section) else self._routing(product, route)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """See `Router`; confirmed is what the Gateway of the spec has accepted.
 
         Raises `RouterRefused` too for an HTTPRoute of our name that is somebody else's.
@@ -74,13 +76,14 @@ class GatewayApiRouter(CountedElsewhere):
         rules = rules_of(product, wanted, self._path(product))
         with self._reaching():
             former = self._our_route(product)
+            shown((former,) if former else (), product, token)
             self._check_servers(product, former, wanted)
             *before, last = stages(product, self._known_to_gateway(product, former), rules, self._path(product))
             for stage in before:
                 # What is refused of it (a Service on its way out is gone, say) is no matter of the last one.
-                self._said_of(self._write(product, stage, self._attachment()))
+                self._said_of(self._write(product, stage, self._attachment(), token))
                 self._clock.sleep(self._settling)
-            self._confirmed(product, former, last)
+            self._confirmed(product, former, last, token)
 
     def _known_to_gateway(self, product: str, former: Object | None) -> list[Object]:
         """Our rules that the Gateway of the spec has been told; none where the route hangs at another."""
@@ -88,24 +91,34 @@ class GatewayApiRouter(CountedElsewhere):
             return []
         return self._ours(product, former["spec"])
 
-    def _confirmed(self, product: str, former: Object | None, rules: Sequence[Object]) -> None:
+    def _confirmed(self, product: str, former: Object | None, rules: Sequence[Object], token: int | None) -> None:
         """Our rules are `rules`, and the gateway has taken them; if it refuses, they are as before."""
-        written = self._write(product, rules, self._attachment())
+        written = self._write(product, rules, self._attachment(), token)
         refusal = self._dropped(product, written, rules) or self._refusal(former, written)
         if refusal:
-            self._put_back(product, former, written)
+            self._put_back(product, former, written, token)
             raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
 
-    def remove(self, product: str) -> None:
-        """See `Router`. A route of the user's stays, without our rules."""
+    def remove(self, product: str, token: int | None = None) -> None:
+        """See `Router`. A route of the user's stays, without our rules; with an own one its token is forgotten."""
         with self._reaching():
-            route = self._route(product)
-            if route is None:
-                return
-            if self._section.route is None:
-                self._cluster.delete(HTTP_ROUTE, _name(route), uid=route["metadata"]["uid"])
-            else:
-                self._write(product, [], {})
+            for _ in range(TRIES):
+                route = self._route(product)
+                if route is None:
+                    return
+                if self._section.route is not None:
+                    self._write(product, [], {}, token)
+                    return
+                shown((route,), product, token)
+                with suppress(Conflicting):
+                    self._delete(route, token)
+                    return
+            raise self._others_are_quicker(product)
+
+    def _delete(self, route: Object, token: int | None) -> None:
+        metadata = route["metadata"]
+        version = None if token is None else metadata["resourceVersion"]
+        self._cluster.delete(HTTP_ROUTE, _name(route), uid=metadata["uid"], version=version)
 
     def _route(self, product: str) -> Object | None:
         """The route of that name; None for none, and for one that is somebody else's."""
@@ -168,29 +181,35 @@ class GatewayApiRouter(CountedElsewhere):
         ready = self._ready(product)
         return servers_missing(live, wanted, lambda version, address: address in ready.get(version, ()))
 
-    def _write(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
+    def _write(self, product: str, rules: Sequence[Object], attachment: Object, token: int | None) -> Object:
         """The route with our rules being `rules`, whatever else changes in it meanwhile.
 
         `attachment` is what an own route hangs at, and nothing for a route of the user's.
         """
-        for _ in range(_MOST_CONFLICTS):
+        for _ in range(TRIES):
             found = self._our_route(product)
             if found is None:
                 self._check_kind(product)
             with suppress(Conflicting):
                 if found is None:
-                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment))
-                return self._rewritten(product, found, rules, attachment)
-        raise RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
+                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment, token))
+                return self._rewritten(product, found, rules, attachment, shown((found,), product, token))
+        raise self._others_are_quicker(product)
 
-    def _rewritten(self, product: str, found: Object, rules: Sequence[Object], attachment: Object) -> Object:
+    def _others_are_quicker(self, product: str) -> RouterUnreachable:
+        return RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
+
+    def _rewritten(
+        self, product: str, found: Object, rules: Sequence[Object], attachment: Object, annotations: Object
+    ) -> Object:
         spec = found["spec"]
         rest = {name: value for name, value in spec.items() if name not in self._attached(found)}
         rules = with_ours(spec.get("rules") or [], self._ours(product, spec), rules)
         changed = {**rest, **attachment, "rules": rules}
-        if changed == spec:
+        if changed == spec and not annotations:
             return found
-        return self._cluster.replace(HTTP_ROUTE, {**found, "spec": changed})
+        metadata = {**found["metadata"], "annotations": {**(found["metadata"].get("annotations") or {}), **annotations}}
+        return self._cluster.replace(HTTP_ROUTE, {**found, "metadata": metadata, "spec": changed})
 
     def _check_kind(self, product: str) -> None:
         if not self._cluster.knows(HTTP_ROUTE):
@@ -199,11 +218,11 @@ class GatewayApiRouter(CountedElsewhere):
                 "or leave rollout.kubernetes.gateway out for shares of whole pods"
             )
 
-    def _put_back(self, product: str, former: Object | None, written: Object) -> None:
+    def _put_back(self, product: str, former: Object | None, written: Object, token: int | None) -> None:
         if former is None:
             self._cluster.delete(HTTP_ROUTE, _name(written), uid=written["metadata"]["uid"])
         else:
-            self._write(product, self._ours(product, former["spec"]), self._attached(former))
+            self._write(product, self._ours(product, former["spec"]), self._attached(former), token)
 
     def _dropped(self, product: str, written: Object, rules: Sequence[Object]) -> str:
         """Why what was written is not what is kept; empty if it is."""
@@ -246,14 +265,18 @@ class GatewayApiRouter(CountedElsewhere):
                     return
         self._clock.sleep(_PAUSE)
 
-    def _new_route(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
+    def _new_route(self, product: str, rules: Sequence[Object], attachment: Object, token: int | None) -> Object:
         if self._section.route is not None:
             raise RouterRefused(
                 f"{product}: there is no HTTPRoute {self._section.route} in namespace {self._cluster.namespace}: "
                 "make it, or leave rollout.kubernetes.gateway.route out"
             )
         return {
-            "metadata": {"name": self._route_name(product), "labels": labels_of(product)},
+            "metadata": {
+                "name": self._route_name(product),
+                "labels": labels_of(product),
+                "annotations": annotation(product, token),
+            },
             "spec": {**attachment, "rules": list(rules)},
         }
 

@@ -105,13 +105,13 @@ class Simulated(KubernetesTarget):
         self._world = world
         return self
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`."""
         name, world = object_name(launch.product, launch.version), self._world
         if world.starting and world.api.object("Deployment", name) is None:
             world.api.script(name, NEVER_READY)
             world.due[name] = world.clock.monotonic() + world.starting.total_seconds()
-        super().launch(launch)
+        super().launch(launch, token)
 
     def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
         """See `Target`: until the pods are ready."""
