@@ -28,8 +28,9 @@ class Units:
 
     `count` is how many there were. A user is one unit whatever he asked: everything else sums, over the units, the
     share (0-1) of a unit's requests that went so: `errors` failed, `latency` were answered within each bucket,
-    `given_up` were given up at an age in each bucket (both len(LATENCY_BOUNDS_MS) + 1 numbers, or none), `predictions`
-    were answered by this label or bin.
+    `given_up` were given up at an age in each bucket (both len(LATENCY_BOUNDS_MS) + 1 numbers, or none); `predictions`
+    the share of his answers with this label or bin. `keyless` of the units are requests without a key: where nobody can
+    choose his version.
     """
 
     count: int = 0
@@ -37,6 +38,7 @@ class Units:
     latency: tuple[float, ...] = ()
     given_up: tuple[float, ...] = ()
     predictions: Mapping[str, float] = field(default_factory=dict)
+    keyless: int = 0
 
     def __add__(self, other: "Units") -> "Units":
         return Units(
@@ -45,6 +47,7 @@ class Units:
             _added(self.latency, other.latency),
             _added(self.given_up, other.given_up),
             _added_by_name(self.predictions, other.predictions),
+            self.keyless + other.keyless,
         )
 
 
@@ -57,8 +60,9 @@ class Counts:
     none if nobody measured). `given_up` are those of `requests` whose client left before an answer, by the bucket of
     the request's age at that moment (as many numbers, or none); they are neither in `errors` nor in `latency`.
     `predictions` counts answered requests by what was predicted: a class label, or the name of a bin; the rows of one
-    request share in one. `feedback` holds what users pushed, by metric. `units` is what the two versions are compared
-    by where users have keys; None: every request is a unit.
+    request share in one. `feedback` holds what users pushed, by metric. `units` and `long_units` are what the two
+    versions are compared by where users have keys: each counted once in the block's stretch, and once in its long
+    stretch. None: every request is a unit.
     """
 
     requests: int = 0
@@ -68,6 +72,7 @@ class Counts:
     feedback: Mapping[str, Sums] = field(default_factory=dict)
     given_up: tuple[int, ...] = ()
     units: Units | None = None
+    long_units: Units | None = None
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -80,8 +85,14 @@ class Counts:
                 for name in sorted({*self.feedback, *other.feedback})
             },
             _added(self.given_up, other.given_up),
-            self.units + other.units if self.units and other.units else self.units or other.units,
+            _added_units(self.units, other.units),
+            _added_units(self.long_units, other.long_units),
         )
+
+    def as_units(self) -> Units:
+        """Every request a unit by itself: these have no key."""
+        failed = min(self.errors, self.requests)
+        return Units(self.requests, failed, self.latency, self.given_up, self.predictions, self.requests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +122,8 @@ class Block:
 
     `share` is the candidate's configured share of the split, 0–1; None where the split is not by chance (a header
     match), so that it cannot be tested. `step` is the position of the plan's step that was under way. `stretch` is when
-    the stretch began within which a user counts once (all blocks of one stretch have the same); None: requests are
-    the units.
+    the stretch began within which a user counts once (all blocks of one stretch have the same), `long_stretch` the
+    same of the long one, which lasts as long as the split stands; None: requests are the units.
     """
 
     start: datetime
@@ -123,6 +134,7 @@ class Block:
     candidate: Counts
     pairs: Pairs = Pairs()
     stretch: datetime | None = None
+    long_stretch: datetime | None = None
 
 
 def block_to_json(block: Block) -> dict[str, Any]:
@@ -141,12 +153,12 @@ def block_to_json(block: Block) -> dict[str, Any]:
             block.pairs.only_candidate_right,
         ],
         "stretch": block.stretch.isoformat() if block.stretch else None,
+        "long_stretch": block.long_stretch.isoformat() if block.long_stretch else None,
     }
 
 
 def block_from_json(document: Mapping[str, Any]) -> Block:
     """The block that `block_to_json` wrote, or an earlier version of it, which knew neither units nor given-up ones."""
-    stretch = document.get("stretch")
     return Block(
         datetime.fromisoformat(document["start"]),
         datetime.fromisoformat(document["end"]),
@@ -155,7 +167,8 @@ def block_from_json(document: Mapping[str, Any]) -> Block:
         _counts_from_json(document["stable"]),
         _counts_from_json(document["candidate"]),
         Pairs(*document["pairs"]),
-        datetime.fromisoformat(stretch) if stretch else None,
+        _time_from_json(document.get("stretch")),
+        _time_from_json(document.get("long_stretch")),
     )
 
 
@@ -167,17 +180,21 @@ def _counts_to_json(counts: Counts) -> dict[str, Any]:
         "predictions": dict(counts.predictions),
         "feedback": {name: [sums.count, sums.total, sums.squares] for name, sums in counts.feedback.items()},
         "given_up": list(counts.given_up),
-        "units": None if counts.units is None else _units_to_json(counts.units),
+        "units": _units_to_json(counts.units),
+        "long_units": _units_to_json(counts.long_units),
     }
 
 
-def _units_to_json(units: Units) -> dict[str, Any]:
+def _units_to_json(units: Units | None) -> dict[str, Any] | None:
+    if units is None:
+        return None
     return {
         "count": units.count,
         "errors": units.errors,
         "latency": list(units.latency),
         "given_up": list(units.given_up),
         "predictions": dict(units.predictions),
+        "keyless": units.keyless,
     }
 
 
@@ -189,18 +206,30 @@ def _counts_from_json(document: Mapping[str, Any]) -> Counts:
         document["predictions"],
         {name: Sums(*sums) for name, sums in document["feedback"].items()},
         tuple(document.get("given_up", ())),
-        _units_from_json(document["units"]) if document.get("units") else None,
+        _units_from_json(document.get("units")),
+        _units_from_json(document.get("long_units")),
     )
 
 
-def _units_from_json(document: Mapping[str, Any]) -> Units:
+def _units_from_json(document: Mapping[str, Any] | None) -> Units | None:
+    if document is None:
+        return None
     return Units(
         document["count"],
         document["errors"],
         tuple(document["latency"]),
         tuple(document["given_up"]),
         document["predictions"],
+        document.get("keyless", 0),
     )
+
+
+def _time_from_json(written: str | None) -> datetime | None:
+    return datetime.fromisoformat(written) if written else None
+
+
+def _added_units(left: Units | None, right: Units | None) -> Units | None:
+    return left + right if left and right else left or right
 
 
 def _added(left: tuple[N, ...], right: tuple[N, ...]) -> tuple[N, ...]:
