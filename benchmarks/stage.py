@@ -112,7 +112,7 @@ def stage() -> Iterator[Stage]:
                 for version in target.versions(product)
             }
 
-        metrics = live_metrics((router.tallies, router.copies), servers, ledger, clock)
+        metrics = live_metrics((router.tallies, router.copies), servers, ledger, clock, router.users)
         doors = Doors(router, target, journal, registry, metrics, clock, folder, lambda: None)
         yield Stage(doors, target, registry, journal, folder, port)
 

@@ -131,7 +131,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         journal=journal(),
         registry=registry(),
         metrics=live_metrics(
-            (router.tallies, router.copies), servers, FeedbackLedger(settings.feedback_database), clock
+            (router.tallies, router.copies), servers, FeedbackLedger(settings.feedback_database), clock, router.users
         ),
         clock=clock,
         models=settings.models,

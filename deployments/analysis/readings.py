@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from deployments.analysis.evidence import Counts, Pairs, Sums
+from deployments.analysis.users import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +13,36 @@ class Source:
     """One counter of one version. `epoch` changes whenever it began again at zero: a restart of whoever counts.
 
     `began` is when that was; None for counters of which every reading has all.
-    `mirrored`: of copies, whose answers no user gets.
+    `mirrored`: of copies, whose answers no user gets. `keyed`: of requests with the product's sticky key, so that
+    several may be one user's.
     """
 
     version: int
     epoch: str
     began: datetime | None = None
     mirrored: bool = False
+    keyed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far somebody has read in a log of users: which file, which place, and requests whose end is still to come.
+
+    `broken` are ids of those of which an attempt broke off.
+    """
+
+    file: int = 0
+    offset: int = 0
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How requests of users with a key went, in their order, up to `mark`; unless `whole` some are missing."""
+
+    mark: Mark
+    outcomes: tuple[Outcome, ...] = ()
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +73,15 @@ class Reading:
     def without_copies(self) -> "Reading":
         """What users asked for, alone."""
         return replace(self, sources={source: each for source, each in self.sources.items() if not source.mirrored})
+
+    def without_users(self) -> "Reading":
+        """Requests that came without a key, alone; what they were answered with is not known apart."""
+        return replace(
+            self,
+            sources={
+                source: replace(each, predictions={}) for source, each in self.sources.items() if not source.keyed
+            },
+        )
 
     def pairs_since(self, former: "Reading") -> Pairs:
         """The pairs compared between the two readings."""

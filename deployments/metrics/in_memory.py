@@ -4,7 +4,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts, Pairs, Sums
-from deployments.analysis.readings import Reading, Source
+from deployments.analysis.readings import Heard, Mark, Reading, Source
+from deployments.analysis.users import Outcome
 from deployments.clock import Clock, SystemClock
 from deployments.errors import MetricsUnreachable, SeatrialError
 from deployments.metrics.protocol import UNLIMITED, Ranges
@@ -27,10 +28,11 @@ class InMemoryMetrics:
     ) -> None:
         self._clock = clock or SystemClock()
         self._tallies = tallies
-        self._counts: dict[str, dict[tuple[int, bool], Counts]] = {}
+        self._counts: dict[str, dict[tuple[int, bool, bool], Counts]] = {}
         self._values: dict[str, list[tuple[int, str, float]]] = {}
         self._pairs: dict[str, Pairs] = {}
         self._starts = 1
+        self._outcomes: dict[str, list[Outcome]] = {}
         self._outage: str | None = None
 
     def serve(
@@ -51,6 +53,17 @@ class InMemoryMetrics:
             raise ValueError(f"{errors} errors of {requests} requests cannot be: counts only rise")
         latency = () if latency_ms is None else _all_in_one_bucket(latency_ms, requests)
         self._add(product, version, Counts(requests, errors, latency, dict(predictions)))
+
+    def meet(self, product: str, outcomes: Iterable[Outcome]) -> None:
+        """Requests with a key came to their end; they are counted, too."""
+        for outcome in outcomes:
+            self._outcomes.setdefault(product, []).append(outcome)
+            self._add(product, outcome.version, _counted_once(outcome), keyed=True)
+
+    def lose(self, product: str, outcomes: Iterable[Outcome]) -> None:
+        """Requests with a key were counted, but how they went got lost."""
+        for outcome in outcomes:
+            self._add(product, outcome.version, _counted_once(outcome), keyed=True)
 
     def mirror(self, product: str, version: int, copies: int, errors: int) -> None:
         """Copies were sent to a version, which failed to answer `errors` of them."""
@@ -88,8 +101,8 @@ class InMemoryMetrics:
         except SeatrialError as error:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
         epoch = f"memory {self._starts}"
-        for (version, mirrored), counts in self._counts.get(product, {}).items():
-            sources[Source(version, epoch, mirrored=mirrored)] = counts
+        for (version, mirrored, keyed), counts in self._counts.get(product, {}).items():
+            sources[Source(version, epoch, mirrored=mirrored, keyed=keyed)] = counts
         for version, metric, value in self._values.get(product, ()):
             low, high = ranges.get(metric, (value, value))
             taken = min(max(value, low), high)
@@ -98,11 +111,29 @@ class InMemoryMetrics:
             sources[source] = sources.get(source, Counts()) + said
         return Reading(self._clock.now(), sources, self._pairs.get(product, Pairs()), epoch)
 
-    def _add(self, product: str, version: int, counts: Counts, mirrored: bool = False) -> None:
+    def heard(self, product: str, after: Mark | None) -> Heard:
+        """See `Metrics.heard`."""
+        if self._outage is not None:
+            raise MetricsUnreachable(f"the users of {product} cannot be read: {self._outage}")
+        known = self._outcomes.get(product, [])
+        begin = len(known) if after is None else after.offset
+        return Heard(Mark(offset=len(known)), tuple(known[begin:]))
+
+    def _add(self, product: str, version: int, counts: Counts, *, mirrored: bool = False, keyed: bool = False) -> None:
         known = self._counts.setdefault(product, {})
-        known[version, mirrored] = known.get((version, mirrored), Counts()) + counts
+        kind = version, mirrored, keyed
+        known[kind] = known.get(kind, Counts()) + counts
+
+
+def _counted_once(outcome: Outcome) -> Counts:
+    if outcome.given_up is not None:
+        return Counts(1, given_up=_in_bucket(outcome.given_up, 1))
+    return Counts(1, int(outcome.failed), () if outcome.latency is None else _in_bucket(outcome.latency, 1))
 
 
 def _all_in_one_bucket(latency_ms: float, requests: int) -> tuple[int, ...]:
-    bucket = bisect_left(LATENCY_BOUNDS_MS, latency_ms)
+    return _in_bucket(bisect_left(LATENCY_BOUNDS_MS, latency_ms), requests)
+
+
+def _in_bucket(bucket: int, requests: int) -> tuple[int, ...]:
     return tuple(requests if index == bucket else 0 for index in range(len(LATENCY_BOUNDS_MS) + 1))

@@ -1,9 +1,10 @@
 """The counters of the embedded platform, or of a cluster, put together from those who count."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Reading, Source
+from deployments.analysis.readings import Heard, Mark, Reading, Source
 from deployments.clock import Clock
 from deployments.errors import MetricsUnreachable, SeatrialError
 from deployments.metrics.feedback import FeedbackLedger
@@ -21,13 +22,35 @@ def _nothing_pushed(_product: str, _ranges: Ranges) -> Mapping[Source, Counts]:
     return {}
 
 
+class Users(Protocol):
+    """The log of users with a key."""
+
+    def end(self) -> Mark:
+        """What is written from now on comes after this."""
+        ...
+
+    def after(self, product: str, mark: Mark) -> Heard:
+        """How the requests of the product's users went that were written after `mark`."""
+        ...
+
+    def trim(self, clock: Clock) -> None:
+        """Keep it small."""
+        ...
+
+
 class LiveMetrics:
-    """The contract of `Metrics` over `parts` and feedback, and over `pairs` of predictions unless that is None."""
+    """The contract of `Metrics` over `parts` and feedback, `pairs` of predictions and a log of `users`, or None."""
 
     def __init__(
-        self, parts: Sequence[Part], pairs: PairJoiner | None, clock: Clock, pushed: Pushed = _nothing_pushed
+        self,
+        parts: Sequence[Part],
+        pairs: PairJoiner | None,
+        clock: Clock,
+        pushed: Pushed = _nothing_pushed,
+        users: Users | None = None,
     ) -> None:
         self._parts, self._pairs, self._clock, self._pushed = tuple(parts), pairs, clock, pushed
+        self._users = users
 
     def read(self, product: str, ranges: Ranges = UNLIMITED, *, paired: bool = True) -> Reading:
         """See `Metrics.read`. One part that fails makes the whole reading fail: half of the truth is not judged by."""
@@ -46,11 +69,27 @@ class LiveMetrics:
         except SeatrialError as error:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
 
+    def heard(self, product: str, after: Mark | None) -> Heard:
+        """See `Metrics.heard`. Keeps the log small, too: whoever reads it is there to do so."""
+        if self._users is None:
+            return Heard(Mark())
+        try:
+            heard = Heard(self._users.end()) if after is None else self._users.after(product, after)
+            self._users.trim(self._clock)
+        except (SeatrialError, OSError) as error:
+            raise MetricsUnreachable(f"the users of {product} cannot be read: {error}") from error
+        return heard
 
-def live_metrics(gateway: Sequence[Part], servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:
-    """All that the embedded platform counts: parts of the `gateway`, predictions of `servers`, pushed `feedback`."""
+
+def live_metrics(
+    gateway: Sequence[Part], servers: Servers, feedback: FeedbackLedger, clock: Clock, users: Users | None = None
+) -> LiveMetrics:
+    """All that the embedded platform counts.
+
+    Parts of the `gateway` and its log of `users`, predictions of `servers`, pushed `feedback`.
+    """
     parts = (*gateway, ServerCounts(servers).counts)
-    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts)
+    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts, users)
 
 
 def cluster_metrics(counts: Part, pods: PodCounters, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from deployments.analysis.readings import Reading
+from deployments.analysis.readings import Heard, Mark, Reading
 
 # By name of a feedback metric, the smallest and largest value that is taken.
 Ranges = Mapping[str, tuple[float, float]]
@@ -21,5 +21,13 @@ class Metrics(Protocol):
 
         Raises `MetricsUnreachable` when the counters cannot be read, for whatever reason: then nothing is known, which
         is not the same as nothing having happened.
+        """
+        ...
+
+    def heard(self, product: str, after: Mark | None) -> Heard:
+        """How the requests of users with a key went that came to their end `after`; None: only where that is now.
+
+        Only those that chance sent to a version while the product's traffic was split. None ever where keys mean
+        nothing: then no source of a reading is keyed. Raises `MetricsUnreachable` when it cannot be known now.
         """
         ...

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import random
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class InMemoryRouter:
         self._routings: dict[str, Routing] = {}
         self._tokens = Tokens()
         self._in_flight: Counter[tuple[str, int]] = Counter()
-        self._tallies: dict[tuple[str, int], _Tally] = {}
+        self._tallies: dict[tuple[str, int, bool], _Tally] = {}
         self._copies: dict[tuple[str, int], _Tally] = {}
         self._epoch = _new_epoch()
 
@@ -93,10 +93,10 @@ class InMemoryRouter:
         self._routings.pop(product, None)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """See `Router.tallies`. Latencies are those that were given to `request`."""
+        """See `Router.tallies`. Latencies and ages are those that were given to `request`."""
         return {
-            Source(version, self._epoch): self._tallies[owner, version].counts()
-            for owner, version in sorted(self._tallies)
+            Source(version, self._epoch, keyed=keyed): self._tallies[owner, version, keyed].counts()
+            for owner, version, keyed in sorted(self._tallies)
             if owner == product
         }
 
@@ -116,11 +116,13 @@ class InMemoryRouter:
         headers: Mapping[str, str] = _NONE,
         cookies: Mapping[str, str] = _NONE,
         latency_ms: float | None = None,
+        given_up_ms: float | None = None,
     ) -> Iterator[int]:
         """The version that answers one request, which lasts as long as the block; an exception in it counts as a 500.
 
         `key` stands for the value of the sticky header or cookie, whatever its name. The header x-seatrial-version
-        asks for one version, uncounted. Raises `NotFound` for a product without a route,
+        asks for one version, uncounted. `given_up_ms` is the request's age when its client left, None for one that
+        stayed. Raises `NotFound` for a product without a route,
         and for a version that it does not have.
         """
         routing = self._routings.get(product)
@@ -132,11 +134,13 @@ class InMemoryRouter:
             with self._answering(product, pinned):
                 yield pinned
             return
-        version = matched(routing, headers, cookies)
+        version, user = matched(routing, headers, cookies), None
         if version is None:
-            version = self._split(product, routing, key if key is not None else sticky_value(routing, headers, cookies))
+            user = key if key is not None else sticky_value(routing, headers, cookies)
+            version = self._split(product, routing, user)
             self._mirror(product, routing)
-        with self._counted(product, version, latency_ms), self._answering(product, version):
+        told = _Told(latency_ms, given_up_ms, user)
+        with self._counted(product, version, told), self._answering(product, version):
             yield version
 
     @contextlib.contextmanager
@@ -148,13 +152,14 @@ class InMemoryRouter:
             self._in_flight[product, version] -= 1
 
     @contextlib.contextmanager
-    def _counted(self, product: str, version: int, latency_ms: float | None) -> Iterator[None]:
+    def _counted(self, product: str, version: int, told: "_Told") -> Iterator[None]:
         failed = True
         try:
             yield
             failed = False
         finally:
-            self._tallies.setdefault((product, version), _Tally()).add(failed, latency_ms)
+            tally = self._tallies.setdefault((product, version, told.user is not None), _Tally())
+            tally.add(failed, told.latency_ms, told.given_up_ms)
 
     def _split(self, product: str, routing: Routing, value: str | None) -> int:
         point = self._random.randrange(PARTS) if value is None else place(product, value)
@@ -169,6 +174,15 @@ class InMemoryRouter:
             self._copies.setdefault((product, routing.mirror.version), _Tally()).add(failed, None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the caller of `request` said of it."""
+
+    latency_ms: float | None
+    given_up_ms: float | None
+    user: str | None
+
+
 @dataclass(slots=True)
 class _Tally:
     """Counts of one version, changed in place: simulations send millions of requests."""
@@ -176,15 +190,20 @@ class _Tally:
     requests: int = 0
     errors: int = 0
     latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_MS) + 1))
+    given_up: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_MS) + 1))
 
-    def add(self, failed: bool, latency_ms: float | None) -> None:
+    def add(self, failed: bool, latency_ms: float | None, given_up_ms: float | None = None) -> None:
         self.requests += 1
+        if given_up_ms is not None:
+            self.given_up[bisect_right(LATENCY_BOUNDS_MS, given_up_ms)] += 1
+            return
         self.errors += failed
         if latency_ms is not None:
             self.latency[bisect_left(LATENCY_BOUNDS_MS, latency_ms)] += 1
 
     def counts(self) -> Counts:
-        return Counts(self.requests, self.errors, tuple(self.latency) if any(self.latency) else ())
+        latency, given_up = (tuple(each) if any(each) else () for each in (self.latency, self.given_up))
+        return Counts(self.requests, self.errors, latency, given_up=given_up)
 
 
 def _new_epoch() -> str:

@@ -35,10 +35,12 @@ class Router(Protocol):
         ...
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """What each version has answered since this gateway started, by version and start.
+        """What users met in each version since this gateway started, by version, start and whether with a key.
 
-        Counted is what came through the split or a match, under the code that the client got (`errors` are 5xx); not
-        what was asked at a preview address, nor mirrored copies, nor requests whose client went away before an answer.
+        Counted is what came through the split or a match, and reached the version; not what was asked at a preview
+        address, nor mirrored copies. `errors` are requests that got 5xx, of whomever, or an answer that broke off, and
+        those that an attempt had failed in the midst of an answer before another one succeeded. A connection that was
+        refused before anything was sent, and then repeated, is none. Requests whose client went away are `given_up`.
         """
         ...
 

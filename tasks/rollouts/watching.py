@@ -1,6 +1,6 @@
 """Looking at a candidate under live traffic: from counters to a block of evidence and a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from deployments.analysis.evidence import Block, Counts
@@ -16,6 +16,7 @@ from deployments.wiring import Doors
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.traffic import flows_as, shift
+from tasks.rollouts.users import KnownUsers
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Watcher:
     verdict: Verdict | None = None
     evidence: tuple[Block, ...] | None = None
     bare_since: float | None = None
+    users: KnownUsers = field(default_factory=KnownUsers)
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -39,9 +41,14 @@ class Watcher:
             return
         self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
         try:
-            self.last = _reading(state, doors)
+            self._count_from(_reading(state, doors), state, doors)
         except TryAgain:
             return
+
+    def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:
+        """What was counted before belongs to another split."""
+        self.users.begin(state, reading, doors)
+        self.last = reading
 
     def disregard(self, doors: Doors) -> None:
         """What passed since the look before was no healthy time: a pause, or a question."""
@@ -96,11 +103,11 @@ class Watcher:
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
-            self.last = _reading(state, doors)
+            self._count_from(_reading(state, doors), state, doors)
             return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right"
         reading = _reading(state, doors)
         if self.last is None:
-            self.last = reading
+            self._count_from(reading, state, doors)
             return None, "counting has just begun"
         reading = reading.carrying(self.last)
         counts, pairs = reading.since(self.last), reading.pairs_since(self.last)
@@ -113,10 +120,11 @@ class Watcher:
             candidate=counts.get(state.candidate, Counts()),
             pairs=pairs,
         )
+        told = self.users.complete(block, state, (self.last, reading), doors)
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
             return None, "no traffic"
-        return block, ""
+        return told.block, told.trouble
 
 
 def _reading(state: RolloutState, doors: Doors) -> Reading:

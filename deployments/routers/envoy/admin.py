@@ -12,8 +12,9 @@ from typing import Any
 from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
 from deployments.routers.envoy.clusters import address_of
+from deployments.routers.envoy.counting import MODEL_SCOPE
 from deployments.routers.envoy.files import Json
-from deployments.routers.envoy.listener import MODEL_SCOPE, STAT_PREFIX
+from deployments.routers.envoy.listener import STAT_PREFIX
 from deployments.routers.envoy.routes import TABLE
 from deployments.routers.envoy.tallies import copied, counted
 from deployments.supervision import UnixConnection
@@ -71,13 +72,20 @@ class Admin:
         """Tell clients to go elsewhere, and close the listener after the drain time of the command line."""
         self._ask("POST", "/drain_listeners?graceful")
 
+    def reopen_logs(self) -> None:
+        """Write lines into the file that has the log's name now."""
+        self._ask("POST", "/reopen_logs")
+
     def started_at(self) -> str:
         """When this Envoy started, in its own words, to the millisecond."""
         dumped = self._json("/config_dump?mask=last_updated").get("configs", [])
         return str(next(each["last_updated"] for each in dumped if each["@type"].endswith(".BootstrapConfigDump")))
 
-    def counted(self, product: str) -> Mapping[int, Counts]:
-        """By version, what was answered since Envoy's start; latencies follow after half a second."""
+    def counted(self, product: str) -> Mapping[tuple[int, bool], Counts]:
+        """By version and by whether with a key, what was asked since Envoy's start; see `tallies.counted`.
+
+        Latencies, and what was given up, follow after half a second.
+        """
         pattern = rf"^{MODEL_SCOPE}\..*{re.escape(product)}_v"
         return counted(self._ask("GET", f"/stats/prometheus?usedonly&filter={_quoted(pattern)}").decode(), product)
 

@@ -64,6 +64,11 @@ class EnvoyFiles:
         """Where the control service listens, if it runs."""
         return self.run_folder / CONTROL_SOCKET
 
+    @property
+    def user_log(self) -> Path:
+        """One line for each request with a key while a split stands; holds personal keys, for its owner only."""
+        return self.folder / "users.jsonl"
+
     def endpoints(self, cluster: str) -> Path:
         """The addresses of one cluster (EDS takes one file a cluster)."""
         return self.folder / "eds" / f"{cluster}.json"

@@ -1,16 +1,14 @@
 """What a request meets before it is routed: the address, the limits, the counting, and the errors' form."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.routers.envoy.clusters import TYPE, control_cluster
+from deployments.routers.envoy.counting import KEYED_HEADER, attempt_logs, histogram_buckets, nobody, request_logs
 from deployments.routers.envoy.files import EnvoyFiles, Json
 from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
 
 STAT_PREFIX = "gateway"
-MODEL_SCOPE = "model"
-# Envoy keeps bins of two significant digits, and counts the one that begins at a bound as below it: hence one less.
-LATENCY_BOUNDS_US = tuple(bound * 1000 - 1 for bound in LATENCY_BOUNDS_MS)
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _MAX_CONNECTIONS = 5000
@@ -24,6 +22,7 @@ _ADMIN_PATHS = (
     {"prefix": "/drain_listeners"},
     {"exact": "/ready"},
     {"exact": "/server_info"},
+    {"exact": "/reopen_logs"},
 )
 
 
@@ -38,7 +37,7 @@ def bootstrap(files: EnvoyFiles, host: str, port: int) -> Json:
         },
         "dynamic_resources": {"cds_config": _watched(str(files.clusters))},
         "static_resources": {
-            "listeners": [_listener(host, port, routes)],
+            "listeners": [_listener(host, port, routes, files.user_log)],
             "clusters": [control_cluster(files.control_socket)],
         },
     }
@@ -51,7 +50,7 @@ def candidate(files: EnvoyFiles, clusters: Iterable[Json], table: Json) -> Json:
     return {
         **_process(),
         "static_resources": {
-            "listeners": [_listener("127.0.0.1", 0, inline)],
+            "listeners": [_listener("127.0.0.1", 0, inline, files.user_log)],
             "clusters": [control_cluster(files.control_socket), *listed],
         },
     }
@@ -68,7 +67,7 @@ def _process() -> Json:
         "node": {"id": "seatrial-gateway", "cluster": "seatrial"},
         # Histograms are merged at this pace; the default of 5 s is too late for a judge.
         "stats_flush_interval": "0.5s",
-        "stats_config": {"histogram_bucket_settings": [_latency_buckets()]},
+        "stats_config": {"histogram_bucket_settings": histogram_buckets()},
         # The default of 100 does not hold the route of a product whose name has the full 40 letters.
         "layered_runtime": {
             "layers": [{"name": "limits", "static_layer": {"re2.max_program_size.error_level": _REGEX_SIZE}}]
@@ -82,12 +81,8 @@ def _process() -> Json:
     }
 
 
-def _latency_buckets() -> Json:
-    return {"match": {"prefix": f"{MODEL_SCOPE}.latency"}, "buckets": list(LATENCY_BOUNDS_US)}
-
-
-def _listener(host: str, port: int, routes: Json) -> Json:
-    manager = {"name": "http", "typed_config": _connection_manager(routes)}
+def _listener(host: str, port: int, routes: Json, users: Path) -> Json:
+    manager = {"name": "http", "typed_config": _connection_manager(routes, users)}
     return {
         "name": "main",
         "address": {"socket_address": {"address": host, "port_value": port}},
@@ -98,7 +93,7 @@ def _listener(host: str, port: int, routes: Json) -> Json:
     }
 
 
-def _connection_manager(routes: Json) -> Json:
+def _connection_manager(routes: Json, users: Path) -> Json:
     return {
         "@type": f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
@@ -116,10 +111,16 @@ def _connection_manager(routes: Json) -> Json:
         "stream_idle_timeout": "65s",
         "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
         "local_reply_config": _own_replies(),
-        "access_log": [{"name": "stats", "typed_config": _counting()}],
+        "access_log": request_logs(users),
         "http_filters": [
             _filter("buffer", f"{_FILTERS}.http.buffer.v3.Buffer", max_request_bytes=MAX_BODY_BYTES),
-            _filter("router", f"{_FILTERS}.http.router.v3.Router", suppress_envoy_headers=True),
+            nobody(),
+            _filter(
+                "router",
+                f"{_FILTERS}.http.router.v3.Router",
+                suppress_envoy_headers=True,
+                upstream_log=attempt_logs(users),
+            ),
         ],
         **routes,
     }
@@ -127,11 +128,11 @@ def _connection_manager(routes: Json) -> Json:
 
 def _without_our_own_marks() -> Json:
     mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    removed = [{"remove": MIRRORED_HEADER}, {"remove": PAIRED_HEADER}]
+    removed = [{"remove": header} for header in (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER)]
     return {"name": "own-marks", "typed_config": {"@type": f"{TYPE}{mutation}", "mutations": removed}}
 
 
-def _filter(name: str, kind: str, **settings: int | bool) -> Json:
+def _filter(name: str, kind: str, **settings: int | bool | list[Json]) -> Json:
     return {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": kind, **settings}}
 
 
@@ -144,23 +145,4 @@ def _own_replies() -> Json:
     return {
         "mappers": [{"filter": success, "body_format_override": as_it_stands}],
         "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
-    }
-
-
-def _counting() -> Json:
-    product = {"name": "product", "value_format": "%ROUTE_NAME%"}
-    version = {"name": "version", "value_format": "%UPSTREAM_CLUSTER_RAW%"}
-    code = {"name": "code", "value_format": "%RESPONSE_CODE%"}
-    tags = [product, version, code]
-    return {
-        "@type": f"{TYPE}envoy.extensions.access_loggers.stats.v3.Config",
-        "stats_scope": {"prefix": MODEL_SCOPE},
-        "counters": [{"stat": {"name": "requests", "tags": tags}, "value_fixed": 1}],
-        "histograms": [
-            {
-                "stat": {"name": "latency", "tags": tags},
-                "unit": "Microseconds",
-                "value_format": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
-            }
-        ],
     }

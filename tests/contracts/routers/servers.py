@@ -12,7 +12,8 @@ class Behaviour:
     """How the servers answer, and what they heard.
 
     `gate` is closed to keep requests in flight, `sick` versions are not ready, `failing` ones answer 500, `slow` ones
-    after so many seconds. `heard` holds version and head of each request but health checks.
+    after so many seconds; `cutting` ones end the connection instead, so many times, `halving` ones always, in
+    the midst of their answer. `heard` holds version and head of each request but health checks.
     """
 
     gate: threading.Event = field(default_factory=threading.Event)
@@ -20,6 +21,8 @@ class Behaviour:
     sick: set[int] = field(default_factory=set)
     failing: set[int] = field(default_factory=set)
     slow: dict[int, float] = field(default_factory=dict)
+    cutting: dict[int, int] = field(default_factory=dict)
+    halving: set[int] = field(default_factory=set)
     heard: list[tuple[int, str]] = field(default_factory=list)
     held: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -52,12 +55,22 @@ class Connection(asyncio.Protocol):
         if path == b"/held":
             self.behaviour.waiting += 1
             self.behaviour.held.add(asyncio.ensure_future(self.answer_later()))
+        elif self.behaviour.cutting.get(self.version):
+            self.behaviour.cutting[self.version] -= 1
+            self.end()
+        elif self.version in self.behaviour.halving:
+            self.end(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
         elif self.version in self.behaviour.failing:
             self.answer(b"500 Internal Server Error")
         elif self.version in self.behaviour.slow:
             asyncio.get_running_loop().call_later(self.behaviour.slow[self.version], self.answer)
         else:
             self.answer()
+
+    def end(self, last: bytes = b"") -> None:
+        if self.transport is not None:
+            self.transport.write(last)
+            self.transport.close()
 
     async def answer_later(self) -> None:
         while not self.behaviour.gate.is_set():

@@ -211,7 +211,7 @@ def edit(world: EnvoyWorld, change: Callable[[Json], None], product: str) -> Non
     table = read_document(path)
     assert table is not None
     for route in table["resources"][0]["virtual_hosts"][0]["routes"]:
-        if route["name"] == product:
+        if route["name"] in (product, f"{product}.key"):
             change(route)
     write_document(path, table)
 

@@ -1,6 +1,13 @@
 """What every router counts: exactly what users were answered, by version, and no more."""
 
+import contextlib
+import http.client
+import socket
+import time
+from collections import Counter
 from dataclasses import replace
+
+import pytest
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.routers.envoy.admin import Admin
@@ -109,7 +116,7 @@ def test_buckets_are_those_of_the_gateways_own_histogram(real: EnvoyWorld, produ
 
 def detailed(admin: Admin, product: str, version: int) -> tuple[int, ...]:
     """The same histogram in bins of two significant digits, none of which crosses one of our bounds."""
-    name = rf"^model\.latency\.product\.{product}\.version\.{product}_v{version}\."
+    name = rf"^model\.latency\.product\.{product}\.key\.version\.{product}_v{version}"
     answer = admin._json(f"/stats?format=json&histogram_buckets=detailed&filter={name}")
     bins = answer["stats"][0]["histograms"]["details"][0]["totals"]
     found = [0] * (len(LATENCY_BOUNDS_MS) + 1)
@@ -118,6 +125,87 @@ def detailed(admin: Admin, product: str, version: int) -> tuple[int, ...]:
         hit = next(place for place, bound in enumerate((*LATENCY_BOUNDS_MS, 10**9)) if upper <= bound * 1000)
         found[hit] += each["count"]
     return tuple(found)
+
+
+def impatient(real: EnvoyWorld, product: str, count: int, seconds: float) -> None:
+    for _ in range(count):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", real.gateway.port, timeout=seconds)) as client:
+            client.request("POST", f"/{product}/invocations", b"{}")
+            with pytest.raises(TimeoutError):
+                client.getresponse()
+
+
+def test_requests_whose_client_gave_up_count_with_their_age(real: EnvoyWorld, product: str) -> None:
+    real.router.apply(product, one(55, real.server(55)))
+    with real.delay(55, 5000):
+        impatient(real, product, 3, 0.4)
+    eventually(lambda: requests(real.router, product) == {55: 3})
+    counts = only(real, product)
+    assert (counts.errors, counts.latency) == (0, ())
+    assert len(counts.given_up) == len(LATENCY_BOUNDS_MS) + 1
+    assert sum(counts.given_up) == sum(counts.given_up[LATENCY_BOUNDS_MS.index(350) + 1 :]) == 3
+    real.ask(product, 5)
+    assert (only(real, product).requests, only(real, product).errors) == (8, 0)
+
+
+def test_the_router_in_memory_counts_those_that_gave_up_alike(product: str) -> None:
+    world = InMemoryWorld()
+    world.router.apply(product, one(1, world.server(1)))
+    for age in (0.5, 1, 999, 1000):
+        with world.router.request(product, given_up_ms=age):
+            pass
+    thousand = LATENCY_BOUNDS_MS.index(1000)
+    expected = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+    for bucket in (0, 1, thousand, thousand + 1):
+        expected[bucket] = 1
+    assert only(world, product) == Counts(requests=4, given_up=tuple(expected))
+
+
+def test_a_client_that_leaves_before_a_server_was_asked_is_nobodys_request(real: EnvoyWorld, product: str) -> None:
+    real.router.apply(product, one(1, real.server(1)))
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", real.gateway.port)) as client:
+            client.sendall(f"POST /{product}/invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nab".encode())
+            time.sleep(0.05)  # until Envoy has taken the head
+    real.ask(product, 2)
+    eventually(lambda: sum(only(real, product).latency) == 2)
+    counts = only(real, product)
+    assert (counts.requests, counts.errors, counts.given_up) == (2, 0, ())
+
+
+def test_an_attempt_that_broke_off_is_an_error_though_another_one_succeeds(real: EnvoyWorld, product: str) -> None:
+    real.router.apply(product, one(56, real.server(56), real.server(56)))
+    real.ask(product, 10)
+    for _ in range(3):
+        real.servers.behaviour.cutting[56] = 1
+        assert real.ask(product, 3) == [56, 56, 56]
+    assert (only(real, product).requests, only(real, product).errors) == (19, 3)
+
+
+def test_an_answer_that_broke_off_is_an_error_whatever_its_code(real: EnvoyWorld, product: str) -> None:
+    real.router.apply(product, one(57, real.server(57)))
+    real.servers.behaviour.halving.add(57)
+    real.ask(product, 4)
+    assert (only(real, product).requests, only(real, product).errors) == (4, 4)
+
+
+def test_a_server_that_went_before_it_was_asked_is_no_error(real: EnvoyWorld, product: str) -> None:
+    staying, going = real.server(58), real.server(58)
+    real.router.apply(product, one(58, staying, going))
+    real.ask(product, 10)
+    real.servers.stop(going)
+    assert set(real.ask(product, 60)) == {58}
+    assert (only(real, product).requests, only(real, product).errors) == (70, 0)
+
+
+def test_requests_with_a_key_are_counted_apart(keeping: World, product: str) -> None:
+    keeping.router.apply(product, two(keeping.server(1), keeping.server(2), 50))
+    keeping.ask(product, 40, users)
+    keeping.ask(product, 25)
+    by_key: Counter[bool] = Counter()
+    for source, counts in keeping.router.tallies(product).items():
+        by_key[source.keyed] += counts.requests
+    assert by_key == {True: 40, False: 25}
 
 
 def copies(world: World, product: str) -> Counts:

@@ -207,4 +207,7 @@ def two(first: str, second: str, percent: float) -> Routing:
 
 def requests(router: EnvoyRouter | InMemoryRouter, product: str) -> Counter[int]:
     """Counted requests by version."""
-    return Counter({source.version: counts.requests for source, counts in router.tallies(product).items()})
+    found: Counter[int] = Counter()
+    for source, counts in router.tallies(product).items():
+        found[source.version] += counts.requests
+    return found

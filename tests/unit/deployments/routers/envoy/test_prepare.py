@@ -32,6 +32,7 @@ def test_the_command_starts_from_the_files_and_refuses_unknown_fields(tmp_path: 
         "cds.json",
         "rds.json",
         "lock",
+        "users.jsonl",
     }
 
 

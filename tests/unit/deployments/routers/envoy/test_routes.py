@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from deployments.routers.envoy.counting import KEYED_HEADER, USER_FILTER
 from deployments.routers.envoy.files import Json
 from deployments.routers.envoy.routes import route_table
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
@@ -42,7 +43,7 @@ def test_versions_stand_in_ascending_order_whatever_order_they_were_given_in() -
 
 def test_previews_are_tried_before_matches_and_these_before_the_split() -> None:
     names = [route["name"].removeprefix("flights") for route in routes("flights", ALL)]
-    assert names == [".preview"] * 8 + [".match"] * 2 + [""] * 2
+    assert names == [".preview"] * 8 + [".match"] * 2 + [".key", ""]
 
 
 @pytest.mark.parametrize(
@@ -69,11 +70,37 @@ def test_the_cookie_that_keeps_users_is_found_among_others_and_salted() -> None:
 
 def test_copies_go_to_a_cluster_of_their_own_and_only_from_the_split() -> None:
     mirrored = [route for route in routes("flights", ALL) if "request_mirror_policies" in route.get("route", {})]
-    assert [route["name"] for route in mirrored] == ["flights"] * 2
+    assert [route["name"] for route in mirrored] == ["flights.key", "flights"]
     for route in mirrored:
         (policy,) = route["route"]["request_mirror_policies"]
         assert policy["cluster"] == "flights_v3_mirror"
         assert policy["runtime_fraction"]["default_value"] == {"numerator": 1250, "denominator": "TEN_THOUSAND"}
+
+
+def asks_for_lines(route: Json) -> bool:
+    marked = any(each["header"]["key"] == KEYED_HEADER for each in route.get("request_headers_to_add", ()))
+    assert marked == (USER_FILTER in route.get("typed_per_filter_config", {}))
+    return marked
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (ALL, ["flights.key"]),
+        (routing(v1=50, v2=50), ["flights.key"]),
+        (routing(v1=100), []),
+        (routing(v1=0, v2=100), []),
+        (Routing((Backend(1, ("/1",)), Backend(2, ("/2",))), Weights({1: 100}), mirror=Mirror(2, 5)), []),
+    ],
+    ids=["split", "halves", "one", "all to one of two", "mirror"],
+)
+def test_lines_are_written_of_users_with_a_key_while_a_split_stands(wanted: Routing, names: list[str]) -> None:
+    assert [route["name"] for route in routes("flights", wanted) if asks_for_lines(route)] == names
+
+
+def test_no_copy_says_that_its_request_has_a_key() -> None:
+    (policy,) = routes("flights", ALL)[-2]["route"]["request_mirror_policies"]
+    assert {"remove": KEYED_HEADER} in policy["request_headers_mutations"]
 
 
 def test_a_product_is_matched_by_its_whole_name() -> None:

@@ -1,0 +1,90 @@
+"""Users instead of requests: what a block counts where a sticky key keeps people with one version."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.readings import Mark, Reading
+from deployments.analysis.users import Stretches
+from deployments.errors import TryAgain
+from deployments.rollout.state import RolloutState
+from deployments.wiring import Doors
+
+# A line is written within half a second of its request's end; a slow disk has a few more.
+_WRITTEN_WITHIN_SECONDS: Final = 5.0
+# So much of what was counted may be without a line; a gateway that was killed takes half a second along.
+_MISSING: Final = 0.02
+_FEW: Final = 20
+
+
+@dataclass(slots=True)
+class KnownUsers:
+    """The users of one split, from its beginning on; another split has others.
+
+    Counters say how many requests with a key there were, and the log how each went. Where lines are missing nobody
+    knows whose they were: all users of the stretch are forgotten, and a new one begins.
+    """
+
+    stretches: Stretches = field(default_factory=Stretches)
+    mark: Mark | None = None
+    told: int = 0
+    counted: int = 0
+    earlier: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def begin(self, state: RolloutState, reading: Reading, doors: Doors) -> None:
+        """Whoever comes after `reading` is new. Raises `MetricsUnreachable` where nothing is known of users now."""
+        self._forget(doors.metrics.heard(state.product, None).mark, reading, doors)
+
+    def complete(self, block: Block, state: RolloutState, readings: tuple[Reading, Reading], doors: Doors) -> "Told":
+        """`block`, which lies between the two readings, with the units that it counts, if its split is one by chance.
+
+        Where users cannot be known it comes back as it is, to be judged by its requests: doubt stops no rollback.
+        """
+        before, now = readings
+        keyless = now.without_users().since(before.without_users())
+        if block.share is None or state.former is None:
+            return Told(block)
+        try:
+            heard = doors.metrics.heard(state.product, self.mark)
+        except TryAgain as error:
+            self.mark = None
+            return Told(block, f"nothing is known of users, so requests are compared: {error}")
+        begun, self.mark = self.mark is not None, heard.mark
+        self.told += len(heard.outcomes)
+        self.counted += _requests(now.since(before)) - _requests(keyless)
+        if not begun or not heard.whole or self._missing(doors.clock.monotonic()):
+            self._forget(heard.mark, now, doors)
+            return Told(block, "the gateway's log of users has gaps, so requests are compared: is its disk full?")
+        self.stretches.add(heard.outcomes, now.at)
+        users = self.stretches.block(now.at)
+        if users is None:
+            return Told(block)
+        return Told(users.completes(block, state.former, state.candidate, keyless))
+
+    def _forget(self, mark: Mark, reading: Reading, doors: Doors) -> None:
+        self.mark, self.told, self.counted = mark, 0, 0
+        self.earlier = deque([(doors.clock.monotonic(), 0)])
+        self.stretches.begin(reading.at)
+
+    def _missing(self, now: float) -> bool:
+        """Whether too few lines came of what had been counted some seconds ago."""
+        self.earlier.append((now, self.counted))
+        while len(self.earlier) > 1 and now - self.earlier[1][0] >= _WRITTEN_WITHIN_SECONDS:
+            self.earlier.popleft()
+        at, counted = self.earlier[0]
+        due = counted if now - at >= _WRITTEN_WITHIN_SECONDS else 0
+        return due - self.told > max(_FEW, _MISSING * due)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A block, and why nothing may be promoted by it; empty: it may."""
+
+    block: Block
+    trouble: str = ""
+
+
+def _requests(counts: Mapping[int, Counts]) -> int:
+    return sum(each.requests for each in counts.values())
