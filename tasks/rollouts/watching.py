@@ -115,7 +115,8 @@ class Watcher:
         )
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
-            return None, "no traffic"
+            # A preview, to which nobody is sent, needs no traffic: its time is for whoever asks at its address.
+            return None, "no traffic" if self.split.asks(state.candidate) else ""
         return block, ""
 
 
