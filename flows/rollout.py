@@ -5,13 +5,15 @@ any process may carry it on after a crash.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from prefect import flow
 
-from deployments.rollout.state import RolloutState
+from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
 from flows.requests import RolloutRequest, rollout_name
+from tasks.interruption import PRESENT
 from tasks.product import Result, Run
 from tasks.rollout import abandon, begin_rollout, is_carried_here, next_step, result_of, resume, take_step
 
@@ -39,20 +41,28 @@ def rollout(request: RolloutRequest) -> Result:
 
 
 def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result]) -> Result:
-    """What `carry` returns. Whatever interrupts it, even before its first step, the champion is put back."""
-    try:
-        return carry()
-    except Exception as error:
-        if not is_carried_here(product, rollout_id):
-            raise
-        return result_of(_to_its_end(abandon(product, rollout_id, error)))
-    except BaseException as interruption:
-        if is_carried_here(product, rollout_id):
-            _to_its_end(abandon(product, rollout_id, interruption))
-        raise
+    """What `carry` returns. Whatever interrupts it, even before its first step, the champion is put back.
+
+    A Ctrl-C while that is done waits for its end; one more leaves the rollout to the platform, as after a crash.
+    """
+    with PRESENT.kept():
+        try:
+            return carry()
+        except BaseException as error:
+            cause = PRESENT.cause(error)
+            if not PRESENT.insisted and is_carried_here(product, rollout_id):
+                with PRESENT.held():
+                    state = _to_its_end(abandon(product, rollout_id, cause))
+                if isinstance(cause, Exception):
+                    return result_of(state)
+            if cause is error:
+                raise
+            raise cause from error
 
 
 def _to_its_end(state: RolloutState) -> RolloutState:
     while state.live:
-        state = take_step.with_options(task_run_name=next_step(state))(state)
+        PRESENT.check()
+        with PRESENT.held() if state.phase is Phase.RESTORING else nullcontext():
+            state = take_step.with_options(task_run_name=next_step(state))(state)
     return state

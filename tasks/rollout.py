@@ -15,6 +15,7 @@ from deployments.wiring import Doors
 from tasks import retries
 from tasks.artifacts import leave_evidence
 from tasks.events import tell
+from tasks.interruption import chain
 from tasks.models.record import close_abandoned_runs
 from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
@@ -98,7 +99,8 @@ def is_carried_here(product: str, rollout_id: str) -> bool:
 def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
     """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
-    traceback.clear_frames(error.__traceback__)
+    for each in chain(error):
+        traceback.clear_frames(each.__traceback__)
     doors = _doors_of(product, rollout_id)
     after = give_up_for(error, doors.journal.rollout(product, rollout_id), doors)
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))

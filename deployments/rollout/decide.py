@@ -103,7 +103,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
     else:
         state = state.with_observed(look.healthy, look.verdict.reason, now)
         if _is_over(step, state, look):
-            return state.with_step_done(now, _why_over(step, look))
+            return state.with_step_done(now, _why_over(step, state, look))
     return _at_deadline(state, now)
 
 
@@ -126,7 +126,9 @@ def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
             assert_never(step.until)
 
 
-def _why_over(step: Observe, look: Look) -> str:
+def _why_over(step: Observe, state: RolloutState, look: Look) -> str:
+    if state.split is not None and not state.split.asks(state.candidate):
+        return f"the preview was open for {format_duration(step.time)}; nobody was sent to it"
     if step.until is Until.TIME and look.verdict.ruling is not Ruling.PROMOTE:
         return f"no harm was seen in {format_duration(step.time)}"
     return look.verdict.reason

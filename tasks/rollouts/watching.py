@@ -123,7 +123,8 @@ class Watcher:
         told = self.users.complete(block, state, (self.last, reading), doors)
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
-            return None, "no traffic"
+            # A preview, to which nobody is sent, needs no traffic: its time is for whoever asks at its address.
+            return None, "no traffic" if self.split.asks(state.candidate) else ""
         return told.block, told.trouble
 
 
