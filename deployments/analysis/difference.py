@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.analysis.beginnings import log_shared, since_each
-from deployments.analysis.series import Arms, Array
+from deployments.analysis.series import Arms, Array, Starts
 
 ERRORS_EXPECTED: Final = 0.005  # what is taken for the error rate until there are counts
 VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users
@@ -28,16 +28,21 @@ _BOLDEST: Final = 0.9  # part of the wealth that a single request may cost
 _LARGEST_GUESS: Final = 0.1  # of a separation; rates near a half seldom move by more
 _PARTS: Final = np.log([0.75, 0.25])  # of the wealth: on what is typical, and on what the blocks before forecast
 _PASSES: Final = 2  # of the projection; more change nothing that matters
+ONE_STRETCH: Final[Starts] = np.zeros(1, np.intp)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Blocks in which both versions took part, with the rates forecast for each from the ones before; (blocks,)."""
+    """Blocks in which both versions took part, with the rates forecast for each from the ones before; (blocks,).
+
+    `stretch` is the position of each block's stretch: forecasts rest on blocks of the same one only.
+    """
 
     arms: Arms
     stable_rate: Array
     candidate_rate: Array
     informed: NDArray[np.bool_]  # whether the forecast rests on counts of the stable version
+    stretch: Starts
 
     @property
     def observed(self) -> float:
@@ -48,14 +53,16 @@ class Comparison:
         return float(arms.candidate_bad.sum() / arms.candidate.sum() - arms.stable_bad.sum() / arms.stable.sum())
 
 
-def compare(arms: Arms, expected: float) -> Comparison:
+def compare(arms: Arms, expected: float, starts: Starts = ONE_STRETCH) -> Comparison:
     """`arms` (one kind of bad) with forecasts; `expected` is the rate (0-1) that is taken until there are counts."""
     weight = 1 / expected
-    stable = (_before(arms.stable_bad) + expected * weight) / (_before(arms.stable) + weight)
-    candidate = (_before(arms.candidate_bad) + stable * weight) / (_before(arms.candidate) + weight)
+    before = _before(arms.stable, starts)
+    stable = (_before(arms.stable_bad, starts) + expected * weight) / (before + weight)
+    candidate = (_before(arms.candidate_bad, starts) + stable * weight) / (_before(arms.candidate, starts) + weight)
     both = (arms.stable > 0) & (arms.candidate > 0)
     kept = Arms(arms.stable[both], arms.stable_bad[both], arms.candidate[both], arms.candidate_bad[both])
-    return Comparison(kept, stable[both], candidate[both], _before(arms.stable)[both] > 0)
+    stretch = np.searchsorted(starts, np.arange(len(both)), side="right") - 1
+    return Comparison(kept, stable[both], candidate[both], before[both] > 0, stretch[both])
 
 
 def log_e_above(comparison: Comparison, delta: float) -> float:
@@ -69,6 +76,13 @@ def log_e_ever_above(comparison: Comparison, delta: float) -> float:
     delta = max(-WIDEST, min(delta, WIDEST))
     factors = _log_factors(comparison, delta, _bets_above(comparison, delta))
     return float(log_shared(_shared(since_each(factors.T).T)))
+
+
+def log_e_in_each(comparison: Comparison, delta: float, stretches: int) -> Array:
+    """As `log_e_above`, of each of so many stretches by itself; shape (stretches,)."""
+    delta = max(-WIDEST, min(delta, WIDEST))
+    factors = _log_factors(comparison, delta, _bets_above(comparison, delta))
+    return _shared(np.stack([np.bincount(comparison.stretch, bet, stretches) for bet in factors]))
 
 
 def log_e_below(comparison: Comparison, delta: float) -> float:
@@ -85,12 +99,18 @@ def growth(rates: tuple[float, float], share: float, delta: float) -> float:
     stable_rate, candidate_rate = rates
     stable, candidate = np.array([1 - share]), np.array([share])
     arms = Arms(stable, stable * stable_rate, candidate, candidate * candidate_rate)
-    one_request = Comparison(arms, np.array([stable_rate]), np.array([candidate_rate]), np.array([True]))
+    rates_of_one = np.array([stable_rate]), np.array([candidate_rate])
+    one_request = Comparison(arms, *rates_of_one, np.array([True]), ONE_STRETCH)
     return float(_log_factors(one_request, delta, _bets_below(one_request, delta)).max())
 
 
-def _before(counts: Array) -> Array:
-    return np.cumsum(counts) - counts
+def _before(counts: Array, starts: Starts) -> Array:
+    """What the blocks of the same stretch had counted before each block."""
+    before = np.cumsum(counts) - counts
+    if len(starts) <= 1:
+        return before
+    of_others: Array = np.repeat(before[starts], np.diff(starts, append=len(counts)))
+    return before - of_others
 
 
 def _bets_above(comparison: Comparison, delta: float) -> Array:

@@ -4,63 +4,113 @@ Every bound and every label is a test by itself; the mean of their e-values is a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from deployments.analysis import ratio, series, share
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block
 from deployments.analysis.levels import Levels
-from deployments.analysis.series import Arms, Array
-from deployments.analysis.weighed import Weighed, percent
+from deployments.analysis.parts import Parts, Series, series_of
+from deployments.analysis.series import Arms, Array, Starts, Unit
+from deployments.analysis.weighed import Weighed, percent, proved_by
 from deployments.spec import MetricRule
 
 _SLOW_SHARE = 0.01  # of the answers may exceed the limit
 
 
-def weigh_latency(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> Weighed:
+def weigh_latency(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Whether more of the candidate's answers than of the stable version's are slower than some bucket's bound."""
-    arms = series.latencies(blocks)
-    logs = _harm(arms, rule.margin or 0, levels)
-    worst = int(np.argmax(logs)) if rule.margin is not None else _bucket(rule.limit)
-    stable, candidate = _shares(arms, worst)
+    times = series_of(parts, series.latencies)
+    logs = _by_kind(times, rule.margin or 0, levels)
+    harm = None if rule.margin is None else times.strength(ratio.log_mean(logs.T))
+    broken = None if rule.limit is None else times.strength(_log_e_slow(times, rule.limit))
+    proof = proved_by(levels, harm, broken)
+    worst = int(np.argmax(logs.max(axis=0))) if rule.margin is not None else _bucket(rule.limit)
+    stable, candidate = _shares(times.total(proof), worst)
     return Weighed(
-        seen=f"slower than {LATENCY_BOUNDS_MS[worst]:,} ms were {_against(stable, candidate)}",
+        seen=f"slower than {LATENCY_BOUNDS_MS[worst]:,} ms were {_against(stable, candidate)}{_of(parts)}"
+        f"{parts.when(proof)}",
         stable=stable,
         candidate=candidate,
-        harm=None if rule.margin is None else float(ratio.log_mean(logs)),
-        broken=None if rule.limit is None else _log_e_slow(arms, rule.limit),
+        harm=harm,
+        broken=broken,
+        unit=parts.noun,
     )
 
 
-def weigh_predictions(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> Weighed:
+def weigh_predictions(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Whether the candidate predicts some label more, or less, often than the stable version."""
-    arms, labels = series.predictions(blocks)
+    found = [_predicted(part.blocks, part.unit, rule, levels) for part in parts.whole]
+    found += [_predicted(blocks, Unit.SHORT, rule, levels) for blocks in parts.short_stretches]
+    logs = np.array([each.log_e for each in found]) + parts.log_alpha
+    harm = parts.strength(logs, [each.size for each in found])
+    proof = proved_by(levels, harm)
+    shown = found[int(np.argmax(logs[: len(parts.whole)])) if proof is None else harm.where]
+    return Weighed(
+        seen=f"predicted {shown.label!r} in {_against(shown.stable, shown.candidate)}{_of(parts)}{parts.when(proof)}",
+        stable=shown.stable,
+        candidate=shown.candidate,
+        harm=harm,
+        unit=parts.noun,
+    )
+
+
+def log_e_faster(parts: Parts) -> float:
+    """Log of the e-value against "the candidate is at no bound faster than the stable version"."""
+    times = series_of(parts, series.latencies)
+    return max(
+        float(ratio.log_mean(ratio.log_e_above(arms.swapped(), 1))) + part.log_beta
+        for arms, part in zip(times.whole, parts.whole, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """What one part says: the evidence, its units of the candidate, and the label that differs most."""
+
+    log_e: float
+    size: float
+    label: str
+    stable: float | None
+    candidate: float | None
+
+
+def _predicted(blocks: Sequence[Block], unit: Unit, rule: MetricRule, levels: Levels) -> _Predicted:
+    arms, labels = series.predictions(blocks, unit)
     more, less = (_harm(each, rule.margin or 0, levels) for each in (arms, arms.swapped()))
     seen = (arms.stable_bad.sum(axis=0) + arms.candidate_bad.sum(axis=0)) > 0
     worst = int(np.argmax(np.where(seen, np.maximum(more, less), -np.inf)))
-    stable, candidate = _shares(arms, worst)
-    return Weighed(
-        seen=f"predicted {labels[worst]!r} in {_against(stable, candidate)}",
-        stable=stable,
-        candidate=candidate,
-        harm=float(ratio.log_mean(np.concatenate((more, less)))),
-    )
+    log_e = float(ratio.log_mean(np.concatenate((more, less))))
+    return _Predicted(log_e, float(arms.candidate.sum()), labels[worst], *_shares(arms, worst))
 
 
-def log_e_faster(blocks: Sequence[Block]) -> float:
-    """Log of the e-value against "the candidate is at no bound faster than the stable version"."""
-    return float(ratio.log_mean(ratio.log_e_above(series.latencies(blocks).swapped(), 1)))
+def _by_kind(times: Series, margin: float, levels: Levels) -> Array:
+    """By part and bound, how strongly slower answers of the candidate speak for harm."""
+
+    def in_each(arms: Arms, starts: Starts) -> Array:
+        return levels.harm(ratio.log_e_in_each(arms, 1, starts), ratio.log_e_in_each(arms, 1 + margin, starts))
+
+    return times.logs(lambda arms: _harm(arms, margin, levels), in_each)
 
 
 def _harm(arms: Arms, margin: float, levels: Levels) -> Array:
     return levels.harm(ratio.log_e_ever_above(arms, 1), ratio.log_e_ever_above(arms, 1 + margin))
 
 
-def _log_e_slow(arms: Arms, limit_ms: float) -> float:
-    """A limit beyond the last bound cannot be told from any slower answer, and breaks for none."""
+def _log_e_slow(times: Series, limit_ms: float) -> Array:
+    """By part. A limit beyond the last bound cannot be told from any slower answer, and breaks for none."""
     if limit_ms > LATENCY_BOUNDS_MS[-1]:
-        return 0.0
-    return share.log_e_ever_above(arms.candidate_bad[:, _bucket(limit_ms)], arms.candidate, _SLOW_SHARE)
+        return np.zeros(len(times.parts.log_alpha))
+    kind = _bucket(limit_ms)
+
+    def counted(arms: Arms) -> tuple[Array, Array]:
+        return arms.candidate_bad[:, kind], arms.candidate[:, kind] if arms.candidate.ndim == 2 else arms.candidate
+
+    return times.logs(
+        lambda arms: share.log_e_ever_above(*counted(arms), _SLOW_SHARE),
+        lambda arms, starts: share.log_e_in_each(*counted(arms), _SLOW_SHARE, starts),
+    )
 
 
 def _bucket(limit_ms: float | None) -> int:
@@ -68,11 +118,17 @@ def _bucket(limit_ms: float | None) -> int:
 
 
 def _shares(arms: Arms, kind: int) -> tuple[float | None, float | None]:
-    stable, candidate = arms.stable.sum(), arms.candidate.sum()
+    stable, candidate = (
+        float((each if each.ndim == 1 else each[:, kind]).sum()) for each in (arms.stable, arms.candidate)
+    )
     return (
         float(arms.stable_bad[:, kind].sum() / stable) if stable else None,
         float(arms.candidate_bad[:, kind].sum() / candidate) if candidate else None,
     )
+
+
+def _of(parts: Parts) -> str:
+    return f" of the {parts.noun}" if parts.by_user else ""
 
 
 def _against(stable: float | None, candidate: float | None) -> str:

@@ -89,6 +89,11 @@ class Counts:
             _added_units(self.long_units, other.long_units),
         )
 
+    @property
+    def count(self) -> int:
+        """How many units there are where every request is one."""
+        return self.requests
+
     def as_units(self) -> Units:
         """Every request a unit by itself: these have no key."""
         failed = min(self.errors, self.requests)
@@ -123,7 +128,8 @@ class Block:
     `share` is the candidate's configured share of the split, 0–1; None where the split is not by chance (a header
     match), so that it cannot be tested. `step` is the position of the plan's step that was under way. `stretch` is when
     the stretch began within which a user counts once (all blocks of one stretch have the same), `long_stretch` the
-    same of the long one, which lasts as long as the split stands; None: requests are the units.
+    same of the long one, which lasts as long as the split stands; None: requests are the units. What was counted while
+    the split was not the configured one is not `trusted`: it may prove harm, and nothing else (kept in no journal).
     """
 
     start: datetime
@@ -135,6 +141,7 @@ class Block:
     pairs: Pairs = Pairs()
     stretch: datetime | None = None
     long_stretch: datetime | None = None
+    trusted: bool = True
 
 
 def block_to_json(block: Block) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """From counts to a verdict: the one question that a rollout asks again and again."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from deployments.analysis import series, split
+from deployments.analysis import split
 from deployments.analysis.evidence import Block
-from deployments.analysis.levels import levels
-from deployments.analysis.rates import compare_errors, difference_bounds
-from deployments.analysis.verdict import Finding, Ruling, Verdict
-from deployments.analysis.weighed import finding
+from deployments.analysis.levels import Levels, levels
+from deployments.analysis.parts import parted
+from deployments.analysis.rates import compare_errors, error_bounds, errors_of
+from deployments.analysis.verdict import Finding, Nearly, Ruling, Verdict
+from deployments.analysis.weighed import Weighed, finding, suspicion
 from deployments.analysis.weighing import weigh
 from deployments.spec import AnalysisSection
 
@@ -16,23 +19,17 @@ def judge(blocks: Sequence[Block], rules: AnalysisSection) -> Verdict:
     """What all `blocks` of a rollout, oldest first, say under `rules`.
 
     Pure: the same blocks and rules give the same verdict. It may be asked after every block; the chances of error
-    hold over all looks together (docs/statistics.md). A split that is not the configured one holds everything but a
-    broken limit, which compares nothing. Without blocks it continues.
+    hold over all looks together (docs/statistics.md). Proved harm goes before everything else: a split that is not the
+    configured one stops a promotion, never a rollback. Without blocks it continues.
     """
     level = levels(rules)
-    weighed = [weigh(blocks, rule, level) for rule in rules.metrics]
+    weighed = _weighed(blocks, rules, level)
     findings = tuple(finding(each, rule, level) for each, rule in zip(weighed, rules.metrics, strict=True))
-    harmful = [found for found in findings if found.is_harm and not found.dry_run]
-    broken = [
-        found for found, each in zip(findings, weighed, strict=True) if found in harmful and each.breaks_limit(level)
-    ]
-    if broken:
-        return Verdict(Ruling.ROLL_BACK, _sentences(broken), findings)
-    if wrong := split.mismatch(blocks, rules.split_tolerance):
-        return Verdict(Ruling.HOLD, wrong, findings)
-    if harmful:
+    if harmful := [found for found in findings if found.is_harm and not found.dry_run]:
         return Verdict(Ruling.ROLL_BACK, _sentences(harmful), findings)
-    return _without_harm(blocks, findings)
+    if wrong := split.mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
+        return Verdict(Ruling.HOLD, wrong, findings)
+    return _nearly_harmful(weighed, findings, rules, level) or _without_harm(blocks, findings)
 
 
 def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | None:
@@ -41,11 +38,45 @@ def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | No
     True at every moment at once, but for a chance of `rules.beta`. None without requests to the candidate or without
     a rule for error_rate; 1.0 where nothing can be compared yet.
     """
-    arms = series.requests(blocks)
-    if not arms.candidate.sum() or all(rule.metric != "error_rate" for rule in rules.metrics):
+    blocks = [block for block in blocks if block.trusted]
+    if not any(block.candidate.requests for block in blocks):
         return None
-    high = difference_bounds(compare_errors(arms), levels(rules))[1]
+    if all(rule.metric != "error_rate" for rule in rules.metrics):
+        return None
+    parts = parted(blocks, rules.given_up)
+    comparisons = [compare_errors(arms) for arms in errors_of(parts, rules.given_up).whole]
+    high = error_bounds(parts, comparisons, levels(rules))[1]
     return 1.0 if high is None else high
+
+
+def _weighed(blocks: Sequence[Block], rules: AnalysisSection, level: Levels) -> list[Weighed]:
+    """All blocks may prove harm; whatever speaks for the candidate comes from the trusted ones alone."""
+    parts = parted(blocks, rules.given_up)
+    weighed = [weigh(parts, rule, level) for rule in rules.metrics]
+    trusted = [block for block in blocks if block.trusted]
+    if len(trusted) == len(blocks):
+        return weighed
+    parts = parted(trusted, rules.given_up)
+    proofs = (weigh(parts, rule, level) for rule in rules.metrics)
+    return [
+        replace(each, safe=proof.safe, missing=proof.missing, low=proof.low, high=proof.high)
+        for each, proof in zip(weighed, proofs, strict=True)
+    ]
+
+
+def _nearly_harmful(
+    weighed: Sequence[Weighed], findings: tuple[Finding, ...], rules: AnalysisSection, level: Levels
+) -> Verdict | None:
+    """A promotion waits while a metric that counts stands near its proof of harm."""
+    log_caution = math.log(rules.caution)
+    counting = [(found, each) for found, each in zip(findings, weighed, strict=True) if not found.dry_run]
+    compared = [pair for pair in counting if pair[1].nearly_harm(level, log_caution)]
+    alone = [pair for pair in counting if pair[1].nearly_broken(level, log_caution)]
+    if not compared and not alone:
+        return None
+    said = "; ".join(suspicion(*pair) for pair in counting if pair in compared or pair in alone)
+    reason = f"harm is nearly proved, and a promotion waits: {said}"
+    return Verdict(Ruling.CONTINUE, reason, findings, Nearly.LIMIT if alone else Nearly.COMPARISON)
 
 
 def _without_harm(blocks: Sequence[Block], findings: tuple[Finding, ...]) -> Verdict:

@@ -1,39 +1,38 @@
 """Metrics of mirrored requests that both versions answered: disagreement, and accuracy where there are labels."""
 
-from collections.abc import Sequence
-
 from deployments.analysis import series, share
-from deployments.analysis.evidence import Block
 from deployments.analysis.levels import Levels
+from deployments.analysis.parts import Parts, Strength
+from deployments.analysis.series import Array
 from deployments.analysis.weighed import Weighed, percent
 from deployments.spec import MetricRule
 
 _FAR = 10**13  # pairs; nobody waits for more
 
 
-def weigh_disagreement(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> Weighed:
+def weigh_disagreement(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """The share of pairs with different predictions, against an acceptable share and a limit."""
-    all_compared, disagreed, _, _ = series.pairs(blocks)
+    all_compared, disagreed, _, _ = series.pairs(parts.blocks)
     differ, compared = int(disagreed.sum()), int(all_compared.sum())
     safe = share.log_e_below(differ, compared, rule.margin or 0) if rule.prove else None
     rate = differ / compared if compared else None
     return Weighed(
         seen=f"{differ:,} of {compared:,} pairs differ" + ("" if rate is None else f" ({percent(rate)})"),
         candidate=rate,
-        harm=None if rule.margin is None else share.log_e_ever_above(disagreed, all_compared, rule.margin),
-        broken=None if rule.limit is None else share.log_e_ever_above(disagreed, all_compared, rule.limit),
+        harm=_strength_above(disagreed, all_compared, rule.margin),
+        broken=_strength_above(disagreed, all_compared, rule.limit),
         safe=safe,
         missing=None if rate is None else _more(compared, rate, rule.margin or 0, levels),
         unit="pairs",
     )
 
 
-def weigh_accuracy(blocks: Sequence[Block], rule: MetricRule, levels: Levels) -> Weighed:
+def weigh_accuracy(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """McNemar's test: among the pairs in which only one version is right, how often is it the stable one?
 
     Half of them if none is better; the margin is what may be added to that half.
     """
-    compared, _, only_stable, only_candidate = series.pairs(blocks)
+    compared, _, only_stable, only_candidate = series.pairs(parts.blocks)
     wrong, decided = int(only_stable.sum()), int((only_stable + only_candidate).sum())
     acceptable = 0.5 + (rule.margin or 0)
     worse, beyond = (
@@ -46,16 +45,16 @@ def weigh_accuracy(blocks: Sequence[Block], rule: MetricRule, levels: Levels) ->
         seen=f"only the candidate right in {decided - wrong:,} pairs, only the stable one in {wrong:,}",
         stable=rate,
         candidate=None if rate is None else 1 - rate,
-        harm=levels.harm(worse, beyond),
+        harm=Strength.alone(levels.harm(worse, beyond)),
         safe=safe,
         missing=None if more is None or rate is None else round(more * compared.sum() / decided),
         unit="pairs",
     )
 
 
-def log_e_more_accurate(blocks: Sequence[Block]) -> float:
+def log_e_more_accurate(parts: Parts) -> float:
     """Log of the e-value against "the candidate is right no more often than the stable version"."""
-    _, _, only_stable, only_candidate = series.pairs(blocks)
+    _, _, only_stable, only_candidate = series.pairs(parts.blocks)
     return share.log_e_above(only_candidate.sum(), (only_candidate + only_stable).sum(), 0.5)
 
 
@@ -71,6 +70,10 @@ def pairs_to_prove(rate: float, bound: float, log_needed: float) -> int | None:
         settled = share.log_e_below(rate * middle, middle, bound) >= log_needed
         few, enough = (few, middle) if settled else (middle, enough)
     return enough
+
+
+def _strength_above(bad: Array, total: Array, bound: float | None) -> Strength | None:
+    return None if bound is None else Strength.alone(share.log_e_ever_above(bad, total, bound))
 
 
 def _more(now: int, rate: float, bound: float, levels: Levels) -> int | None:

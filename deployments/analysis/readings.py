@@ -31,7 +31,7 @@ class Mark:
     `broken` are ids of those of which an attempt broke off.
     """
 
-    file: int = 0
+    file: str = ""
     offset: int = 0
     broken: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import betainc, betaln, xlogy
 
 from deployments.analysis.beginnings import log_shared, since_each
-from deployments.analysis.series import Array
+from deployments.analysis.series import Array, Starts
 
 
 def log_e_above(bad: float, total: float, bound: float) -> float:
@@ -24,6 +24,11 @@ def log_e_above(bad: float, total: float, bound: float) -> float:
 def log_e_ever_above(bad: Array, total: Array, bound: float) -> float:
     """As `log_e_above`, from the counts of each block, and quick to see a share that only rose after many."""
     return float(log_shared(_logs_above(since_each(bad), since_each(total), bound)))
+
+
+def log_e_in_each(bad: Array, total: Array, bound: float, starts: Starts) -> Array:
+    """As `log_e_above`, of each of the stretches that begin with the blocks `starts`; shape (stretches,)."""
+    return _logs_above(np.add.reduceat(bad, starts), np.add.reduceat(total, starts), bound)
 
 
 def log_e_below(bad: float, total: float, bound: float) -> float:

@@ -49,10 +49,21 @@ class Finding:
         return self.safe is None or self.safe >= self.safe_needed
 
 
+class Nearly(StrEnum):
+    """What stands so near its proof of harm that a promotion waits."""
+
+    COMPARISON = "comparison"  # with the stable version: more traffic to both settles it
+    LIMIT = "limit"  # the candidate alone
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A ruling, why, and what each metric says; findings stand in the order of the spec."""
+    """A ruling, why, and what each metric says; findings stand in the order of the spec.
+
+    `nearly` is what speaks against a promotion without proving harm; None: nothing. The ruling is then no promotion.
+    """
 
     ruling: Ruling
     reason: str
     findings: tuple[Finding, ...] = ()
+    nearly: Nearly | None = None

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from deployments.analysis.levels import Levels
+from deployments.analysis.parts import Strength
 from deployments.analysis.verdict import Finding
 from deployments.spec import MetricRule
 
@@ -15,8 +16,8 @@ class Weighed:
     """The logs of one metric's e-values, and what was seen.
 
     `harm` is against "no worse" (None without margin), `broken` against "within the limit" (None without limit),
-    `safe` against "worse than the margin" (None if it need not be proved). `missing` estimates how many more requests,
-    values or pairs the proof takes; None if it cannot be told. `seen` are the counts in words.
+    `safe` against "worse than the margin" (None if it need not be proved). `missing` estimates how many more units,
+    values or pairs the proof takes; None if it cannot be told. `seen` are the counts in words, of `unit`.
     """
 
     seen: str
@@ -24,20 +25,30 @@ class Weighed:
     candidate: float | None = None
     low: float | None = None
     high: float | None = None
-    harm: float | None = None
-    broken: float | None = None
+    harm: Strength | None = None
+    broken: Strength | None = None
     safe: float | None = None
     missing: int | None = None
     unit: str = "requests"
 
-    def breaks_limit(self, levels: Levels) -> bool:
-        """The limit is proved broken, whatever the comparison says."""
-        return self.broken is not None and self.broken >= levels.log_harm_needed
+    def nearly_harm(self, levels: Levels, log_caution: float) -> bool:
+        """The comparison speaks against the candidate, up to `log_caution` (at most 0) of what proves harm."""
+        return self.harm is not None and _log_e(self.harm, levels) >= levels.log_harm_needed + log_caution
+
+    def nearly_broken(self, levels: Levels, log_caution: float) -> bool:
+        """Likewise the limit, whatever the champion does."""
+        return self.broken is not None and _log_e(self.broken, levels) >= levels.log_harm_needed + log_caution
+
+
+def proved_by(levels: Levels, *strengths: Strength | None) -> Strength | None:
+    """The strongest of those that prove harm; None if none does."""
+    proofs = [each for each in strengths if each is not None and each.ever >= levels.log_harm_needed]
+    return max(proofs, key=lambda proof: proof.ever, default=None)
 
 
 def finding(weighed: Weighed, rule: MetricRule, levels: Levels) -> Finding:
     """What `weighed` says under `rule`."""
-    harm = max((log for log in (weighed.harm, weighed.broken) if log is not None), default=0.0)
+    harm = max((_log_e(each, levels) for each in (weighed.harm, weighed.broken) if each is not None), default=0.0)
     found = Finding(
         metric=rule.metric,
         stable=weighed.stable,
@@ -52,7 +63,12 @@ def finding(weighed: Weighed, rule: MetricRule, levels: Levels) -> Finding:
         dry_run=rule.dry_run,
         sentence="",
     )
-    return _with_sentence(found, weighed, rule)
+    return _with_sentence(found, weighed, rule, levels)
+
+
+def suspicion(found: Finding, weighed: Weighed) -> str:
+    """What speaks against the candidate without proving harm, in words."""
+    return f"{_name(found)}: {weighed.seen}; e = {_e(found.harm)} of the {_e(found.harm_needed)} needed"
 
 
 def still_missing(log_e: float, log_needed: float, growth: float) -> int | None:
@@ -68,16 +84,24 @@ def percent(share: float) -> str:
     return f"{100 * share:.{3 if abs(share) >= 0.01 else 2}g} %"
 
 
-def _with_sentence(found: Finding, weighed: Weighed, rule: MetricRule) -> Finding:
-    name = {"error_rate": "errors"}.get(rule.metric, rule.metric.replace(".", " "))
+def _log_e(strength: Strength, levels: Levels) -> float:
+    """Harm that was proved once stays proved; else what stands now."""
+    return strength.ever if strength.ever >= levels.log_harm_needed else strength.now
+
+
+def _with_sentence(found: Finding, weighed: Weighed, rule: MetricRule, levels: Levels) -> Finding:
     dry = " (dry run: decides nothing)" if rule.dry_run else ""
-    sentence = f"{name}: {weighed.seen}; {_conclusion(found, weighed, rule)}{dry}"
+    sentence = f"{_name(found)}: {weighed.seen}; {_conclusion(found, weighed, rule, levels)}{dry}"
     return replace(found, sentence=sentence)
 
 
-def _conclusion(found: Finding, weighed: Weighed, rule: MetricRule) -> str:
+def _name(found: Finding) -> str:
+    return {"error_rate": "errors"}.get(found.metric, found.metric.replace(".", " "))
+
+
+def _conclusion(found: Finding, weighed: Weighed, rule: MetricRule, levels: Levels) -> str:
     if found.is_harm:
-        by_limit = weighed.broken is not None and (weighed.harm is None or weighed.broken > weighed.harm)
+        by_limit = proved_by(levels, weighed.harm, weighed.broken) is weighed.broken
         which = f"limit {_limit(rule)} broken" if by_limit else "harm proved"
         return f"{which}: e = {_e(found.harm)} of the {_e(found.harm_needed)} needed"
     if found.safe is None:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from deployments.analysis import difference, ratio, series
+from deployments.analysis import difference, series
 from deployments.analysis.distributions import log_e_faster
 from deployments.analysis.evidence import Block
 from deployments.analysis.judge import judge
 from deployments.analysis.paired import log_e_more_accurate
-from deployments.analysis.rates import compare_values
+from deployments.analysis.parts import Parts, parted
+from deployments.analysis.rates import compare_values, log_e_fewer_errors
 from deployments.analysis.verdict import Ruling
 from deployments.spec import AnalysisSection, MetricRule
 
@@ -30,17 +31,18 @@ def winner(blocks: Sequence[Block], rules: AnalysisSection) -> Literal["candidat
         return None
     deciding = [rule for rule in rules.metrics if not rule.dry_run and rule.metric not in _WITHOUT_BETTER]
     needed = math.log(max(1, len(deciding)) / rules.alpha)
-    return "candidate" if any(_log_e_better(blocks, rule) >= needed for rule in deciding) else None
+    parts = parted([block for block in blocks if block.trusted], rules.given_up)
+    return "candidate" if any(_log_e_better(parts, rule) >= needed for rule in deciding) else None
 
 
-def _log_e_better(blocks: Sequence[Block], rule: MetricRule) -> float:
+def _log_e_better(parts: Parts, rule: MetricRule) -> float:
     """Log of the e-value against "the candidate is no better"."""
     match rule.metric:
         case "error_rate":
-            return float(ratio.log_e_above(series.requests(blocks).swapped(), 1)[0])
+            return log_e_fewer_errors(parts)
         case "latency":
-            return log_e_faster(blocks)
+            return log_e_faster(parts)
         case "accuracy":
-            return log_e_more_accurate(blocks)
+            return log_e_more_accurate(parts)
         case _:
-            return difference.log_e_above(compare_values(series.feedback(blocks, rule).swapped()), 0)
+            return difference.log_e_above(compare_values(series.feedback(parts.blocks, rule).swapped()), 0)

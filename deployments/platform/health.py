@@ -21,6 +21,17 @@ def answers(url: str, timeout: float = 2.0) -> bool:
         return False
 
 
+def is_there(url: str, timeout: float = 5.0) -> bool:
+    """Whether somebody takes requests at `url`: answers, whatever it is, or ends the connection himself."""
+    try:
+        httpx.get(url, timeout=timeout, trust_env=False)
+    except (httpx.RemoteProtocolError, httpx.ReadError):
+        return True
+    except httpx.HTTPError:
+        return False
+    return True
+
+
 def runs(supervisor: Supervisor, part: str, clock: Clock | None = None) -> bool:
     """Whether supervisord keeps the part running. Waits out the second after a start in which it cannot tell yet."""
     clock = clock or SystemClock()

@@ -101,7 +101,7 @@ def live_addresses(settings: Settings) -> Addresses:
         return Addresses(known.host)
     return replace(
         known,
-        gateway=known.gateway if is_up(supervisor, known) else None,
+        gateway=known.gateway if is_up(settings, supervisor) else None,
         prefect=known.prefect if _prefect_is_up(supervisor, known) else None,
         mlflow=known.mlflow if _mlflow_is_up(supervisor, known) else None,
     )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from deployments.analysis.evidence import Block
-from deployments.analysis.verdict import Ruling, Verdict
+from deployments.analysis.verdict import Nearly, Ruling, Verdict
 from deployments.durations import format_duration
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
@@ -108,7 +108,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
 
 
 def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
-    if state.observed < step.time:
+    if state.observed < step.time or _is_doubtful(state, look.verdict):
         return False
     proved = look.verdict.ruling is Ruling.PROMOTE
     match step.until:
@@ -124,6 +124,15 @@ def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
             return look.compared >= (step.sample or 0)
         case _:
             assert_never(step.until)
+
+
+def _is_doubtful(state: RolloutState, verdict: Verdict) -> bool:
+    """Whether more traffic is to settle first what speaks against the candidate, whatever ends the observation.
+
+    Once the candidate has all traffic no comparison goes on: waiting would settle nothing.
+    """
+    settles_nothing = verdict.nearly is Nearly.COMPARISON and _has_all_traffic(state)
+    return verdict.nearly is not None and not settles_nothing
 
 
 def _why_over(step: Observe, state: RolloutState, look: Look) -> str:
@@ -157,11 +166,16 @@ class NotNowError(Exception):
     """The order does not fit the phase; its text says why."""
 
 
-def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datetime) -> RolloutState:
+def obey(
+    state: RolloutState, order: Order, finale: tuple[Step, ...], now: datetime, verdict: Verdict | None = None
+) -> RolloutState:
     """The state after a person's order; `finale` is the rest of the plan that gives the candidate all traffic.
 
-    Raises `NotNowError` where the order means nothing: the rollout then goes on as it is.
+    What people want goes before doubts of the last `verdict`, which are then part of the reason. Raises `NotNowError`
+    where the order means nothing: the rollout then goes on as it is.
     """
+    doubt = doubts(order, verdict)
+    reason = f"{order}, {doubt}" if doubt else str(order)
     if not state.live or state.phase is Phase.RESTORING:
         raise NotNowError(f"the rollout is {state.phase.value.replace('_', ' ')} already")
     match order.verb:
@@ -172,9 +186,9 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
                 raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
             if _has_all_traffic(state):
                 raise NotNowError("the candidate has all traffic already: skip what is observed, or resume")
-            return state.with_steps(finale, str(order), now)
+            return state.with_steps(finale, reason, now)
         case Verb.SKIP | Verb.APPROVE:
-            return _past_its_wait(state, order, now)
+            return _past_its_wait(state, order, reason, now)
         case Verb.PAUSE:
             return state.with_phase(Phase.PAUSED, str(order), now)
         case Verb.RESUME:
@@ -185,17 +199,23 @@ def obey(state: RolloutState, order: Order, finale: tuple[Step, ...], now: datet
             assert_never(order.verb)
 
 
+def doubts(order: Order, verdict: Verdict | None) -> str:
+    """What spoke against going on when the order to go on came, in words; empty if nothing did."""
+    onwards = order.verb in {Verb.PROMOTE, Verb.SKIP, Verb.APPROVE}
+    return f"although {verdict.reason}" if onwards and verdict is not None and verdict.nearly else ""
+
+
 def _has_all_traffic(state: RolloutState) -> bool:
     """Whether no weight is to change any more: then a promotion is all that is left."""
     shifts = any(isinstance(step, Shift) for step in state.steps[state.done :])
     return state.split is not None and not shifts and state.split.weights.of(state.candidate) == 100
 
 
-def _past_its_wait(state: RolloutState, order: Order, now: datetime) -> RolloutState:
+def _past_its_wait(state: RolloutState, order: Order, reason: str, now: datetime) -> RolloutState:
     if state.phase is Phase.PAUSED:
         raise NotNowError("the rollout is paused: resume it first")
     if order.verb is Verb.APPROVE and not isinstance(state.step, Approve):
         raise NotNowError("nothing is asked")
     if not isinstance(state.step, Observe | Approve):
         raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")
-    return state.with_step_done(now, str(order))
+    return state.with_step_done(now, reason)

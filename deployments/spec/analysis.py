@@ -105,6 +105,20 @@ class AnalysisSection(Section):
         description="how far, relatively, the odds of meeting the candidate may be from the configured ones before the "
         "split is not to be trusted; sticky users come in lumps. 0: exactly as configured",
     )
+    chosen_keys: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.15,
+        description="part of the traffic whose senders may have chosen their sticky keys so as to meet one version: so "
+        "much may be amiss with the split of requests with a key. 0: none",
+    )
+    given_up: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0,
+        description="as what part of an error a request counts whose client left before the answer, in both versions",
+    )
+    caution: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1,
+        description="a promotion waits while a metric stands at this part of the evidence that proves harm, or beyond. "
+        "1: it never waits",
+    )
     metrics: tuple[MetricRule, ...] = Field(
         default_factory=_default_metrics, min_length=1, description="what is judged; alpha and beta are shared out"
     )

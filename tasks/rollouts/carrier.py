@@ -5,7 +5,18 @@ from datetime import timedelta
 
 from deployments.errors import SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
-from deployments.rollout.decide import Finish, Nothing, NotNowError, Perform, Restore, Watch, decide, follow, obey
+from deployments.rollout.decide import (
+    Finish,
+    Nothing,
+    NotNowError,
+    Perform,
+    Restore,
+    Watch,
+    decide,
+    doubts,
+    follow,
+    obey,
+)
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verify
@@ -127,8 +138,9 @@ class Carrier:
     def _obeyed(self, state: RolloutState, lease: Lease) -> RolloutState:
         for order in self.doors.journal.orders(state.rollout_id, state.orders_done):
             try:
-                state = obey(state, order, self._rest_of_the_way(state, order), self.doors.clock.now())
-                kind, why = f"order.{order.verb}", ""
+                rest, verdict = self._rest_of_the_way(state, order), self.watcher.verdict
+                state = obey(state, order, rest, self.doors.clock.now(), verdict)
+                kind, why = f"order.{order.verb}", doubts(order, verdict)
             except (NotNowError, TryAgain) as error:
                 kind, why = "order.declined", f"{order.verb}: {error}"
             self.watcher.disregard(self.doors)

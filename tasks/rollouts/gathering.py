@@ -1,11 +1,13 @@
 """Which evidence there is on a candidate."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from deployments.analysis.evidence import Block
 from deployments.analysis.split import mismatch
 from deployments.journals.protocol import Journal
 from deployments.rollout.state import RolloutState
+from deployments.spec import AnalysisSection
 
 
 def gathered(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
@@ -21,8 +23,8 @@ def own(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
 def carried(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
     """What the rollouts counted that this one carries on, and those that they carried on.
 
-    Only of the same two versions: the champion may have changed since. Left out is what was counted while the traffic
-    was not split as configured, which compares nothing and would hold each retry for ever.
+    Only of the same two versions: the champion may have changed since. What was counted while the traffic was not split
+    as configured is not trusted: it proves nothing for the candidate and holds no retry, and harm in it is harm.
     """
     if state.carries is None:
         return ()
@@ -30,13 +32,16 @@ def carried(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
     found: tuple[Block, ...] = ()
     earlier = known.pop(state.carries, None)
     while earlier is not None:
-        blocks = own(earlier, journal)
-        if (earlier.candidate, earlier.former) == (state.candidate, state.former) and not mismatch(
-            blocks, state.section.analysis.split_tolerance
-        ):
-            found = blocks + found
+        if (earlier.candidate, earlier.former) == (state.candidate, state.former):
+            found = _as_trusted(own(earlier, journal), state.section.analysis) + found
         earlier = known.pop(earlier.carries or "", None)
     return found
+
+
+def _as_trusted(blocks: tuple[Block, ...], rules: AnalysisSection) -> tuple[Block, ...]:
+    if not mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
+        return blocks
+    return tuple(replace(block, trusted=False) for block in blocks)
 
 
 def compared(state: RolloutState, blocks: Sequence[Block]) -> int:

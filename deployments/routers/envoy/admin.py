@@ -1,5 +1,6 @@
 """What the gateway reports of itself, asked over its admin socket."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -13,7 +14,7 @@ from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
 from deployments.routers.envoy.clusters import address_of
 from deployments.routers.envoy.counting import MODEL_SCOPE
-from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.files import ADMIN_SOCKET, Json
 from deployments.routers.envoy.listener import STAT_PREFIX
 from deployments.routers.envoy.routes import TABLE
 from deployments.routers.envoy.tallies import copied, counted
@@ -127,6 +128,16 @@ class Admin:
                 f"the gateway answers {response.status} to {target} at {self.path}: was it started by `prepare`?"
             )
         return body
+
+
+def is_alive(run_folder: Path) -> bool:
+    """Whether the Envoy whose admin socket is in `run_folder` says that it is ready for requests, within 5 s."""
+    with contextlib.closing(UnixConnection(run_folder.resolve() / ADMIN_SOCKET, _TIMEOUT_SECONDS)) as connection:
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
 
 def _quoted(pattern: str) -> str:

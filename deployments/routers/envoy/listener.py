@@ -105,11 +105,11 @@ def _connection_manager(routes: Json, users: Path) -> Json:
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_header_transformation": "PASS_THROUGH",
         "always_set_request_id_in_response": True,
-        # Against clients that send slowly or not at all; the stream's limit must exceed the slowest prediction.
+        # Against clients that send slowly or not at all (they share the connections with everybody); the stream's limit must exceed the slowest prediction.
         "request_headers_timeout": "10s",
         "request_timeout": "60s",
         "stream_idle_timeout": "65s",
-        "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        "common_http_protocol_options": {"idle_timeout": "75s", "headers_with_underscores_action": "REJECT_REQUEST"},
         "local_reply_config": _own_replies(),
         "access_log": request_logs(users),
         "http_filters": [

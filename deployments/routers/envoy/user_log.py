@@ -31,13 +31,16 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 _KEPT_FOR: Final = timedelta(hours=1)
 _MOST_BROKEN: Final = 10_000
 _PRIVATE: Final = 0o600
+_NAME: Final = b'{"log":"%s"}\n' % (b"0" * 32)
 _SALT: Final = secrets.token_bytes(16)
 
 
 def make_user_log(path: Path) -> None:
-    """The empty file, if there is none: Envoy would make one that everybody may read."""
+    """The file, if there is none: Envoy would make one that everybody may read. Its first line names it for ever."""
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, _PRIVATE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(b'{"log":"%s"}\n' % secrets.token_hex(16).encode())
     path.chmod(_PRIVATE)
 
 
@@ -50,11 +53,8 @@ class UserLog:
 
     def end(self) -> Mark:
         """What is written from now on comes after this."""
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            return Mark()
-        return Mark(found.st_ino, found.st_size)
+        found = _lines_of(self.path, None)
+        return found[0] if found else Mark()
 
     def after(self, product: str, mark: Mark) -> Heard:
         """How the requests of the product's users went that were written after `mark`, in their order."""
@@ -90,7 +90,7 @@ class UserLog:
 
     def _rest(self, mark: Mark) -> tuple[Mark, list[bytes]] | None:
         """The whole lines after `mark`, and where they end; None where some may be gone."""
-        now = _lines_of(self.path, 0)
+        now = _lines_of(self.path, len(_NAME))
         if now is None or now[0].file == mark.file:
             return _lines_of(self.path, mark.offset) if now else None
         former = _lines_of(self._former, mark.offset)
@@ -100,19 +100,21 @@ class UserLog:
         return (now[0], [*former[1], *now[1]]) if now[1] else former
 
 
-def _lines_of(path: Path, offset: int) -> tuple[Mark, list[bytes]] | None:
-    """Whole lines from `offset` on; None: no such file, or a shorter one."""
+def _lines_of(path: Path, offset: int | None) -> tuple[Mark, list[bytes]] | None:
+    """Whole lines from `offset` on, None: from the end on; and where they end. None: no such file, or a shorter one."""
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            if found.st_size < offset:
+            name = file.readline(len(_NAME)).decode(errors="replace")
+            size = file.seek(0, os.SEEK_END)
+            begin = size if offset is None else offset
+            if size < begin:
                 return None
-            file.seek(offset)
-            text = file.read(found.st_size - offset)
+            file.seek(begin)
+            text = file.read(size - begin)
     except FileNotFoundError:
         return None
     whole = text[: text.rfind(b"\n") + 1]
-    return Mark(found.st_ino, offset + len(whole)), whole.splitlines()
+    return Mark(name, begin + len(whole)), whole.splitlines()
 
 
 def _outcomes(lines: list[bytes], product: str, broken: dict[str, None]) -> Iterator[Outcome]:
@@ -160,8 +162,9 @@ def _alone(path: Path) -> Iterator[bool]:
 
 
 def _size(path: Path) -> int:
+    """Bytes of lines."""
     try:
-        return path.stat().st_size
+        return max(0, path.stat().st_size - len(_NAME))
     except FileNotFoundError:
         return 0
 

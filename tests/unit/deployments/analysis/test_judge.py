@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deployments.analysis.evidence import Block, Counts, Pairs, Sums
 from deployments.analysis.judge import bound_on_harm, judge
+from deployments.analysis.split import mismatch
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.spec import AnalysisSection, MetricRule
 from tests.unit.deployments.analysis.blocks import block, errors, latency, repeated, some_blocks, traffic
@@ -72,10 +73,18 @@ def test_a_broken_limit_rolls_back_even_if_the_champion_is_as_bad() -> None:
     assert "limit 10 % broken" in verdict.reason
 
 
-def test_a_wrong_split_holds_before_any_comparison_counts() -> None:
-    verdict = judge(repeated(errors((2, 500), (40, 500), 0.05), 3), _rules(ERRORS))
+def test_a_wrong_split_holds_what_is_not_proved_harmful() -> None:
+    verdict = judge(repeated(errors((2, 500), (2, 500), 0.05), 3), _rules(ERRORS))
     assert verdict.ruling is Ruling.HOLD
     assert "1,500 of 3,000 requests (50 %)" in verdict.reason
+
+
+def test_a_wrong_split_never_stops_a_rollback() -> None:
+    seen = repeated(errors((2, 880), (10, 120), 0.05), 30)
+    assert mismatch(seen, AnalysisSection().split_tolerance)
+    verdict = judge(seen, AnalysisSection())
+    assert verdict.ruling is Ruling.ROLL_BACK
+    assert "300 of 3,600 against 60 of 26,400 (8.33 % against 0.23 %); harm proved" in verdict.reason
 
 
 def test_a_broken_limit_rolls_back_whatever_the_split() -> None:

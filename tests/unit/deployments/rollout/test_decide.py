@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from deployments.analysis.verdict import Ruling, Verdict
+from deployments.analysis.verdict import Nearly, Ruling, Verdict
 from deployments.rollout.decide import (
     Finish,
     Look,
@@ -224,3 +224,52 @@ def test_whatever_happens_the_phase_fits_the_step_and_nothing_is_undone(happenin
                 assert isinstance(state.step, Approve)
             case Phase.RUNNING:
                 assert not isinstance(state.step, Observe | Approve)
+
+
+def doubtful(nearly: Nearly = Nearly.COMPARISON, ruling: Ruling = Ruling.CONTINUE) -> Look:
+    return Look(Verdict(ruling, "harm is nearly proved", (), nearly), 10 * MINUTE, -0.01, 10_000)
+
+
+@pytest.mark.parametrize("until", Until)
+@pytest.mark.parametrize("nearly", Nearly)
+def test_nothing_ends_an_observation_while_harm_is_nearly_proved(until: Until, nearly: Nearly) -> None:
+    step = Observe(until, MINUTE, next=10.0, sample=100)
+    state = rollout(Phase.OBSERVING, 0, steps=(step, Shift(Weights.all_to(2)), Promote(2)))
+    waits = follow(state, doubtful(nearly), NOW)
+    assert (waits.done, waits.phase, waits.reason) == (0, Phase.OBSERVING, "harm is nearly proved")
+    assert follow(waits, look(Ruling.PROMOTE, bound=-0.01, compared=10_000), NOW).done == 1, (
+        "it falls: the wait is over"
+    )
+    assert follow(waits, look(Ruling.ROLL_BACK), NOW).phase is Phase.RESTORING
+
+
+@pytest.mark.parametrize(("nearly", "done"), [(Nearly.COMPARISON, 2), (Nearly.LIMIT, 1)])
+def test_a_bake_waits_only_for_what_it_can_settle(nearly: Nearly, done: int) -> None:
+    steps = (Shift(Weights.all_to(2)), Observe(Until.TIME, MINUTE), Promote(2))
+    assert follow(rollout(Phase.OBSERVING, 1, steps=steps), doubtful(nearly), NOW).done == done
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "done"),
+    [
+        (OnDeadline.ROLL_BACK, Phase.RESTORING, 0),
+        (OnDeadline.PAUSE, Phase.PAUSED, 0),
+        (OnDeadline.PROMOTE, Phase.RUNNING, 1),
+    ],
+)
+def test_the_deadline_ends_the_wait_for_a_proof_of_harm(policy: OnDeadline, phase: Phase, done: int) -> None:
+    section = RolloutSection(analysis=AnalysisSection(deadline=timedelta(hours=1), on_deadline=policy))
+    state = observing(Observe(Until.TIME, MINUTE), section=section)
+    after = follow(state, doubtful(), NOW + timedelta(hours=1))
+    assert (after.phase, after.done) == (phase, done)
+    assert "harm is nearly proved" in after.reason
+
+
+@pytest.mark.parametrize(("verb", "done"), [(Verb.PROMOTE, 3), (Verb.SKIP, 4), (Verb.APPROVE, 5)])
+def test_people_go_before_doubts_and_are_told_of_them(verb: Verb, done: int) -> None:
+    state = rollout(Phase.WAITING, 4) if verb is Verb.APPROVE else rollout(Phase.OBSERVING, 3)
+    after = obey(state, order(verb), FINALE, NOW, doubtful().verdict)
+    assert after.done == done
+    assert after.reason == f"{verb} by ann, although harm is nearly proved"
+    assert obey(state, order(verb), FINALE, NOW, look(Ruling.CONTINUE).verdict).reason == f"{verb} by ann"
+    assert obey(state, order(Verb.PAUSE), FINALE, NOW, doubtful().verdict).reason == "pause by ann"

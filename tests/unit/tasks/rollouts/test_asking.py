@@ -105,6 +105,8 @@ def test_pairs_are_asked_for_only_where_requests_are_mirrored(served: World, str
             asked.add(paired)
             return served.metrics.read(*arguments)
 
+        heard = served.metrics.heard
+
     doors = replace(served.doors, metrics=Asked())
     state, carrier = begin(served.wish(2, strategy), doors), Carrier(doors)
     while not isinstance(state.step, Observe):
