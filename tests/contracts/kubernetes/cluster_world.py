@@ -44,6 +44,7 @@ class ClusterWorld(World):
     product: str = PRODUCT
     starting: timedelta = timedelta(0)
     gateway: bool = True
+    shortfall: float = 0.1
     wrong: set[int] = field(default_factory=set)
     due: dict[str, float] = field(default_factory=dict)
 
@@ -57,7 +58,9 @@ class ClusterWorld(World):
         counted = Uncounted()
         self.router: Any = ServiceRouter(self.cluster, counted)
         if self.gateway:
-            self.router = GatewayApiRouter(self.cluster, GatewaySection(name="public"), counted, self.clock)
+            self.router = GatewayApiRouter(
+                self.cluster, GatewaySection(name="public", shortfall=self.shortfall), counted, self.clock
+            )
         self.doors = replace(self.doors, router=self.router, target=self.target)
         self._users = FakeGateway(self.api)
         self._looked: tuple[int, Any, Any] = (-1, None, None)
