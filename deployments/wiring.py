@@ -28,6 +28,7 @@ class Doors:
     """Everything a rollout touches.
 
     `models` is the folder that model files are fetched into; `repair` starts again what the platform lost.
+    `expect_rights` says that whoever carried a rollout before was allowed all that it needs.
     """
 
     router: Router
@@ -38,6 +39,7 @@ class Doors:
     clock: Clock
     models: Path
     repair: Callable[[], object]
+    expect_rights: Callable[[], None] = lambda: None
 
 
 def doors(section: RolloutSection) -> Doors:
@@ -154,6 +156,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         clock=clock,
         models=settings.models,
         repair=lambda: None,
+        expect_rights=cluster.rights.expect_all,
     )
 
 
