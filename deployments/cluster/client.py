@@ -210,7 +210,8 @@ class Cluster:
         except ApiForbidden as error:
             if not is_missing_right(error) or self.rights.is_lost(right, self._is_starting):
                 raise
-            raise ApiUnreachable(error.status, f"{error}; asked again, for it may just have started") from error
+            why = "asked for again: an API server that has just started refuses everybody"
+            raise ApiUnreachable(error.status, f"{error} ({why})") from error
         except (Missing, Conflicting):
             self.rights.worked(right)
             raise

@@ -103,7 +103,7 @@ def test_a_right_that_is_taken_away_for_good_ends_in_a_refusal_that_names_it(
 ) -> None:
     patient.list(POD)
     api.faults.forbid("list", "pods")
-    with pytest.raises(ApiUnreachable, match=r'cannot list resource "pods".*asked again'):
+    with pytest.raises(ApiUnreachable, match=r'cannot list resource "pods".*asked for again'):
         patient.list(POD)
     clock.advance(timedelta(seconds=60))
     with pytest.raises(ApiForbidden, match='cannot list resource "pods"'):
