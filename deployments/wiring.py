@@ -42,6 +42,7 @@ class Doors:
     `models` is the folder that model files are fetched into; `repair` starts again what the platform lost. `place` says
     where servers run that no other machine reaches, empty for those of a cluster. `keep` renews a lease while its
     holder works: for how long at a time, and until the holder has said nothing for how long.
+    `expect_rights` says that whoever carried a rollout before was allowed all that it needs.
     """
 
     router: Router
@@ -54,6 +55,7 @@ class Doors:
     repair: Callable[[], object]
     place: str = ""
     keep: Keep = _nobody_keeps
+    expect_rights: Callable[[], None] = lambda: None
 
     def under(self, lease: Lease) -> "Doors":
         """The same doors; what is written through them is refused once somebody else had the lease and wrote."""
@@ -179,6 +181,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         models=settings.models,
         repair=lambda: None,
         keep=renewals().keep,
+        expect_rights=cluster.rights.expect_all,
     )
 
 

@@ -83,6 +83,19 @@ class Reading:
             },
         )
 
+    @property
+    def counting(self) -> frozenset[Source]:
+        """Those that have counted requests of users."""
+        return frozenset(source for source, counts in self.sources.items() if counts.requests and not source.mirrored)
+
+    def late(self, former: frozenset[Source], at: datetime) -> bool:
+        """Whether counts of users are missing or late since `former` told theirs, at that time.
+
+        One of them is silent or gone, or one that was there before tells again what it counted in a silence.
+        """
+        back = (source for source in self.counting - former if source.began is None or source.began < at)
+        return bool(former - self.sources.keys()) or any(back)
+
     def pairs_since(self, former: "Reading") -> Pairs:
         """The pairs compared between the two readings."""
         if self.pairs_epoch != former.pairs_epoch:

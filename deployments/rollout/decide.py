@@ -74,7 +74,8 @@ class Look:
     `unwatched` is how much of the time since then nobody was there to look: no part of the step's deadline. `bound` is
     the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask; `compared`
     how many requests (pairs) the version with fewer of them has had. `block` is what was counted since then, None if it
-    cannot be trusted. `bare` says why the candidate answers nobody any more, None while it does or may again.
+    cannot be trusted. `bare` says why the candidate does not answer those who are sent to it, None while it does or may
+    again. `silent`: it answered nothing since the look before, so that nothing moves on by this look.
     """
 
     verdict: Verdict
@@ -84,6 +85,7 @@ class Look:
     unwatched: timedelta = timedelta(0)
     block: Block | None = None
     bare: str | None = None
+    silent: bool = False
 
 
 def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
@@ -102,7 +104,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
         state = state.with_phase(Phase.HOLDING, look.verdict.reason, now)
     else:
         state = state.with_observed(look.healthy, look.verdict.reason, now)
-        if _is_over(step, state, look):
+        if not look.silent and _is_over(step, state, look):
             return state.with_step_done(now, _why_over(step, state, look))
     return _at_deadline(state, now)
 

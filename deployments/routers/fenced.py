@@ -21,6 +21,11 @@ class FencedRouter:
         """The router under this lease, and no other."""
         return cls(router.router if isinstance(router, cls) else router, held)
 
+    @property
+    def shortfall(self) -> float | None:
+        """See `Router.shortfall`."""
+        return self.router.shortfall
+
     def read(self, product: str) -> Routing | None:
         """See `Router.read`."""
         return self.router.read(product)

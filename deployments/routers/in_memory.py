@@ -38,6 +38,9 @@ class InMemoryRouter:
     each mirrored copy; an exception in it reaches nobody.
     """
 
+    # What fails is counted.
+    shortfall: float | None = None
+
     def __init__(
         self,
         answers: Callable[[str], bool] = _every_address_answers,

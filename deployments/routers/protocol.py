@@ -19,6 +19,15 @@ class Router(Protocol):
     `MetricsUnreachable`) when who counts in its stead does not, and in a cluster `ClusterRefused` for a missing right.
     """
 
+    @property
+    def shortfall(self) -> float | None:
+        """How far the odds that an answer is a version's may lie below those configured before users go unanswered.
+
+        Relatively; see `deployments.analysis.shortfall`. None where too few answers tell nothing of that: what the
+        gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
+        """
+        ...
+
     def read(self, product: str) -> Routing | None:
         """The routing that is live now, as the gateway itself reports it; None: the product has no route."""
         ...

@@ -68,6 +68,12 @@ class GatewaySection(Section):
     route: Name | None = Field(
         default=None, description="an HTTPRoute of yours to put our rules into; None: one of our own"
     )
+    shortfall: Annotated[float, Field(ge=0)] = Field(
+        default=0.1,
+        description="how far, relatively, the odds that an answer is the candidate's may lie below the configured ones "
+        "before its users are taken to get none, which rolls back; larger where others ask the champion past the "
+        "Gateway",
+    )
 
 
 class KubernetesSection(Section):

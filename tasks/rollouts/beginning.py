@@ -149,6 +149,7 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
         doors.journal.release(lease)
         return current
     if not ours:
+        doors.expect_rights()
         note(current, "rollout.taken_over", doors, phase=current.phase.value, step=str(current.step or "finish"))
     if not current.done:
         patiently(lambda: _announce(current, doors), doors)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from deployments.analysis.evidence import Block, Counts
 from deployments.analysis.judge import bound_on_harm, judge
-from deployments.analysis.readings import Reading
+from deployments.analysis.readings import Reading, Source
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.errors import TryAgain
 from deployments.rollout.decide import Look
@@ -13,6 +13,7 @@ from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
 from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
+from tasks.rollouts.answering import Answering, Seen, Split
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.traffic import flows_as, shift
@@ -34,21 +35,19 @@ class Watcher:
     evidence: tuple[Block, ...] | None = None
     bare_since: float | None = None
     users: KnownUsers = field(default_factory=KnownUsers)
+    told: frozenset[Source] = frozenset()
+    answering: Answering | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
         if self.last is not None and self.split == state.split:
             return
-        self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
+        self.split, self.looked_at = state.split, doors.clock.monotonic()
+        self.last, self.answering = None, None
         try:
             self._count_from(_reading(state, doors), state, doors)
         except TryAgain:
             return
-
-    def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:
-        """What was counted before belongs to another split."""
-        self.users.begin(state, reading, doors)
-        self.last = reading
 
     def disregard(self, doors: Doors) -> None:
         """What passed since the look before was no healthy time: a pause, or a question."""
@@ -59,56 +58,76 @@ class Watcher:
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
+        whole = False
         try:
-            block, trouble = self._counted(state, doors)
+            block, trouble, whole = self._counted(state, doors)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
+        seen = self._answers(state, block, healthy, whole)
+        bare, lasting = self._bare(state, block, seen, doors)
         before = gathered(state, doors.journal) if self.evidence is None else self.evidence
         self.evidence = blocks = before if block is None else (*before, block)
         verdict = judge(blocks, state.section.analysis)
-        trouble = trouble or _silence(state, blocks) or ""
+        trouble = trouble or bare or seen.trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        bare = self._bare(state, verdict, doors)
-        unwatched = _unwatched(state, doors)
-        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
+        return Look(
+            verdict,
+            seen.healthy,
+            _bound(state, blocks),
+            compared(state, blocks),
+            _unwatched(state, doors),
+            block,
+            lasting or seen.lost,
+            seen.silent,
+        )
 
-    def _bare(self, state: RolloutState, verdict: Verdict, doors: Doors) -> str | None:
-        """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
+    def _answers(self, state: RolloutState, block: Block | None, healthy: timedelta, whole: bool) -> Seen:
+        """Whether those who were sent to the candidate got answers of it; of a split that asks it, with a block."""
+        asked = self.split is not None and self.split.asks(state.candidate)
+        if block is None or self.answering is None or not asked:
+            return Seen(healthy)
+        return self.answering.look(block, healthy, whole)
 
-        Only of a hold: otherwise its answers are counted.
+    def _bare(self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors) -> tuple[str, str | None]:
+        """That no server of an asked candidate is ready, empty if one is; and that in words once it has lasted.
 
-        What a gateway says to users for want of a server, the servers cannot count.
+        It lasts only while users get fewer answers than they should: servers may be too busy to say that they are well.
         """
         since, self.bare_since = self.bare_since, None
-        if verdict.ruling is not Ruling.HOLD or self.split is None or not self.split.asks(state.candidate):
-            return None
+        if self.split is None or not self.split.asks(state.candidate):
+            return "", None
         try:
             replicas = doors.target.replicas(state.product, state.candidate)
         except TryAgain:
-            return None
+            return "", None
         if any(each.state is ReplicaState.READY for each in replicas):
-            return None
+            return "", None
+        why = next((f" ({each.detail})" for each in replicas if each.detail), "")
+        now = f"no server of v{state.candidate} is ready{why}"
+        if block is not None and block.candidate.requests and not seen.trouble:
+            return now, None
         self.bare_since = doors.clock.monotonic() if since is None else since
         if doors.clock.monotonic() - self.bare_since < PATIENCE.total_seconds():
-            return None
-        why = next((f" ({each.detail})" for each in replicas if each.detail), "")
-        return f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
+            return now, None
+        return now, f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
 
-    def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str]:
-        """What was counted; or None, and why it cannot be trusted."""
+    def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str, bool]:
+        """What was counted, or None and why it cannot be trusted; and whether nothing is missing or late in it."""
         if self.split is None or state.former is None:
-            return None, "the candidate has no traffic to be judged by"
+            return None, "the candidate has no traffic to be judged by", False
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
             shift(state.product, self.split, doors)
             self._count_from(_reading(state, doors), state, doors)
-            return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right"
+            return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right", False
         reading = _reading(state, doors)
         if self.last is None:
             self._count_from(reading, state, doors)
-            return None, "counting has just begun"
+            return None, "counting has just begun", False
+        told, self.told = self.told, reading.counting
+        whole = not reading.late(told, self.last.at)
         reading = reading.carrying(self.last)
         counts, pairs = reading.since(self.last), reading.pairs_since(self.last)
         block = Block(
@@ -120,12 +139,23 @@ class Watcher:
             candidate=counts.get(state.candidate, Counts()),
             pairs=pairs,
         )
-        told = self.users.complete(block, state, (self.last, reading), doors)
+        known = self.users.complete(block, state, (self.last, reading), doors)
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
             # A preview, to which nobody is sent, needs no traffic: its time is for whoever asks at its address.
-            return None, "no traffic" if self.split.asks(state.candidate) else ""
-        return told.block, told.trouble
+            return None, "no traffic" if self.split.asks(state.candidate) else "", whole
+        return known.block, known.trouble, whole
+
+    def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:
+        """What was counted before belongs to another split."""
+        self.users.begin(state, reading, doors)
+        self.last, self.told = reading, reading.counting
+        if self.split is None or state.former is None:
+            return
+        share = _share(self.split, state.candidate)
+        number = sum(isinstance(step, Shift) for step in state.steps[: state.done])
+        tolerance = doors.router.shortfall
+        self.answering = Answering(Split(state.candidate, state.former, share, tolerance, number, reading.at))
 
 
 def _reading(state: RolloutState, doors: Doors) -> Reading:

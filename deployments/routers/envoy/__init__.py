@@ -1,7 +1,7 @@
 """The gateway: one Envoy process for all products, told what to do by files alone.
 
-`prepare` writes the first files and gives the command line, `is_alive` asks whether it runs, `EnvoyRouter` changes the files while it runs, `drain` is
-called before it is stopped.
+`prepare` writes the first files and gives the command line, `is_alive` asks whether it runs, `EnvoyRouter` changes the
+files while it runs, `drain` is called before it is stopped.
 Belongs here: what the files say, in which order they are written, what Envoy reports of itself. Does not belong here:
 keeping the process alive (platform), deciding weights (rollout).
 """

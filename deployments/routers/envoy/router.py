@@ -33,6 +33,9 @@ class EnvoyRouter:
     it a refusal carries Envoy's own reason.
     """
 
+    # What Envoy answers itself is counted.
+    shortfall: float | None = None
+
     def __init__(
         self,
         folder: Path,

@@ -60,6 +60,7 @@ class GatewayApiRouter(CountedElsewhere):
         """`settling` is how long after its word a gateway may still lead by what was before."""
         super().__init__(counters)
         self._cluster, self._section, self._clock, self._settling = cluster, section, clock, settling
+        self.shortfall = section.shortfall
 
     def read(self, product: str) -> Routing | None:
         """See `Router`. A route that a gateway refuses is none, and neither are rules that are not as we write them."""
