@@ -57,7 +57,7 @@ class InMemoryJournal:
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
-        mine = [state for state in self._rollouts.values() if state.product == product]
+        mine = [state for state in reversed(self._rollouts.values()) if state.product == product]
         return tuple(sorted(mine, key=lambda state: state.started_at, reverse=True))
 
     def holder(self, product: str, now: datetime) -> Owner | None:
