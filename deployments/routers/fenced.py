@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.routers.protocol import Router
+from deployments.routers.retreats import Retreat
 from deployments.traffic import Routing
 
 
@@ -33,6 +34,14 @@ class FencedRouter:
     def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """See `Router.apply`."""
         self.router.apply(product, routing, token=self.held if token is None else token)
+
+    def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
+        """See `Router.retreat`."""
+        self.router.retreat(product, version, note, token=self.held if token is None else token)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`."""
+        return self.router.retreated(product)
 
     def in_flight(self, product: str, version: int) -> int:
         """See `Router.in_flight`."""

@@ -16,6 +16,7 @@ from deployments.wiring import Doors
 from tasks.rollouts.answering import Answering, Seen, Split
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.retreat import given_back
 from tasks.rollouts.traffic import flows_as, shift
 from tasks.rollouts.users import KnownUsers
 
@@ -25,7 +26,8 @@ class Watcher:
     """Remembers between two looks what had been counted; begins anew with each split, and after a crash.
 
     What was counted while nobody looked is then left out: evidence is lost that way, but never made up. All `evidence`
-    is read once, for only whoever carries the rollout adds to it; None: not yet.
+    is read once, for only whoever carries the rollout adds to it; None: not yet. `unwritten` is what the journal has
+    not got yet; `gone` says why the candidate's users were given back behind the journal's back, None: they were not.
     """
 
     split: Shift | None = None
@@ -37,6 +39,8 @@ class Watcher:
     users: KnownUsers = field(default_factory=KnownUsers)
     told: frozenset[Source] = frozenset()
     answering: Answering | None = None
+    unwritten: tuple[Block, ...] = ()
+    gone: str | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -53,20 +57,25 @@ class Watcher:
         """What passed since the look before was no healthy time: a pause, or a question."""
         self.looked_at = doors.clock.monotonic()
 
-    def look(self, state: RolloutState, doors: Doors) -> Look:
-        """What was seen since the look before; the block of it is to be saved with what follows from it."""
+    def look(self, state: RolloutState, doors: Doors, *, written: bool = True) -> Look:
+        """What was seen since the look before; the block of it is to be saved with what follows from it.
+
+        Unless `written` the journal is away: what was read of it is all that there is beside what was seen since, and
+        traffic that does not flow as the plan says is left as it is.
+        """
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
         whole = False
         try:
-            block, trouble, whole = self._counted(state, doors)
+            block, trouble, whole = self._counted(state, doors, uphold=written)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
+        if block is not None:
+            self.unwritten = (*self.unwritten, block)
         seen = self._answers(state, block, healthy, whole)
         bare, lasting = self._bare(state, block, seen, doors)
-        before = gathered(state, doors.journal) if self.evidence is None else self.evidence
-        self.evidence = blocks = before if block is None else (*before, block)
+        blocks = self._evidence(state, doors, block, written=written)
         verdict = judge(blocks, state.section.analysis)
         trouble = trouble or bare or seen.trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
@@ -79,7 +88,7 @@ class Watcher:
             compared(state, blocks),
             _unwatched(state, doors),
             block,
-            lasting or seen.lost,
+            self.gone or lasting or seen.lost,
             seen.silent,
         )
 
@@ -89,6 +98,17 @@ class Watcher:
         if block is None or self.answering is None or not asked:
             return Seen(healthy)
         return self.answering.look(block, healthy, whole)
+
+    def _evidence(self, state: RolloutState, doors: Doors, block: Block | None, *, written: bool) -> tuple[Block, ...]:
+        """All evidence, the newest `block` included."""
+        if self.evidence is None and not written:
+            return self.unwritten
+        before = self.evidence
+        if before is None:
+            read = gathered(state, doors.journal)
+            before = (*read, *(each for each in self.unwritten if each is not block and each not in read))
+        self.evidence = before if block is None else (*before, block)
+        return self.evidence
 
     def _bare(self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors) -> tuple[str, str | None]:
         """That no server of an asked candidate is ready, empty if one is; and that in words once it has lasted.
@@ -113,12 +133,17 @@ class Watcher:
             return now, None
         return now, f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
 
-    def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str, bool]:
+    def _counted(self, state: RolloutState, doors: Doors, *, uphold: bool) -> tuple[Block | None, str, bool]:
         """What was counted, or None and why it cannot be trusted; and whether nothing is missing or late in it."""
+        self.gone = None
         if self.split is None or state.former is None:
             return None, "the candidate has no traffic to be judged by", False
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
+            self.gone = given_back(state, doors)
+            if self.gone or not uphold:
+                self.last = None
+                return None, f"the traffic flows as {live or 'nothing'}", False
             shift(state.product, self.split, doors)
             self._count_from(_reading(state, doors), state, doors)
             return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right", False
