@@ -103,7 +103,7 @@ def test_a_fenced_router_writes_under_its_lease_and_under_no_former_one(world: W
 def test_whoever_was_stopped_with_the_gateways_lock_in_hand_moves_nothing_when_it_goes_on(
     real: EnvoyWorld, product: str
 ) -> None:
-    """It waits for a server (10 s at most), and sleeps; its successor cannot even write, and is known to have come all the same."""
+    """It waits for a server, and sleeps; its successor cannot even write, and is known to have come all the same."""
     first, late = one(1, real.server(1)), real.dead()
     real.router.apply(product, first, 5)
     patient, impatient = (router_of(real, each) for each in (Patience(), Patience(lock=timedelta(0))))
