@@ -31,6 +31,10 @@ class Units:
     `given_up` were given up at an age in each bucket (both len(LATENCY_BOUNDS_MS) + 1 numbers, or none); `predictions`
     the share of his answers with this label or bin. `keyless` of the units are requests without a key: where nobody can
     choose his version.
+
+    `asked` users sent something in this block and had met nothing bad in their stretch before; `failed` and `left` sum,
+    over them, the shares of their requests of this block that failed, that they gave up. Requests without a key are
+    among these too.
     """
 
     count: int = 0
@@ -39,6 +43,9 @@ class Units:
     given_up: tuple[float, ...] = ()
     predictions: Mapping[str, float] = field(default_factory=dict)
     keyless: int = 0
+    asked: int = 0
+    failed: float = 0.0
+    left: float = 0.0
 
     def __add__(self, other: "Units") -> "Units":
         return Units(
@@ -48,7 +55,24 @@ class Units:
             _added(self.given_up, other.given_up),
             _added_by_name(self.predictions, other.predictions),
             self.keyless + other.keyless,
+            self.asked + other.asked,
+            self.failed + other.failed,
+            self.left + other.left,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Firsts:
+    """Users who came in the same block, and of whom somebody met something bad in this one for the first time.
+
+    `stable` and `candidate` are how many there were who had met nothing bad before, by their version; of these
+    `stable_failed` and `candidate_failed` now did. Requests without a key stand together likewise.
+    """
+
+    stable: int
+    stable_failed: float
+    candidate: int
+    candidate_failed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +121,18 @@ class Counts:
     def as_units(self) -> Units:
         """Every request a unit by itself: these have no key."""
         failed = min(self.errors, self.requests)
-        return Units(self.requests, failed, self.latency, self.given_up, self.predictions, self.requests)
+        left = sum(self.given_up)
+        return Units(
+            self.requests,
+            failed,
+            self.latency,
+            self.given_up,
+            self.predictions,
+            keyless=self.requests,
+            asked=self.requests,
+            failed=failed,
+            left=left,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +165,8 @@ class Block:
     the stretch began within which a user counts once (all blocks of one stretch have the same), `long_stretch` the
     same of the long one, which lasts as long as the split stands; None: requests are the units. What was counted while
     the split was not the configured one is not `trusted`: it may prove harm, and nothing else (kept in no journal).
+    `firsts` and `long_firsts` are the users of each stretch who met something bad in this block for the first time,
+    beside those they came with; None: nobody counted them.
     """
 
     start: datetime
@@ -142,6 +179,8 @@ class Block:
     stretch: datetime | None = None
     long_stretch: datetime | None = None
     trusted: bool = True
+    firsts: tuple[Firsts, ...] | None = None
+    long_firsts: tuple[Firsts, ...] | None = None
 
 
 def block_to_json(block: Block) -> dict[str, Any]:
@@ -161,6 +200,8 @@ def block_to_json(block: Block) -> dict[str, Any]:
         ],
         "stretch": block.stretch.isoformat() if block.stretch else None,
         "long_stretch": block.long_stretch.isoformat() if block.long_stretch else None,
+        "firsts": _firsts_to_json(block.firsts),
+        "long_firsts": _firsts_to_json(block.long_firsts),
     }
 
 
@@ -176,6 +217,8 @@ def block_from_json(document: Mapping[str, Any]) -> Block:
         Pairs(*document["pairs"]),
         _time_from_json(document.get("stretch")),
         _time_from_json(document.get("long_stretch")),
+        firsts=_firsts_from_json(document.get("firsts")),
+        long_firsts=_firsts_from_json(document.get("long_firsts")),
     )
 
 
@@ -202,6 +245,9 @@ def _units_to_json(units: Units | None) -> dict[str, Any] | None:
         "given_up": list(units.given_up),
         "predictions": dict(units.predictions),
         "keyless": units.keyless,
+        "asked": units.asked,
+        "failed": units.failed,
+        "left": units.left,
     }
 
 
@@ -228,7 +274,20 @@ def _units_from_json(document: Mapping[str, Any] | None) -> Units | None:
         tuple(document["given_up"]),
         document["predictions"],
         document.get("keyless", 0),
+        document.get("asked", 0),
+        document.get("failed", 0.0),
+        document.get("left", 0.0),
     )
+
+
+def _firsts_to_json(firsts: tuple[Firsts, ...] | None) -> list[list[float]] | None:
+    if firsts is None:
+        return None
+    return [[each.stable, each.stable_failed, each.candidate, each.candidate_failed] for each in firsts]
+
+
+def _firsts_from_json(document: list[Any] | None) -> tuple[Firsts, ...] | None:
+    return None if document is None else tuple(Firsts(*each) for each in document)
 
 
 def _time_from_json(written: str | None) -> datetime | None:

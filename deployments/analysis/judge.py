@@ -44,7 +44,7 @@ def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | No
     if all(rule.metric != "error_rate" for rule in rules.metrics):
         return None
     parts = parted(blocks, rules.given_up)
-    comparisons = [compare_errors(arms) for arms in errors_of(parts, rules.given_up).whole]
+    comparisons = [compare_errors(arms) for arms in errors_of(parts).whole]
     high = error_bounds(parts, comparisons, levels(rules))[1]
     return 1.0 if high is None else high
 

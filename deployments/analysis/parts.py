@@ -137,11 +137,12 @@ def parted(blocks: Sequence[Block], given_up: float) -> Parts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One metric's arms, by part."""
+    """One metric's arms, by part; short stretches begin at the rows `starts` of `short`."""
 
     parts: Parts
     whole: tuple[Arms, ...]
     short: Arms
+    starts: Starts
 
     def logs(self, whole: Callable[[Arms], Array | float], each: Callable[[Arms, Starts], Array]) -> Array:
         """What a test says, by part, (parts,) or (parts, kinds), as large as it must be to be held against alpha.
@@ -150,7 +151,7 @@ class Series:
         """
         found = np.stack([np.asarray(whole(arms)) for arms in self.whole])
         if self.parts.by_user:
-            found = np.concatenate((found, each(self.short, self.parts.starts)))
+            found = np.concatenate((found, each(self.short, self.starts)))
         log_alpha = self.parts.log_alpha
         return found + (log_alpha if found.ndim == 1 else log_alpha[:, None])
 
@@ -158,7 +159,7 @@ class Series:
         """Of `logs` by part, (parts,)."""
         sizes = [float(arms.candidate.sum(axis=0).max(initial=0)) for arms in self.whole]
         if self.parts.by_user:
-            sizes += np.add.reduceat(self.short.candidate, self.parts.starts).tolist()
+            sizes += np.add.reduceat(self.short.candidate, self.starts).tolist()
         return self.parts.strength(logs, sizes)
 
     def total(self, proved: Strength | None) -> Arms:
@@ -171,27 +172,26 @@ class Series:
         if proved.where < len(self.whole):
             return _total(self.whole[proved.where])
         number = proved.where - len(self.whole)
-        ends = np.append(self.parts.starts[1:], len(self.short.stable))
-        return _total(self.short, slice(self.parts.starts[number], ends[number]))
+        ends = np.append(self.starts[1:], len(self.short.stable))
+        return _total(self.short, slice(self.starts[number], ends[number]))
 
 
 def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms]) -> Series:
     """A metric's arms, which `read` takes from blocks."""
     whole = tuple(read(part.blocks, part.unit) for part in parts.whole)
-    return Series(parts, whole, read(parts.short, Unit.SHORT))
+    return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts)
 
 
 _ALL = slice(None)
 
 
 def _total(arms: Arms, blocks: slice = _ALL) -> Arms:
-    all_four = arms.stable, arms.stable_bad, arms.candidate, arms.candidate_bad
-    return Arms(*(each[blocks].sum(axis=0)[None] for each in all_four))
+    return Arms(*(each[blocks].sum(axis=0)[None] for each in arms.columns))
 
 
 def _sum(rows: Sequence[Arms]) -> Arms:
     """Rows of one metric; their totals may differ by kind in some only."""
-    columns = zip(*((row.stable, row.stable_bad, row.candidate, row.candidate_bad) for row in rows), strict=True)
+    columns = zip(*(row.columns for row in rows), strict=True)
     return Arms(*(_added(column) for column in columns))
 
 

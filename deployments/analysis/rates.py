@@ -1,6 +1,7 @@
 """Metrics with one rate or mean in each version: errors, and what users pushed."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -9,31 +10,34 @@ from deployments.analysis.difference import Comparison
 from deployments.analysis.interval import lower_bound, upper_bound
 from deployments.analysis.levels import Levels
 from deployments.analysis.parts import Parts, Series, Strength, series_of
-from deployments.analysis.series import Arms, Array
+from deployments.analysis.series import Arms, Array, Unit
 from deployments.analysis.weighed import Weighed, percent, proved_by, still_missing
 from deployments.spec import MetricRule
 
 
 def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Errors among the units: worse by ratio, beyond the margin by difference, over the limit alone."""
-    errors = errors_of(parts, parts.given_up)
+    errors = errors_of(parts)
+    at_risk = series_of(parts, partial(series.at_risk, given_up=parts.given_up)) if parts.by_user else errors
+    firsts = _firsts(parts) if parts.by_user else errors
     comparisons = [compare_errors(arms) for arms in errors.whole]
-    worse = log_e_worse(errors)
+    worse = _log_e_worse(firsts)
     harm, broken, safe, last = None, None, None, None
     if rule.margin is not None:
-        harm = errors.strength(levels.harm(worse, _log_e_beyond(errors, comparisons, rule.margin)))
+        beyond = _log_e_beyond(at_risk, comparisons if at_risk is errors else None, rule.margin)
+        harm = errors.strength(levels.harm(worse, beyond))
         if rule.prove:
             *_, last = logs = _log_e_within(parts, comparisons, rule.margin)
             safe = max(logs)
     if rule.limit is not None:
-        broken = errors.strength(_log_e_over(errors, rule.limit, worse))
+        broken = errors.strength(_log_e_over(at_risk, rule.limit, worse))
     proof = proved_by(levels, harm, broken)
-    total = errors.total(proof)
+    shown = errors.total(None) if proof is None else at_risk.total(proof)
     low, high = error_bounds(parts, comparisons, levels)
     return Weighed(
-        seen=f"{_errors_seen(total, parts)}{_given_up_seen(parts)}{parts.when(proof)}",
-        stable=_rate(total.swapped()),
-        candidate=_rate(total),
+        seen=f"{_errors_seen(shown, firsts, proof)}{_given_up_seen(parts)}{parts.when(proof)}",
+        stable=_rate(shown.swapped()),
+        candidate=_rate(shown),
         low=low,
         high=high,
         harm=harm,
@@ -66,21 +70,14 @@ def weigh_feedback(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     )
 
 
-def errors_of(parts: Parts, given_up: float) -> Series:
-    """Errors by part; a given-up request counts as the part `given_up` of one."""
-    return series_of(parts, lambda blocks, unit: series.errors(blocks, unit, given_up))
-
-
-def log_e_worse(errors: Series) -> Array:
-    """By part, the log of the e-value against "the candidate fails no more often"."""
-    return errors.logs(
-        lambda arms: ratio.log_e_ever_above(arms, 1)[0], lambda arms, starts: ratio.log_e_in_each(arms, 1, starts)[:, 0]
-    )
+def errors_of(parts: Parts) -> Series:
+    """Errors by part, as the spec counts given-up requests."""
+    return series_of(parts, partial(series.errors, given_up=parts.given_up))
 
 
 def log_e_fewer_errors(parts: Parts) -> float:
     """Log of the e-value against "the candidate fails no less often than the stable version"."""
-    whole = zip(errors_of(parts, parts.given_up).whole, parts.whole, strict=True)
+    whole = zip(errors_of(parts).whole, parts.whole, strict=True)
     return max(float(ratio.log_e_above(arms.swapped(), 1)[0]) + part.log_beta for arms, part in whole)
 
 
@@ -117,14 +114,29 @@ def scaled_margin(rule: MetricRule) -> float:
     return (rule.margin or 0) / (rule.range[1] - rule.range[0])
 
 
-def _log_e_beyond(errors: Series, comparisons: Sequence[Comparison], margin: float) -> Array:
-    """By part, against "the candidate fails no more often than the margin allows"."""
-    whole = [difference.log_e_ever_above(comparison, margin) for comparison in comparisons]
-    starts = errors.parts.starts
-    if errors.parts.by_user:
-        short = difference.compare(errors.short, difference.ERRORS_EXPECTED, starts)
-        whole.extend(difference.log_e_in_each(short, margin, len(starts)))
-    return np.array(whole) + errors.parts.log_alpha
+def _firsts(parts: Parts) -> Series:
+    """Who met something bad for the first time, by part."""
+    whole = tuple(series.firsts(part.blocks, part.unit, parts.given_up)[0] for part in parts.whole)
+    short, rows = series.firsts(parts.short, Unit.SHORT, parts.given_up)
+    return Series(parts, whole, short, rows[parts.starts])
+
+
+def _log_e_worse(firsts: Series) -> Array:
+    """By part, the log of the e-value against "the candidate fails no more often"."""
+    return firsts.logs(
+        lambda arms: ratio.log_e_ever_above(arms, 1)[0], lambda arms, starts: ratio.log_e_in_each(arms, 1, starts)[:, 0]
+    )
+
+
+def _log_e_beyond(at_risk: Series, known: Sequence[Comparison] | None, margin: float) -> Array:
+    """By part, against "the candidate fails no more often than the margin allows"; `known` are its comparisons."""
+    comparisons = [compare_errors(arms) for arms in at_risk.whole] if known is None else known
+    logs = [difference.log_e_ever_above(comparison, margin) for comparison in comparisons]
+    starts = at_risk.starts
+    if at_risk.parts.by_user:
+        short = difference.compare(at_risk.short, difference.ERRORS_EXPECTED, starts)
+        logs.extend(difference.log_e_in_each(short, margin, len(starts)))
+    return np.array(logs) + at_risk.parts.log_alpha
 
 
 def _log_e_within(parts: Parts, comparisons: Sequence[Comparison], margin: float) -> list[float]:
@@ -135,21 +147,22 @@ def _log_e_within(parts: Parts, comparisons: Sequence[Comparison], margin: float
     ]
 
 
-def _log_e_over(errors: Series, limit: float, worse: Array) -> Array:
+def _log_e_over(at_risk: Series, limit: float, worse: Array) -> Array:
     """By part, against "the candidate fails no more often than `limit`".
 
     Impatient clients of both versions alike break no limit: given-up requests count towards it only as far as the
     candidate is proved `worse` than the stable version.
     """
-    over = _log_e_over_alone(errors, limit)
-    if not errors.parts.given_up or not errors.parts.anything_given_up:
+    over = _log_e_over_alone(at_risk, limit)
+    if not at_risk.parts.given_up or not at_risk.parts.anything_given_up:
         return over
-    proper: Array = np.maximum(_log_e_over_alone(errors_of(errors.parts, 0.0), limit), worse)
-    return np.minimum(over, proper)
+    proper = series_of(at_risk.parts, partial(series.at_risk, given_up=0.0))
+    counts: Array = np.maximum(_log_e_over_alone(proper, limit), worse)
+    return np.minimum(over, counts)
 
 
-def _log_e_over_alone(errors: Series, limit: float) -> Array:
-    return errors.logs(
+def _log_e_over_alone(at_risk: Series, limit: float) -> Array:
+    return at_risk.logs(
         lambda arms: share.log_e_ever_above(arms.candidate_bad, arms.candidate, limit),
         lambda arms, starts: share.log_e_in_each(arms.candidate_bad, arms.candidate, limit, starts),
     )
@@ -184,13 +197,20 @@ def _value_bounds(bounds: tuple[float | None, float | None], rule: MetricRule) -
     return None if high is None else -high, None if low is None else -low
 
 
-def _errors_seen(total: Arms, parts: Parts) -> str:
-    stable, candidate = _rate(total.swapped()), _rate(total)
-    unit = f" {parts.noun}" if parts.by_user else ""
-    said = [
-        f"{_number(bad.sum())} of {count.sum():,.0f}{unit}"
-        for bad, count in ((total.candidate_bad, total.candidate), (total.stable_bad, total.stable))
-    ]
+def _errors_seen(shown: Arms, firsts: Series, proof: Strength | None) -> str:
+    """Of users: how many failed at least once where harm was proved; else what their requests came to."""
+    stable, candidate = _rate(shown.swapped()), _rate(shown)
+    noun = firsts.parts.noun
+    if proof is not None and firsts.parts.by_user:
+        failed = firsts.total(proof)
+        mine, others = failed.candidate_bad.sum(), failed.stable_bad.sum()
+        said = [f"{_number(mine)} {noun} failed", f"{_number(others)} of the champion's"]
+    else:
+        unit = f" {noun}" if firsts.parts.by_user else ""
+        said = [
+            f"{_number(shown.candidate_bad.sum())} of {shown.candidate.sum():,.0f}{unit}",
+            f"{_number(shown.stable_bad.sum())} of {shown.stable.sum():,.0f}",
+        ]
     if stable is None or candidate is None:
         return " against ".join(said)
     return f"{' against '.join(said)} ({percent(candidate)} against {percent(stable)})"

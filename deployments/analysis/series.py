@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Sums, Units
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Firsts, Sums, Units
 from deployments.spec import MetricRule
 
 Array = NDArray[np.float64]
@@ -17,6 +17,7 @@ Starts = NDArray[np.intp]  # the positions of the blocks with which stretches be
 BUCKETS: Final = len(LATENCY_BOUNDS_MS) + 1
 _UNMEASURED: Final = (0,) * BUCKETS
 _NOTHING: Final = Sums()
+_NOBODY: Final = Firsts(0, 0, 0, 0)
 _SLOWER: Final = np.tri(BUCKETS, BUCKETS - 1, -1)  # which buckets lie beyond which bound
 # Labels are named by the first blocks with so many predictions; what comes up later is one more label.
 NAMING_ROWS: Final = 100
@@ -45,6 +46,11 @@ class Arms:
     candidate: Array
     candidate_bad: Array
 
+    @property
+    def columns(self) -> tuple[Array, Array, Array, Array]:
+        """All four."""
+        return self.stable, self.stable_bad, self.candidate, self.candidate_bad
+
     def swapped(self) -> "Arms":
         """The same with the roles exchanged."""
         return Arms(self.candidate, self.candidate_bad, self.stable, self.stable_bad)
@@ -58,10 +64,41 @@ def errors(blocks: Sequence[Block], unit: Unit, given_up: float) -> Arms:
     return Arms(total, np.minimum(failed, total), also_total, np.minimum(also_failed, also_total))
 
 
-def given_up(blocks: Sequence[Block], unit: Unit) -> tuple[float, float]:
-    """How many units' worth of requests were given up by their clients: of the stable version, and the candidate."""
-    stable, candidate = (sum(sum(each.given_up) for each in samples) for samples in _samples(blocks, unit))
-    return stable, candidate
+def at_risk(blocks: Sequence[Block], unit: Unit, given_up: float) -> Arms:
+    """Units that had met nothing bad before, and the errors among them; otherwise as `errors`.
+
+    Requests are all of that kind. Where nobody counts such users, each counts when he is closed.
+    """
+    if unit is Unit.REQUEST:
+        return errors(blocks, unit, given_up)
+    known = [_asked(version, given_up) for version in _samples(blocks, unit)]
+    return Arms(*(np.minimum(each, total) for total, failed in known for each in (total, failed)))
+
+
+def firsts(blocks: Sequence[Block], unit: Unit, given_up: float) -> tuple[Arms, Starts]:
+    """Users who came together, and those of them that met something bad for the first time; and where blocks begin.
+
+    Every block has one row at least: (rows,) and (blocks,). Who fails when is decided without a look at the versions if
+    these are alike, so that of users who came together each is as likely to be the candidate's as any other.
+    """
+    if unit is Unit.REQUEST:
+        return errors(blocks, unit, given_up), np.arange(len(blocks))
+    plain = errors(blocks, unit, given_up)
+    rows: list[tuple[float, float, float, float]] = []
+    starts: list[int] = []
+    for position, block in enumerate(blocks):
+        starts.append(len(rows))
+        counted = block.long_firsts if unit is Unit.LONG else block.firsts
+        if counted is None:
+            a, b, c, d = (float(each[position]) for each in plain.columns)
+            rows.append((a, b, c, d))
+        else:
+            rows.extend(
+                (each.stable, each.stable_failed, each.candidate, each.candidate_failed)
+                for each in counted or (_NOBODY,)
+            )
+    table = np.array(rows, np.float64).reshape(-1, 4)
+    return Arms(*table.T), np.array(starts, np.intp)
 
 
 def latencies(blocks: Sequence[Block], unit: Unit) -> Arms:
@@ -137,6 +174,13 @@ def _of_long(counts: Counts) -> Units:
 def _bad(samples: Sequence[Counts | Units], given_up: float) -> Array:
     failed = _array(each.errors for each in samples)
     return failed + given_up * _array(sum(each.given_up) for each in samples)
+
+
+def _asked(samples: Sequence[Counts | Units], given_up: float) -> tuple[Array, Array]:
+    counted = [each for each in samples if isinstance(each, Units)]
+    if not any(each.asked for each in counted):
+        return _array(each.count for each in samples), _bad(samples, given_up)
+    return _array(each.asked for each in counted), _array(each.failed + given_up * each.left for each in counted)
 
 
 def _timed(samples: Sequence[Counts | Units], unit: Unit) -> tuple[Array, Array]:

@@ -1,11 +1,14 @@
 """Users with a key, each counted once a stretch, whatever he asks.
 
-Who meets which version is drawn once for a user, so that he is the unit of evidence (docs/statistics.md). He is closed
-after so many requests, so long after his first one, or when the stretch ends, and counts then, with the shares of his
-requests that went badly. Nothing of this looks at the version, so that both are counted alike.
+Who meets which version is drawn once for a user, so that he is the unit of evidence (docs/statistics.md). He counts in
+two ways, neither of which looks at the version, so that both are counted alike:
 
-Users are counted twice over. Short stretches follow one another, so that harm which begins late is seen with users who
-were there before. The long one lasts as long as the split stands, so that few users add up to a proof.
+- by what he met. He is closed after so many requests, so long after his first one, or when the stretch ends, and counts
+  then, with the shares of his requests that went badly.
+- by when he first met something bad. Until then he may at any time, so that harm is seen at once, however late.
+
+Stretches of both kinds are counted side by side. Short ones follow one another, so that everybody counts anew every few
+minutes. The long one lasts as long as the split stands, so that few users add up to a proof.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Units
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Firsts, Units
 
 # Users that are counted in one stretch: invented keys shall fill no memory.
 MOST_USERS: Final = 50_000
@@ -52,70 +55,125 @@ class Closing:
     blocks: int | None
 
 
-SHORT: Final = Closing(requests=3, after=timedelta(0), blocks=12)
+SHORT: Final = Closing(requests=3, after=timedelta(0), blocks=30)
 LONG: Final = Closing(requests=20, after=timedelta(minutes=1), blocks=None)
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Users who came in one block: by version, how many had met nothing bad before, and how many now did."""
+
+    well: Mapping[int, int]
+    failed: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
-    """The users that were closed since the block before, by version, and when their stretch began."""
+    """What a block says of the users of one stretch: when that began, units by version, and who failed first."""
 
     stretch: datetime
     units: Mapping[int, Units]
+    firsts: tuple[Together, ...] = ()
 
 
 class Users:
-    """The users of one stretch after another. At most `most` are counted in each; further ones are not, in any arm."""
+    """The users of one stretch after another. At most `most` are counted in each; further ones are not, in any arm.
 
-    def __init__(self, closing: Closing, most: int = MOST_USERS) -> None:
+    `given_up`: whether it is something bad if a client gives up.
+    """
+
+    def __init__(self, closing: Closing, most: int = MOST_USERS, given_up: bool = True) -> None:
         self.began: datetime | None = None
         self._closing = closing
         self._most = most
-        self._open: dict[str, _Open] = {}
-        self._done: set[str] = set()
-        self._units: dict[int, Units] = {}
-        self._blocks = 0
+        self._given_up = given_up
+        self._stretch = _Stretch()
 
     def __len__(self) -> int:
         """How many users were counted, or are being counted, in this stretch."""
-        return len(self._open) + len(self._done)
+        return len(self._stretch.version)
 
     def begin(self, at: datetime) -> None:
         """A new stretch begins: the split changed. Users who are still open are not counted."""
-        self.began = at
-        self._open, self._done, self._units, self._blocks = {}, set(), {}, 0
+        self.began, self._stretch = at, _Stretch()
 
     def add(self, outcomes: Iterable[Outcome], at: datetime) -> None:
         """What happened until `at`, in its order. A user stays with the version of his first request."""
+        known = self._stretch
         for outcome in outcomes:
-            user = self._open.get(outcome.user)
-            if user is None:
-                if outcome.user in self._done or len(self) >= self._most:
+            name = outcome.user
+            if name not in known.version:
+                if len(self) >= self._most:
                     continue
-                user = self._open[outcome.user] = _Open(outcome.version, at)
-            if user.version != outcome.version:
+                known.comes(name, outcome.version, at)
+            if known.version[name] != outcome.version:
                 continue
-            user.add(outcome)
-            if user.requests >= self._closing.requests:
-                self._close(outcome.user)
+            if name in known.well:
+                known.asked.setdefault(name, _Asked()).add(outcome)
+            if user := known.open.get(name):
+                user.add(outcome)
+                if user.requests >= self._closing.requests:
+                    known.close(name)
 
     def closed(self, at: datetime) -> Closed:
-        """The users closed since the call before: a block. After the last block of a stretch the next one begins."""
-        stretch = at if self.began is None else self.began
-        self.began, self._blocks = stretch, self._blocks + 1
-        is_last = self._closing.blocks is not None and self._blocks >= self._closing.blocks
-        for name in [name for name, user in self._open.items() if is_last or at - user.since >= self._closing.after]:
-            self._close(name)
-        found = Closed(stretch, self._units)
-        self._units = {}
+        """What is known of the users since the call before: a block. A stretch ends with the last of its blocks."""
+        known = self._stretch
+        stretch = self.began = at if self.began is None else self.began
+        known.blocks += 1
+        is_last = self._closing.blocks is not None and known.blocks >= self._closing.blocks
+        for name in [name for name, user in known.open.items() if is_last or at - user.since >= self._closing.after]:
+            known.close(name)
+        firsts = known.firsts(self._given_up)
+        found = Closed(stretch, known.units, firsts)
+        known.units = {}
         if is_last:
             self.begin(at)
         return found
 
-    def _close(self, name: str) -> None:
-        user = self._open.pop(name)
-        self._done.add(name)
-        self._units[user.version] = self._units.get(user.version, Units()) + user.as_unit()
+
+@dataclass(slots=True)
+class _Stretch:
+    """What is remembered of one stretch.
+
+    `version` has every user. `well` are those who have met nothing bad, with the number of the block in which they
+    came; `came` counts them by that block and by version. `asked` are those of them who sent something in this block,
+    `open` all who are not closed yet, `units` what this block has counted so far.
+    """
+
+    blocks: int = 0
+    version: dict[str, int] = field(default_factory=dict)
+    well: dict[str, int] = field(default_factory=dict)
+    came: dict[int, dict[int, int]] = field(default_factory=dict)
+    asked: "dict[str, _Asked]" = field(default_factory=dict)
+    open: "dict[str, _Open]" = field(default_factory=dict)
+    units: dict[int, Units] = field(default_factory=dict)
+
+    def comes(self, name: str, version: int, at: datetime) -> None:
+        self.version[name], self.well[name], self.open[name] = version, self.blocks, _Open(at)
+        with_him = self.came.setdefault(self.blocks, {})
+        with_him[version] = with_him.get(version, 0) + 1
+
+    def close(self, name: str) -> None:
+        self._count(self.version[name], self.open.pop(name).as_unit())
+
+    def firsts(self, given_up: bool) -> tuple[Together, ...]:
+        """Count whoever asked, and take out those who met something bad; they leave beside those they came with."""
+        failed: dict[int, dict[int, int]] = {}
+        for name, asked in self.asked.items():
+            version = self.version[name]
+            self._count(version, Units(asked=1, failed=asked.failed / asked.requests, left=asked.left / asked.requests))
+            if asked.failed or (asked.left and given_up):
+                of_block = failed.setdefault(self.well.pop(name), {})
+                of_block[version] = of_block.get(version, 0) + 1
+        self.asked = {}
+        found = tuple(Together(dict(self.came[block]), of_block) for block, of_block in failed.items())
+        for block, of_block in failed.items():
+            for version, count in of_block.items():
+                self.came[block][version] -= count
+        return found
+
+    def _count(self, version: int, units: Units) -> None:
+        self.units[version] = self.units.get(version, Units()) + units
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,28 +182,51 @@ class Counted:
 
     short: Closed
     long: Closed
+    given_up: bool = True
 
     def completes(self, block: Block, stable: int, candidate: int, keyless: Mapping[int, Counts]) -> Block:
         """`block` with its units: these users, and the requests of it that came without a key, by version."""
+        others = keyless.get(stable, Counts()), keyless.get(candidate, Counts())
         return replace(
             block,
-            stable=self._with_units(block.stable, stable, keyless),
-            candidate=self._with_units(block.candidate, candidate, keyless),
+            stable=self._with_units(block.stable, stable, others[0]),
+            candidate=self._with_units(block.candidate, candidate, others[1]),
             stretch=self.short.stretch,
             long_stretch=self.long.stretch,
+            firsts=self._firsts(self.short, stable, candidate, others),
+            long_firsts=self._firsts(self.long, stable, candidate, others),
         )
 
-    def _with_units(self, counts: Counts, version: int, keyless: Mapping[int, Counts]) -> Counts:
-        others = keyless.get(version, Counts()).as_units()
+    def _with_units(self, counts: Counts, version: int, keyless: Counts) -> Counts:
+        others = keyless.as_units()
         short, long = (each.units.get(version, Units()) + others for each in (self.short, self.long))
         return replace(counts, units=short, long_units=long)
 
+    def _firsts(
+        self, closed: Closed, stable: int, candidate: int, keyless: tuple[Counts, Counts]
+    ) -> tuple[Firsts, ...]:
+        users = [
+            Firsts(
+                each.well.get(stable, 0),
+                each.failed.get(stable, 0),
+                each.well.get(candidate, 0),
+                each.failed.get(candidate, 0),
+            )
+            for each in closed.firsts
+        ]
+        others, of_candidate = ((each.requests, self._bad(each)) for each in keyless)
+        return (*users, Firsts(*others, *of_candidate)) if others[1] or of_candidate[1] else tuple(users)
+
+    def _bad(self, counts: Counts) -> int:
+        return counts.errors + sum(counts.given_up) * self.given_up
+
 
 class Stretches:
-    """Both ways of counting users, kept for one split."""
+    """Short stretches and the long one, kept for one split. `given_up` is that of the spec's analysis (0-1)."""
 
-    def __init__(self, most: int = MOST_USERS) -> None:
-        self._short, self._long = Users(SHORT, most), Users(LONG, most)
+    def __init__(self, given_up: float = 1.0, most: int = MOST_USERS) -> None:
+        self._given_up = given_up > 0
+        self._short, self._long = (Users(closing, most, self._given_up) for closing in (SHORT, LONG))
         self._seen = False
 
     def begin(self, at: datetime) -> None:
@@ -166,14 +247,27 @@ class Stretches:
         if not self._seen:
             self.begin(at)
             return None
-        return Counted(self._short.closed(at), self._long.closed(at))
+        return Counted(self._short.closed(at), self._long.closed(at), self._given_up)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What a user asked in one block, who had met nothing bad before."""
+
+    requests: int = 0
+    failed: int = 0
+    left: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        self.requests += 1
+        self.failed += outcome.failed and outcome.given_up is None
+        self.left += outcome.given_up is not None
 
 
 @dataclass(slots=True)
 class _Open:
-    """A user who is being counted."""
+    """A user who is not closed yet."""
 
-    version: int
     since: datetime
     requests: int = 0
     failed: int = 0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.analysis.evidence import Counts, Units
-from deployments.analysis.users import MOST_LABELS, Closing, Outcome, Stretches, Users
+from deployments.analysis.evidence import Counts, Firsts, Units
+from deployments.analysis.users import MOST_LABELS, Closing, Outcome, Stretches, Together, Users
 from tests.unit.deployments.analysis.blocks import BUCKETS, INTERVAL, START, block
 
 AFTER_TWO = Closing(requests=2, after=timedelta(seconds=20), blocks=4)
@@ -100,7 +100,7 @@ def test_once_full_nobody_new_is_counted_in_either_version_and_those_who_are_go_
     users = Users(AFTER_TWO, most=2)
     users.begin(START)
     users.add([Outcome(1, "a"), Outcome(2, "b"), Outcome(1, "c"), Outcome(2, "d"), Outcome(1, "a", failed=True)], START)
-    assert users.closed(START).units[1] == Units(1, 0.5)
+    assert users.closed(START).units[1] == Units(1, 0.5, asked=1, failed=0.5)
     for number in range(1, 4):
         assert users.closed(START + number * INTERVAL).units in ({}, {2: Units(1, 0.0)})
     users.add([Outcome(1, "c"), Outcome(2, "d")], START + 5 * INTERVAL)
@@ -111,12 +111,12 @@ def test_a_user_is_closed_by_requests_by_time_or_by_the_end_of_the_stretch() -> 
     users = Users(AFTER_TWO)
     users.begin(START)
     users.add([Outcome(1, "busy", failed=True), Outcome(1, "busy"), Outcome(1, "busy"), Outcome(1, "calm")], START)
-    assert users.closed(START).units == {1: Units(1, 0.5)}
+    assert users.closed(START).units == {1: Units(1, 0.5, asked=2, failed=1 / 3)}
     assert users.closed(START + INTERVAL).units == {}
     assert users.closed(START + 2 * INTERVAL).units == {1: Units(1, 0.0)}
     users.add([Outcome(1, "late", failed=True)], START + 3 * INTERVAL)
     last = users.closed(START + 3 * INTERVAL)
-    assert (last.stretch, last.units) == (START, {1: Units(1, 1.0)})
+    assert (last.stretch, last.units) == (START, {1: Units(1, 1.0, asked=1, failed=1.0)})
     users.add([Outcome(1, "busy")], START + 4 * INTERVAL)
     assert users.closed(START + 4 * INTERVAL).stretch == START + 3 * INTERVAL
 
@@ -132,7 +132,7 @@ def test_a_change_of_the_split_forgets_everybody() -> None:
 def test_a_user_stays_with_the_version_that_he_met_first() -> None:
     users = Users(AFTER_TWO)
     users.add([Outcome(1, "a"), Outcome(2, "a", failed=True), Outcome(1, "a")], START)
-    assert users.closed(START).units == {1: Units(1, 0.0)}
+    assert users.closed(START).units == {1: Units(1, 0.0, asked=1)}
 
 
 def test_shares_of_a_user_are_of_all_that_he_asked() -> None:
@@ -169,9 +169,10 @@ def test_a_block_has_its_users_and_its_requests_without_a_key() -> None:
     seen = block(Counts(31, 3), Counts(12, 1))
     whole = counted.completes(seen, 1, 2, {1: Counts(30, 2), 2: Counts(10, 1)})
     assert (whole.stable.requests, whole.candidate.requests) == (31, 12)
-    assert whole.stable.units == Units(31, 3.0, keyless=30)
-    assert whole.candidate.units == Units(11, 1.0, keyless=10)
-    assert whole.stable.long_units == Units(30, 2.0, keyless=30), "the long stretch closes its users later"
+    assert whole.stable.units == Units(31, 3.0, keyless=30, asked=31, failed=3.0)
+    assert whole.candidate.units == Units(11, 1.0, keyless=10, asked=11, failed=1.0)
+    assert whole.stable.long_units == Units(30, 2.0, keyless=30, asked=31, failed=3.0), "it closes its users later"
+    assert whole.firsts == whole.long_firsts == (Firsts(1, 1, 1, 0), Firsts(30, 2, 10, 1))
     assert whole.stretch == whole.long_stretch == START + INTERVAL
 
 
@@ -179,7 +180,7 @@ def test_the_short_stretch_begins_anew_and_the_long_one_lasts() -> None:
     stretches = Stretches()
     stretches.begin(START)
     short, long, of_short, of_long = set(), set(), 0, 0
-    for number in range(1, 41):
+    for number in range(1, 91):
         stretches.add([Outcome(1, "a")], START + number * INTERVAL)
         counted = stretches.block(START + number * INTERVAL)
         assert counted is not None
@@ -187,8 +188,50 @@ def test_the_short_stretch_begins_anew_and_the_long_one_lasts() -> None:
         long.add(counted.long.stretch)
         of_short += counted.short.units.get(1, Units()).count
         of_long += counted.long.units.get(1, Units()).count
-    assert (len(short), len(long)) == (4, 1)
-    assert (of_short, of_long) == (4, 1)
+    assert (len(short), len(long)) == (3, 1)
+    assert (of_short, of_long) == (3, 1)
+
+
+def test_who_fails_first_is_told_beside_those_he_came_with_and_only_once() -> None:
+    users = Users(NEVER)
+    users.begin(START)
+    came = [Outcome(1 + (number >= 8), f"u{number}") for number in range(10)]
+    users.add(came, START)
+    assert users.closed(START).firsts == ()
+    users.add([Outcome(1, "new"), Outcome(2, "u9", failed=True), Outcome(2, "u9"), Outcome(1, "u0", given_up=3)], START)
+    second = users.closed(START + INTERVAL)
+    assert second.firsts == (Together({1: 8, 2: 2}, {1: 1, 2: 1}),)
+    assert second.units[2] == Units(asked=1, failed=0.5)
+    assert second.units[1] == Units(asked=2, left=1.0)
+    users.add([Outcome(2, "u9", failed=True), Outcome(2, "u8", failed=True)], START)
+    third = users.closed(START + 2 * INTERVAL)
+    assert third.firsts == (Together({1: 7, 2: 1}, {2: 1}),)
+    assert third.units == {2: Units(asked=1, failed=1.0)}, "whoever failed before asks no more in this stretch"
+
+
+def test_leaving_is_nothing_bad_where_the_spec_says_so() -> None:
+    users = Users(NEVER, given_up=False)
+    users.add([Outcome(1, "a", given_up=3)], START)
+    assert users.closed(START).firsts == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(looks)
+def test_everybody_fails_first_at_most_once_and_stood_with_those_he_came_with(seen: list[list[Outcome]]) -> None:
+    users = Users(NEVER)
+    users.begin(START)
+    first: dict[str, bool] = {}
+    failed = 0.0
+    for number, some in enumerate(seen, start=1):
+        users.add(some, START + number * INTERVAL)
+        for together in users.closed(START + number * INTERVAL).firsts:
+            assert all(0 < count <= together.well[version] for version, count in together.failed.items())
+            failed += sum(together.failed.values())
+    versions: dict[str, int] = {}
+    for each in (each for some in seen for each in some):
+        if versions.setdefault(each.user, each.version) == each.version:
+            first[each.user] = first.get(each.user, False) or each.failed or each.given_up is not None
+    assert failed == sum(first.values())
 
 
 def replaced(outcome: Outcome, version: int) -> Outcome:
