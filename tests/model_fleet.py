@@ -14,6 +14,7 @@ from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.model import Model
 from deployments.serving.service import Service
 from deployments.serving.sockets import unix_listener
+from deployments.traffic import DEFAULT_KEY
 
 PREDICTION_OF_ROW = "x"
 
@@ -40,10 +41,11 @@ class RunningServer:
     address: str
     service: Service
 
-    def ask(self, *rows: float | None, request_id: str = "", header: str = "") -> int:
-        """The HTTP code for a request of these rows."""
+    def ask(self, *rows: float | None, request_id: str = "", header: str = "", key: str | None = None) -> int:
+        """The HTTP code for a request of these rows, of a user with this sticky key."""
         headers = {"x-request-id": request_id} if request_id else {}
         headers |= {f"x-seatrial-{header}": "1"} if header else {}
+        headers |= {DEFAULT_KEY: key} if key else {}
         body = {"dataframe_records": [{PREDICTION_OF_ROW: row} for row in rows]}
         with httpx.Client(transport=httpx.HTTPTransport(uds=self.address)) as client:
             return client.post("http://server/invocations", json=body, headers=headers).status_code

@@ -125,6 +125,7 @@ class _Endpoints:
             "predictions": service.predictions,
             "predictions_of": "requests",
             "users": service.metrics.users.told(),
+            "keyed": service.metrics.keyed.told(),
             "copies": service.metrics.copies.told(),
             "in_flight": len(service.asked),
             "waiting": service.waiting(),

@@ -17,8 +17,9 @@ TOO_LONG: Final = "the request takes too long"
 class Call:
     """`named`: the caller gave it its id. `mirrored`: a copy whose answer nobody gets. `since`: on the monotonic clock.
 
-    `read`: its body is here. `late`: it was counted as slow already, while it was still being answered. `body_bytes` is
-    what the body takes, once it is known; of a compressed one, what it may take at most.
+    `key` is the sticky one of a user, None for a user without one, and for a copy. `read`: its body is here. `late`: it
+    was counted as slow already, while it was still being answered. `body_bytes` is what the body takes, once it is
+    known; of a compressed one, what it may take at most.
     """
 
     dialect: Dialect
@@ -27,6 +28,7 @@ class Call:
     named: bool
     mirrored: bool
     since: float
+    key: bytes | None = None
     read: bool = False
     late: bool = False
     body_bytes: int = 0

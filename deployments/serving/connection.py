@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import select
 from collections.abc import Sized
 from typing import Any, Final, cast
 
@@ -19,6 +20,8 @@ _MUCH: Final = 1 << 20
 _HEAD_TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
+# macOS knows only the second.
+_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
@@ -110,10 +113,14 @@ class Connection(HttpToolsProtocol):
         self._takes_since = None
 
     def end_if_waiting_since(self, before: float) -> None:
-        """Hang up on a client that has let us wait since `before` on the loop's clock, or longer."""
+        """Hang up on a client that has let us wait since `before` on the loop's clock, or longer; or that is gone.
+
+        Where nothing is read, since another request of its stands in line, nobody else would notice that.
+        """
         if self._takes_since is None and self.transport.is_closing():
             self._takes_since = self.loop.time()
-        if any(since is not None and since <= before for since in (self._asks_since, self._takes_since)):
+        has_left = bool(self._answering) and self.flow.read_paused and _is_gone(self.transport)
+        if has_left or any(since is not None and since <= before for since in (self._asks_since, self._takes_since)):
             self.transport.abort()
 
     @property
@@ -137,6 +144,13 @@ def _without_upgrade(data: bytes) -> bytes:
     """A request that does not ask for HTTP/2, as Java's client does: the parser would take what follows for HTTP/2."""
     head, end, rest = data.partition(b"\r\n\r\n")
     return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
+
+
+def _is_gone(transport: asyncio.Transport) -> bool:
+    """Whether the other side has ended the connection, though something that it sent may not be read yet."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), _HUNG_UP)
+    return bool(poll.poll(0))
 
 
 class _Flow(FlowControl):

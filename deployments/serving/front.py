@@ -67,7 +67,8 @@ class Front:
             await self._pass_on(request_id, scope, receive, send)
         else:
             mirrored = headers.get(MIRRORED) == b"1"
-            call = Call(dialect, headers, request_id, named, mirrored, self._service.clock.monotonic())
+            key = None if mirrored else self._service.keys.key_of(headers)
+            call = Call(dialect, headers, request_id, named, mirrored, self._service.clock.monotonic(), key)
             await self._predict(call, scope.get(ANSWERING, set()), receive, send)
 
     def _mark(self, headers: dict[bytes, bytes], port: int) -> None:
@@ -173,7 +174,7 @@ class Front:
     def _count(self, call: Call, status: int, answers: Answers | None, seconds: float) -> None:
         """What became of it, and what was predicted; for whoever compares two versions, what either made of it."""
         service = self._service
-        kind = service.metrics.copies if call.mirrored else service.metrics.users
+        kind = service.kind_of(call)
         if status == CLIENT_GONE:
             # Who does not finish asking was not let down by anybody.
             if call.read:
@@ -193,11 +194,10 @@ class Front:
             service.recent.keep(call.request_id, call.mirrored, kept)
 
     def _keep_keyed(self, call: Call, status: int, seconds: float, shares: Mapping[str, float]) -> None:
-        key = None if call.mirrored else self._service.keys.key_of(call.headers)
-        if key is not None:
+        if call.key is not None:
             bucket, gone = bucket_of(seconds), status == CLIENT_GONE
             answered, given_up = (None, bucket) if gone else (bucket, None)
-            self._service.keyed.keep(call.request_id, key, status >= 500, answered, given_up, shares)
+            self._service.keyed.keep(call.request_id, call.key, status >= 500, answered, given_up, shares)
 
     def _logged(self, call: Call, batch: Batch, answers: Answers, ended: float) -> Logged:
         headers = call.headers

@@ -28,9 +28,10 @@ class StickyKeys:
 
     @classmethod
     def of(cls, header: str, cookie: str | None) -> "StickyKeys":
-        """The key in `header`, or in a cookie: then the header is `cookie`."""
-        pattern = re.compile(rb"(?:.*?;\s*)?%b=([^;]*)" % re.escape(cookie.encode())) if cookie else None
-        return cls(header.lower().encode(), pattern)
+        """The key in `header`, or in `cookie` unless that is None."""
+        if cookie is None:
+            return cls(header.lower().encode())
+        return cls(b"cookie", re.compile(rb"(?:.*?;\s*)?%b=([^;]*)" % re.escape(cookie.encode())))
 
     def key_of(self, headers: Mapping[bytes, bytes]) -> bytes | None:
         """None for a user without one, or with an empty one."""

@@ -109,14 +109,14 @@ class _Server(uvicorn.Server):
     def _sweep(self) -> None:
         """Ends what has had its time: requests, and connections whose client neither asks nor takes its answer."""
         longest = self._service.limits.time.total_seconds()
-        now, metrics = self._service.clock.monotonic(), self._service.metrics
+        now = self._service.clock.monotonic()
         for task, call in list(self._service.asked.items()):
             if now - call.since >= longest:
                 del self._service.asked[task]
                 task.cancel(TOO_LONG)
             elif call.read and not call.late and now - call.since > LATE_SECONDS:
                 call.late = True
-                (metrics.copies if call.mirrored else metrics.users).grow_late()
+                self._service.kind_of(call).grow_late()
         connection: Any
         for connection in list(self.server_state.connections):
             connection.end_if_waiting_since(connection.loop.time() - longest)

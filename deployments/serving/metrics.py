@@ -62,6 +62,15 @@ class Answered:
         """One that is still being answered has taken longer than the last bound: that much is known of it."""
         self._buckets[-1] += 1
 
+    def __add__(self, other: "Answered") -> "Answered":
+        both = Answered()
+        both._codes = self._codes + other._codes
+        both._buckets = [one + more for one, more in zip(self._buckets, other._buckets, strict=True)]
+        both._given_up = [one + more for one, more in zip(self._given_up, other._given_up, strict=True)]
+        both._seconds = self._seconds + other._seconds
+        both._seconds_given_up = self._seconds_given_up + other._seconds_given_up
+        return both
+
     def told(self) -> Mapping[str, object]:
         """The same as `deployments.analysis.evidence.Counts` says it; errors are answers with 5xx."""
         errors = sum(count for code, count in self._codes.items() if code >= 500)
@@ -98,14 +107,20 @@ def _histogram(name: str, labels: str, buckets: Sequence[int], seconds: float) -
 class ServerMetrics:
     """Counts of one process, from its start on. Not for several threads: only the event loop touches it.
 
-    `copies` are requests whose answers nobody gets; `users` asked all others.
+    `copies` are requests whose answers nobody gets; users asked all others, those with a sticky key the `keyed` ones.
     """
 
     def __init__(self) -> None:
         self.rows = 0
         self.not_finite = 0
-        self.users = Answered()
+        self.keyless = Answered()
+        self.keyed = Answered()
         self.copies = Answered()
+
+    @property
+    def users(self) -> Answered:
+        """All that users asked."""
+        return self.keyless + self.keyed
 
     def as_text(self, in_flight: int = 0) -> str:
         """Everything counted so far, in exposition format 0.0.4, with how many requests are being answered."""

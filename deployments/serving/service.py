@@ -15,7 +15,7 @@ from deployments.serving.inference_log import InferenceLog
 from deployments.serving.keyed import KeyedAnswers, StickyKeys
 from deployments.serving.limits import Limits
 from deployments.serving.marks import Marks
-from deployments.serving.metrics import ServerMetrics, bucket_of
+from deployments.serving.metrics import Answered, ServerMetrics, bucket_of
 from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
 from deployments.serving.query import Query
@@ -75,6 +75,12 @@ class Service:
     def beyond_hope(self) -> bool:
         """Whether the model hangs for so long that only a new process can help."""
         return self.beside.hangs_for >= HOPELESS
+
+    def kind_of(self, call: Call) -> Answered:
+        """Among which requests it counts."""
+        if call.mirrored:
+            return self.metrics.copies
+        return self.metrics.keyless if call.key is None else self.metrics.keyed
 
     def waiting(self) -> Mapping[str, Sequence[int]]:
         """How many requests of users, and copies, are being answered right now, by the bucket of their age."""

@@ -20,6 +20,8 @@ from deployments.serving.query import Query
 # All that may be held up at once; whoever comes then waits until one of them ends, or the process does.
 MOST_THREADS: Final = 8
 _MOST_AT_ONCE: Final = 64
+# A thread that has had nothing to do for so long ends, until there is something again.
+_IDLE_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +85,9 @@ class Threads:
         me = threading.current_thread()
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._line)
+                if not self._change.wait_for(lambda: self._line, _IDLE_SECONDS):
+                    del self._since[me]
+                    return
                 jobs = self._next()
                 self._since[me] = self._clock.monotonic()
             done = self._done(jobs) if jobs else ()

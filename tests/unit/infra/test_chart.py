@@ -277,7 +277,7 @@ def test_feedback_has_a_route_where_there_is_a_gateway() -> None:
 
 def test_the_dashboard_asks_only_for_what_the_servers_count() -> None:
     server = ServerMetrics()
-    server.users.add(200, 0.1)
+    server.keyless.add(200, 0.1)
     text = server.as_text() + predictions_as_text({"0": 1}) + process_as_text("flights", "1", "", 0.1)
     counted = set(re.findall(r"^([a-z_]+)", text, flags=re.MULTILINE))
     asked = set(re.findall(r"(?:seatrial_server|process)_[a-z_]+", (CHART / "files" / "dashboard.json").read_text()))

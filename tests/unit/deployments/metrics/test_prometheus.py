@@ -25,7 +25,7 @@ def told(metrics: ServerMetrics, start: float = START, in_flight: int = 0, **pre
 def counted(users: int = 0, errors: int = 0, copies: int = 0, seconds: float = 0.003) -> ServerMetrics:
     metrics = ServerMetrics()
     for number in range(users):
-        metrics.users.add(500 if number < errors else 200, seconds)
+        metrics.keyless.add(500 if number < errors else 200, seconds)
     for _ in range(copies):
         metrics.copies.add(200, seconds)
     return metrics
@@ -101,7 +101,7 @@ def test_every_bucket_is_told(prometheus: FakePrometheus, counters: PrometheusCo
     metrics = ServerMetrics()
     for number, bound in enumerate((*LATENCY_BOUNDS_MS, 20_000)):
         for _ in range(number):
-            metrics.users.add(200, bound / 1000)
+            metrics.keyless.add(200, bound / 1000)
     prometheus.scrape(target(), told(metrics))
     [counts] = counters.tallies("shop").values()
     assert counts.latency == tuple(range(len(LATENCY_BOUNDS_MS) + 1))
@@ -111,9 +111,9 @@ def test_clients_that_went_away_before_the_answer_were_let_down_and_those_that_d
     prometheus: FakePrometheus, counters: PrometheusCounters
 ) -> None:
     metrics = counted(users=2)
-    metrics.users.add(499, 1.0)
-    metrics.users.give_up(0.004)
-    metrics.users.give_up(0.005)
+    metrics.keyless.add(499, 1.0)
+    metrics.keyless.give_up(0.004)
+    metrics.keyless.give_up(0.005)
     metrics.copies.give_up(0.003)
     prometheus.scrape(target(), told(metrics))
     [counts] = counters.tallies("shop").values()
@@ -124,10 +124,10 @@ def test_one_that_is_slower_than_every_bound_is_a_request_before_it_is_over(
     prometheus: FakePrometheus, counters: PrometheusCounters
 ) -> None:
     metrics, slow = counted(users=2), (*in_5_ms(2)[:-1], 1)
-    metrics.users.grow_late()
+    metrics.keyless.grow_late()
     prometheus.scrape(target(), told(metrics))
     assert list(counters.tallies("shop").values()) == [Counts(3, 0, slow)]
-    metrics.users.give_up(12.0, late=True)
+    metrics.keyless.give_up(12.0, late=True)
     prometheus.scrape(target(), told(metrics))
     assert list(counters.tallies("shop").values()) == [Counts(3, 1, slow)]
 

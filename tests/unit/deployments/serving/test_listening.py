@@ -11,8 +11,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,9 @@ from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.supervision import UnixConnection
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-# A server whose model takes its time: how long stands in the row.
+# A server whose model takes its time: how long stands in the row. Below 0 it lets no other thread run, and never ends.
 SLOW_SERVER = """
-import pandas, sys, time
+import pandas, re, sys, time
 from datetime import timedelta
 from pathlib import Path
 from deployments.serving import listening
@@ -36,16 +37,21 @@ from deployments.serving.sockets import unix_listener
 
 class Slow:
     def predict(self, frame):
-        time.sleep(frame["seconds"].iloc[0])
+        seconds = frame["seconds"].iloc[0]
+        if seconds < 0:
+            re.match("(a+)+b", "a" * 100)
+        time.sleep(seconds)
         return frame["seconds"].to_numpy()
 
 listening._FAREWELL_SECONDS = float(sys.argv[2])
+listening._GRACE_SECONDS = 0.5
 log_as_json()
 feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
 limits = Limits(time=timedelta(seconds=float(sys.argv[3])))
 service = Service(Model(Description("slow", Output.PREDICTION, (), (feature,)), Slow()), "1", limits)
 with unix_listener(Path(sys.argv[1])) as listener:
-    serve_until_told(service, listener)
+    served = serve_until_told(service, listener)
+sys.exit(0 if served else 1)
 """
 
 
@@ -62,6 +68,7 @@ def slow_server(path: Path, farewell: float = 1.0, longest: float = 30.0) -> Ite
         [sys.executable, "-c", SLOW_SERVER, str(path), str(farewell), str(longest)],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     try:
         while not path.exists():
@@ -84,6 +91,92 @@ def ask(connection: UnixConnection, seconds: float) -> http.client.HTTPResponse:
     response = connection.getresponse()
     response.read()
     return response
+
+
+def counts(path: Path) -> Any:
+    with connected(path) as connection:
+        connection.request("GET", "/seatrial/counts")
+        return json.loads(connection.getresponse().read())
+
+
+def asking(path: Path, seconds: float, more: bytes = b"") -> socket.socket:
+    """A client that waits for an answer."""
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    body = json.dumps({"instances": [[seconds]]}).encode()
+    client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body + more)
+    return client
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half close", "with another in line", "with a long body"])
+def test_a_request_whose_client_leaves_before_the_answer_counts_at_once_as_given_up(folder: Path, how: str) -> None:
+    path = folder / "s"
+    with slow_server(path):
+        more = b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n" if how == "with another in line" else b""
+        client = asking(path, 25, more) if how != "with a long body" else asking_at_length(path, 25)
+        wait_until(lambda: counts(path)["in_flight"] == 1)
+        if how == "half close":
+            client.shutdown(socket.SHUT_WR)
+        else:
+            client.close()
+        wait_until(lambda: counts(path)["in_flight"] == 0)
+        told = counts(path)["users"]
+        assert (told["requests"], told["errors"], sum(told["latency"]), sum(told["given_up"])) == (1, 0, 0, 1)
+        client.close()
+
+
+def asking_at_length(path: Path, seconds: float) -> socket.socket:
+    """The same with 3 MB of white space in the body."""
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    body = json.dumps({"instances": [[seconds]]}).encode() + b" " * 3_000_000
+    client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    return client
+
+
+def test_whoever_leaves_while_he_still_asks_was_let_down_by_nobody(folder: Path) -> None:
+    with slow_server(folder / "s"):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(folder / "s"))
+        client.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        wait_until(lambda: counts(folder / "s")["in_flight"] == 1)
+        client.close()
+        wait_until(lambda: counts(folder / "s")["in_flight"] == 0)
+        told = counts(folder / "s")["users"]
+        assert (told["requests"], sum(told["given_up"])) == (0, 0)
+
+
+def test_a_server_whose_model_hangs_is_not_ready_and_then_ends_itself(folder: Path) -> None:
+    with slow_server(folder / "s", longest=1.0) as process, connected(folder / "s") as client:
+        assert ask(client, 0).status == 200, "the first frame, for which pandas is imported"
+        client.close()
+        assert ask(client, 1000).status == 503
+        with connected(folder / "s") as other:
+            other.request("GET", "/v2/health/ready")
+            assert other.getresponse().status == 503
+        assert process.wait(20) == 1
+        assert process.stdout is not None
+        assert b'"hangs"' in process.stdout.read()
+
+
+def test_a_server_that_cannot_even_turn_its_loop_is_ended_and_says_where_it_stood(folder: Path) -> None:
+    with slow_server(folder / "s", longest=1.0) as process, asking(folder / "s", -1):
+        assert process.wait(20) == 1
+        assert process.stderr is not None
+        assert b"in predict" in process.stderr.read()
+
+
+def test_a_server_that_is_told_to_leave_does_not_wait_for_a_call_that_hangs(folder: Path) -> None:
+    with slow_server(folder / "s", longest=3.0) as process, asking(folder / "s", 1000) as client:
+        wait_until(lambda: counts(folder / "s")["in_flight"] == 1)
+        process.send_signal(signal.SIGTERM)
+        assert client.recv(100).startswith(b"HTTP/1.1 503 ")
+        assert process.wait(20) in {0, 1}
 
 
 def test_a_socket_is_for_its_owner_alone_and_goes_with_its_server(folder: Path) -> None:

@@ -18,7 +18,7 @@ def value_of(text: str, name: str) -> float:
 def test_requests_are_counted_by_code_and_by_time() -> None:
     metrics = ServerMetrics()
     for code, seconds in ((200, 0.001), (200, 0.003), (422, 0.0001), (500, 60.0)):
-        metrics.users.add(code, seconds)
+        metrics.keyless.add(code, seconds)
     text = metrics.as_text()
     assert value_of(text, 'seatrial_server_requests_total{code="200",mirrored="false"}') == 2
     assert value_of(text, 'seatrial_server_requests_total{code="500",mirrored="false"}') == 1
@@ -32,7 +32,7 @@ def test_requests_are_counted_by_code_and_by_time() -> None:
 
 def test_copies_are_counted_apart_from_what_users_asked() -> None:
     metrics = ServerMetrics()
-    metrics.users.add(200, 0.001)
+    metrics.keyless.add(200, 0.001)
     metrics.copies.add(500, 0.1)
     text = metrics.as_text()
     assert 'seatrial_server_requests_total{code="500",mirrored="false"}' not in text
@@ -43,7 +43,7 @@ def test_copies_are_counted_apart_from_what_users_asked() -> None:
 
 def test_a_request_whose_client_went_away_has_a_code_and_no_time() -> None:
     metrics = ServerMetrics()
-    metrics.users.add(499, 0.5)
+    metrics.keyless.add(499, 0.5)
     assert value_of(metrics.as_text(), 'seatrial_server_requests_total{code="499",mirrored="false"}') == 1
     assert value_of(metrics.as_text(), 'seatrial_server_request_seconds_count{mirrored="false"}') == 0
     assert metrics.users.told() == {"requests": 0, "errors": 0, "latency": NONE, "given_up": NONE}
@@ -52,16 +52,16 @@ def test_a_request_whose_client_went_away_has_a_code_and_no_time() -> None:
 def test_every_answer_is_told_in_the_bucket_whose_bound_it_does_not_exceed() -> None:
     metrics = ServerMetrics()
     for bound in LATENCY_BOUNDS_MS:
-        metrics.users.add(200, bound / 1000)
-    metrics.users.add(503, 10.001)
+        metrics.keyless.add(200, bound / 1000)
+    metrics.keyless.add(503, 10.001)
     assert metrics.users.told() == {"requests": 19, "errors": 1, "latency": [1] * len(NONE), "given_up": NONE}
 
 
 def test_what_was_given_up_is_told_by_the_age_that_it_had_and_is_no_answer() -> None:
     metrics = ServerMetrics()
-    metrics.users.add(200, 0.002)
+    metrics.keyless.add(200, 0.002)
     for seconds in (0.001, 0.9, 1.0, 10.001):
-        metrics.users.give_up(seconds)
+        metrics.keyless.give_up(seconds)
     told = metrics.users.told()
     assert told == {"requests": 5, "errors": 0, "latency": at(2), "given_up": [1, *at(1000, 2)[1:-1], 1]}
     text = metrics.as_text()
@@ -77,12 +77,12 @@ def test_one_that_is_slower_than_every_bound_counts_once_before_it_is_over_and_b
     code: int | None, errors: int
 ) -> None:
     metrics = ServerMetrics()
-    metrics.users.grow_late()
+    metrics.keyless.grow_late()
     assert metrics.users.told() == {"requests": 1, "errors": 0, "latency": [*NONE[1:], 1], "given_up": NONE}
     if code is None:
-        metrics.users.give_up(12.0, late=True)
+        metrics.keyless.give_up(12.0, late=True)
     else:
-        metrics.users.add(code, 12.0, late=True)
+        metrics.keyless.add(code, 12.0, late=True)
     assert metrics.users.told() == {"requests": 1, "errors": errors, "latency": [*NONE[1:], 1], "given_up": NONE}
     assert f'code="{code or 504}"' in metrics.as_text()
 
@@ -97,7 +97,7 @@ def test_prometheus_own_parser_reads_it() -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
     metrics = ServerMetrics()
-    metrics.users.add(200, 0.01)
+    metrics.keyless.add(200, 0.01)
     metrics.rows += 3
     families = {family.name: family for family in text_string_to_metric_families(metrics.as_text())}
     assert families["seatrial_server_rows"].samples[0].value == 3
