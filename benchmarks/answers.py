@@ -12,7 +12,8 @@ class Answers:
     """What became of each request, in the order in which they were due; all arrays have shape (requests,).
 
     `due`, `sent` and `done` are seconds of the machine's monotonic clock. `code` is the HTTP code, 0 for a connection
-    that was refused or broke, or an answer that never came; `version` who answered, 0 for nobody.
+    that was refused or broke, or an answer that never came, or not in time; `version` who answered, 0 for nobody.
+    `user` is the number of the user whose key it carried, -1 for none.
     """
 
     due: npt.NDArray[np.float64]
@@ -20,6 +21,7 @@ class Answers:
     done: npt.NDArray[np.float64]
     code: npt.NDArray[np.int64]
     version: npt.NDArray[np.int64]
+    user: npt.NDArray[np.int64]
 
     @classmethod
     def read(cls, path: Path) -> "Answers":
@@ -29,7 +31,8 @@ class Answers:
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> "Answers":
         """Those that are chosen."""
-        return Answers(self.due[chosen], self.sent[chosen], self.done[chosen], self.code[chosen], self.version[chosen])
+        due, sent, done = (each[chosen] for each in (self.due, self.sent, self.done))
+        return Answers(due, sent, done, self.code[chosen], self.version[chosen], self.user[chosen])
 
     @property
     def failed(self) -> int:

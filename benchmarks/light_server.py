@@ -1,20 +1,26 @@
 """A model server without a model: what the engine, the gateway and the metrics ask of one, at a few microseconds each.
 
-    python -m benchmarks.light_server SOCKET VERSION [--errors SHARE] [--slow SHARE] [--slow-ms MS]
+    python -m benchmarks.light_server SOCKET VERSION [--errors SHARE] [--slow SHARE] [--slow-ms MS] [--cut SHARE]
+        [--die SHARE] [--leak MB]
 
 It leaves as `deployments.serving` does: SIGTERM makes it unready and lets it say goodbye on open connections for a
-second, then it finishes what it is answering. Harm (errors, slowness) meets only users, not who verifies the version.
+second, then it finishes what it is answering. Harm meets only users, not who verifies the version: errors, slowness,
+connections that end without an answer. One that dies, of a request or of its memory, is there again a second later.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import random
 import signal
+import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +31,9 @@ from deployments.serving.recent import RecentAnswers
 
 LABEL = 1
 _FAREWELL_SECONDS = 1.0
+_MEMORY_MB = 100
+_KILLED = 137
+_RESTART_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -35,7 +44,11 @@ class Service:
     errors: float
     slow: float
     slow_seconds: float
+    cut: float
+    die: float
+    leak: int
     chance: random.Random
+    leaked: list[bytearray] = field(default_factory=list)
     draining: bool = False
     connections: "set[Connection]" = field(default_factory=set)
     predictions: Counter[str] = field(default_factory=Counter)
@@ -46,6 +59,16 @@ class Service:
     def dawdles(self, headers: Mapping[str, str]) -> bool:
         """Whether a user is kept waiting now."""
         return from_user(headers) and self.chance.random() < self.slow
+
+    def harms(self, headers: Mapping[str, str]) -> bool:
+        """Whether a user is not to be answered at all; the process may end here."""
+        if not from_user(headers):
+            return False
+        if self.leak:
+            self.leaked.append(bytearray(b"x") * (self.leak * 1024 * 1024))
+        if self.leak * len(self.leaked) > _MEMORY_MB or self.chance.random() < self.die:
+            os._exit(_KILLED)
+        return self.chance.random() < self.cut
 
     def invoke(self, headers: Mapping[str, str]) -> tuple[int, object]:
         """A prediction: code and document."""
@@ -103,6 +126,8 @@ class Connection(asyncio.Protocol):
         self._received, self._busy = b"", True
         if first[1] != "/invocations":
             self._answer(self._service.tell(first[1]))
+        elif self._service.harms(headers):
+            self._transport.close()
         elif self._service.dawdles(headers):
             later = asyncio.get_running_loop().call_later
             later(self._service.slow_seconds, lambda: self._answer(self._service.invoke(headers)))
@@ -115,6 +140,8 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _answer(self, said: tuple[int, object]) -> None:
+        if self._transport.is_closing():
+            return  # whoever asked has left
         code, document = said
         body, service = json.dumps(document).encode(), self._service
         goodbye = "connection: close\r\n" if service.draining else ""
@@ -152,6 +179,19 @@ def _parsed(head: bytes) -> tuple[list[str], dict[str, str]]:
     return first.split(" "), {name.lower(): value.strip() for name, _, value in named}
 
 
+def _keep_running(socket: Path) -> None:
+    """Returns in a child that serves; a second after one died the parent starts another, as supervisord does."""
+    while child := os.fork():
+        signal.signal(signal.SIGTERM, lambda *_, child=child: os.kill(child, signal.SIGTERM))
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) != _KILLED:
+            sys.exit(0)
+        socket.unlink(missing_ok=True)
+        time.sleep(_RESTART_SECONDS)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="A model server without a model.")
     parser.add_argument("socket")
@@ -159,7 +199,13 @@ if __name__ == "__main__":
     parser.add_argument("--errors", type=float, default=0.0, help="share of users' requests that get a 500")
     parser.add_argument("--slow", type=float, default=0.0, help="share of users' requests that are kept waiting")
     parser.add_argument("--slow-ms", type=float, default=0.0, help="for how long")
+    parser.add_argument("--cut", type=float, default=0.0, help="share of users' requests whose connection is ended")
+    parser.add_argument("--die", type=float, default=0.0, help="share of users' requests that end the process")
+    parser.add_argument("--leak", type=int, default=0, help=f"MB kept of each; at {_MEMORY_MB} MB the process ends")
     given = parser.parse_args()
-    chance = random.Random(given.version)
-    made = Service(given.version, given.errors, given.slow, given.slow_ms / 1000, chance)
+    if given.die or given.leak:
+        _keep_running(Path(given.socket))
+    chance = random.Random(f"{given.version} {os.getpid()}")
+    slow_seconds = given.slow_ms / 1000
+    made = Service(given.version, given.errors, given.slow, slow_seconds, given.cut, given.die, given.leak, chance)
     uvloop.run(serve(given.socket, made))

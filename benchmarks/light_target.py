@@ -22,12 +22,17 @@ ROOT = Path(__file__).parents[1]
 class Behaviour:
     """What a version does to its users: the share of errors, and the share that it keeps waiting for `slow_ms`.
 
+    `cut` is the share whose connection ends without an answer, `die` the share that ends the process, and `leak_mb`
+    what is kept of each in memory that does not suffice for many.
     A healthy one is slow now and then too, so that answers are owed whenever traffic moves or a server goes.
     """
 
     errors: float = 0.0
     slow: float = 0.005
     slow_ms: float = 500.0
+    cut: float = 0.0
+    die: float = 0.0
+    leak_mb: int = 0
 
 
 class LightTarget:
@@ -88,7 +93,8 @@ class LightTarget:
         behaviour = self.behaviours.get(version, Behaviour())
         module = [sys.executable, "-m", "benchmarks.light_server", str(path), str(version)]
         slow = ["--slow", str(behaviour.slow), "--slow-ms", str(behaviour.slow_ms)]
-        options = ["--errors", str(behaviour.errors), *slow]
+        harm = ["--cut", str(behaviour.cut), "--die", str(behaviour.die), "--leak", str(behaviour.leak_mb)]
+        options = ["--errors", str(behaviour.errors), *slow, *harm]
         # A session of its own: Ctrl-C is for the benchmark, which then ends its servers itself.
         return path, subprocess.Popen([*module, *options], cwd=ROOT, start_new_session=True)
 

@@ -1,11 +1,12 @@
 """Constant load on the gateway, in a process of its own: so many requests a second, whatever becomes of them.
 
-    python -m benchmarks.load PORT RATE FILE
+    python -m benchmarks.load PORT RATE FILE [USERS [PATIENCE]]
 
 Open loop: a request is due at its time, however slow the ones before were. Most go over kept connections, every tenth
-over one of its own; three of four carry the key of one of 50,000 users, every hundredth the header `x-group: beta`. No
-request is ever sent twice. Prints when it begins, on the machine's monotonic clock. Ends when its standard input does,
-waits for the answers that are owed, and writes to FILE what became of each request; see `benchmarks.answers`.
+over one of its own; three of four carry the key of one of 50,000 users (or USERS), every hundredth the header
+`x-group: beta`. No request is ever sent twice; it is given up after PATIENCE seconds, if these are told. Prints when it
+begins, on the machine's monotonic clock. Ends when its standard input does, waits for the answers that are owed, and
+writes to FILE what became of each request; see `benchmarks.answers`.
 """
 
 import asyncio
@@ -33,8 +34,8 @@ _TICK_SECONDS = 0.001
 class Load:
     """The requests so far, and the connections that they go over."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, users: int = USERS, patience: float | None = None) -> None:
+        self._port, self._users, self._patience = port, users, patience
         self._chance = random.Random(7)
         self._idle: list[_Connection] = []
         self._waiting: deque[int] = deque()
@@ -42,7 +43,7 @@ class Load:
         self._open = 0
         self._owed = 0
         self._due, self._sent, self._done = array("d"), array("d"), array("d")
-        self._code, self._version = array("q"), array("q")
+        self._code, self._version, self._user = array("q"), array("q"), array("q")
 
     async def run(self, rate: float, stop: threading.Event) -> None:
         """Sends `rate` requests a second until told to stop, then waits for what is owed."""
@@ -59,7 +60,7 @@ class Load:
     def write(self, path: Path) -> None:
         """Everything that is known."""
         arrays: dict[str, Any] = {
-            name: np.array(getattr(self, f"_{name}")) for name in ("due", "sent", "done", "code", "version")
+            name: np.array(getattr(self, f"_{name}")) for name in ("due", "sent", "done", "code", "version", "user")
         }
         np.savez(path, **arrays)
 
@@ -90,6 +91,7 @@ class Load:
             times.append(float("nan"))
         self._code.append(0)
         self._version.append(0)
+        self._user.append(self._chance.randrange(self._users) if number % 4 else -1)
         self._owed += 1
         if self._idle and not _alone(number):
             self._send(number, self._idle.pop())
@@ -118,14 +120,16 @@ class Load:
     def _send(self, number: int, connection: "_Connection") -> None:
         lines = [f"POST /{PRODUCT}/invocations HTTP/1.1", "host: gateway", "content-type: application/json"]
         lines.append(f"content-length: {len(_BODY)}")
-        if number % 4:
-            lines.append(f"x-seatrial-key: user-{self._chance.randrange(USERS)}")
+        if self._user[number] >= 0:
+            lines.append(f"x-seatrial-key: user-{self._user[number]}")
         if number % 100 == 50:
             lines.append("x-group: beta")
         if _alone(number):
             lines.append("connection: close")
         self._sent[number] = time.monotonic()
         connection.send(number, "\r\n".join([*lines, "", ""]).encode() + _BODY)
+        if self._patience is not None:
+            asyncio.get_running_loop().call_later(self._patience, connection.give_up, number)
 
 
 def _alone(number: int) -> bool:
@@ -147,6 +151,11 @@ class _Connection(asyncio.Protocol):
     def send(self, number: int, request: bytes) -> None:
         self._number = number
         self._transport.write(request)
+
+    def give_up(self, number: int) -> None:
+        """Leaves, unless the request is answered."""
+        if self._number == number:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -182,8 +191,8 @@ def _told_to_stop() -> threading.Event:
     return stop
 
 
-async def _main(port: str, rate: str, file: str) -> None:
-    load = Load(int(port))
+async def _main(port: str, rate: str, file: str, users: str = str(USERS), patience: str = "") -> None:
+    load = Load(int(port), int(users), float(patience) if patience else None)
     await load.run(float(rate), _told_to_stop())
     load.write(Path(file))
 

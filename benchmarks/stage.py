@@ -42,17 +42,20 @@ _FACTS = VersionFacts(
 
 
 class TimedJournal(DatabaseJournal):
-    """A journal that remembers when each rollout was first told to go back.
+    """A journal that remembers when each candidate first had users, and was first told to go back.
 
-    `given_up` is by rollout id, in seconds of the machine's monotonic clock, taken before the verdict is written.
+    `asked` and `given_up` are by rollout id, in seconds of the machine's monotonic clock, taken before it is written.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
+        self.asked: dict[str, float] = {}
         self.given_up: dict[str, float] = {}
 
     def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
         """See `Journal.save`."""
+        if state.split is not None and state.split.weights.of(state.candidate):
+            self.asked.setdefault(state.rollout_id, time.monotonic())
         if state.phase is Phase.RESTORING:
             self.given_up.setdefault(state.rollout_id, time.monotonic())
         super().save(state, lease, block)
@@ -118,10 +121,13 @@ def stage() -> Iterator[Stage]:
 
 
 @contextlib.contextmanager
-def load(on: Stage, rate: float) -> Iterator[UnderLoad]:
-    """Requests come in at `rate` a second inside the block; what became of them is known after it."""
+def load(on: Stage, rate: float, *options: str) -> Iterator[UnderLoad]:
+    """Requests come in at `rate` a second inside the block; what became of them is known after it.
+
+    `options` are further ones of `benchmarks.load`.
+    """
     file = on.folder / f"answers-{time.monotonic_ns()}.npz"
-    command = [sys.executable, "-m", "benchmarks.load", str(on.port), str(rate), str(file)]
+    command = [sys.executable, "-m", "benchmarks.load", str(on.port), str(rate), str(file), *options]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, start_new_session=True)
     assert process.stdout is not None

@@ -38,11 +38,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """How requests of users with a key went, in their order, up to `mark`; unless `whole` some are missing."""
+    """How requests of users with a key went, in their order, up to `mark`; unless `whole` some are missing.
+
+    `requests` are their ids, where these are known.
+    """
 
     mark: Mark
     outcomes: tuple[Outcome, ...] = ()
     whole: bool = True
+    requests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

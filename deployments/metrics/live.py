@@ -12,6 +12,7 @@ from deployments.metrics.pairs import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import UNLIMITED, Ranges
 from deployments.metrics.servers import ServerCounts, Servers
+from deployments.metrics.users import KeyedPredictions
 
 # Product to what somebody has counted of it; may raise any `SeatrialError`.
 Part = Callable[[str], Mapping[Source, Counts]]
@@ -39,7 +40,10 @@ class Users(Protocol):
 
 
 class LiveMetrics:
-    """The contract of `Metrics` over `parts` and feedback, `pairs` of predictions and a log of `users`, or None."""
+    """The contract of `Metrics` over `parts` and feedback.
+
+    Over `pairs` of predictions, too, and over a log of `users` with what was predicted for them, unless these are None.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class LiveMetrics:
         pairs: PairJoiner | None,
         clock: Clock,
         pushed: Pushed = _nothing_pushed,
-        users: Users | None = None,
+        users: tuple[Users, KeyedPredictions] | None = None,
     ) -> None:
         self._parts, self._pairs, self._clock, self._pushed = tuple(parts), pairs, clock, pushed
         self._users = users
@@ -73,9 +77,14 @@ class LiveMetrics:
         """See `Metrics.heard`. Keeps the log small, too: whoever reads it is there to do so."""
         if self._users is None:
             return Heard(Mark())
+        log, predictions = self._users
         try:
-            heard = Heard(self._users.end()) if after is None else self._users.after(product, after)
-            self._users.trim(self._clock)
+            if after is None:
+                heard = Heard(log.end())
+                predictions.begin(product)
+            else:
+                heard = predictions.complete(product, log.after(product, after))
+            log.trim(self._clock)
         except (SeatrialError, OSError) as error:
             raise MetricsUnreachable(f"the users of {product} cannot be read: {error}") from error
         return heard
@@ -89,7 +98,8 @@ def live_metrics(
     Parts of the `gateway` and its log of `users`, predictions of `servers`, pushed `feedback`.
     """
     parts = (*gateway, ServerCounts(servers).counts)
-    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts, users)
+    keyed = None if users is None else (users, KeyedPredictions(servers))
+    return LiveMetrics(parts, PairJoiner(servers, feedback.labels), clock, feedback.counts, keyed)
 
 
 def cluster_metrics(counts: Part, pods: PodCounters, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:

@@ -10,7 +10,7 @@ from deployments.errors import PlatformUnreachable
 from deployments.platform import services
 from deployments.platform.addresses import free_port, read_addresses, write_addresses
 from deployments.platform.health import is_there, runs, wait_until
-from deployments.routers.envoy import is_alive, prepare
+from deployments.routers.envoy import EnvoyRouter, is_alive, prepare
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
 
@@ -48,6 +48,16 @@ def is_up(settings: Settings, supervisor: Supervisor) -> bool:
         and runs(supervisor, services.GATEWAY)
         and is_alive(settings.run_folder)
     )
+
+
+def keep_user_log_small(settings: Settings, clock: Clock) -> None:
+    """Bounds the gateway's log of users where no rollout reads it: one was paused, or its carrier is away.
+
+    Raises `RouterUnreachable` if the gateway does not answer.
+    """
+    folder = settings.home.resolve() / "gateway"
+    if folder.is_dir():
+        EnvoyRouter(folder, settings.run_folder, clock).users.trim(clock)
 
 
 def _comes_to(settings: Settings, supervisor: Supervisor, clock: Clock) -> bool:

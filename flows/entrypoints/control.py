@@ -2,7 +2,8 @@
 
 `POST /seatrial/feedback` reaches it through the gateway; it listens on a Unix socket of this user alone, or, in a
 cluster, on a TCP port. What it answers 202 to is on the disk. Beside that it looks up which answers feedback by key is
-about. It must stay light: no Prefect, no MLflow, no scikit-learn, and pyarrow only once somebody sends feedback by key.
+about, and keeps the gateway's log of users small. It must stay light: no Prefect, no MLflow, no scikit-learn, and
+pyarrow only once somebody sends feedback by key.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from deployments.inference_logs import Log
 from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import JSON
+from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
 from deployments.serving.bodies import body_within
 from deployments.serving.sockets import tcp_listener, unix_listener
@@ -37,6 +39,7 @@ from deployments.wiring import inference_log_of
 MAX_BODY_BYTES = 1024 * 1024
 _LONGEST_GOODBYE_SECONDS = 10
 _LOOK_EVERY = timedelta(seconds=5)
+_TRIM_EVERY = timedelta(minutes=1)
 
 
 def make_app(open_ledger: Callable[[], FeedbackLedger], clock: Clock) -> Starlette:
@@ -123,6 +126,21 @@ class Settler:
             self._complaints[what] = complaint
 
 
+def keep_users_small(settings: Settings, clock: Clock) -> None:
+    """Every minute a look at the gateway's log of users, whether a rollout reads it or not."""
+    said = ""
+    while True:
+        clock.sleep(_TRIM_EVERY)
+        try:
+            keep_user_log_small(settings, clock)
+            said = ""
+        except (SeatrialError, OSError) as error:
+            complaint = str(error) if isinstance(error, SeatrialError) else type(error).__name__
+            if complaint != said:
+                _say(f"the gateway's log of users is not kept small: {complaint}")
+            said = complaint
+
+
 def _say(what: str) -> None:
     print(what, flush=True)  # noqa: T201 - the program's log
 
@@ -145,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     settler = Settler(open_ledger, inference_log_of, clock)
     threading.Thread(target=settler.run_for_ever, name="settler", daemon=True).start()
+    threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     app = make_app(open_ledger, clock)
     config = uvicorn.Config(
         app,

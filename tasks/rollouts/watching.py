@@ -19,6 +19,9 @@ from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.retreat import given_back
 from tasks.rollouts.traffic import flows_as, shift
 from tasks.rollouts.users import KnownUsers
+from tasks.rollouts.waiting import Waiting
+
+_NO_TRAFFIC = "no traffic"
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Watcher:
     answering: Answering | None = None
     unwritten: tuple[Block, ...] = ()
     gone: str | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -77,6 +81,7 @@ class Watcher:
         bare, lasting = self._bare(state, block, seen, doors)
         blocks = self._evidence(state, doors, block, written=written)
         verdict = judge(blocks, state.section.analysis)
+        unanswered = self._unanswered(state, block, trouble, doors)
         trouble = trouble or bare or seen.trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
@@ -88,7 +93,7 @@ class Watcher:
             compared(state, blocks),
             _unwatched(state, doors),
             block,
-            self.gone or lasting or seen.lost,
+            self.gone or lasting or unanswered or seen.lost,
             seen.silent,
         )
 
@@ -98,6 +103,28 @@ class Watcher:
         if block is None or self.answering is None or not asked:
             return Seen(healthy)
         return self.answering.look(block, healthy, whole)
+
+    def _unanswered(self, state: RolloutState, block: Block | None, trouble: str, doors: Doors) -> str | None:
+        """That the candidate keeps everybody waiting, once that has lasted; None while it does not, or is not known."""
+        now = doors.clock.monotonic()
+        if self.split is None or not self.split.asks(state.candidate) or (block is None and trouble != _NO_TRAFFIC):
+            self.waiting.forget()
+            return None
+        try:
+            in_flight = doors.router.in_flight(state.product, state.candidate)
+        except TryAgain:
+            self.waiting.forget()
+            return None
+        ended, champions = (block.candidate.requests, block.stable.requests) if block else (0, 0)
+        self.waiting.look(now, in_flight, ended, champions)
+        alone = self.split.weights.of(state.candidate) == 100
+        lasting = self.waiting.lasts(now, self.evidence or (), alone=alone)
+        if lasting is None:
+            return None
+        return (
+            f"v{state.candidate} has answered nothing for {lasting.total_seconds():.0f} s, "
+            f"while at least {self.waiting.fewest:,} requests wait for it"
+        )
 
     def _evidence(self, state: RolloutState, doors: Doors, block: Block | None, *, written: bool) -> tuple[Block, ...]:
         """All evidence, the newest `block` included."""
@@ -168,7 +195,7 @@ class Watcher:
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
             # A preview, to which nobody is sent, needs no traffic: its time is for whoever asks at its address.
-            return None, "no traffic" if self.split.asks(state.candidate) else "", whole
+            return None, _NO_TRAFFIC if self.split.asks(state.candidate) else "", whole
         return known.block, known.trouble, whole
 
     def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:

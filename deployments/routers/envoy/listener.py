@@ -105,8 +105,8 @@ def _connection_manager(routes: Json, users: Path) -> Json:
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_header_transformation": "PASS_THROUGH",
         "always_set_request_id_in_response": True,
-        # Against clients that send slowly or not at all: they share the connections with everybody. The stream's limit
-        # must exceed the slowest prediction.
+        # Against clients that send slowly or not at all, on connections that others need; the stream's limit must
+        # exceed the slowest prediction.
         "request_headers_timeout": "10s",
         "request_timeout": "60s",
         "stream_idle_timeout": "65s",

@@ -63,8 +63,9 @@ class UserLog:
             return Heard(self.end(), (), whole=False)
         at, lines = rest
         broken = dict.fromkeys(mark.broken)
-        outcomes = tuple(_outcomes(lines, product, broken))
-        return Heard(Mark(at.file, at.offset, tuple(broken)[-_MOST_BROKEN:]), outcomes)
+        found = tuple(_outcomes(lines, product, broken))
+        read_to = Mark(at.file, at.offset, tuple(broken)[-_MOST_BROKEN:])
+        return Heard(read_to, tuple(outcome for _, outcome in found), requests=tuple(request for request, _ in found))
 
     def trim(self, clock: Clock) -> None:
         """Begin a new file where this one is full or old, and remove what is old of the one before.
@@ -117,8 +118,11 @@ def _lines_of(path: Path, offset: int | None) -> tuple[Mark, list[bytes]] | None
     return Mark(name, begin + len(whole)), whole.splitlines()
 
 
-def _outcomes(lines: list[bytes], product: str, broken: dict[str, None]) -> Iterator[Outcome]:
-    """`broken` are requests of which an attempt broke off; those whose end is written are taken out of it."""
+def _outcomes(lines: list[bytes], product: str, broken: dict[str, None]) -> Iterator[tuple[str, Outcome]]:
+    """With the ids of their requests.
+
+    `broken` are requests of which an attempt broke off; those whose end is written are taken out of it.
+    """
     route, cluster = f'"{key_name(product)}"'.encode(), f'"reset":"{product}_v'.encode()
     for line in lines:
         if route not in line and cluster not in line:
@@ -134,7 +138,7 @@ def _outcomes(lines: list[bytes], product: str, broken: dict[str, None]) -> Iter
             broken.pop(found["id"], None)
             outcome = _outcome(owner[1], found, again)
             if outcome is not None:
-                yield outcome
+                yield found["id"], outcome
 
 
 def _outcome(version: int, line: dict[str, Any], again: bool) -> Outcome | None:

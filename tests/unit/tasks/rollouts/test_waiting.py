@@ -1,0 +1,60 @@
+"""Requests that wait for a candidate that answers nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
+from tasks.rollouts.waiting import FEWEST, Waiting
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+QUICK, SLOW = 0, len(LATENCY_BOUNDS_MS)
+
+
+def champion(*, answers: int = 200, slow: int = 0) -> list[Block]:
+    latency = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+    latency[QUICK], latency[SLOW] = answers - slow, slow
+    return [Block(NOON, NOON, 0, 0.5, Counts(answers, 0, tuple(latency)), Counts())]
+
+
+def lasting(
+    *, waiting: int = FEWEST, ended: int = 0, champions: int = 5, alone: bool = False, blocks: list[Block] | None = None
+) -> timedelta | None:
+    """After looks at 0, 10, 20, 30 and 40 s; `ended` is of the one at 20 s."""
+    found = Waiting()
+    for number in range(5):
+        found.look(10.0 * number, waiting, ended if number == 2 else 0, champions)
+    return found.lasts(40, champion() if blocks is None else blocks, alone=alone)
+
+
+def test_a_candidate_that_keeps_all_waiting_for_half_a_minute_is_told() -> None:
+    assert lasting() == timedelta(seconds=40)
+
+
+@pytest.mark.parametrize("ended", [1, 100])
+def test_one_that_answers_or_whose_clients_leave_is_counted_instead(ended: int) -> None:
+    assert lasting(ended=ended) is None
+
+
+def test_a_few_requests_may_be_anything() -> None:
+    assert lasting(waiting=FEWEST - 1) is None
+
+
+def test_where_the_champion_is_silent_too_nothing_is_told_unless_it_has_no_traffic() -> None:
+    assert lasting(champions=0) is None
+    assert lasting(champions=0, alone=True) == timedelta(seconds=40)
+
+
+def test_a_champion_that_takes_long_itself_or_is_not_known_leaves_it_to_the_time_out() -> None:
+    assert lasting(blocks=champion(slow=3)) is None
+    assert lasting(blocks=champion(answers=99)) is None
+    assert lasting(blocks=[]) is None
+
+
+def test_what_is_not_known_begins_anew() -> None:
+    found = Waiting()
+    found.look(0, 9, 0, 9)
+    found.forget()
+    found.look(29, 9, 0, 9)
+    found.look(31, 9, 0, 9)
+    assert found.lasts(31, champion(), alone=False) is None
