@@ -78,7 +78,8 @@ def take_step(state: RolloutState) -> RolloutState:
             elif (line := _progress(now)) != told:
                 told = line
                 tell("rollout.watched", phase=now.phase, seen=line)
-            speaker.speak()
+            if (now.done, now.steps) == (state.done, state.steps):
+                speaker.speak()
     finally:
         speaker.fall_silent()
     if carrier.watcher.verdict is not None:

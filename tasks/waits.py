@@ -89,11 +89,6 @@ def speaking_of_order(product: str, journal: Journal, clock: Clock) -> Clock:
             return
         state = under_way(product, journal)
         if state is not None and (found := waiting(state)) is not None:
-            tell(
-                "order.waiting",
-                until="the step under way ends",
-                which_waits_for=found.what,
-                ends=found.ends(clock.now()),
-            )
+            tell("order.waiting", waits_for=f"the step under way to end, and that for {found.what}")
 
     return SpeakingClock(clock, speak)

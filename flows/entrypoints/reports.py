@@ -85,7 +85,8 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     if each["reason"]:
         yield f"  {each['reason']}"
     if not each["carried_by"]:
-        yield f"  the platform carries it on within a minute, if it is up; `seatrial rollback {each['product']}` ends it"
+        ended = f"`seatrial rollback {each['product']}` ends it"
+        yield f"  the platform carries it on within a minute, if it is up; {ended}"
     elif each["sentence"]:
         yield f"  {each['sentence']}"
 

@@ -155,4 +155,3 @@ def test_explore(released: Released, at: int, explode: Callable[[], None], strat
     else:
         assert released.world.served_by == {1: 100}
         assert said == "interrupted: traffic is as before (`seatrial status` shows it)", where
-    print(at, where, said)
