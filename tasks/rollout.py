@@ -1,6 +1,7 @@
 """The steps of a rollout as tasks: the only place where traffic is moved."""
 
 import traceback
+from dataclasses import replace
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -22,7 +23,9 @@ from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import explain, give_up_for, outcome
+from tasks.rollouts.speaking import SpeakingClock
 from tasks.runs import cancellation, close_dead_run, name_present_run
+from tasks.waits import Speaker, speaking_of_others
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -31,7 +34,7 @@ def recover(run: Run) -> None:
 
     Raises `Busy` where another rollout is under way and the spec rejects a second one.
     """
-    doors = wiring.doors(run.spec.rollout)
+    doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
     seen = put_right(run.product, run.spec.rollout, doors)
     if seen:
         tell("rollout.recovered", seen=seen)
@@ -49,7 +52,8 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     """
     section = run.spec.rollout
     wish = Wish(run.run_id, run.product, version, section, section.strategy, goal, carries)
-    state = begin(wish, wiring.doors(section), stop=cancellation(run.run_id))
+    doors = speaking_of_others(run.product, run.run_id, wiring.doors(section))
+    state = begin(wish, doors, stop=cancellation(run.run_id))
     tell("rollout.planned", version=f"v{version}", strategy=state.strategy, steps=len(state.steps))
     return state
 
@@ -61,16 +65,23 @@ def take_step(state: RolloutState) -> RolloutState:
     Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
     """
     doors = wiring.doors(state.section)
-    carrier = Carrier(doors, cancellation(state.rollout_id))
     now, told = doors.journal.rollout(state.product, state.rollout_id), ""
-    while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
-        before, now = now, carrier.advance(now)
-        if not now.watched:
-            if before.phase is not now.phase or before.done != now.done:
-                break
-        elif (line := _progress(now)) != told:
-            told = line
-            tell("rollout.watched", phase=now.phase, seen=line)
+    speaker = Speaker(doors.clock, now)
+    carrier = Carrier(replace(doors, clock=SpeakingClock(doors.clock, speaker.speak)), cancellation(state.rollout_id))
+    try:
+        while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
+            before, now = now, carrier.advance(now)
+            speaker.state = now
+            if not now.watched:
+                if before.phase is not now.phase or before.done != now.done:
+                    break
+            elif (line := _progress(now)) != told:
+                told = line
+                tell("rollout.watched", phase=now.phase, seen=line)
+            if (now.done, now.steps) == (state.done, state.steps):
+                speaker.speak()
+    finally:
+        speaker.fall_silent()
     if carrier.watcher.verdict is not None:
         leave_evidence(now, next_step(state), carrier.watcher.verdict)
     _tell_of(state, now)

@@ -37,11 +37,14 @@ def cancellation(run_id: str) -> Callable[[], str | None]:
 def name_present_run(name: str) -> None:
     """Give the present flow run a name that tells more than was known when it began; without Prefect do nothing."""
 
+    present = _ids((flow_run.id,))
+
     def rename(client: "SyncPrefectClient") -> None:
-        for run in _ids((flow_run.id,)):
+        for run in present:
             client.update_flow_run(run, name=name)
 
-    _with_prefect(rename)
+    if present:
+        _with_prefect(rename)
 
 
 def close_dead_run(run_id: str) -> None:

@@ -46,26 +46,28 @@ def run() -> int:
     """Run the command line over `sys.argv`; returns the exit code: 130 for all that was interrupted."""
     try:
         code = app(standalone_mode=False)
-    except SeatrialError as error:
-        return console.fail(str(error), INTERRUPTED if PRESENT.asked else error.exit_code)
     except CommandInterruptedError as error:
         return console.fail(str(error), INTERRUPTED) if str(error) else INTERRUPTED
-    except UsageError as error:
-        error.show()
-        return int(error.exit_code)
-    except ValidationError as error:
-        return console.fail(
-            "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()), 2
-        )
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the edge of the process
-        if PRESENT.cause(error) is error:
-            return console.unexpected(error)
-        code = INTERRUPTED
+        code = _failed(error)
     if code == INTERRUPTED:
         return console.fail(_after_interruption(), INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    if isinstance(error, SeatrialError):
+        code = console.fail(str(error), error.exit_code)
+        return INTERRUPTED if PRESENT.asked else code
+    if isinstance(error, UsageError):
+        error.show()
+        return int(error.exit_code)
+    if isinstance(error, ValidationError):
+        problems = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return console.fail("; ".join(problems), 2)
+    return console.unexpected(error) if PRESENT.cause(error) is error else INTERRUPTED
 
 
 def _after_interruption() -> str:

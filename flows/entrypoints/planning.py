@@ -8,12 +8,13 @@ import typer
 from deployments import wiring
 from deployments.analysis.difference import ERRORS_EXPECTED
 from deployments.clock import SystemClock
+from deployments.durations import in_words
 from deployments.errors import TryAgain
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.rollout.steps import Observe
 from deployments.settings import current
 from deployments.spec import Strategy
-from deployments.strategies.forecast import Forecast, Traffic, in_words, total
+from deployments.strategies.forecast import Forecast, Traffic, total
 from deployments.strategies.plan import Change, Goal
 from flows.entrypoints import console
 from tasks.rollouts.outlook import Outlook, outlook, present_traffic

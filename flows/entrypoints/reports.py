@@ -8,6 +8,7 @@ from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import NotFound, TryAgain
 from deployments.owner import Owner
+from deployments.rollout.waiting import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
 from deployments.wiring import Doors
@@ -70,7 +71,9 @@ def _under_way(product: str | None) -> list[dict[str, Any]]:
     for state in journal.under_way():
         if product in (None, state.product):
             carrier = journal.holder(state.product, now)
-            found.append(state_report(state) | {"carried_by": str(carrier) if carrier else None})
+            wait = waiting(state)
+            told = {"carried_by": str(carrier) if carrier else None, "sentence": wait.sentence(now) if wait else ""}
+            found.append(state_report(state) | told)
     return found
 
 
@@ -81,6 +84,11 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"  {each['phase'].replace('_', ' ')}, {step}{each['doing']}"
     if each["reason"]:
         yield f"  {each['reason']}"
+    if not each["carried_by"]:
+        ended = f"`seatrial rollback {each['product']}` ends it"
+        yield f"  the platform carries it on within a minute, if it is up; {ended}"
+    elif each["sentence"]:
+        yield f"  {each['sentence']}"
 
 
 def _live(name: str, running: Mapping[str, object]) -> Doors | None:
