@@ -71,15 +71,16 @@ class Watcher:
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
         whole = False
+        if self.evidence is None and written:
+            read = gathered(state, doors.journal)
+            self.evidence = (*read, *(each for each in self.unwritten if each not in read))
         try:
             block, trouble, whole = self._counted(state, doors, uphold=written)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
-        if block is not None:
-            self.unwritten = (*self.unwritten, block)
         seen = self._answers(state, block, healthy, whole)
         bare, lasting = self._bare(state, block, seen, doors)
-        blocks = self._evidence(state, doors, block, written=written)
+        blocks = self._with(block)
         verdict = judge(blocks, state.section.analysis)
         unanswered = self._unanswered(state, block, trouble, doors)
         trouble = trouble or bare or seen.trouble or _silence(state, blocks) or ""
@@ -126,15 +127,13 @@ class Watcher:
             f"while at least {self.waiting.fewest:,} requests wait for it"
         )
 
-    def _evidence(self, state: RolloutState, doors: Doors, block: Block | None, *, written: bool) -> tuple[Block, ...]:
-        """All evidence, the newest `block` included."""
-        if self.evidence is None and not written:
+    def _with(self, block: Block | None) -> tuple[Block, ...]:
+        """All evidence that is known, the newest `block` included."""
+        new = () if block is None else (block,)
+        self.unwritten = (*self.unwritten, *new)
+        if self.evidence is None:
             return self.unwritten
-        before = self.evidence
-        if before is None:
-            read = gathered(state, doors.journal)
-            before = (*read, *(each for each in self.unwritten if each is not block and each not in read))
-        self.evidence = before if block is None else (*before, block)
+        self.evidence = (*self.evidence, *new)
         return self.evidence
 
     def _bare(self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors) -> tuple[str, str | None]:
@@ -195,8 +194,8 @@ class Watcher:
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
             # A preview, to which nobody is sent, needs no traffic: its time is for whoever asks at its address.
-            return None, _NO_TRAFFIC if self.split.asks(state.candidate) else "", whole
-        return known.block, known.trouble, whole
+            return None, reading.missing or (_NO_TRAFFIC if self.split.asks(state.candidate) else ""), whole
+        return known.block, known.trouble or reading.missing, whole
 
     def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:
         """What was counted before belongs to another split."""
