@@ -13,6 +13,8 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
+from tasks.rollouts.agreement import note_differences
+from tasks.rollouts.champion import who_serves
 from tasks.rollouts.keeping import GLANCE, Stop, hold, is_ours, nobody_stops, note, patiently, under_way
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
 
@@ -45,8 +47,8 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     lease = _first_lease(wish, doors, stop)
     orders_done = _orders_done(wish, doors.journal)
     settle(wish.product, wish.section, doors, lease)
-    champion = doors.registry.champion(wish.product)
-    former = champion.version if champion else None
+    former = who_serves(wish.product, doors)
+    note_differences(wish.product, doors)
     change = Change(wish.goal, wish.candidate, former, doors.target.versions(wish.product))
     steps = plan(wish.strategy, change, wish.section)
     now = doors.clock.now()

@@ -9,6 +9,7 @@ from deployments.rollout.steps import Shift
 from deployments.spec import RolloutSection
 from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
+from tasks.rollouts.champion import promoted, who_serves
 from tasks.rollouts.keeping import hold, not_retired, patiently
 from tasks.rollouts.perform import dismiss
 from tasks.rollouts.servers import await_ready, start
@@ -31,42 +32,41 @@ def put_back(state: RolloutState, doors: Doors) -> str:
 
 def arrived(state: RolloutState, doors: Doors) -> bool:
     """Whether the candidate is champion, and nobody wants it otherwise or could take its place."""
-    champion = doors.registry.champion(state.product)
     wanted = state.phase is not Phase.RESTORING or state.former is None
-    return wanted and champion is not None and champion.version == state.candidate
+    return wanted and promoted(state)
 
 
 def _undo_promotion(state: RolloutState, doors: Doors) -> None:
     champion = doors.registry.champion(state.product)
     if state.former is not None and champion is not None and champion.version == state.candidate != state.former:
-        doors.registry.reinstate(state.product, state.former, doors.clock.now())
+        doors.registry.reinstate(state.product, state.former, doors.clock.now(), state.candidate)
 
 
 def restore(product: str, section: RolloutSection, doors: Doors) -> str:
-    """Make the world what the registry says: the champion has all traffic, nobody else has servers.
+    """Make the world what `who_serves` says: the champion has all traffic, nobody else has servers.
 
     The answer to every failed step and to harm: the first thing that happens is that the champion's servers get all
     traffic, as soon as one of them is ready. Its reserve comes last: servers of the champion that do not come up, and
     others that do not go, are told of and no obstacle. With no champion the product has no route and no servers.
     """
-    champion = doors.registry.champion(product)
+    champion = who_serves(product, doors)
     if champion is None:
         doors.router.remove(product)
         for version in doors.target.versions(product):
             doors.target.retire(product, version, section.drain_timeout)
         return "no champion yet: nothing is served"
-    if addresses(doors.target.replicas(product, champion.version)):
+    if addresses(doors.target.replicas(product, champion)):
         # What the router misses of the champion may be what is started next.
         with suppress(RouterRefused):
-            _route(product, champion.version, doors)
-    start(product, champion.version, section.replicas, section, doors)
-    await_ready(product, champion.version, 1, section, doors)
-    _route(product, champion.version, doors)
-    others = [version for version in doors.target.versions(product) if version != champion.version]
+            _route(product, champion, doors)
+    start(product, champion, section.replicas, section, doors)
+    await_ready(product, champion, 1, section, doors)
+    _route(product, champion, doors)
+    others = [version for version in doors.target.versions(product) if version != champion]
     amiss = [_retired(product, version, section, doors) for version in others]
-    amiss.append(_reserve(product, champion.version, section, doors))
-    _route(product, champion.version, doors)
-    return "; ".join((f"v{champion.version} has all traffic", *filter(None, amiss)))
+    amiss.append(_reserve(product, champion, section, doors))
+    _route(product, champion, doors)
+    return "; ".join((f"v{champion} has all traffic", *filter(None, amiss)))
 
 
 def _retired(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
@@ -93,11 +93,11 @@ def _reserve(product: str, champion: int, section: RolloutSection, doors: Doors)
 
 def at_rest(product: str, doors: Doors) -> bool:
     """Whether the world is as `restore` makes it, as far as servers and routes go."""
-    champion, live = doors.registry.champion(product), doors.router.read(product)
+    champion, live = who_serves(product, doors), doors.router.read(product)
     if champion is None:
         return live is None and not doors.target.versions(product)
-    alone = doors.target.versions(product) == (champion.version,)
-    return alone and live is not None and flows_as(Shift(Weights.all_to(champion.version)), live)
+    alone = doors.target.versions(product) == (champion,)
+    return alone and live is not None and flows_as(Shift(Weights.all_to(champion)), live)
 
 
 def _route(product: str, champion: int, doors: Doors) -> None:

@@ -23,10 +23,10 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
 
 def start(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
     """Start servers of `version`, and wait for none."""
-    folder = doors.registry.fetch(product, version, doors.models)
-    trusted = doors.registry.get(product, version).facts.trusted_types
-    patience = section.ready_timeout
-    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key, patience))
+    model, patience = doors.registry.model(product, version, doors.models), section.ready_timeout
+    doors.target.launch(
+        Servers(product, version, model.folder, replicas, model.trusted_types, section.server, section.key, patience)
+    )
 
 
 def await_ready(product: str, version: int, least: int, section: RolloutSection, doors: Doors) -> str:
