@@ -15,6 +15,7 @@ from deployments.errors import NotFound, RouterRefused
 from deployments.routers.accepted import accepted
 from deployments.routers.choice import matched, place, preview, sticky_value, version_at
 from deployments.routers.readiness import servers_missing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import PARTS, Routing
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -47,6 +48,7 @@ class InMemoryRouter:
         self._mirrored = mirrored
         self._random = random.Random(seed)  # noqa: S311 - splits traffic, keeps no secret
         self._routings: dict[str, Routing] = {}
+        self._retreats: dict[str, Retreat] = {}
         self._in_flight: Counter[tuple[str, int]] = Counter()
         self._tallies: dict[tuple[str, int], _Tally] = {}
         self._copies: dict[tuple[str, int], _Tally] = {}
@@ -66,6 +68,22 @@ class InMemoryRouter:
                 "the former routing is still live"
             )
         self._routings[product] = wanted
+        self._retreats.pop(product, None)
+
+    def retreat(self, product: str, version: int, note: Retreat) -> None:
+        """See `Router.retreat`."""
+        live = self._routings.get(product)
+        if has_everything(version, live):
+            return
+        routing = everything_to(product, version, live.backends if live else ())
+        if not any(self._answers(address) for address in _addresses_of(version, routing)):
+            raise unknown(product, version)
+        self._routings[product] = routing
+        self._retreats[product] = note
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`."""
+        return self._retreats.get(product)
 
     def edit(self, product: str, routing: Routing | None) -> None:
         """Change the routing as somebody does by hand, past every check; None: the route is gone."""
@@ -87,6 +105,7 @@ class InMemoryRouter:
     def remove(self, product: str) -> None:
         """Forget the product; `request` raises `NotFound` from then on."""
         self._routings.pop(product, None)
+        self._retreats.pop(product, None)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router.tallies`. Latencies are those that were given to `request`."""
@@ -181,6 +200,11 @@ class _Tally:
 
     def counts(self) -> Counts:
         return Counts(self.requests, self.errors, tuple(self.latency) if any(self.latency) else ())
+
+
+def _addresses_of(version: int, routing: Routing) -> tuple[str, ...]:
+    backend = routing.backend(version)
+    return backend.addresses if backend else ()
 
 
 def _new_epoch() -> str:

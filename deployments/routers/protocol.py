@@ -5,6 +5,7 @@ from typing import Protocol
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
+from deployments.routers.retreats import Retreat
 from deployments.traffic import Routing
 
 
@@ -24,6 +25,20 @@ class Router(Protocol):
 
         Raises `RouterRefused` if the gateway does not take it; the former routing is then still live.
         """
+        ...
+
+    def retreat(self, product: str, version: int, note: Retreat) -> None:
+        """Give all traffic to `version` on the servers that are known of it: at once, and needing as little as can be.
+
+        Nobody is waited for, nothing is started, and the gateway's own word that it has happened may be still to come
+        (`read` tells). `note` is kept until the next `apply` or `remove`. Nothing happens, and no note is kept, where
+        `version` has all traffic already. Raises `RouterRefused` where no server of it is known, or none is ready as
+        far as that can be told at once; the former routing is then still live.
+        """
+        ...
+
+    def retreated(self, product: str) -> Retreat | None:
+        """The note of the retreat that the present routing comes from; None: it was applied."""
         ...
 
     def in_flight(self, product: str, version: int) -> int:

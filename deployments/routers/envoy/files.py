@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.clock import Clock
-from deployments.disk import write_atomically
+from deployments.disk import set_aside, write_atomically, write_reserved
 from deployments.errors import RouterUnreachable
 
 Json = dict[str, Any]
@@ -24,6 +24,9 @@ ADMIN_SOCKET = "envoy.sock"
 CONTROL_SOCKET = "control.sock"
 
 _PRIVATE = 0o600
+# A retreat writes three files; so many products may retreat on a full disk before anybody frees some room.
+_RETREATS = 8
+_SMALLEST_RESERVE = 64 * 1024
 _POLL = timedelta(milliseconds=20)
 
 
@@ -75,8 +78,20 @@ def sole_writer(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator
 
     Raises `RouterUnreachable` when it is not free within `timeout`.
     """
-    files.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = files.folder / "lock"
+    with _alone(files.folder / "lock", clock, timeout):
+        yield
+
+
+@contextlib.contextmanager
+def sole_writer_of_routes(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator[None]:
+    """The same for the route table alone, for the moment of its replacement: a retreat waits for nobody's servers."""
+    with _alone(files.folder / "routes.lock", clock, timeout):
+        yield
+
+
+@contextlib.contextmanager
+def _alone(path: Path, clock: Clock, timeout: timedelta) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
     try:
         _take(descriptor, path, clock, timeout)
@@ -88,6 +103,23 @@ def sole_writer(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Replaces `path` by `document` as JSON, in one step. Raises `DiskFull`."""
     write_atomically(path, as_bytes(document), mode=_PRIVATE)
+
+
+def write_in_need(path: Path, document: Mapping[str, Any], files: EnvoyFiles) -> None:
+    """`write_document` on a disk that may be full: into room that `reserve` has set aside."""
+    write_reserved(path, as_bytes(document), files.folder, mode=_PRIVATE)
+
+
+def reserve(files: EnvoyFiles) -> None:
+    """See to room for retreats; nothing happens on a disk that has none any more."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        size = files.routes.stat().st_size
+    set_aside(files.folder, 3 * _RETREATS, max(_SMALLEST_RESERVE, _next_power_of_two(2 * size)))
+
+
+def _next_power_of_two(number: int) -> int:
+    return 1 << max(0, number - 1).bit_length()
 
 
 def as_bytes(document: Mapping[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from deployments.clock import SystemClock
 from deployments.errors import BadInput
 from deployments.routers.envoy.clusters import endpoints
-from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writer, versioned, write_document
+from deployments.routers.envoy.files import EnvoyFiles, read_document, reserve, sole_writer, versioned, write_document
 from deployments.routers.envoy.listener import bootstrap
 from deployments.routers.envoy.publishing import clusters_document, listed_clusters, routes_document
 from deployments.routers.envoy.readiness import servers_of
@@ -35,6 +35,7 @@ def prepare(folder: Path, run_folder: Path, host: str, port: int) -> tuple[str, 
         )
     with sole_writer(files, SystemClock(), _LOCK):
         _write_products(files)
+        reserve(files)
         start = bootstrap(files, host, port)
         validate(start, files.candidate)
         write_document(files.bootstrap, start)

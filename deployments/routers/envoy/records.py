@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployments.errors import RouterRefused
-from deployments.routers.envoy.files import Json, read_document, write_document
+from deployments.routers.envoy.files import EnvoyFiles, Json, read_document, write_document, write_in_need
+from deployments.routers.retreats import Retreat
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 
 
@@ -22,27 +23,53 @@ class Records:
         """Every product's routing. Raises `RouterRefused` for a record that cannot be read."""
         return {path.stem: _read(path) for path in sorted(self.folder.glob("products/*.json"))}
 
-    def intend(self, product: str, routing: Routing | None, version: str) -> None:
-        """Note what becomes true with `version` of the route table; None: the product is forgotten."""
-        write_document(
-            self._intention, {"product": product, "version": version, "routing": _to_json(routing) if routing else None}
-        )
+    def one(self, product: str) -> Routing | None:
+        """One product's routing, None if there is none. Raises `RouterRefused` for a record that cannot be read."""
+        path = self._record(product)
+        return _read(path) if path.is_file() else None
 
-    def settle(self, version: str) -> None:
-        """Keep the noted intention if the route table has its version, else drop it. Without one nothing happens."""
+    def retreat(self, product: str) -> Retreat | None:
+        """The note of the retreat that the product's routing comes from, None if it was applied."""
+        return Retreat.read((read_document(self._record(product)) or {}).get("retreat"))
+
+    def intend(
+        self, product: str, routing: Routing | None, version: str, retreat: tuple[EnvoyFiles, Retreat] | None = None
+    ) -> None:
+        """Note what becomes true with `version` of the route table; None: the product is forgotten.
+
+        A `retreat` is noted in room that was set aside among the files given with it.
+        """
+        intended: Json = {"product": product, "version": version, "routing": _to_json(routing) if routing else None}
+        if retreat is None:
+            write_document(self._intention, intended)
+            return
+        files, note = retreat
+        intended["routing"]["retreat"] = note.document()
+        write_in_need(self._intention, intended, files)
+
+    def settle(self, version: str, in_need: EnvoyFiles | None = None) -> None:
+        """Keep the noted intention if the route table has its version, else drop it. Without one nothing happens.
+
+        `in_need` are the files among which room was set aside for it.
+        """
         intention = read_document(self._intention)
         if intention is not None and intention["version"] == version:
-            self._keep(intention["product"], intention["routing"])
+            self._keep(intention["product"], intention["routing"], in_need)
         self._intention.unlink(missing_ok=True)
 
     @property
     def _intention(self) -> Path:
         return self.folder / "intention.json"
 
-    def _keep(self, product: str, routing: Json | None) -> None:
-        path = self.folder / "products" / f"{product}.json"
+    def _record(self, product: str) -> Path:
+        return self.folder / "products" / f"{product}.json"
+
+    def _keep(self, product: str, routing: Json | None, in_need: EnvoyFiles | None) -> None:
+        path = self._record(product)
         if routing is None:
             path.unlink(missing_ok=True)
+        elif in_need is not None:
+            write_in_need(path, routing, in_need)
         else:
             write_document(path, routing)
 

@@ -2,23 +2,45 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.clock import Clock
+from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.clusters import cluster_name, mirror_name, product_and_version, product_of
 from deployments.routers.envoy.complaints import Complaints
-from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writer
+from deployments.routers.envoy.files import (
+    EnvoyFiles,
+    Json,
+    read_document,
+    reserve,
+    sole_writer,
+    sole_writer_of_routes,
+    versioned,
+    write_in_need,
+)
 from deployments.routers.envoy.live import live_routing
-from deployments.routers.envoy.publishing import Patience, Publisher, routes_document
+from deployments.routers.envoy.publishing import (
+    Patience,
+    Publisher,
+    listed_clusters,
+    routes_document,
+    written_version,
+)
 from deployments.routers.envoy.records import Records
+from deployments.routers.envoy.routes import with_routing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import Backend, Routing
 
 _POLL = timedelta(milliseconds=50)
+# The table is replaced within milliseconds, and who replaces it waits for nothing meanwhile.
+_RETREAT_WITHIN = timedelta(seconds=1)
+_GLANCE_SECONDS = 0.5
 
 
 class EnvoyRouter:
@@ -58,13 +80,40 @@ class EnvoyRouter:
         """
         wanted = accepted(product, routing)
         with self._writing() as records:
+            reserve(self._files)
             self._publisher.validate(records | {product: wanted})
             with self._all_or_nothing(product, records):
                 self._publisher.add_servers(records | {product: wanted})
                 self._publisher.await_servers(product, records.get(product), wanted)
-                self._move_traffic(product, wanted, records)
+                self._publisher.move_traffic(records | {product: wanted}, lambda: self._table(product, wanted))
             self._publisher.drop_servers(product, wanted)
         self._drop_clusters(product)
+
+    def retreat(self, product: str, version: int, note: Retreat) -> None:
+        """See `Router.retreat`: Envoy watches the table of routes, and need not be asked anything for it to move.
+
+        Other products' routes stay as they stand in the table, and no other change is waited for.
+        """
+        with sole_writer_of_routes(self._files, self._clock, _RETREAT_WITHIN):
+            self._records.settle(self._written_version(), self._files)
+            table, known = self._written_table(), self._known(product)
+            wanted = accepted(product, everything_to(product, version, known))
+            try:
+                document = versioned([with_routing(table, product, wanted)])
+                there = live_routing(table, product, known)
+            except (KeyError, IndexError, TypeError) as error:
+                raise RouterRefused(f"{self._files.routes} is no table of routes: apply writes it anew") from error
+            if has_everything(version, there):
+                return
+            if self._nobody_is_well(product, version):
+                raise unknown(product, version)
+            self._records.intend(product, wanted, document["version_info"], (self._files, note))
+            write_in_need(self._files.routes, document, self._files)
+            self._records.settle(document["version_info"], self._files)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`."""
+        return self._records.retreat(product)
 
     def in_flight(self, product: str, version: int) -> int:
         """Requests, and mirrored copies, that are sent to this version or held back for it, and not answered."""
@@ -76,7 +125,7 @@ class EnvoyRouter:
     def remove(self, product: str) -> None:
         """Take the product's route away, then its servers once they have answered what they have."""
         with self._writing() as records, self._all_or_nothing(product, records):
-            self._move_traffic(product, None, records)
+            self._publisher.move_traffic({}, lambda: self._table(product, None))
         self._drop_clusters(product)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
@@ -101,25 +150,35 @@ class EnvoyRouter:
     def _writing(self) -> Iterator[dict[str, Routing]]:
         with sole_writer(self._files, self._clock, self._patience.lock):
             self._admin.routes()
-            self._records.settle(self._written_version())
-            yield self._records.all()
+            with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
+                self._records.settle(self._written_version())
+                records = self._records.all()
+            yield records
 
-    def _move_traffic(self, product: str, wanted: Routing | None, records: Mapping[str, Routing]) -> None:
-        others = {name: routing for name, routing in records.items() if name != product}
-        products = others | {product: wanted} if wanted else others
-        if wanted or product in records:
-            self._records.intend(product, wanted, routes_document(products)["version_info"])
-        self._publisher.move_traffic(products)
+    @contextlib.contextmanager
+    def _table(self, product: str, wanted: Routing | None) -> Iterator[Json]:
+        """The table of routes with `wanted`, noted as intended; nobody else replaces the table meanwhile.
+
+        Other products may have retreated while this one waited for its servers: their records are read again.
+        """
+        with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
+            records = self._records.all()
+            others = {name: routing for name, routing in records.items() if name != product}
+            document = routes_document(others | {product: wanted} if wanted else others)
+            if wanted or product in records:
+                self._records.intend(product, wanted, document["version_info"])
+            yield document
 
     @contextlib.contextmanager
     def _all_or_nothing(self, product: str, records: Mapping[str, Routing]) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            self._publisher.put_back(product, records)
+            self._publisher.put_back(product, records, lambda: self._table(product, records.get(product)))
             raise
         finally:
-            self._records.settle(self._written_version())
+            with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
+                self._records.settle(self._written_version())
 
     def _drop_clusters(self, product: str) -> None:
         deadline = self._clock.monotonic() + self._patience.drain.total_seconds()
@@ -131,7 +190,28 @@ class EnvoyRouter:
             self._clock.sleep(_POLL)
 
     def _written_version(self) -> str:
-        return str((read_document(self._files.routes) or {}).get("version_info", ""))
+        return written_version(self._files.routes)
+
+    def _written_table(self) -> Json:
+        resources: list[Json] = (read_document(self._files.routes) or {}).get("resources") or [{}]
+        return resources[0]
+
+    def _known(self, product: str) -> tuple[Backend, ...]:
+        """The servers by the product's record, or by the files of its clusters where that cannot be read."""
+        with contextlib.suppress(RouterRefused):
+            record = self._records.one(product)
+            if record is not None:
+                return record.backends
+        written = {cluster: self._publisher.written(cluster) for cluster in listed_clusters(self._files)}
+        return tuple(_backends(product, {cluster: dict.fromkeys(found, True) for cluster, found in written.items()}))
+
+    def _nobody_is_well(self, product: str, version: int) -> bool:
+        """Whether Envoy says so; if it does not answer at once, it is not waited for."""
+        try:
+            servers = replace(self._admin, within=_GLANCE_SECONDS).servers()
+        except RouterUnreachable:
+            return False
+        return not any(servers.get(cluster_name(product, version), {}).values())
 
 
 def _backends(product: str, servers: Mapping[str, Mapping[str, bool]]) -> Iterator[Backend]:

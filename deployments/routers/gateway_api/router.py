@@ -1,6 +1,7 @@
 """Splits traffic by an HTTPRoute (see `Router`); everything is in the cluster, so that whoever asks sees the same."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -32,6 +33,7 @@ from deployments.routers.gateway_api.rules import (
     with_ours,
 )
 from deployments.routers.readiness import servers_missing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
 
@@ -82,6 +84,27 @@ class GatewayApiRouter(CountedElsewhere):
                 self._clock.sleep(self._settling)
             self._confirmed(product, former, last)
 
+    def retreat(self, product: str, version: int, note: Retreat) -> None:
+        """See `Router.retreat`: one write, whatever the gateway says to it later."""
+        with self._reaching():
+            route = self._our_route(product)
+            if route is None:
+                raise unknown(product, version)
+            ours, ready = self._ours(product, route["spec"]), self._ready(product)
+            known = known_versions(product, ours)
+            if has_everything(version, routing_of(product, ours, self._backends(product, known, ready))):
+                return
+            if not ready.get(version):
+                raise unknown(product, version)
+            wanted = everything_to(product, version, self._backends(product, known, ready))
+            self._write(product, rules_of(product, wanted, self._path(product)), self._attached(route), note)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`; it is an annotation of the route."""
+        with self._reaching():
+            route = self._route(product)
+        return None if route is None else _note_of(product, route)
+
     def _known_to_gateway(self, product: str, former: Object | None) -> list[Object]:
         """Our rules that the Gateway of the spec has been told; none where the route hangs at another."""
         if former is None or self._attached(former) != self._attachment():
@@ -125,15 +148,18 @@ class GatewayApiRouter(CountedElsewhere):
 
     def _routing(self, product: str, route: Object) -> Routing | None:
         ours = self._ours(product, route["spec"])
-        ready = self._ready(product)
-        backends = [
-            Backend(version, tuple(sorted(ready.get(version, ()))) or (self._nowhere(product, version),))
-            for version in known_versions(product, ours)
-        ]
-        routing = routing_of(product, ours, backends)
+        routing = routing_of(
+            product, ours, self._backends(product, known_versions(product, ours), self._ready(product))
+        )
         if routing is None or not are_as_written(rules_of(product, routing, self._path(product)), ours):
             return None
         return routing
+
+    def _backends(self, product: str, versions: Iterable[int], ready: Mapping[int, set[str]]) -> tuple[Backend, ...]:
+        return tuple(
+            Backend(version, tuple(sorted(ready.get(version, ()))) or (self._nowhere(product, version),))
+            for version in versions
+        )
 
     def _ours(self, product: str, spec: Object) -> list[Object]:
         return ours_among(product, spec.get("rules") or [], self._path(product))
@@ -168,10 +194,10 @@ class GatewayApiRouter(CountedElsewhere):
         ready = self._ready(product)
         return servers_missing(live, wanted, lambda version, address: address in ready.get(version, ()))
 
-    def _write(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
+    def _write(self, product: str, rules: Sequence[Object], attachment: Object, note: Retreat | None = None) -> Object:
         """The route with our rules being `rules`, whatever else changes in it meanwhile.
 
-        `attachment` is what an own route hangs at, and nothing for a route of the user's.
+        `attachment` is what an own route hangs at, and nothing for a route of the user's. Without `note` there is none.
         """
         for _ in range(_MOST_CONFLICTS):
             found = self._our_route(product)
@@ -180,17 +206,19 @@ class GatewayApiRouter(CountedElsewhere):
             with suppress(Conflicting):
                 if found is None:
                     return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment))
-                return self._rewritten(product, found, rules, attachment)
+                return self._rewritten(product, found, rules, attachment, note)
         raise RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
 
-    def _rewritten(self, product: str, found: Object, rules: Sequence[Object], attachment: Object) -> Object:
+    def _rewritten(
+        self, product: str, found: Object, rules: Sequence[Object], attachment: Object, note: Retreat | None
+    ) -> Object:
         spec = found["spec"]
         rest = {name: value for name, value in spec.items() if name not in self._attached(found)}
         rules = with_ours(spec.get("rules") or [], self._ours(product, spec), rules)
         changed = {**rest, **attachment, "rules": rules}
-        if changed == spec:
+        if changed == spec and note == _note_of(product, found):
             return found
-        return self._cluster.replace(HTTP_ROUTE, {**found, "spec": changed})
+        return self._cluster.replace(HTTP_ROUTE, {**_noted(product, found, note), "spec": changed})
 
     def _check_kind(self, product: str) -> None:
         if not self._cluster.knows(HTTP_ROUTE):
@@ -292,6 +320,28 @@ def _addresses(endpoint_slice: Object) -> Iterator[str]:
     for endpoint in endpoint_slice.get("endpoints") or []:
         if (endpoint.get("conditions") or {}).get("ready") is not False:
             yield from map(user_address, endpoint["addresses"])
+
+
+def _note_of(product: str, route: Object) -> Retreat | None:
+    told = (route["metadata"].get("annotations") or {}).get(_retreat_name(product))
+    try:
+        return Retreat.read(json.loads(told)) if told else None
+    except ValueError:
+        return None
+
+
+def _noted(product: str, route: Object, note: Retreat | None) -> Object:
+    """The route with this note, or without any."""
+    name, metadata = _retreat_name(product), route["metadata"]
+    rest = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != name}
+    annotations = rest | ({name: json.dumps(note.document())} if note else {})
+    kept = {key: value for key, value in metadata.items() if key != "annotations"}
+    return {**route, "metadata": kept | ({"annotations": annotations} if annotations else {})}
+
+
+def _retreat_name(product: str) -> str:
+    """One a product: several may share a route of the user's."""
+    return f"seatrial.dev/retreat-{product}"
 
 
 def _name(route: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
 from deployments.routers.counters import CountedElsewhere, Counters
 from deployments.routers.readiness import servers_missing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.routers.service.shares import pods_for, weights_of
 from deployments.traffic import Backend, Routing, Weights
 
@@ -27,6 +28,7 @@ Object = dict[str, Any]
 _SERVING: Final = "seatrial.dev/serving"
 _WANTED: Final = "seatrial.dev/weights"
 _KNOWN: Final = "seatrial.dev/versions"
+_RETREAT: Final = "seatrial.dev/retreat"
 _PORTS: Final = [{"name": "http", "port": PORT, "targetPort": PORT, "protocol": "TCP", "appProtocol": "http"}]
 
 
@@ -58,6 +60,28 @@ class ServiceRouter(CountedElsewhere):
             if missing := servers_missing(live, wanted, lambda version, each: each in addresses.get(version, set())):
                 raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
             self._serve(product, wanted, everybody)
+
+    def retreat(self, product: str, version: int, note: Retreat) -> None:
+        """See `Router.retreat`: a switch of the selector."""
+        with self._reaching():
+            service, pods = self._our_service(product), _ready(self._pods(product))
+            live = None if service is None else self._routing(product, service, pods)
+            if has_everything(version, live):
+                return
+            if service is None or not pods.get(version):
+                raise unknown(product, version)
+            backends = tuple(Backend(each, tuple(map(_address, there))) for each, there in sorted(pods.items()))
+            self._select(product, labels_of(product, version), everything_to(product, version, backends), note)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`; it is an annotation of the Service."""
+        with self._reaching():
+            service = self._service(product)
+        told = ((service or {}).get("metadata", {}).get("annotations") or {}).get(_RETREAT)
+        try:
+            return Retreat.read(json.loads(told)) if told else None
+        except ValueError:
+            return None
 
     def copies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router`: there never are any."""
@@ -94,7 +118,7 @@ class ServiceRouter(CountedElsewhere):
             labels = {_SERVING: "true" if serves else None}
             self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
 
-    def _select(self, product: str, selector: Mapping[str, str], wanted: Routing) -> None:
+    def _select(self, product: str, selector: Mapping[str, str], wanted: Routing, note: Retreat | None = None) -> None:
         metadata = {"name": product_object_name(product), "annotations": _told(wanted)}
         found = self._our_service(product)
         if found is None:
@@ -106,6 +130,7 @@ class ServiceRouter(CountedElsewhere):
         # Apply would leave the former selector's version in.
         former = ((found or {}).get("spec") or {}).get("selector") or {}
         gone = {name: None for name in former if name not in selector}
+        metadata["annotations"] = _told(wanted) | {_RETREAT: json.dumps(note.document()) if note else None}
         patch = {"metadata": metadata, "spec": {"selector": {**selector, **gone}, "ports": _PORTS}}
         self._cluster.merge(SERVICE, product_object_name(product), patch)
 
@@ -170,7 +195,7 @@ def _ready(pods: Iterable[Object]) -> dict[int, list[Object]]:
     return ready
 
 
-def _told(wanted: Routing) -> Mapping[str, str]:
+def _told(wanted: Routing) -> dict[str, str | None]:
     """What cannot be read from the pods: the exact weights, and which versions are known."""
     weights = {str(version): part for version, part in wanted.weights.parts.items()}
     return {_WANTED: json.dumps(weights), _KNOWN: ",".join(str(each.version) for each in wanted.backends)}
