@@ -60,4 +60,4 @@ def _champion(product: str, version: int, settings: Settings) -> Champion | Unsc
         model = wiring.registry().model(product, version, settings.models)
     except (NotFound, BadArtifact) as error:
         return Unscorable(f"v{version} serves, but its model cannot be had ({error})")
-    return Champion(model.folder, model.trusted_types)
+    return Champion(model.folder, model.trusted)

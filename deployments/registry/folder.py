@@ -3,7 +3,6 @@
 <folder>/model/MLmodel, model/model.skops, …
 <folder>/verification.json     requests of held-out rows, and what a server must answer
 <folder>/manifest.json         relative path → SHA-256 of every other file
-<folder>.trusted.json          types of the user's own that the model may hold; only where there are any
 """
 
 import hashlib
@@ -11,7 +10,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +20,6 @@ MODEL: Final = "model"
 MODEL_FILE: Final = f"{MODEL}/model.skops"
 VERIFICATION: Final = "verification.json"
 MANIFEST: Final = "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model folder, every byte checked, and the types of the user's own that the model was allowed to hold."""
-
-    folder: Path
-    trusted_types: tuple[str, ...] = ()
 
 
 def manifest_of(folder: Path) -> dict[str, str]:
@@ -76,30 +66,6 @@ def keep(folder: Path, manifest: Mapping[str, str], fill: Callable[[Path], None]
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return folder
-
-
-def kept(folder: Path) -> Model | None:
-    """A model folder that was kept here before, by its own manifest; None if it is not there, or damaged."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-        if not manifest or not isinstance(manifest, dict):
-            return None
-        check_intact(folder, manifest)
-        trusted = _trusted_file(folder)
-        return Model(folder, tuple(json.loads(trusted.read_bytes())) if trusted.is_file() else ())
-    except (BadArtifact, OSError, ValueError, TypeError):
-        return None
-
-
-def note_trusted(folder: Path, types: tuple[str, ...]) -> None:
-    """Keeps beside a model folder what its model may hold, for the day on which the registry cannot tell."""
-    place, content = _trusted_file(folder), json.dumps(list(types)).encode()
-    if types and not (place.is_file() and place.read_bytes() == content):
-        write_atomically(place, content)
-
-
-def _trusted_file(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.trusted.json")
 
 
 def size_mb(folder: Path) -> float:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deployments.errors import NotFound
-from deployments.registry.folder import Model
+from deployments.registry.kept import Kept
 from deployments.registry.standing import Edit, Standing, beyond_repair, edits
 from deployments.registry.versions import (
     DEPLOYED_AT,
@@ -144,14 +144,14 @@ class InMemoryRegistry:
         """See `Champions.fetch`; `folder` is not used, the files lie ready."""
         return self.model(product, version, folder).folder
 
-    def model(self, product: str, version: int, folder: Path) -> Model:
+    def model(self, product: str, version: int, folder: Path) -> Kept:
         """See `Champions.model`; `folder` is not used, the files lie ready."""
         if (product, version) not in self._kept:
             trusted = self.get(product, version).facts.trusted_types
             self._kept.add((product, version))
-            return Model(self._folders[product, version], trusted)
+            return Kept(self._folders[product, version], trusted)
         found = self._versions.get((product, version))
-        return Model(self._folders[product, version], found.facts.trusted_types if found else ())
+        return Kept(self._folders[product, version], found.facts.trusted_types if found else ())
 
     def _aliases(self, product: str) -> dict[str, int]:
         return {name: number for (owner, name), number in self._names.items() if owner == product}

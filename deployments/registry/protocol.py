@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from deployments.registry.folder import Model
+from deployments.registry.kept import Kept
 from deployments.registry.standing import Standing
 from deployments.registry.versions import DeploymentStatus, ModelVersion
 
@@ -70,6 +70,6 @@ class Champions(Protocol):
         """The model folder of a version, every byte checked."""
         ...
 
-    def model(self, product: str, version: int, folder: Path) -> Model:
+    def model(self, product: str, version: int, folder: Path) -> Kept:
         """The same with the types that the model may hold; also without the registry, if it was fetched before."""
         ...

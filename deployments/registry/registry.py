@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from deployments.errors import NotFound, RegistryUnreachable
 from deployments.registry.connection import answering, connect, download
-from deployments.registry.folder import MODEL, VERIFICATION, Model, keep, kept, note_trusted
+from deployments.registry.folder import MODEL, VERIFICATION, keep
+from deployments.registry.kept import Kept, keep_note, kept
 from deployments.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Edit, Standing, beyond_repair, edits
 from deployments.registry.versions import (
     DEPLOYED_AT,
@@ -177,26 +178,29 @@ class ModelRegistry:
         """
         return self.model(product, version, folder).folder
 
-    def model(self, product: str, version: int, folder: Path) -> Model:
+    def model(self, product: str, version: int, folder: Path) -> Kept:
         """The model folder as `fetch` gives it, and the types that the model was allowed to hold.
 
         A version that was fetched here before is still had when the registry does not answer, does not know it any
         more, or cannot tell its manifest: then by the manifest that lies in the folder.
         """
-        place = folder / product / f"v{version}"
         try:
             found = self.get(product, version)
         except (NotFound, RegistryUnreachable):
-            if (model := kept(place)) is None:
+            if (before := kept(folder, product, version)) is None:
                 raise
-            return model
-        if not found.facts.manifest and (model := kept(place)) is not None:
-            return model
-        place = keep(place, found.facts.manifest, lambda into: self._fill(found.model_uri, found.run_id, into))
-        if any(f"{PREFIX}trusted_types" in problem for problem in found.problems) and (model := kept(place)):
-            return model
-        note_trusted(place, found.facts.trusted_types)
-        return Model(place, found.facts.trusted_types)
+            return before
+        unknown = any(
+            f"{PREFIX}{tag} " in problem for problem in found.problems for tag in ("manifest", "trusted_types")
+        )
+        if unknown and (before := kept(folder, product, version)) is not None:
+            return before
+        place = folder / product / f"v{version}"
+        keep(place, found.facts.manifest, lambda into: self._fill(found.model_uri, found.run_id, into))
+        model = Kept(place, found.facts.trusted_types)
+        if model.trusted:
+            keep_note(folder, product, version, model)
+        return model
 
     def fetch_candidate(self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path) -> Path:
         """`<folder>/<run_id>`: the model folder of a run that is not registered yet; otherwise like `fetch`."""

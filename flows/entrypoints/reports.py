@@ -109,7 +109,7 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
 
 
 def _known_products(wanted: str | None, running: Mapping[str, object]) -> tuple[str, ...]:
-    """Every product that the registry knows, that has servers here, or a rollout under way; and `wanted`, if it ever had.
+    """Every product that the registry knows, that has servers here, or a rollout under way; `wanted` if it ever had.
 
     A registry that does not answer, or in which somebody renamed a model, hides nobody who serves.
     """

@@ -15,7 +15,7 @@ from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
 from tasks.rollouts.agreement import note_differences
 from tasks.rollouts.champion import who_serves
-from tasks.rollouts.keeping import GLANCE, Stop, hold, is_ours, nobody_stops, note, patiently, under_way
+from tasks.rollouts.keeping import GLANCE, Stop, cause_of, hold, is_ours, nobody_stops, note, patiently, under_way
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
@@ -213,9 +213,9 @@ def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
 
 
 def _closed(state: RolloutState, stays: bool, doors: Doors) -> RolloutState:
-    now, reason = doors.clock.now(), state.reason or "its process died"
+    now, reason = doors.clock.now(), cause_of(state) or "its process died"
     if stays:
         return replace(state, phase=Phase.RUNNING).with_phase(Phase.DONE, reason, now)
     if state.phase is not Phase.RESTORING:
         state = state.with_phase(Phase.RESTORING, "its process died, and another release was asked for", now)
-    return state.with_phase(Phase.ROLLED_BACK, state.reason, now)
+    return state.with_phase(Phase.ROLLED_BACK, cause_of(state), now)

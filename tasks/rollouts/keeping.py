@@ -1,9 +1,10 @@
 """What every part of the engine does beside its work: hold the lease, write the history, wait for what is away."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from deployments.analysis.verdict import Verdict
 from deployments.errors import RolloutFailed, SeatrialError, TryAgain
@@ -12,7 +13,9 @@ from deployments.owner import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
+from tasks.rollouts.absence import JournalAwayError, telling
 from tasks.rollouts.gathering import own
+from tasks.rollouts.retreat import give_back
 
 T = TypeVar("T")
 # Why the run was cancelled, or None.
@@ -21,6 +24,7 @@ Stop = Callable[[], str | None]
 LEASE = timedelta(minutes=10)
 # How long a part that does not answer (a gateway that is being restarted) is waited for before a step is given up.
 PATIENCE = timedelta(seconds=60)
+_BACK: Final = " → "
 GLANCE = timedelta(seconds=0.5)
 
 
@@ -88,13 +92,19 @@ def patiently(act: Callable[[], T], doors: Doors) -> T:
 
 
 def give_up(state: RolloutState, reason: str, doors: Doors) -> RolloutState:
-    """From here on the rollout only puts the champion back. A rollout that is over is returned as it is."""
+    """From here on the rollout only puts the champion back. A rollout that is over is returned as it is.
+
+    Users are given back first. Where the journal does not take the decision it is returned all the same: whoever
+    carries the rollout on with that state writes it down (see `Carrier.advance`). Raises `Busy` for another's rollout.
+    """
     if not state.live or state.phase is Phase.RESTORING:
         return state
-    lease = hold(state.product, doors)
     state = state.with_phase(Phase.RESTORING, reason, doors.clock.now())
-    doors.journal.save(state, lease)
-    note(state, "rollout.given_up", doors)
+    give_back(state, doors)
+    doors = replace(doors, journal=telling(doors.journal))
+    with suppress(JournalAwayError):
+        doors.journal.save(state, hold(state.product, doors))
+        note(state, "rollout.given_up", doors)
     return state
 
 
@@ -103,6 +113,16 @@ def give_up_for(error: BaseException, state: RolloutState, doors: Doors) -> Roll
     if state.decided and isinstance(error, Exception):
         return state
     return give_up(state, explain(error), doors)
+
+
+def so_far(state: RolloutState, error: Exception) -> str:
+    """The reason of a rollout whose users are back, while something is still left to do of it."""
+    return f"{cause_of(state)}{_BACK}v{state.former} has all traffic again; the rest follows: {error}"
+
+
+def cause_of(state: RolloutState) -> str:
+    """Why it was given up, without what is still left to do."""
+    return state.reason.partition(_BACK)[0]
 
 
 def outcome(state: RolloutState) -> RolloutState:

@@ -15,6 +15,7 @@ from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.retreat import given_back
 from tasks.rollouts.traffic import flows_as, shift
 
 
@@ -23,7 +24,8 @@ class Watcher:
     """Remembers between two looks what had been counted; begins anew with each split, and after a crash.
 
     What was counted while nobody looked is then left out: evidence is lost that way, but never made up. All `evidence`
-    is read once, for only whoever carries the rollout adds to it; None: not yet.
+    is read once, for only whoever carries the rollout adds to it; None: not yet. `unwritten` is what the journal has
+    not got yet; `gone` says why the candidate's users were given back behind the journal's back, None: they were not.
     """
 
     split: Shift | None = None
@@ -32,6 +34,8 @@ class Watcher:
     verdict: Verdict | None = None
     evidence: tuple[Block, ...] | None = None
     bare_since: float | None = None
+    unwritten: tuple[Block, ...] = ()
+    gone: str | None = None
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
@@ -47,25 +51,41 @@ class Watcher:
         """What passed since the look before was no healthy time: a pause, or a question."""
         self.looked_at = doors.clock.monotonic()
 
-    def look(self, state: RolloutState, doors: Doors) -> Look:
-        """What was seen since the look before; the block of it is to be saved with what follows from it."""
+    def look(self, state: RolloutState, doors: Doors, *, written: bool = True) -> Look:
+        """What was seen since the look before; the block of it is to be saved with what follows from it.
+
+        Unless `written` the journal is away: what was read of it is all that there is beside what was seen since, and
+        traffic that does not flow as the plan says is left as it is.
+        """
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
         try:
-            block, trouble = self._counted(state, doors)
+            block, trouble = self._counted(state, doors, uphold=written)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
-        before = gathered(state, doors.journal) if self.evidence is None else self.evidence
-        self.evidence = blocks = before if block is None else (*before, block)
+        if block is not None:
+            self.unwritten = (*self.unwritten, block)
+        blocks = self._evidence(state, doors, block, written=written)
         verdict = judge(blocks, state.section.analysis)
         trouble = trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        bare = self._bare(state, verdict, doors)
+        bare = self.gone or self._bare(state, verdict, doors)
         unwatched = _unwatched(state, doors)
         return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
+
+    def _evidence(self, state: RolloutState, doors: Doors, block: Block | None, *, written: bool) -> tuple[Block, ...]:
+        """All evidence, the newest `block` included."""
+        if self.evidence is None and not written:
+            return self.unwritten
+        before = self.evidence
+        if before is None:
+            read = gathered(state, doors.journal)
+            before = (*read, *(each for each in self.unwritten if each is not block and each not in read))
+        self.evidence = before if block is None else (*before, block)
+        return self.evidence
 
     def _bare(self, state: RolloutState, verdict: Verdict, doors: Doors) -> str | None:
         """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
@@ -89,12 +109,17 @@ class Watcher:
         why = next((f" ({each.detail})" for each in replicas if each.detail), "")
         return f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
 
-    def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str]:
+    def _counted(self, state: RolloutState, doors: Doors, *, uphold: bool) -> tuple[Block | None, str]:
         """What was counted; or None, and why it cannot be trusted."""
+        self.gone = None
         if self.split is None or state.former is None:
             return None, "the candidate has no traffic to be judged by"
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
+            self.gone = given_back(state, doors)
+            if self.gone or not uphold:
+                self.last = None
+                return None, f"the traffic flows as {live or 'nothing'}"
             shift(state.product, self.split, doors)
             self.last = _reading(state, doors)
             return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right"

@@ -189,11 +189,11 @@ def test_what_a_model_may_hold_is_known_without_the_registry(
     run, uri, manifest = stored(settings, "own")
     own = facts(manifest)
     made = registry.register("flights", run, uri, type(own)(**{**_fields(own), "trusted_types": ("own.Step",)}))
-    assert registry.model("flights", made.version, settings.models).trusted_types == ("own.Step",)
+    assert registry.model("flights", made.version, settings.models).trusted == ("own.Step",)
     tag("trusted_types", "x", str(made.version))(mlflow)
-    assert registry.model("flights", made.version, settings.models).trusted_types == ("own.Step",)
+    assert registry.model("flights", made.version, settings.models).trusted == ("own.Step",)
     mlflow.delete_model_version("flights", str(made.version))
-    assert registry.model("flights", made.version, settings.models).trusted_types == ("own.Step",)
+    assert registry.model("flights", made.version, settings.models).trusted == ("own.Step",)
 
 
 def test_a_run_or_files_that_are_gone_stop_nothing_that_was_fetched(tmp_path: Path) -> None:
