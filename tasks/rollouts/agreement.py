@@ -6,10 +6,10 @@ nothing else follows from it, until a person asks for the repair.
 
 from dataclasses import dataclass
 
-from deployments.errors import SeatrialError
+from deployments.errors import Busy, SeatrialError
 from deployments.journals.protocol import Event
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.keeping import hold, under_way
 from tasks.rollouts.standing import standing_of
 
 
@@ -47,6 +47,12 @@ def repair(product: str, doors: Doors) -> Repaired:
 
     Raises `Busy` while a rollout is carried: its end writes the names itself. Safe to repeat.
     """
+    carried, holder = under_way(product, doors.journal), doors.journal.holder(product, doors.clock.now())
+    if carried is not None and holder is not None:
+        raise Busy(
+            f"{product}: a rollout of v{carried.candidate} is under way ({holder} carries it), and writes the names "
+            f"itself when it ends: `seatrial watch {product}`, then repair what still differs"
+        )
     lease = hold(product, doors)
     try:
         known = {str(run) for event in doors.journal.events(product) if (run := event.detail.get("mlflow_run"))}
