@@ -23,6 +23,7 @@ from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.going_back import back_to
 from tasks.rollouts.keeping import explain, give_up_for, outcome
 from tasks.rollouts.speaking import SpeakingClock
 from tasks.runs import cancellation, close_dead_run, is_of_prefect, name_present_run
@@ -41,8 +42,14 @@ def recover(run: Run) -> None:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
         close_dead_run(died)
-    if closed := close_abandoned_runs(run.product, current()):
-        tell("runs.closed", count=len(closed))
+    try:
+        closed = close_abandoned_runs(run.product, current())
+    except SeatrialError as error:
+        # What MLflow says of old runs must not keep anybody from going back, nor a release from trying.
+        tell("runs.left_open", reason=str(error))
+    else:
+        if closed:
+            tell("runs.closed", count=len(closed))
 
 
 @task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -199,23 +206,7 @@ def _progress(state: RolloutState) -> str:
 
 def former_version(run: Run, wanted: int | None) -> int:
     """The version that a rollback goes to. Raises `NotFound` when it never was champion, or is it now."""
-    registry = wiring.registry()
-    champion = registry.champion(run.product)
-    if champion is None:
-        raise NotFound(f"{run.product} has no champion: release it first")
-    if wanted is None:
-        previous = registry.previous(run.product)
-        if previous is None:
-            raise NotFound(
-                f"{run.product} v{champion.version} replaced nobody: name a version with --to, or release a new one"
-            )
-        return previous.version
-    if wanted == champion.version:
-        raise NotFound(f"{run.product} v{wanted} is the champion already: nothing to roll back")
-    version = registry.get(run.product, wanted)
-    if version.deployed_at is None:
-        raise NotFound(f"{version.name} never was champion ({version.status}): name one that was, or release anew")
-    return version.version
+    return back_to(run.product, wanted, wiring.doors(run.spec.rollout))
 
 
 def result_of(state: RolloutState) -> Result:

@@ -10,6 +10,7 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from tasks.events import tell
 from tasks.product import Result, Run, address_of
+from tasks.rollouts.champion import who_serves
 from tasks.rollouts.ordering import abort_first, give
 from tasks.rollouts.retrying import Again, again
 from tasks.waits import speaking_of_order
@@ -52,4 +53,6 @@ def end_under_way(run: Run, reason: str) -> Result | None:
 
 def version_to_retry(run: Run, wanted: int | None) -> Again:
     """Which version is tried again, and with which evidence. Raises `NotFound` when there is nothing to retry."""
-    return again(run.product, wiring.registry().versions(run.product), wiring.journal().rollouts(run.product), wanted)
+    doors = wiring.doors(run.spec.rollout)
+    versions, rollouts = doors.registry.versions(run.product), doors.journal.rollouts(run.product)
+    return again(run.product, versions, rollouts, who_serves(run.product, doors), wanted)

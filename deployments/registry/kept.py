@@ -31,15 +31,30 @@ def keep_note(models: Path, product: str, version: int, kept: Kept) -> None:
 
 
 def kept(models: Path, product: str, version: int) -> Kept | None:
-    """How `version` was last started; None if that is not known, or its folder is not as it was stored."""
+    """How `version` was last started; None if that is not known, or its folder is not as it was stored.
+
+    Of one that was fetched, and never started by a Seatrial that takes notes, it is the folder that `fetch` gives.
+    """
+    place = models / product / f"v{version}"
     try:
-        told = json.loads(_note(models, product, version).read_bytes())
-        found = Kept(Path(told["folder"]), tuple(map(str, told["trusted"])))
+        found = _noted(models, product, version)
+        if found is None and (place / MANIFEST).is_file():
+            found = Kept(place, ())
+        if found is None:
+            return None
         if (found.folder / MANIFEST).is_file():
             check_intact(found.folder, json.loads((found.folder / MANIFEST).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, BadArtifact):
         return None
     return found if found.folder.is_dir() else None
+
+
+def _noted(models: Path, product: str, version: int) -> Kept | None:
+    try:
+        told = json.loads(_note(models, product, version).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return Kept(Path(told["folder"]), tuple(map(str, told["trusted"])))
 
 
 def _document(kept: Kept) -> bytes:

@@ -154,6 +154,12 @@ class ProcessTarget:
         return self._settings.logs / f"{name}.log"
 
 
+def served_by(program: str) -> str | None:
+    """The product of which a program of supervisord's is a server; None for any other program."""
+    found = _NAME.fullmatch(program)
+    return found["product"] if found else None
+
+
 def _name(product: str, version: int, index: int) -> str:
     return f"model-{product}-v{version}-{index}"
 

@@ -14,6 +14,8 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
+from tasks.rollouts.agreement import note_differences
+from tasks.rollouts.champion import who_serves
 from tasks.rollouts.keeping import (
     GLANCE,
     Stop,
@@ -78,8 +80,8 @@ def _planned(wish: Wish, doors: Doors, lease: Lease) -> RolloutState:
     """What is to be done, once what others left is put right."""
     orders_done = _orders_done(wish, doors.journal)
     settle(wish.product, wish.section, doors, lease)
-    champion = doors.registry.champion(wish.product)
-    former = champion.version if champion else None
+    former = who_serves(wish.product, doors)
+    note_differences(wish.product, doors)
     change = Change(wish.goal, wish.candidate, former, doors.target.versions(wish.product))
     steps = plan(wish.strategy, change, wish.section)
     now = doors.clock.now()

@@ -27,6 +27,7 @@ from deployments.routers.retreats import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
 from tasks.rollouts.absence import JournalAwayError, telling
+from tasks.rollouts.champion import promoted
 from tasks.rollouts.gathering import own
 from tasks.rollouts.keeping import (
     GLANCE,
@@ -301,9 +302,7 @@ class Carrier:
 
 def _finished(state: RolloutState, doors: Doors) -> RolloutState:
     patiently(lambda: uphold(state.product, state.split, doors), doors)
-    champion = patiently(lambda: doors.registry.champion(state.product), doors)
-    has_it = champion is not None and champion.version == state.candidate
-    served = f"v{state.candidate} serves all traffic" if has_it else f"v{state.former} serves as before"
+    served = f"v{state.candidate} serves all traffic" if promoted(state) else f"v{state.former} serves as before"
     after = state.with_phase(Phase.DONE, f"{served}: {state.reason}" if state.reason else served, doors.clock.now())
     note(after, "rollout.done", doors)
     return after

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from deployments.analysis.winner import winner
-from deployments.errors import RolloutFailed
+from deployments.errors import NotFound, RolloutFailed
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Conclude, Dismiss, Launch, Promote, Reinstate, Retire, Shift, Verify
@@ -31,11 +31,10 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
         case Conclude():
             return conclude(step, state, doors)
         case Promote(version):
-            doors.registry.promote(product, version, doors.clock.now())
+            doors.registry.promote(product, version, doors.clock.now(), state.former)
             return f"v{version} is champion"
         case Reinstate(version):
-            doors.registry.reinstate(product, version, doors.clock.now())
-            return f"v{version} is champion again"
+            return reinstate(version, state, doors)
         case Dismiss(version):
             dismiss(product, version, DeploymentStatus.REGISTERED, doors)
             return f"v{version} stays in the registry"
@@ -43,6 +42,15 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
             return retire(product, version, section, doors)
         case _:
             assert_never(step)
+
+
+def reinstate(version: int, state: RolloutState, doors: Doors) -> str:
+    """The registry calls `version` champion again; where it does not know it any more, who serves is no less true."""
+    try:
+        doors.registry.reinstate(state.product, version, doors.clock.now(), state.former)
+    except NotFound as error:
+        return f"v{version} serves again, and the registry cannot say so ({error})"
+    return f"v{version} is champion again"
 
 
 def conclude(step: Conclude, state: RolloutState, doors: Doors) -> str:

@@ -57,7 +57,7 @@ def take_back_in_registry(state: RolloutState, doors: Doors) -> None:
         crowned = champion is not None and champion.version == state.candidate
         lost = champion is None and promoted(state)
         if state.former is not None and state.candidate != state.former and (crowned or lost):
-            doors.registry.reinstate(state.product, state.former, doors.clock.now())
+            doors.registry.reinstate(state.product, state.former, doors.clock.now(), state.candidate)
     with suppress(NotFound):
         dismiss(state.product, state.candidate, DeploymentStatus.REFUSED, doors)
 

@@ -24,8 +24,7 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
 
 def start(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
     """Start servers of `version` as the registry has it, and wait for none."""
-    folder = doors.registry.fetch(product, version, doors.models)
-    model = Kept(folder, doors.registry.get(product, version).facts.trusted_types)
+    model = doors.registry.model(product, version, doors.models)
     keep_note(doors.models, product, version, model)
     _start(product, version, replicas, section, model, doors)
 
