@@ -35,6 +35,10 @@ class FencedTarget:
         """See `Target.versions`."""
         return self.target.versions(product)
 
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target.unsettled`."""
+        return self.target.unsettled(product, version)
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target.ask`."""
         return self.target.ask(replica, path, body)

@@ -75,6 +75,11 @@ class ProcessTarget:
         found = (_NAME.fullmatch(name) for name in self._supervisor.known())
         return tuple(sorted({int(match["version"]) for match in found if match and match["product"] == product}))
 
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target`: a process is what it was started as."""
+        del product, version
+        return ""
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`."""
         try:

@@ -91,6 +91,13 @@ class Target(Protocol):
         """Versions of a product with at least one server, in ascending order."""
         ...
 
+    def unsettled(self, product: str, version: int) -> str:
+        """Why servers of a version are not all as they are meant to stay, such as a restart; empty if they are.
+
+        Raises `NeverReady` if somebody changed how they are made since they were launched, which waiting does not cure.
+        """
+        ...
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """POST a JSON body to one server directly, past the router (to verify it before it gets traffic).
 

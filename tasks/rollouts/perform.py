@@ -9,7 +9,7 @@ from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Conclude, Dismiss, Launch, Promote, Reinstate, Retire, Shift, Verify
 from deployments.wiring import Doors
 from tasks.rollouts.gathering import gathered
-from tasks.rollouts.servers import launch, verify
+from tasks.rollouts.servers import launch, verify, whole
 from tasks.rollouts.traffic import retire, shift, uphold
 
 
@@ -21,6 +21,8 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
     product, section = state.product, state.section
     if isinstance(step, Promote | Reinstate | Retire):
         uphold(product, state.split, doors)
+    if _rests_on_candidate(step, state.candidate):
+        whole(product, state.candidate, section, doors)
     match step:
         case Launch(version, replicas):
             return launch(product, version, replicas, section, doors)
@@ -51,6 +53,17 @@ def reinstate(version: int, state: RolloutState, doors: Doors) -> str:
     except NotFound as error:
         return f"v{version} serves again, and the registry cannot say so ({error})"
     return f"v{version} is champion again"
+
+
+def _rests_on_candidate(step: Act, candidate: int) -> bool:
+    """Whether only the candidate answers from this step on, or nobody else could take its place after it."""
+    match step:
+        case Shift(weights):
+            return weights.of(candidate) == 100
+        case Retire(version):
+            return version != candidate
+        case _:
+            return isinstance(step, Promote | Reinstate)
 
 
 def conclude(step: Conclude, state: RolloutState, doors: Doors) -> str:

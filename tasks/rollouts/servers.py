@@ -5,6 +5,7 @@ import math
 from datetime import timedelta
 from typing import Any
 
+from deployments.durations import format_duration
 from deployments.errors import NeverReady
 from deployments.registry.kept import Kept, keep_note, kept
 from deployments.spec import RolloutSection
@@ -72,6 +73,36 @@ def await_ready(product: str, version: int, least: int, section: RolloutSection,
         if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
             raise NeverReady(_still_waiting(seen, version, section))
         doors.target.wait(product, version, _LOOK, doors.clock)
+
+
+def whole(product: str, version: int, section: RolloutSection, doors: Doors) -> None:
+    """See to it that `version`, on which all is about to depend, has all its servers, as they were launched.
+
+    Those that are missing are started again. Raises `NeverReady` with the reason if `ready_timeout` does not cure it.
+    """
+    began, started = doors.clock.monotonic(), False
+    while lack := _lack(product, version, section, doors):
+        if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
+            raise NeverReady(
+                f"v{version} is not fit for all traffic after {format_duration(section.ready_timeout)}: {lack}"
+            )
+        if not started:
+            start(product, version, section.replicas, section, doors)
+            started = True
+        doors.target.wait(product, version, _LOOK, doors.clock)
+
+
+def _lack(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
+    """What it lacks; empty for nothing. An autoscaler may want more than `replicas`, and need not have them."""
+    if why := doors.target.unsettled(product, version):
+        return why
+    replicas = doors.target.replicas(product, version)
+    ready = sum(each.state is ReplicaState.READY for each in replicas)
+    if ready >= section.replicas:
+        return ""
+    others = [each for each in replicas if each.state is not ReplicaState.READY]
+    told = "; ".join(f"{each.name} is {each.state}{f' ({each.detail})' if each.detail else ''}" for each in others)
+    return f"{ready} of {section.replicas} servers are ready{f': {told}' if told else ''}"
 
 
 def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSection) -> str:

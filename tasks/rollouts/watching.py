@@ -11,11 +11,11 @@ from deployments.errors import TryAgain
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
-from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.answering import Answering, Seen, Split
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.presence import Presence, champion_again
 from tasks.rollouts.retreat import given_back
 from tasks.rollouts.traffic import flows_as, shift
 from tasks.rollouts.users import KnownUsers
@@ -38,8 +38,8 @@ class Watcher:
     looked_at: float = 0.0
     verdict: Verdict | None = None
     evidence: tuple[Block, ...] | None = None
-    bare_since: float | None = None
     users: KnownUsers = field(default_factory=KnownUsers)
+    presence: Presence = field(default_factory=Presence)
     told: frozenset[Source] = frozenset()
     answering: Answering | None = None
     unwritten: tuple[Block, ...] = ()
@@ -79,11 +79,11 @@ class Watcher:
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
         seen = self._answers(state, block, healthy, whole)
-        bare, lasting = self._bare(state, block, seen, doors)
+        absent, lasting = self._servers(state, block, seen, doors, again=written)
         blocks = self._with(block)
         verdict = judge(blocks, state.section.analysis)
         unanswered = self._unanswered(state, block, trouble, doors)
-        trouble = trouble or bare or seen.trouble or _silence(state, blocks) or ""
+        trouble = trouble or absent or seen.trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
@@ -136,28 +136,21 @@ class Watcher:
         self.evidence = (*self.evidence, *new)
         return self.evidence
 
-    def _bare(self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors) -> tuple[str, str | None]:
-        """That no server of an asked candidate is ready, empty if one is; and that in words once it has lasted.
+    def _servers(
+        self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors, *, again: bool
+    ) -> tuple[str, str | None]:
+        """What is wrong with the servers that the split asks, empty for nothing; and why the candidate has none.
 
-        It lasts only while users get fewer answers than they should: servers may be too busy to say that they are well.
+        With `again` a champion that has none any more gets new ones.
         """
-        since, self.bare_since = self.bare_since, None
         if self.split is None or not self.split.asks(state.candidate):
             return "", None
-        try:
-            replicas = doors.target.replicas(state.product, state.candidate)
-        except TryAgain:
-            return "", None
-        if any(each.state is ReplicaState.READY for each in replicas):
-            return "", None
-        why = next((f" ({each.detail})" for each in replicas if each.detail), "")
-        now = f"no server of v{state.candidate} is ready{why}"
-        if block is not None and block.candidate.requests and not seen.trouble:
-            return now, None
-        self.bare_since = doors.clock.monotonic() if since is None else since
-        if doors.clock.monotonic() - self.bare_since < PATIENCE.total_seconds():
-            return now, None
-        return now, f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
+        answers = block is not None and bool(block.candidate.requests) and not seen.trouble
+        problem, lasting = self.presence.candidate(state, answers, doors)
+        silent = block is None or not block.stable.requests
+        if again and silent and state.former is not None and self.split.asks(state.former):
+            problem = problem or champion_again(state, state.former, doors)
+        return problem, lasting
 
     def _counted(self, state: RolloutState, doors: Doors, *, uphold: bool) -> tuple[Block | None, str, bool]:
         """What was counted, or None and why it cannot be trusted; and whether nothing is missing or late in it."""

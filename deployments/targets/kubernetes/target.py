@@ -25,7 +25,7 @@ from deployments.cluster import (
 )
 from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
 from deployments.cluster.names import COPIES_PORT, version_of
-from deployments.errors import ClusterRefused, TargetUnreachable
+from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
 from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes.manifests import (
     CONTAINER,
@@ -36,6 +36,7 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
+from deployments.targets.kubernetes.ownership import being_replaced, changed_fields
 from deployments.targets.kubernetes.pods import (
     is_outdated,
     is_over,
@@ -102,6 +103,20 @@ class KubernetesTarget:
         with self._reaching():
             found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
         return tuple(sorted({version for each in found if (version := version_of(each)) is not None}))
+
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target`: the Deployment is there, as we wrote it, and all its pods are made from what it says now."""
+        name = object_name(product, version)
+        with self._reaching():
+            found = self._cluster.get(DEPLOYMENT, name)
+        if found is None or not is_ours(found, product):
+            return f"Deployment {name} in namespace {self._cluster.namespace} is gone: somebody removed it"
+        if changed := changed_fields(found):
+            raise NeverReady(
+                f"somebody changed {', '.join(changed)} of Deployment {name} in namespace {self._cluster.namespace}: "
+                "its pods are not what was verified"
+            )
+        return being_replaced(found)
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`; by way of the API server."""
