@@ -57,10 +57,11 @@ format: $(READY) ## let ruff write
 bench: $(READY) ## what Seatrial adds to a plain script
 	@$(BIN)/python -m benchmarks.release
 
-bench-rollouts: $(READY) ## verdicts against thresholds, costs of gateway and cluster, 100,000 requests a strategy
+bench-rollouts: $(READY) ## verdicts against thresholds, costs of gateway and cluster, 100,000 requests, users hurt by harm
 	@$(BIN)/python -m benchmarks.evidence --runs 2000
 	@$(BIN)/python -m benchmarks.gateway
 	@$(BIN)/python -m benchmarks.strategies
+	@$(BIN)/python -m benchmarks.harm
 	@$(BIN)/python -m benchmarks.kubernetes
 
 bench-serving: $(READY) ## the model server beside MLflow, BentoML, MLServer and Ray Serve: an hour, two quiet cores

@@ -3,7 +3,8 @@
     python -m benchmarks.gateway
 
 One client on kept connections asks the same two servers (Unix sockets) directly and through each proxy, in turn, in one
-run; a proxy that is not on PATH is "not installed". Then 100,000 requests of 2,000 users go through Envoy while the
+run; a proxy that is not on PATH is "not installed". What Envoy spends on a request is told with a sticky key, of which
+it writes a line while a split stands, and without one. Then 100,000 requests of 2,000 users go through Envoy while the
 weight of v2 rises from 0 to 100 %. Everything listens on loopback and in a folder below /tmp, for about two minutes.
 """
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +34,7 @@ from deployments.routers.envoy import EnvoyRouter, prepare
 from deployments.traffic import Backend, Routing, Weights
 
 ROUNDS, REQUESTS_A_ROUND, WARM_UP = 20, 250, 200
+KEYED_ROUNDS, KEYED_REQUESTS = 5, 2_000
 USERS, REQUESTS, CONNECTIONS = 2_000, 100_000, 4
 RAMP = (0, 0.5, 5, 10, 25, 50, 75, 90, 99.5, 100)
 BODY = b'{"inputs": [{"name": "row", "shape": [1, 8], "datatype": "FP64", "data": [1, 2, 3, 4, 5, 6, 7, 8]}]}'
@@ -56,6 +59,7 @@ def main() -> None:
             if found:
                 ways[proxy.__name__.strip("_")] = _asking(partial(_tcp, found))
         _print_cost(_latencies(ways), [name for name in ("nginx", "haproxy") if name not in ways])
+        _print_keyed(*_keyed(_asking(lambda: _tcp(port))))
         _print_ramp(*_ramp(router, sockets, [_asking(lambda: _tcp(port)) for _ in range(CONNECTIONS)]))
 
 
@@ -74,6 +78,18 @@ def _latencies(ways: dict[str, Ask]) -> dict[str, list[float]]:
                 found[name].append((time.perf_counter() - began) * 1000)
                 if version not in (1, 2):
                     raise SystemExit(f"{name} answered {-version}: nothing was measured")
+    return found
+
+
+def _keyed(ask: Ask) -> tuple[list[float], list[float]]:
+    """Envoy's CPU in microseconds a request with a key and without one, by round; the two take turns."""
+    (envoy,) = (each for each in psutil.Process().children() if each.name() == "envoy")
+    found: tuple[list[float], list[float]] = ([], [])
+    for number in range(2 * KEYED_ROUNDS):
+        before = sum(envoy.cpu_times()[:2])
+        for user in range(KEYED_REQUESTS):
+            ask(f"user-{user}" if number % 2 == 0 else "")
+        found[number % 2].append((sum(envoy.cpu_times()[:2]) - before) / KEYED_REQUESTS * 1e6)
     return found
 
 
@@ -104,12 +120,12 @@ def _routing(sockets: list[str], percent: float) -> Routing:
 
 
 def _asking(connect: Callable[[], socket.socket]) -> Ask:
-    """Asks over one kept connection; the answer is the version, or minus the HTTP code."""
+    """Asks over one kept connection, with an empty key without any; the answer is the version, or minus the code."""
     connection = http.client.HTTPConnection("127.0.0.1")
     connection.sock = connect()
 
     def ask(key: str) -> int:
-        headers = {"x-seatrial-key": key, "content-type": "application/json"}
+        headers = {"content-type": "application/json"} | ({"x-seatrial-key": key} if key else {})
         connection.request("POST", "/flights/invocations", BODY, headers)
         response = connection.getresponse()
         body = response.read()
@@ -201,6 +217,15 @@ def _print_cost(latencies: dict[str, list[float]], missing: list[str]) -> None:
     for name in missing:
         table.add_row(name, "not installed")
     console.print(table)
+
+
+def _print_keyed(with_key: list[float], without: list[float]) -> None:
+    ratio = statistics.median(one / other for one, other in zip(with_key, without, strict=True))
+    told = (f"{statistics.median(each):.0f} µs" for each in (with_key, without))
+    console.print(
+        f"Envoy's CPU a request, medians of {KEYED_ROUNDS} rounds: {' with a key, '.join(told)} without, ", end=""
+    )
+    console.print(f"ratio {ratio:.2f}")
 
 
 def _print_ramp(moved: int, back: int, failed: int) -> None:

@@ -153,10 +153,15 @@ def _told(answers: Answers) -> tuple[str, ...]:
 
 
 def _print_counts(on: Stage, answers: Answers, console: Console) -> bool:
-    """Whether the gateway counted for each version just what the client got from it."""
+    """Whether the gateway counted for each version just what the client got from it, and no error.
+
+    An attempt that broke off is one, too, though the client noticed nothing: a server that leaves must leave in peace.
+    """
     counted: dict[int, int] = {}
+    errors = 0
     for source, counts in on.doors.router.tallies(PRODUCT).items():
         counted[source.version] = counted.get(source.version, 0) + counts.requests
+        errors += counts.errors + sum(counts.given_up)
     versions = sorted({*counted, *answers.version.tolist()})
     got = {version: int((answers.version == version).sum()) for version in versions}
     agree = counted == {version: count for version, count in got.items() if count}
@@ -164,10 +169,11 @@ def _print_counts(on: Stage, answers: Answers, console: Console) -> bool:
         f"Answers by version, the client's count/the gateway's ({'the same' if agree else '[red]not the same[/red]'}): "
         + ", ".join(f"v{version} {got[version]:,}/{counted.get(version, 0):,}" for version in versions)
     )
+    console.print(f"Errors, broken attempts and given-up requests that the gateway counted: {errors}")
     for code in sorted({*answers.code.tolist()} - {200}):
         failed = answers.where(answers.code == code)
         console.print(f"[red]code {code}: {len(failed)}, by versions {sorted({*failed.version.tolist()})}")
-    return agree
+    return agree and not errors
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class KeyedPredictions:
             self._read(product)
 
     def complete(self, product: str, heard: Heard) -> Heard:
-        """`heard` with what was predicted; a server that does not answer is left out. Raises what `servers` does."""
+        """`heard` with what was predicted; who does not answer is left out. Raises whatever `servers` does."""
         if not heard.outcomes:
             return heard
         with self._lock:

@@ -35,6 +35,7 @@ class KnownUsers:
 
     def begin(self, state: RolloutState, reading: Reading, doors: Doors) -> None:
         """Whoever comes after `reading` is new. Raises `MetricsUnreachable` where nothing is known of users now."""
+        self.stretches = Stretches(state.section.analysis.given_up)
         self._forget(doors.metrics.heard(state.product, None).mark, reading, doors)
 
     def complete(self, block: Block, state: RolloutState, readings: tuple[Reading, Reading], doors: Doors) -> "Told":
