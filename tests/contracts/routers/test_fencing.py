@@ -84,9 +84,7 @@ def test_a_retreat_is_remembered_like_every_write(world: World, product: str) ->
     world.router.retreat(product, 1, Retreat("r1", "harm", NOW), 6)
     with pytest.raises(Busy):
         world.router.apply(product, both, 5)
-    live = world.router.read(product)
-    assert live is not None
-    assert live.weights == Weights.all_to(1)
+    eventually(lambda: (live := world.router.read(product)) is not None and live.weights == Weights.all_to(1))
     assert set(world.ask(product, 20)) == {1}
 
 
