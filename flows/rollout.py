@@ -14,6 +14,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
 from flows.requests import RolloutRequest, rollout_name
+from tasks.aftermath import after
 from tasks.interruption import PRESENT
 from tasks.product import Result, Run
 from tasks.rollout import (
@@ -70,7 +71,7 @@ def _or_put_back(product: str, rollout_id: str, carry: Callable[[_Known], Result
         except BaseException as error:
             cause = PRESENT.cause(error)
             if not PRESENT.insisted:
-                with PRESENT.held():
+                with PRESENT.held(), after(cause, "putting the champion back"):
                     state = abandon(product, rollout_id, cause, known.state)
                     if state is not None:
                         state = _put_back(state, known, without_prefect=is_of_prefect(error))

@@ -8,6 +8,7 @@ from deployments.clock import SystemClock
 from deployments.errors import Refused
 from deployments.journals.protocol import Event, Journal
 from deployments.owner import Owner, this_process
+from tasks.aftermath import beside
 from tasks.events import tell
 from tasks.interruption import PRESENT
 from tasks.product import Run
@@ -45,7 +46,8 @@ def failure_recorded(run: Run, doing: str = "release") -> Iterator[None]:
         yield
     except BaseException as error:
         cause = PRESENT.cause(error)
-        record_failure(run, cause, doing)
+        with beside(cause, "writing it into the history"):
+            record_failure(run, cause, doing)
         if cause is error:
             raise
         raise cause from error

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from deployments.errors import SeatrialError
 from flows.entrypoints import console, following, images, moving, platform, specs, verbs
 from flows.entrypoints.options import INTERRUPTED
+from tasks.aftermath import told
 from tasks.interruption import PRESENT, CommandInterruptedError
 
 app = typer.Typer(
@@ -59,7 +60,7 @@ def run() -> int:
 
 def _failed(error: Exception) -> int:
     if isinstance(error, SeatrialError):
-        code = console.fail(str(error), error.exit_code)
+        code = console.fail(told(error), error.exit_code)
         return INTERRUPTED if PRESENT.asked else code
     if isinstance(error, UsageError):
         error.show()

@@ -84,10 +84,11 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
     from flows.requests import RolloutRequest
     from flows.rollout import rollout
     from flows.starting import run_here
+    from tasks.aftermath import told
 
     console.show_progress(quiet=False)
     try:
         run_here(rollout, RolloutRequest(product=state.product, rollout_id=state.rollout_id))
     except SeatrialError as error:
-        return console.fail(f"{state.product}: {error}", error.exit_code)
+        return console.fail(f"{state.product}: {told(error)}", error.exit_code)
     return 0

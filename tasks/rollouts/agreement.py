@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from deployments.errors import Busy, SeatrialError
 from deployments.journals.protocol import Event
 from deployments.wiring import Doors
+from tasks.aftermath import released_after
 from tasks.rollouts.keeping import hold, under_way
 from tasks.rollouts.standing import standing_of
 
@@ -54,7 +55,7 @@ def repair(product: str, doors: Doors) -> Repaired:
             f"itself when it ends: `seatrial watch {product}`, then repair what still differs"
         )
     lease = hold(product, doors)
-    try:
+    with released_after(lease, doors):
         known = {str(run) for event in doors.journal.events(product) if (run := event.detail.get("mlflow_run"))}
         back = doors.registry.bring_back(product, sorted(known))
         wanted = standing_of(product, doors)
@@ -63,5 +64,3 @@ def repair(product: str, doors: Doors) -> Repaired:
         detail = {"seen": "; ".join(changed) or "nothing to change", "left": list(found.left)}
         doors.journal.record(Event(product, "", doors.clock.now(), "registry.repaired", detail))
         return found
-    finally:
-        doors.journal.release(lease)

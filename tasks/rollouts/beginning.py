@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from deployments.errors import Busy, RolloutFailed, SeatrialError
+from deployments.errors import Busy, RolloutFailed
 from deployments.journals.protocol import Event, Journal, Lease
 from deployments.place import is_elsewhere
 from deployments.registry import DeploymentStatus
@@ -14,6 +14,7 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
+from tasks.aftermath import beside, released_after
 from tasks.rollouts.agreement import note_differences
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.keeping import (
@@ -60,20 +61,13 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     try:
         state = _planned(wish, doors.under(lease), lease)
     except BaseException as error:
-        _give_back(lease, doors, error)
+        with beside(error, "giving the lease back"):
+            doors.journal.release(lease)
         raise
     doors.journal.save(state, lease)
     _announce(state, doors)
     note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
     return state
-
-
-def _give_back(lease: Lease, doors: Doors, error: BaseException) -> None:
-    """Nothing was begun for which it would be needed; it goes with this process where it cannot be given back."""
-    try:
-        doors.journal.release(lease)
-    except SeatrialError as second:
-        error.add_note(f"nor could the lease be given back: {second}")
 
 
 def _planned(wish: Wish, doors: Doors, lease: Lease) -> RolloutState:
@@ -201,19 +195,20 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
             if not _soon_over(under_way(product, doors.journal), began, doors):
                 raise
         doors.clock.sleep(GLANCE)
-    try:
+    with released_after(lease, doors):
         return settle(product, section, doors.under(lease), lease)
-    finally:
-        doors.journal.release(lease)
 
 
 def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
     """Whether the rollout under way waits for nothing more: one that is just being carried on after a crash, say.
 
-    Two minutes after `since` (on the monotonic clock) it is not soon any more.
+    Nor does whoever has the lease without a rollout: a release that puts right what was left, or is about to write its
+    plan down. Two minutes after `since` (on the monotonic clock) it is not soon any more.
     """
-    if state is None or state.watched or doors.clock.monotonic() - since > PICKED_UP.total_seconds():
+    if doors.clock.monotonic() - since > PICKED_UP.total_seconds():
         return False
+    if state is None or state.watched:
+        return state is None
     waits = any(isinstance(step, Observe | Approve) for step in state.steps[state.done :])
     return state.phase is Phase.RESTORING or not waits
 

@@ -52,7 +52,7 @@ def with_routing(table: Json, product: str, routing: Routing) -> Json:
     Raises KeyError or IndexError for what is no route table of ours.
     """
     host = table["virtual_hosts"][0]
-    ours = {product, match_name(product), _preview_name(product)}
+    ours = {product, key_name(product), match_name(product), _preview_name(product)}
     others = [route for route in host["routes"] if route.get("name") not in ours]
     # Before the last, which answers whoever asks for no product.
     routes = [*others[:-1], *_product_routes(product, routing), *others[-1:]]

@@ -126,20 +126,14 @@ class GatewayApiRouter(CountedElsewhere):
     def remove(self, product: str, token: int | None = None) -> None:
         """See `Router`. A route of the user's stays, without our rules; with an own one its token is forgotten."""
         with self._reaching():
-            for _ in range(TRIES):
-                route = self._route(product)
-                if route is None:
-                    return
-                if self._section.route is not None:
-                    self._write(product, [], {}, token)
-                    return
-                shown((route,), product, token)
-                with suppress(Conflicting):
-                    self._delete(route, token)
-                    return
-            raise self._others_are_quicker(product)
+            route = self._route(product)
+            if route is not None and self._section.route is not None:
+                self._write(product, [], {}, token)
+            elif route is not None:
+                self._take_away(product, route, token)
 
-    def _delete(self, route: Object, token: int | None) -> None:
+    def _delete(self, product: str, route: Object, token: int | None) -> None:
+        shown((route,), product, token)
         metadata = route["metadata"]
         version = None if token is None else metadata["resourceVersion"]
         self._cluster.delete(HTTP_ROUTE, _name(route), uid=metadata["uid"], version=version)
@@ -248,9 +242,7 @@ class GatewayApiRouter(CountedElsewhere):
         changed = {**rest, **attachment, "rules": rules}
         if changed == spec and not annotations and note == _note_of(product, found):
             return found
-        noted = _noted(product, found, note)
-        metadata = {**noted["metadata"], "annotations": {**(noted["metadata"].get("annotations") or {}), **annotations}}
-        return self._cluster.replace(HTTP_ROUTE, {**found, "metadata": metadata, "spec": changed})
+        return self._cluster.replace(HTTP_ROUTE, {**_noted(product, found, note, annotations), "spec": changed})
 
     def _check_kind(self, product: str) -> None:
         if not self._cluster.knows(HTTP_ROUTE):
@@ -261,9 +253,19 @@ class GatewayApiRouter(CountedElsewhere):
 
     def _put_back(self, product: str, former: Object | None, written: Object, token: int | None) -> None:
         if former is None:
-            self._cluster.delete(HTTP_ROUTE, _name(written), uid=written["metadata"]["uid"])
+            self._take_away(product, written, token)
         else:
             self._write(product, self._ours(product, former["spec"]), self._attached(former), token)
+
+    def _take_away(self, product: str, written: Object, token: int | None) -> None:
+        for _ in range(TRIES):
+            found = self._route(product)
+            if found is None or found["metadata"]["uid"] != written["metadata"]["uid"]:
+                return
+            with suppress(Conflicting):
+                self._delete(product, found, token)
+                return
+        raise self._others_are_quicker(product)
 
     def _dropped(self, product: str, written: Object, rules: Sequence[Object]) -> str:
         """Why what was written is not what is kept; empty if it is."""
@@ -366,11 +368,11 @@ def _note_of(product: str, route: Object) -> Retreat | None:
         return None
 
 
-def _noted(product: str, route: Object, note: Retreat | None) -> Object:
-    """The route with this note, or without any."""
+def _noted(product: str, route: Object, note: Retreat | None, also: Object) -> Object:
+    """The route with this note, or without any, and with other annotations of ours."""
     name, metadata = _retreat_name(product), route["metadata"]
     rest = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != name}
-    annotations = rest | ({name: json.dumps(note.document())} if note else {})
+    annotations = rest | also | ({name: json.dumps(note.document())} if note else {})
     kept = {key: value for key, value in metadata.items() if key != "annotations"}
     return {**route, "metadata": kept | ({"annotations": annotations} if annotations else {})}
 

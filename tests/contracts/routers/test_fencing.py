@@ -13,12 +13,13 @@ from deployments.cluster import Cluster
 from deployments.errors import Busy, RouterUnreachable
 from deployments.routers.envoy import EnvoyRouter, Patience
 from deployments.routers.fenced import FencedRouter
+from deployments.routers.retreats import Retreat
 from deployments.traffic import Backend, Routing, Weights
 from tests.contracts.routers.cluster_worlds import GatewayApiWorld, PodWorld, ServiceWorld
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld, World, one, two
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.deployments.journals.runners import Watched
+from tests.unit.deployments.journals.runners import NOW, Watched
 
 
 def test_a_write_under_a_former_lease_is_refused_and_the_routing_stays(world: World, product: str) -> None:
@@ -66,10 +67,25 @@ def test_a_persons_tool_is_let_in_and_lets_nobody_else_in(world: World, product:
 def test_a_split_is_fenced_like_everything_else(splitting: World, product: str) -> None:
     first, second = splitting.server(1), splitting.server(2)
     splitting.router.apply(product, two(first, second, 10), 5)
+    with pytest.raises(Busy):
+        splitting.router.retreat(product, 1, Retreat("r1", "harm", NOW), 4)
+    assert splitting.router.retreated(product) is None
     splitting.router.apply(product, Routing((Backend(1, (first,)), Backend(2, (second,))), Weights.all_to(1)), 6)
     with pytest.raises(Busy):
         splitting.router.apply(product, two(first, second, 50), 5)
     assert set(splitting.ask(product, 50)) == {1}
+
+
+def test_a_retreat_is_remembered_like_every_write(world: World, product: str) -> None:
+    """Whoever gave the users back, be it without a journal, is not undone by a former holder."""
+    first, second = world.server(1), world.server(2)
+    both = Routing((Backend(1, (first,)), Backend(2, (second,))), Weights.all_to(2))
+    world.router.apply(product, both, 5)
+    world.router.retreat(product, 1, Retreat("r1", "harm", NOW), 6)
+    with pytest.raises(Busy):
+        world.router.apply(product, both, 5)
+    eventually(lambda: (live := world.router.read(product)) is not None and live.weights == Weights.all_to(1))
+    assert set(world.ask(product, 20)) == {1}
 
 
 def test_products_are_fenced_one_by_one(world: World, product: str) -> None:
@@ -116,9 +132,12 @@ def test_whoever_was_stopped_with_the_gateways_lock_in_hand_moves_nothing_when_i
         real.servers.start(2, late)
         with pytest.raises(Busy, match="lease 5 is over, 6 has been at work since"):
             going_on.result(timeout=60)
-    assert real.router.read(product) == first
+    live = real.router.read(product)
+    assert live is not None
+    assert live.weights == first.weights
     assert set(real.ask(product, 20)) == {1}
     real.router.apply(product, first, 6)
+    assert real.router.read(product) == first
 
 
 def router_of(world: EnvoyWorld, patience: Patience) -> EnvoyRouter:

@@ -9,7 +9,7 @@ from deployments.errors import RouterRefused
 from deployments.routers.retreats import Retreat
 from deployments.traffic import Backend, Match, Mirror, Routing, Weights
 from tests.contracts.routers.gateway import eventually
-from tests.contracts.routers.worlds import World, one, two
+from tests.contracts.routers.worlds import World, one, two, users
 
 NOTE = Retreat("rollout-2", "v2 fails 60 % of its requests", datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -22,6 +22,15 @@ def test_all_users_are_back_and_the_reason_stands_beside_the_routing(splitting: 
     eventually(lambda: set(splitting.ask(product, 20)) == {1})
     assert splitting.router.read(product) == replace(routing, weights=Weights({1: 100}))
     assert splitting.router.retreated(product) == NOTE
+
+
+def test_users_with_a_key_are_back_like_all_others(keeping: World, product: str) -> None:
+    routing = two(keeping.server(1), keeping.server(2), 100)
+    keeping.router.apply(product, routing)
+    assert set(keeping.ask(product, 20, users)) == {2}
+    keeping.router.retreat(product, 1, NOTE)
+    eventually(lambda: set(keeping.ask(product, 20, users)) == {1})
+    assert keeping.router.read(product) == replace(routing, weights=Weights({1: 100}))
 
 
 def test_twice_is_as_once_and_the_first_reason_stays(splitting: World, product: str) -> None:
