@@ -206,7 +206,7 @@ def _progress(state: RolloutState) -> str:
 
 def former_version(run: Run, wanted: int | None) -> int:
     """The version that a rollback goes to. Raises `NotFound` when it never was champion, or is it now."""
-    return back_to(run.product, wanted, wiring.doors(run.spec.rollout))
+    return back_to(run.product, wanted, wiring.doors(run.spec.rollout), run.called)
 
 
 def result_of(state: RolloutState) -> Result:

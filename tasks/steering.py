@@ -55,4 +55,4 @@ def version_to_retry(run: Run, wanted: int | None) -> Again:
     """Which version is tried again, and with which evidence. Raises `NotFound` when there is nothing to retry."""
     doors = wiring.doors(run.spec.rollout)
     versions, rollouts = doors.registry.versions(run.product), doors.journal.rollouts(run.product)
-    return again(run.product, versions, rollouts, who_serves(run.product, doors), wanted)
+    return again(run.called or run.product, versions, rollouts, who_serves(run.product, doors), wanted)

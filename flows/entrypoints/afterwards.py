@@ -50,5 +50,5 @@ def _carried_on(state: RolloutState) -> str:
     product = state.product
     return (
         f"the platform carries it on within a minute, after `seatrial down` with the next `seatrial up`; "
-        f"`seatrial explain {product}` shows how it goes, `seatrial rollback {product}` ends it"
+        f"`seatrial explain {product}` shows how it goes, `seatrial abort {product}` ends it"
     )

@@ -49,7 +49,7 @@ def status(
     """What is up, which version of each product serves which share of traffic, and which rollouts are under way."""
     from flows.entrypoints.reports import print_status, status_report
 
-    report = status_report(product)
+    report = status_report(product and name_of(product))
     console.print_json(report) if json else print_status(report)
     elsewhere = {each["target"] for each in report["products"].values()} == {"kubernetes"}
     if report["platform"]["gateway"] is None and not elsewhere:
@@ -79,7 +79,7 @@ def history(
     """What was decided and done, when, and why."""
     from flows.entrypoints.history import history_report, print_history
 
-    report = history_report(product, limit)
+    report = history_report(product and name_of(product), limit)
     console.print_json(report) if json else print_history(report)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from deployments import wiring
@@ -62,7 +63,7 @@ def print_status(report: dict[str, Any]) -> None:
         console.out().print()
         console.print_table("Products", ("product", "version", "status", "alias", "traffic", "servers"), rows)
     else:
-        console.out().print("\nNothing released yet: try `seatrial release flights`")
+        console.out().print(f"\nNothing released yet: {_first_step(current().specs_folder)}")
     for name, facts in report["products"].items():
         _print_amiss(name, facts)
     if report["rollouts"]:
@@ -90,6 +91,12 @@ def _print_amiss(name: str, facts: dict[str, Any]) -> None:
             console.say(f"  {each}")
 
 
+def _first_step(specs: Path) -> str:
+    """What to do where nothing was released."""
+    named = sorted(path.stem for path in specs.glob("*.yaml"))
+    return f"try `seatrial release {named[0]}`" if named else f"write a spec into {specs}, and `seatrial lint` it"
+
+
 def _under_way(product: str | None) -> list[dict[str, Any]]:
     journal, now = wiring.journal(), SystemClock().now()
     found = []
@@ -110,7 +117,7 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     if each["reason"]:
         yield f"  {each['reason']}"
     if not each["carried_by"]:
-        ended = f"`seatrial rollback {each['product']}` ends it"
+        ended = f"`seatrial abort {each['product']}` ends it"
         yield f"  the platform carries it on within a minute, if it is up; {ended}"
     elif each["sentence"]:
         yield f"  {each['sentence']}"

@@ -28,6 +28,7 @@ from flows.rollout import roll_out
 from tasks.interruption import PRESENT, CommandInterruptedError
 from tasks.product import Result, Run
 from tasks.recording import failure_recorded
+from tasks.rollouts import carrier
 from tasks.spec_file import load_product
 from tests.unit.flows.conftest import project
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
@@ -93,12 +94,15 @@ class Released:
 
 @dataclass
 class Bomb:
-    """Calls `explode` when the interpreter comes to the `at`-th line of Prefect's engines; `where` it did."""
+    """Calls `explode` at the `line`-th line that Prefect's engines come to in the `nth` call of `inside`."""
 
-    at: int
+    inside: str
+    nth: int
     explode: Callable[[], None]
-    passed: int = 0
-    where: str = ""
+    line: int = 1
+    calls: int = 0
+    lines: int = 0
+    exploded: bool = False
 
     def __enter__(self) -> "Bomb":
         sys.settrace(self._call)
@@ -108,14 +112,18 @@ class Bomb:
         sys.settrace(None)
 
     def _call(self, frame: FrameType, _: str, __: object) -> Any:
-        return self._line if frame.f_code.co_filename in ENGINES else None
+        if frame.f_code.co_filename not in ENGINES:
+            return None
+        self.calls += frame.f_code.co_qualname == self.inside
+        return self._trace
 
-    def _line(self, frame: FrameType, event: str, _: object) -> Any:
-        self.passed += event == "line"
-        if event == "line" and self.passed == self.at:
-            self.where = f"{frame.f_code.co_qualname}, line {frame.f_lineno}"
-            self.explode()
-        return self._line
+    def _trace(self, _: FrameType, event: str, __: object) -> Any:
+        if event == "line" and self.calls >= self.nth and not self.exploded:
+            self.lines += 1
+            if self.lines == self.line:
+                self.exploded = True
+                self.explode()
+        return self._trace
 
 
 def raise_it() -> None:
@@ -130,28 +138,101 @@ def terminate() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-PLACES = os.environ.get("PLACES", "")
+ENGINE = "SyncTaskRunEngine"
+PLACES = [
+    ("FlowRunEngine.create_flow_run", 1),
+    ("_create_task_run_locally", 1),
+    ("_create_task_run_locally", 4),
+    (f"{ENGINE}.setup_run_context", 2),
+    (f"{ENGINE}.begin_run", 3),
+    (f"{ENGINE}.set_state", 8),
+    (f"{ENGINE}.asset_context", 4),
+    (f"{ENGINE}.transaction_context", 5),
+    (f"{ENGINE}.handle_success", 4),
+    (f"{ENGINE}.handle_success", 7),
+    ("BaseTaskRunEngine.log_finished_message", 5),
+    ("FlowRunEngine.handle_success", 1),
+]
+OF_A_SUBFLOW = [("FlowRunEngine.create_flow_run", 2), ("FlowRunEngine.begin_run", 2), ("FlowRunEngine.set_state", 3)]
+CASES = [
+    *((place, Strategy.ROLLING) for place in PLACES),
+    *((place, Strategy.CANARY) for place in (*OF_A_SUBFLOW, *PLACES[4:7])),
+]
 
 
-@pytest.mark.parametrize("strategy", [Strategy.ROLLING, Strategy.CANARY])
-@pytest.mark.parametrize("explode", [raise_it, press_ctrl_c, terminate])
-@pytest.mark.parametrize("at", [int(each) for each in PLACES.split()])
-def test_explore(released: Released, at: int, explode: Callable[[], None], strategy: Strategy) -> None:
-    if explode is not raise_it:
-        PRESENT.heed()
-    said = ""
-    with Bomb(at, explode) as bomb:
-        try:
+def ended_by(released: Released, bomb: Bomb, strategy: Strategy) -> str:
+    """What is said of the interruption; empty where the release was over before, and nothing was interrupted."""
+    try:
+        with bomb:
             released(strategy)
-        except CommandInterruptedError as error:
-            said = str(error)
-    where = bomb.where
-    assert where, f"it has {bomb.passed} lines"
-    mine = [state for state in released.world.journal.rollouts(PRODUCT) if state.candidate == 2]
-    released.world.settled()
+    except CommandInterruptedError as error:
+        return str(error)
+    return ""
+
+
+def see_that_all_is_well(released: Released, said: str) -> None:
+    world = released.world
+    world.settled()
+    mine = [state for state in world.journal.rollouts(PRODUCT) if state.candidate == 2]
     if mine and mine[0].phase is Phase.DONE:
-        assert released.world.served_by == {2: 100}
-        assert said.startswith("interrupted when all was done") or not said, where
-    else:
-        assert released.world.served_by == {1: 100}
-        assert said == "interrupted: traffic is as before (`seatrial status` shows it)", where
+        assert world.served_by == {2: 100}
+        assert said in {"", f"interrupted when all was done: {mine[0].reason}"}
+        return
+    assert world.served_by == {1: 100}
+    assert said == "interrupted: traffic is as before (`seatrial status` shows it)"
+    if mine:
+        assert mine[0].reason.startswith("interrupted (")
+    kinds = [event.kind for event in world.journal.events(PRODUCT) if event.kind.startswith("release.")]
+    assert kinds in ([], ["release.interrupted"])
+
+
+@pytest.mark.parametrize(("place", "strategy"), CASES)
+def test_an_exception_in_the_engine_ends_as_an_interruption(
+    released: Released, place: tuple[str, int], strategy: Strategy
+) -> None:
+    """As if nobody kept signals away from the engine: an interruption comes out of it as whatever it likes."""
+    bomb = Bomb(*place, raise_it)
+    said = ended_by(released, bomb, strategy)
+    assert bomb.exploded
+    see_that_all_is_well(released, said)
+
+
+@pytest.mark.parametrize("press", [press_ctrl_c, terminate])
+@pytest.mark.parametrize(("place", "strategy"), CASES[1::3])
+def test_a_signal_in_the_engine_ends_as_an_interruption(
+    released: Released, place: tuple[str, int], strategy: Strategy, press: Callable[[], None]
+) -> None:
+    PRESENT.heed()
+    bomb = Bomb(*place, press)
+    said = ended_by(released, bomb, strategy)
+    assert bomb.exploded
+    assert PRESENT.asked
+    see_that_all_is_well(released, said)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("line", range(1, 2000, 37))
+@pytest.mark.parametrize("strategy", [Strategy.ROLLING, Strategy.CANARY])
+def test_an_exception_at_any_line_of_the_engine_ends_as_an_interruption(
+    released: Released, line: int, strategy: Strategy
+) -> None:
+    bomb = Bomb("_create_task_run_locally", 1, raise_it, line)
+    said = ended_by(released, bomb, strategy)
+    assert bomb.exploded
+    see_that_all_is_well(released, said)
+
+
+def test_a_second_signal_does_not_end_the_way_back(released: Released, monkeypatch: pytest.MonkeyPatch) -> None:
+    PRESENT.heed()
+    launches = []
+
+    def press_again(*arguments: Any, **options: Any) -> Any:
+        launches.append(1)
+        press_ctrl_c()
+        return put_back(*arguments, **options)
+
+    put_back = carrier.put_back
+    monkeypatch.setattr(carrier, "put_back", press_again)
+    said = ended_by(released, Bomb(f"{ENGINE}.begin_run", 4, press_ctrl_c), Strategy.ROLLING)
+    assert launches == [1]
+    see_that_all_is_well(released, said)
