@@ -8,6 +8,7 @@ from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import NotFound, TryAgain
 from deployments.owner import Owner
+from deployments.rollout.state import Phase
 from deployments.settings import current
 from deployments.spec import TargetKind
 from deployments.wiring import Doors
@@ -40,7 +41,11 @@ def status_report(product: str | None) -> dict[str, Any]:
 def print_status(report: dict[str, Any]) -> None:
     """The report for people."""
     parts = [(part, url or "not up") for part, url in report["platform"].items()]
-    console.print_table("Platform", ("part", "address"), parts)
+    targets = {facts["target"] for facts in report["products"].values()}
+    if targets == {TargetKind.KUBERNETES.value} and not any(report["platform"].values()):
+        console.out().print("All products run in a cluster; nothing of the platform runs here.")
+    else:
+        console.print_table("Platform", ("part", "address"), parts)
     rows = [
         (
             name,
@@ -81,6 +86,8 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"  {each['phase'].replace('_', ' ')}, {step}{each['doing']}"
     if each["reason"]:
         yield f"  {each['reason']}"
+    if each["phase"] == Phase.RESTORING.value and not each["carried_by"]:
+        yield f"  the champion is not put back yet: `seatrial rollback {each['product']}` does it now"
 
 
 def _live(name: str, running: Mapping[str, object]) -> Doors | None:
