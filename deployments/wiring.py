@@ -94,6 +94,19 @@ def target_of(product: str) -> TargetKind:
     return TargetKind.LOCAL if section is None else section.target
 
 
+def pod_log(product: str, pod: str, lines: int) -> str:
+    """The last lines that a pod of the product wrote; empty if there is no such pod, or the product in no cluster."""
+    from deployments.cluster import Cluster
+    from deployments.targets.kubernetes.manifests import CONTAINER, FETCHER
+
+    section = _newest_section(product)
+    if section is None or section.target is not TargetKind.KUBERNETES:
+        return ""
+    cluster = Cluster.of(section.kubernetes.namespace, section.kubernetes.context)
+    said = (cluster.log(pod, container, lines) for container in (CONTAINER, FETCHER))
+    return next(filter(None, said), "")
+
+
 def _newest_section(product: str) -> RolloutSection | None:
     """By which a product was last rolled out; None for one that never was."""
     rollouts = journal().rollouts(product)
@@ -155,9 +168,11 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     """
     from deployments.cluster import Cluster
     from deployments.metrics.feedback import FeedbackLedger
+    from deployments.metrics.gateway_prometheus import GatewayCounts
     from deployments.metrics.live import cluster_metrics
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
+    from deployments.metrics.promql import Prometheus
     from deployments.routers.gateway_api import GatewayApiRouter
     from deployments.routers.service import ServiceRouter
     from deployments.targets.kubernetes import KubernetesTarget
@@ -166,6 +181,17 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
+    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock)
+    counts = counters.counts
+    if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:
+        counts = GatewayCounts(
+            Prometheus(section.prometheus),
+            section.gateway.metrics,
+            cluster.namespace,
+            counters.counts,
+            target.versions,
+            clock,
+        ).counts
     router: GatewayApiRouter | ServiceRouter
     if section.gateway is not None:
         router = GatewayApiRouter(cluster, section.gateway, counters, clock)
@@ -173,10 +199,10 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         router = ServiceRouter(cluster, counters)
     return Doors(
         router=router,
-        target=KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock),
+        target=target,
         journal=journal(),
         registry=registry(),
-        metrics=cluster_metrics(counters.counts, pods, FeedbackLedger(settings.feedback_database), clock),
+        metrics=cluster_metrics(counts, pods, FeedbackLedger(settings.feedback_database), clock),
         clock=clock,
         models=settings.models,
         repair=lambda: None,

@@ -88,7 +88,7 @@ class Target(Protocol):
         ...
 
     def versions(self, product: str) -> tuple[int, ...]:
-        """Versions of a product with at least one server, in ascending order."""
+        """Versions of a product with at least one server, or anything that is left of one, in ascending order."""
         ...
 
     def unsettled(self, product: str, version: int) -> str:

@@ -10,6 +10,7 @@ from deployments.clock import SystemClock
 from deployments.errors import NotFound, SeatrialError, TryAgain
 from deployments.owner import Owner
 from deployments.registry import ModelVersion
+from deployments.rollout.state import Phase
 from deployments.rollout.waiting import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
@@ -46,7 +47,11 @@ def status_report(product: str | None) -> dict[str, Any]:
 def print_status(report: dict[str, Any]) -> None:
     """The report for people."""
     parts = [(part, url or "not up") for part, url in report["platform"].items()]
-    console.print_table("Platform", ("part", "address"), parts)
+    targets = {facts["target"] for facts in report["products"].values()}
+    if targets == {TargetKind.KUBERNETES.value} and not any(report["platform"].values()):
+        console.out().print("All products run in a cluster; nothing of the platform runs here.")
+    else:
+        console.print_table("Platform", ("part", "address"), parts)
     rows = [
         (
             name,
@@ -116,7 +121,9 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"  {each['phase'].replace('_', ' ')}, {step}{each['doing']}"
     if each["reason"]:
         yield f"  {each['reason']}"
-    if not each["carried_by"]:
+    if not each["carried_by"] and each["phase"] == Phase.RESTORING.value:
+        yield f"  the champion is not put back yet: `seatrial rollback {each['product']}` does it now"
+    elif not each["carried_by"]:
         ended = f"`seatrial abort {each['product']}` ends it"
         yield f"  the platform carries it on within a minute, if it is up; {ended}"
     elif each["sentence"]:

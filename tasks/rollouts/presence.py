@@ -42,7 +42,7 @@ class Presence:
 def champion_again(state: RolloutState, version: int, doors: Doors) -> str:
     """Why the champion has no servers any more, empty if it has; they are started again, and waited for by nobody."""
     try:
-        if version in doors.target.versions(state.product):
+        if doors.target.replicas(state.product, version):
             return ""
         told = _told(state, version, doors)
         start(state.product, version, state.section.replicas, state.section, doors)

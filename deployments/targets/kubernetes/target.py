@@ -50,6 +50,8 @@ from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]
 
+# All that is made for a version.
+_MADE: Final = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, AUTOSCALER)
 _ANSWER_SECONDS: Final = 10.0
 _LOG_LINES: Final = 50
 # Beyond a drain, and the time that a pod has to end: until the last one is gone from the API server.
@@ -99,9 +101,10 @@ class KubernetesTarget:
         return (*replicas, *(missing_replica(name, found, place) for place in range(len(staying), wanted)))
 
     def versions(self, product: str) -> tuple[int, ...]:
-        """See `Target`."""
+        """See `Target`. A version of which only a Service, say, is left is one, too: somebody has to clear it up."""
+        labels = selector_of(product)
         with self._reaching():
-            found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
+            found = [each for kind in _MADE for each in self._cluster.list(kind, labels)[0]]
         return tuple(sorted({version for each in found if (version := version_of(each)) is not None}))
 
     def unsettled(self, product: str, version: int) -> str:
