@@ -39,10 +39,10 @@ def _nobody_keeps(_lease: Lease, _ttl: timedelta, _patience: timedelta) -> None:
 class Doors:
     """Everything a rollout touches.
 
-    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost. `place` says
-    where servers run that no other machine reaches, empty for those of a cluster. `keep` renews a lease while its
-    holder works: for how long at a time, and until the holder has said nothing for how long.
-    `expect_rights` says that whoever carried a rollout before was allowed all that it needs.
+    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost, and makes
+    room on a full disk. `place` says where servers run that no other machine reaches, empty for those of a cluster.
+    `keep` renews a lease while its holder works: for how long at a time, and until the holder has said nothing for how
+    long. `expect_rights` says that whoever carried a rollout before was allowed all that it needs.
     """
 
     router: Router
@@ -126,6 +126,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     from deployments.metrics.feedback import FeedbackLedger
     from deployments.metrics.live import live_metrics
     from deployments.platform.gateway import ensure_gateway
+    from deployments.platform.room import make_room
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
 
@@ -150,7 +151,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         ),
         clock=clock,
         models=settings.models,
-        repair=lambda: ensure_gateway(settings),
+        repair=lambda: (make_room(settings), ensure_gateway(settings)),
         place=this_place(settings),
         keep=renewals().keep,
     )
