@@ -127,12 +127,14 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     from deployments.metrics.live import live_metrics
     from deployments.platform.gateway import ensure_gateway
     from deployments.platform.room import make_room
+    from deployments.platform.routings import witness_of
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
 
     clock = SystemClock()
     gateway = settings.home.resolve() / "gateway"
-    router = EnvoyRouter(gateway, settings.run_folder, clock, settings.logs / "gateway.log")
+    witness = witness_of(settings, supervisor)
+    router = EnvoyRouter(gateway, settings.run_folder, clock, settings.logs / "gateway.log", witness=witness)
     target = ProcessTarget(supervisor, settings)
 
     def servers(product: str) -> Mapping[int, Sequence[str]]:

@@ -64,7 +64,7 @@ def test_a_killed_release_loses_no_request_and_completes_when_repeated(
 
 
 def test_what_is_advised_after_a_kill_is_true(seatrial: Seatrial, served: Shop) -> None:
-    """Who follows it sees the rollout come to its end; run again, the release would undo what the platform carries on."""
+    """Who follows it sees the rollout end; run again, the release would undo what the platform carries on."""
     before = whole(seatrial, served.name)
     release = UnderWay(seatrial, "release", served.file).wait_for("promote")
     release.flow_process().kill()

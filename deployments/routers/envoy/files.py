@@ -6,6 +6,7 @@ Envoy notices a file only when another one is renamed onto it, and each file is 
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,6 +108,8 @@ def _alone(path: Path, clock: Clock, timeout: timedelta) -> Iterator[None]:
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Replaces `path` by `document` as JSON, in one step. Raises `DiskFull`."""
+    if path.is_dir():
+        put_away(path)
     write_atomically(path, as_bytes(document), mode=_PRIVATE)
 
 
@@ -133,12 +136,20 @@ def as_bytes(document: Mapping[str, Any]) -> bytes:
 
 
 def read_document(path: Path) -> Json | None:
-    """The JSON object in `path`; None if there is none, or something else."""
+    """The JSON object in `path`; None if there is none, or something else, or it cannot be read."""
     try:
         content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def put_away(path: Path) -> Path:
+    """Renames a damaged file to a name that nothing reads, for a person to look at; returns the new one."""
+    names = (path.with_name(f"{path.name}.damaged{'-' * bool(number)}{number or ''}") for number in itertools.count())
+    place = next(name for name in names if not name.exists())
+    path.replace(place)
+    return place
 
 
 def versioned(resources: Sequence[Json]) -> Json:

@@ -137,8 +137,7 @@ class Publisher:
 
     def written(self, cluster: str) -> tuple[str, ...]:
         """The addresses in the file of a cluster; empty without one."""
-        resources = (read_document(self.files.endpoints(cluster)) or {}).get("resources") or [{}]
-        return addresses_in(resources[0])
+        return written_addresses(self.files, cluster) or ()
 
     def _write_endpoints(self, cluster: str, addresses: Iterable[str]) -> None:
         document = versioned([endpoints(cluster, addresses)])
@@ -200,9 +199,36 @@ def clusters_document(files: EnvoyFiles, names: Iterable[str]) -> Json:
 
 def listed_clusters(files: EnvoyFiles) -> frozenset[str]:
     """The clusters in the file; without those whose addresses are missing, which Envoy could not start with."""
-    resources = (read_document(files.clusters) or {}).get("resources", ())
-    return frozenset(each["name"] for each in resources if files.endpoints(each["name"]).is_file())
+    with contextlib.suppress(KeyError, TypeError, AttributeError):
+        resources = (read_document(files.clusters) or {}).get("resources", ())
+        names = [str(each["name"]) for each in resources]
+        return frozenset(name for name in names if written_addresses(files, name) is not None)
+    return frozenset()
+
+
+def written_addresses(files: EnvoyFiles, cluster: str) -> tuple[str, ...] | None:
+    """The addresses in the file of a cluster; None where there is no such file, or a damaged one."""
+    with contextlib.suppress(KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return addresses_in((read_document(files.endpoints(cluster)) or {})["resources"][0])
+    return None
+
+
+def written_servers(files: EnvoyFiles) -> dict[str, tuple[str, ...]]:
+    """By cluster, the addresses in its file; without damaged ones."""
+    found = {path.stem: written_addresses(files, path.stem) for path in files.folder.glob("eds/*.json")}
+    return {cluster: addresses for cluster, addresses in found.items() if addresses}
+
+
+def written_table(files: EnvoyFiles) -> Json | None:
+    """The table of routes in the file; None where there is none, or a damaged one."""
+    with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
+        table = (read_document(files.routes) or {})["resources"][0]
+        return table if isinstance(table["virtual_hosts"][0]["routes"], list) else None
+    return None
 
 
 def _holds(path: Path, document: Mapping[str, object]) -> bool:
-    return path.is_file() and path.read_bytes() == as_bytes(document)
+    try:
+        return path.read_bytes() == as_bytes(document)
+    except OSError:
+        return False

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployments.errors import RouterRefused
-from deployments.routers.envoy.files import EnvoyFiles, Json, read_document, write_document, write_in_need
+from deployments.routers.accepted import accepted
+from deployments.routers.envoy.files import EnvoyFiles, Json, put_away, read_document, write_document, write_in_need
 from deployments.routers.retreats import Retreat
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 
@@ -20,8 +21,24 @@ class Records:
     folder: Path
 
     def all(self) -> dict[str, Routing]:
-        """Every product's routing. Raises `RouterRefused` for a record that cannot be read."""
-        return {path.stem: _read(path) for path in sorted(self.folder.glob("products/*.json"))}
+        """Every product's routing; without those whose record is damaged, which `mending` rebuilds."""
+        return self.readable()
+
+    def readable(self) -> dict[str, Routing]:
+        """The records that hold what was written, by product."""
+        found = {path.stem: _known(path) for path in self._paths()}
+        return {product: routing for product, routing in found.items() if routing is not None}
+
+    def damaged(self) -> tuple[Path, ...]:
+        """The records that do not: emptied, garbled, not to be read, of another version, or with no product's name."""
+        return tuple(path for path in self._paths() if _known(path) is None)
+
+    def keep(self, product: str, routing: Routing) -> None:
+        """Write one record; for what is live already, see `intend` for what becomes so."""
+        write_document(self._record(product), _to_json(routing))
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("products/*.json") if not path.name.startswith("."))
 
     def one(self, product: str) -> Routing | None:
         """One product's routing, None if there is none. Raises `RouterRefused` for a record that cannot be read."""
@@ -52,9 +69,12 @@ class Records:
 
         `in_need` are the files among which room was set aside for it.
         """
-        intention = read_document(self._intention)
-        if intention is not None and intention["version"] == version:
-            self._keep(intention["product"], intention["routing"], in_need)
+        intention = read_document(self._intention) or {}
+        product, routing = intention.get("product"), intention.get("routing", ())
+        if intention.get("version") == version and isinstance(product, str) and isinstance(routing, dict | None):
+            self._keep(product, routing, in_need)
+        if self._intention.is_dir():
+            put_away(self._intention)
         self._intention.unlink(missing_ok=True)
 
     @property
@@ -86,9 +106,17 @@ def _to_json(routing: Routing) -> Json:
 
 def _read(path: Path) -> Routing:
     try:
-        return _from_json(read_document(path) or {})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RouterRefused(f"{path} is no routing ({error!r}): remove it, then roll out {path.stem} again") from error
+        return accepted(path.stem, _from_json(read_document(path) or {}))
+    except (KeyError, TypeError, ValueError, AttributeError, RouterRefused) as error:
+        raise RouterRefused(f"{path} is no routing ({error!r}): the next change of any route rebuilds it") from error
+
+
+def _known(path: Path) -> Routing | None:
+    """What the record of a product says, in the form in which every router keeps it; None for a damaged one."""
+    try:
+        return _read(path)
+    except RouterRefused:
+        return None
 
 
 def _from_json(content: Json) -> Routing:

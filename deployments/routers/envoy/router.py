@@ -1,7 +1,7 @@
 """The router of the embedded platform."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from deployments.routers.envoy.complaints import Complaints
 from deployments.routers.envoy.files import (
     EnvoyFiles,
     Json,
-    read_document,
     reserve,
     sole_writer,
     sole_writer_of_routes,
@@ -27,11 +26,14 @@ from deployments.routers.envoy.files import (
     write_in_need,
 )
 from deployments.routers.envoy.live import live_routing
+from deployments.routers.envoy.mending import NOBODY, Mending, Witness
 from deployments.routers.envoy.publishing import (
     Patience,
     Publisher,
     listed_clusters,
     routes_document,
+    written_servers,
+    written_table,
     written_version,
 )
 from deployments.routers.envoy.records import Records
@@ -52,7 +54,7 @@ class EnvoyRouter:
     """Changes the files of a gateway that was started with the command of `prepare(folder, run_folder, …)`.
 
     Several processes may use one gateway at once. `log_file` is where the keeper writes Envoy's standard error; with
-    it a refusal carries Envoy's own reason.
+    it a refusal carries Envoy's own reason. `witness` is asked and told when files are damaged.
     """
 
     # What Envoy answers itself is counted.
@@ -65,6 +67,7 @@ class EnvoyRouter:
         clock: Clock,
         log_file: Path | None = None,
         patience: Patience | None = None,
+        witness: Witness = NOBODY,
     ) -> None:
         self._files = EnvoyFiles(folder.resolve(), run_folder.resolve())
         self._admin = Admin(self._files.admin_socket)
@@ -72,6 +75,7 @@ class EnvoyRouter:
         self._fences = Fences(self._files.folder / "fences")
         self._clock = clock
         self._patience = patience or Patience()
+        self._witness = witness
         self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
 
     @property
@@ -169,9 +173,22 @@ class EnvoyRouter:
             self._fences.admit(product, token)
             self._admin.routes()
             with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
-                self._records.settle(self._written_version())
+                self._mend()
                 records = self._records.all()
             yield records
+
+    def _mend(self) -> None:
+        """Damaged files of any product are rebuilt before one is changed: all of them make the table of routes."""
+        table = written_table(self._files)
+        self._records.settle(self._written_version() if table is not None else self._admin.routes().version)
+        if table is None:
+            table = self._admin.route_table() or None
+        Mending(self._records, table, self._servers, self._witness).mend()
+
+    def _servers(self) -> Mapping[str, Sequence[str]]:
+        with contextlib.suppress(RouterUnreachable):
+            return {cluster: tuple(addresses) for cluster, addresses in self._admin.servers().items()}
+        return written_servers(self._files)
 
     @contextlib.contextmanager
     def _table(self, product: str, wanted: Routing | None, token: int | None) -> Iterator[Json]:
@@ -181,6 +198,8 @@ class EnvoyRouter:
         """
         with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
             self._fences.admit(product, token)
+            with contextlib.suppress(RouterUnreachable):
+                self._mend()
             records = self._records.all()
             others = {name: routing for name, routing in records.items() if name != product}
             document = routes_document(others | {product: wanted} if wanted else others)
@@ -214,8 +233,7 @@ class EnvoyRouter:
         return written_version(self._files.routes)
 
     def _written_table(self) -> Json:
-        resources: list[Json] = (read_document(self._files.routes) or {}).get("resources") or [{}]
-        return resources[0]
+        return written_table(self._files) or {}
 
     def _known(self, product: str) -> tuple[Backend, ...]:
         """The servers by the product's record, or by the files of its clusters where that cannot be read."""
