@@ -46,8 +46,9 @@ class LightTarget:
         self._servers: dict[tuple[str, int], list[tuple[Path, subprocess.Popen[bytes]]]] = {}
         self.behaviours: dict[int, Behaviour] = {}
 
-    def launch(self, launch: Launch) -> None:
-        """See `Target`."""
+    def launch(self, launch: Launch, token: int | None = None) -> None:
+        """See `Target`. Nobody else writes here: tokens do not count."""
+        del token
         running = self._servers.setdefault((launch.product, launch.version), [])
         _end(running[launch.replicas :], timedelta(seconds=30))
         del running[launch.replicas :]
@@ -68,6 +69,11 @@ class LightTarget:
         """See `Target`."""
         return tuple(sorted(version for owner, version in self._servers if owner == product))
 
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target`."""
+        del product, version
+        return ""
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`."""
         try:
@@ -75,8 +81,9 @@ class LightTarget:
         except (OSError, http.client.HTTPException) as error:
             raise TargetUnreachable(f"{replica.name} does not answer ({error!r})") from error
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. A server that is still answering after `drain` is killed."""
+        del token
         _end(self._servers.get((product, version), []), drain)
         self._servers.pop((product, version), None)
 

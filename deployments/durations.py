@@ -34,6 +34,15 @@ def format_duration(duration: timedelta) -> str:
     return f"{milliseconds}ms"
 
 
+def in_words(duration: timedelta) -> str:
+    """About how long, with one decimal at most: `40 s`, `2.5 min`, `5.5 h`, `3 d`."""
+    seconds = duration.total_seconds()
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{round(seconds / size, 1):g} {unit}"
+    return f"{round(seconds, 1 if seconds < 10 else None):g} s"
+
+
 def _from_text(value: Any) -> Any:
     if isinstance(value, str):
         return parse_duration(value)

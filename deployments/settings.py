@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     log_secret: SecretStr | None = Field(
         default=None, description="key of the hashes that stand for masked values in inference logs; None: no hashes"
     )
+    place: str | None = Field(
+        default=None,
+        pattern=r"^\S+$",
+        description="name of this platform among those that share its journal; None: an id of `home`",
+    )
     warm: bool = Field(default=True, description="run releases in a fork of the platform's warm process, if it is up")
 
     @property

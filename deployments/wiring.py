@@ -1,7 +1,8 @@
 """Which implementation stands behind each door: the one place that knows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,25 +10,39 @@ from typing import TYPE_CHECKING
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput
 from deployments.inference_logs import Log
-from deployments.journals.protocol import Journal
+from deployments.journals.protocol import Journal, Lease
 from deployments.metrics.protocol import Metrics
+from deployments.place import this_place
 from deployments.registry.protocol import Champions
+from deployments.routers.fenced import FencedRouter
 from deployments.routers.protocol import Router
 from deployments.settings import Settings, current
 from deployments.spec import KubernetesSection, LogSection, RolloutSection, TargetKind
+from deployments.targets.fenced import FencedTarget
 from deployments.targets.protocol import Target
 
 if TYPE_CHECKING:
     from deployments.cluster import Cluster
+    from deployments.journals.renewals import Renewals
     from deployments.registry import ModelRegistry
     from deployments.supervision import Supervisor
+
+
+Keep = Callable[[Lease, timedelta, timedelta], object]
+
+
+def _nobody_keeps(_lease: Lease, _ttl: timedelta, _patience: timedelta) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
     """Everything a rollout touches.
 
-    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost.
+    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost, and makes
+    room on a full disk. `place` says where servers run that no other machine reaches, empty for those of a cluster.
+    `keep` renews a lease while its holder works: for how long at a time, and until the holder has said nothing for how
+    long. `expect_rights` says that whoever carried a rollout before was allowed all that it needs.
     """
 
     router: Router
@@ -38,6 +53,15 @@ class Doors:
     clock: Clock
     models: Path
     repair: Callable[[], object]
+    place: str = ""
+    keep: Keep = _nobody_keeps
+    expect_rights: Callable[[], None] = lambda: None
+
+    def under(self, lease: Lease) -> "Doors":
+        """The same doors; what is written through them is refused once somebody else had the lease and wrote."""
+        return replace(
+            self, router=FencedRouter.of(self.router, lease.token), target=FencedTarget.of(self.target, lease.token)
+        )
 
 
 def doors(section: RolloutSection) -> Doors:
@@ -70,6 +94,19 @@ def target_of(product: str) -> TargetKind:
     return TargetKind.LOCAL if section is None else section.target
 
 
+def pod_log(product: str, pod: str, lines: int) -> str:
+    """The last lines that a pod of the product wrote; empty if there is no such pod, or the product in no cluster."""
+    from deployments.cluster import Cluster
+    from deployments.targets.kubernetes.manifests import CONTAINER, FETCHER
+
+    section = _newest_section(product)
+    if section is None or section.target is not TargetKind.KUBERNETES:
+        return ""
+    cluster = Cluster.of(section.kubernetes.namespace, section.kubernetes.context)
+    said = (cluster.log(pod, container, lines) for container in (CONTAINER, FETCHER))
+    return next(filter(None, said), "")
+
+
 def _newest_section(product: str) -> RolloutSection | None:
     """By which a product was last rolled out; None for one that never was."""
     rollouts = journal().rollouts(product)
@@ -89,12 +126,15 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     from deployments.metrics.feedback import FeedbackLedger
     from deployments.metrics.live import live_metrics
     from deployments.platform.gateway import ensure_gateway
+    from deployments.platform.room import make_room
+    from deployments.platform.routings import witness_of
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
 
     clock = SystemClock()
     gateway = settings.home.resolve() / "gateway"
-    router = EnvoyRouter(gateway, settings.run_folder, clock, settings.logs / "gateway.log")
+    witness = witness_of(settings, supervisor)
+    router = EnvoyRouter(gateway, settings.run_folder, clock, settings.logs / "gateway.log", witness=witness)
     target = ProcessTarget(supervisor, settings)
 
     def servers(product: str) -> Mapping[int, Sequence[str]]:
@@ -113,7 +153,9 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         ),
         clock=clock,
         models=settings.models,
-        repair=lambda: ensure_gateway(settings),
+        repair=lambda: (make_room(settings), ensure_gateway(settings)),
+        place=this_place(settings),
+        keep=renewals().keep,
     )
 
 
@@ -129,9 +171,11 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     """
     from deployments.cluster import Cluster
     from deployments.metrics.feedback import FeedbackLedger
+    from deployments.metrics.gateway_prometheus import GatewayCounts
     from deployments.metrics.live import cluster_metrics
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
+    from deployments.metrics.promql import Prometheus
     from deployments.routers.gateway_api import GatewayApiRouter
     from deployments.routers.service import ServiceRouter
     from deployments.targets.kubernetes import KubernetesTarget
@@ -140,6 +184,17 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
+    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock)
+    counts = counters.counts
+    if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:
+        counts = GatewayCounts(
+            Prometheus(section.prometheus),
+            section.gateway.metrics,
+            cluster.namespace,
+            counters.counts,
+            target.versions,
+            clock,
+        ).counts
     router: GatewayApiRouter | ServiceRouter
     if section.gateway is not None:
         router = GatewayApiRouter(cluster, section.gateway, counters, clock)
@@ -147,13 +202,15 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         router = ServiceRouter(cluster, counters)
     return Doors(
         router=router,
-        target=KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock),
+        target=target,
         journal=journal(),
         registry=registry(),
-        metrics=cluster_metrics(counters.counts, pods, FeedbackLedger(settings.feedback_database), clock),
+        metrics=cluster_metrics(counts, pods, FeedbackLedger(settings.feedback_database), clock),
         clock=clock,
         models=settings.models,
         repair=lambda: None,
+        keep=renewals().keep,
+        expect_rights=cluster.rights.expect_all,
     )
 
 
@@ -175,6 +232,14 @@ def journal() -> Journal:
     from deployments.journals.opening import open_journal
 
     return open_journal(current().journal_address)
+
+
+@lru_cache(maxsize=1)
+def renewals() -> "Renewals":
+    """What renews the leases of this process."""
+    from deployments.journals.renewals import Renewals
+
+    return Renewals(journal(), SystemClock())
 
 
 def inference_log_of(product: str) -> Log:

@@ -10,7 +10,7 @@ from flows.rollout import roll_out
 from tasks.data import ingest
 from tasks.evaluation import evaluate
 from tasks.product import Result, Run, open_run
-from tasks.recording import record_asked, record_failure
+from tasks.recording import failure_recorded, record_asked
 from tasks.registration import register
 from tasks.rollout import recover
 from tasks.training import train
@@ -33,11 +33,8 @@ def release(request: ReleaseRequest) -> Result:
         replicas=request.replicas,
     )
     record_asked(run, "release", window=request.window)
-    try:
+    with failure_recorded(run):
         return _release(run)
-    except BaseException as error:
-        record_failure(run, error)
-        raise
 
 
 def _release(run: Run) -> Result:

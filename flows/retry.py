@@ -9,7 +9,7 @@ from flows.requests import RetryRequest, run_name
 from flows.rollout import roll_out
 from tasks.artifacts import name_run
 from tasks.product import Result, open_run
-from tasks.recording import record_asked, record_failure
+from tasks.recording import failure_recorded, record_asked
 from tasks.rollout import recover
 from tasks.steering import version_to_retry
 
@@ -23,11 +23,8 @@ def retry(request: RetryRequest) -> Result:
     """
     run = open_run(str(flow_run.id), request.product, current(), strategy=request.strategy)
     record_asked(run, "retry", version=request.version)
-    try:
+    with failure_recorded(run, "retry"):
         recover(run)
         chosen = version_to_retry(run, request.version)
         name_run(run, chosen.version, "retry")
         return roll_out(run, chosen.version, Goal.PROMOTE, chosen.carries)
-    except BaseException as error:
-        record_failure(run, error, "retry")
-        raise

@@ -10,7 +10,7 @@ from flows.requests import RollbackRequest, run_name
 from flows.rollout import roll_out
 from tasks.artifacts import name_run
 from tasks.product import Result, open_run
-from tasks.recording import record, record_asked, record_failure
+from tasks.recording import failure_recorded, record, record_asked
 from tasks.rollout import former_version, recover
 from tasks.steering import end_under_way
 
@@ -26,7 +26,7 @@ def rollback(request: RollbackRequest) -> Result:
     """
     run = open_run(str(flow_run.id), request.product, current(), strategy=Strategy.ROLLING, second=Second.SUPERSEDE)
     record_asked(run, "rollback", version=request.version)
-    try:
+    with failure_recorded(run, "rollback"):
         ended = end_under_way(run, "rollback")
         recover(run)
         if ended is not None and request.version in {None, ended.version}:
@@ -35,6 +35,3 @@ def rollback(request: RollbackRequest) -> Result:
         version = former_version(run, request.version)
         name_run(run, version, "rollback")
         return roll_out(run, version, Goal.REINSTATE)
-    except BaseException as error:
-        record_failure(run, error, "rollback")
-        raise

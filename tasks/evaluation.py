@@ -6,8 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
-from deployments.errors import GateRefused
-from deployments.settings import current
+from deployments.errors import BadArtifact, GateRefused, NotFound
+from deployments.settings import Settings, current
 from tasks import retries
 from tasks.artifacts import leave_table
 from tasks.datasets.snapshot import Snapshot, load_snapshot
@@ -15,32 +15,33 @@ from tasks.datasets.split import split_by_time
 from tasks.events import tell
 from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
-from tasks.gate.verdict import rows_for_table
+from tasks.gate.verdict import Unscorable, rows_for_table
 from tasks.models.train import TrainedModel
 from tasks.product import Run
 from tasks.recording import record
+from tasks.rollouts.champion import who_serves
 
 
 @task(name="evaluate", task_run_name="evaluate {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
 def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluation:
     """Scores and verdict of a candidate that passed. Raises `GateRefused` with every reason. Only reads."""
-    settings, registry = current(), wiring.registry()
-    champion = registry.champion(run.product)
-    place = registry.fetch_candidate(candidate.run_id, candidate.model_uri, candidate.manifest, settings.candidates)
+    settings = current()
+    serving = who_serves(run.product, wiring.doors(run.spec.rollout))
+    place = wiring.registry().fetch_candidate(
+        candidate.run_id, candidate.model_uri, candidate.manifest, settings.candidates
+    )
     try:
         evaluation = judge_models(
             run.spec,
             split_by_time(load_snapshot(snapshot), run.spec.data).evaluation,
             place,
-            Champion(registry.fetch(run.product, champion.version, settings.models), champion.facts.trusted_types)
-            if champion
-            else None,
+            None if serving is None else _champion(run.product, serving, settings),
             settings,
         )
     finally:
         shutil.rmtree(place, ignore_errors=True)
     rows = rows_for_table(evaluation.verdict)
-    against = f"v{champion.version}" if champion else "no champion"
+    against = "no champion" if serving is None else f"v{serving}"
     leave_table(f"{run.product}-gate", rows, f"Is the candidate for {run.product} good enough? Held against {against}")
     seen = {name: round(evaluation.candidate.values[name], 4) for name in run.spec.gate.metrics}
     if not evaluation.verdict.passed:
@@ -51,3 +52,12 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     record(run, "gate.passed", against=against, scores=seen, table=rows)
     tell("gate.passed", against=against, **seen)
     return evaluation
+
+
+def _champion(product: str, version: int, settings: Settings) -> Champion | Unscorable:
+    """The model that serves, whatever name the registry gives it; it may be gone from there, and from this machine."""
+    try:
+        model = wiring.registry().model(product, version, settings.models)
+    except (NotFound, BadArtifact) as error:
+        return Unscorable(f"v{version} serves, but its model cannot be had ({error})")
+    return Champion(model.folder, model.trusted)

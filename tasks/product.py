@@ -14,12 +14,16 @@ from tasks.spec_file import check_available, find_spec, load_product, parse_wind
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A release or rollback under way. `run_id` is the flow run's id; `window` None means the spec's own."""
+    """A release or rollback under way. `run_id` is the flow run's id; `window` None means the spec's own.
+
+    `called` is what commands call the product: its name, or the path of a spec that does not lie in specs/.
+    """
 
     run_id: str
     spec: ProductSpec
     window: Window | None
     started_at: datetime
+    called: str = ""
 
     @property
     def product(self) -> str:
@@ -91,7 +95,8 @@ def open_run(
 
     `rollout_instead` are fields of the spec's rollout section; None leaves what the spec says.
     """
-    spec = load_product(find_spec(product, settings.specs_folder))
+    path = find_spec(product, settings.specs_folder)
+    spec = load_product(path)
     wanted = {name: value for name, value in rollout_instead.items() if value is not None}
     rollout = spec.rollout.model_copy(update=wanted)
     check_available(rollout)
@@ -100,4 +105,5 @@ def open_run(
         spec.model_copy(update={"rollout": rollout}),
         parse_window(window) if window else None,
         SystemClock().now(),
+        spec.product if path == settings.specs_folder / f"{spec.product}.yaml" else str(path),
     )

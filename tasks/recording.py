@@ -1,11 +1,16 @@
 """Writing decisions into the product's history, where they can be explained a year later."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import Refused
 from deployments.journals.protocol import Event, Journal
 from deployments.owner import Owner, this_process
+from tasks.aftermath import beside
 from tasks.events import tell
+from tasks.interruption import PRESENT
 from tasks.product import Run
 from tasks.rollouts.keeping import explain
 
@@ -32,6 +37,20 @@ def record_failure(run: Run, error: BaseException, doing: str = "release") -> No
         kind = f"{doing}.interrupted"
     record(run, kind, reason=explain(error))
     tell(kind, reason=explain(error).splitlines()[0])
+
+
+@contextmanager
+def failure_recorded(run: Run, doing: str = "release") -> Iterator[None]:
+    """A block whose failure is written down; what stands for an interruption comes out of it as one."""
+    try:
+        yield
+    except BaseException as error:
+        cause = PRESENT.cause(error)
+        with beside(cause, "writing it into the history"):
+            record_failure(run, cause, doing)
+        if cause is error:
+            raise
+        raise cause from error
 
 
 def died_silently(product: str, journal: Journal) -> tuple[str, ...]:

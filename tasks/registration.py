@@ -5,6 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
 from deployments.clock import SystemClock
+from deployments.journals.protocol import Journal
 from deployments.registry import ModelVersion
 from tasks import retries
 from tasks.artifacts import leave_links, leave_markdown, name_run
@@ -20,13 +21,22 @@ from tasks.recording import record
 def register(run: Run, snapshot: Snapshot, candidate: TrainedModel, evaluation: Evaluation) -> int:
     """The number of the version. Idempotent by MLflow run: a repeated call finds the version that is there."""
     facts = version_facts(candidate, run.spec, snapshot, evaluation.candidate, SystemClock().now())
-    version = wiring.registry().register(run.product, candidate.run_id, candidate.model_uri, facts)
+    version = wiring.registry().register(
+        run.product, candidate.run_id, candidate.model_uri, facts, beyond=_highest_known(run.product, wiring.journal())
+    )
     name_run(run, version.version, "release")
     leave_links(run, version.version)
     leave_markdown(f"{run.product}-version", _card(version), f"{version.name}, as it stands in the registry")
     tell("model.registered", version=f"v{version.version}", size=f"{facts.size_mb:.2f} MB")
     record(run, "model.registered", version=version.version, mlflow_run=candidate.run_id)
     return version.version
+
+
+def _highest_known(product: str, journal: Journal) -> int:
+    """The newest number that was ever given; the registry may have been renamed, emptied or lost since."""
+    given = (event.detail.get("version") for event in journal.events(product) if event.kind == "model.registered")
+    rolled_out = (each.candidate for each in journal.rollouts(product))
+    return max((*(int(number) for number in given if number), *rolled_out), default=0)
 
 
 def _card(version: ModelVersion) -> str:

@@ -1,12 +1,14 @@
 """The steps of a rollout as tasks: the only place where traffic is moved."""
 
 import traceback
+from dataclasses import replace
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
-from deployments.errors import NotFound
+from deployments.analysis.verdict import Verdict
+from deployments.errors import Busy, NotFound, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.settings import current
@@ -15,13 +17,17 @@ from deployments.wiring import Doors
 from tasks import retries
 from tasks.artifacts import leave_evidence
 from tasks.events import tell
+from tasks.interruption import chain
 from tasks.models.record import close_abandoned_runs
 from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.going_back import back_to
 from tasks.rollouts.keeping import explain, give_up_for, outcome
-from tasks.runs import cancellation, close_dead_run, name_present_run
+from tasks.rollouts.speaking import SpeakingClock
+from tasks.runs import cancellation, close_dead_run, is_of_prefect, name_present_run
+from tasks.waits import Speaker, speaking_of_others
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -30,14 +36,20 @@ def recover(run: Run) -> None:
 
     Raises `Busy` where another rollout is under way and the spec rejects a second one.
     """
-    doors = wiring.doors(run.spec.rollout)
+    doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
     seen = put_right(run.product, run.spec.rollout, doors)
     if seen:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
         close_dead_run(died)
-    if closed := close_abandoned_runs(run.product, current()):
-        tell("runs.closed", count=len(closed))
+    try:
+        closed = close_abandoned_runs(run.product, current())
+    except SeatrialError as error:
+        # What MLflow says of old runs must not keep anybody from going back, nor a release from trying.
+        tell("runs.left_open", reason=str(error))
+    else:
+        if closed:
+            tell("runs.closed", count=len(closed))
 
 
 @task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -48,7 +60,8 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     """
     section = run.spec.rollout
     wish = Wish(run.run_id, run.product, version, section, section.strategy, goal, carries)
-    state = begin(wish, wiring.doors(section), stop=cancellation(run.run_id))
+    doors = speaking_of_others(run.product, run.run_id, wiring.doors(section))
+    state = begin(wish, doors, stop=cancellation(run.run_id))
     tell("rollout.planned", version=f"v{version}", strategy=state.strategy, steps=len(state.steps))
     return state
 
@@ -60,20 +73,54 @@ def take_step(state: RolloutState) -> RolloutState:
     Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
     """
     doors = wiring.doors(state.section)
-    carrier = Carrier(doors, cancellation(state.rollout_id))
-    now, told = doors.journal.rollout(state.product, state.rollout_id), ""
-    while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
-        before, now = now, carrier.advance(now)
-        if not now.watched:
-            if before.phase is not now.phase or before.done != now.done:
-                break
-        elif (line := _progress(now)) != told:
-            told = line
-            tell("rollout.watched", phase=now.phase, seen=line)
-    if carrier.watcher.verdict is not None:
-        leave_evidence(now, next_step(state), carrier.watcher.verdict)
+    now, told = _where_it_is(state, doors), ""
+    speaker = Speaker(doors.clock, now)
+    carrier = Carrier(replace(doors, clock=SpeakingClock(doors.clock, speaker.speak)), cancellation(state.rollout_id))
+    try:
+        while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
+            before, now = now, carrier.advance(now)
+            speaker.state = now
+            if not now.watched:
+                if before.phase is not now.phase or before.done != now.done:
+                    break
+            elif (line := _progress(now)) != told:
+                told = line
+                tell("rollout.watched", phase=now.phase, seen=line)
+            if (now.done, now.steps) == (state.done, state.steps):
+                speaker.speak()
+    finally:
+        speaker.fall_silent()
     _tell_of(state, now)
+    if carrier.watcher.verdict is not None:
+        _leave_evidence(now, next_step(state), carrier.watcher.verdict)
     return now
+
+
+def _where_it_is(state: RolloutState, doors: Doors) -> RolloutState:
+    """By the journal; as given while that is away, or has not been told yet that the champion is put back."""
+    try:
+        written = doors.journal.rollout(state.product, state.rollout_id)
+    except NotFound:
+        raise
+    except SeatrialError:
+        return state
+    return state if written.live and state.phase is Phase.RESTORING else written
+
+
+def _leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
+    """For Prefect's pages; without Prefect there are none."""
+    try:
+        leave_evidence(state, step, verdict)
+    except Exception as error:
+        if not is_of_prefect(error):
+            raise
+
+
+def carry_on_without_prefect(state: RolloutState) -> RolloutState:
+    """What `take_step` does, again and again to the end of the rollout, while Prefect is away."""
+    while state.live:
+        state = take_step.fn(state)
+    return state
 
 
 def _doors_of(product: str, rollout_id: str) -> Doors:
@@ -89,20 +136,44 @@ def _tell_of(state: RolloutState, now: RolloutState) -> None:
         tell(f"rollout.{now.phase}", step=next_step(state) if now.live else "", reason=now.reason)
 
 
-def is_carried_here(product: str, rollout_id: str) -> bool:
-    """Whether the rollout is under way, and this process carries it."""
-    return carried_here(product, rollout_id, _doors_of(product, rollout_id)) is not None
+def abandon(
+    product: str, rollout_id: str, error: BaseException, known: RolloutState | None = None
+) -> RolloutState | None:
+    """From here on the champion is put back; None where this process does not carry the rollout (any more).
 
-
-@task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.STEP)
-def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
-    """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
+    If only clearing up was left that is tried once more. Users are given back before anything else, and neither Prefect
+    nor the journal is needed for it: this is no task, and while the journal is away the rollout is where it was `known`
+    to be.
+    """
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
-    traceback.clear_frames(error.__traceback__)
-    doors = _doors_of(product, rollout_id)
-    after = give_up_for(error, doors.journal.rollout(product, rollout_id), doors)
+    for each in chain(error):
+        traceback.clear_frames(each.__traceback__)
+    found = _carried(product, rollout_id, known, isinstance(error, Busy))
+    if found is None:
+        return None
+    state, doors = found
+    after = give_up_for(error, state, doors)
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
+
+
+def _carried(
+    product: str, rollout_id: str, known: RolloutState | None, lost: bool
+) -> tuple[RolloutState, Doors] | None:
+    """Where the rollout is that this process carries, and its doors; one whose lease was `lost` is another's."""
+    try:
+        doors = _doors_of(product, rollout_id)
+        state = carried_here(product, rollout_id, doors)
+    except NotFound:
+        return None
+    except SeatrialError:
+        if lost or known is None or not known.live:
+            return None
+        return known, wiring.doors(known.section)
+    if state is None:
+        return None
+    taken_back = known is not None and known.phase is Phase.RESTORING and known.rollout_id == rollout_id
+    return (known if taken_back and known is not None else state), doors
 
 
 @task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -135,23 +206,7 @@ def _progress(state: RolloutState) -> str:
 
 def former_version(run: Run, wanted: int | None) -> int:
     """The version that a rollback goes to. Raises `NotFound` when it never was champion, or is it now."""
-    registry = wiring.registry()
-    champion = registry.champion(run.product)
-    if champion is None:
-        raise NotFound(f"{run.product} has no champion: release it first")
-    if wanted is None:
-        previous = registry.previous(run.product)
-        if previous is None:
-            raise NotFound(
-                f"{run.product} v{champion.version} replaced nobody: name a version with --to, or release a new one"
-            )
-        return previous.version
-    if wanted == champion.version:
-        raise NotFound(f"{run.product} v{wanted} is the champion already: nothing to roll back")
-    version = registry.get(run.product, wanted)
-    if version.deployed_at is None:
-        raise NotFound(f"{version.name} never was champion ({version.status}): name one that was, or release anew")
-    return version.version
+    return back_to(run.product, wanted, wiring.doors(run.spec.rollout), run.called)
 
 
 def result_of(state: RolloutState) -> Result:

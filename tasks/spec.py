@@ -44,6 +44,8 @@ class Source(Section):
         given = [name for name in ("path", "url", "sql") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"give exactly one of path, url or sql, not {' and '.join(given) or 'none of them'}")
+        if self.path is not None and "://" in self.path:
+            raise ValueError(f"path is a file on this machine, and {self.path} is none: write url: {self.path}")
         if (self.sql is None) != (self.connection_env is None):
             raise ValueError(
                 "sql and connection_env go together: connection_env names the variable with the database URL"

@@ -10,14 +10,18 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from tasks.events import tell
 from tasks.product import Result, Run, address_of
+from tasks.rollouts.champion import who_serves
 from tasks.rollouts.ordering import abort_first, give
 from tasks.rollouts.retrying import Again, again
+from tasks.waits import speaking_of_order
 
 
 @task(name="give order", task_run_name="{verb} {product}", cache_policy=NO_CACHE)
 def give_order(product: str, verb: Verb, reason: str) -> str:
     """Give an order and wait until it was dealt with. Not repeated by itself: an order means what it means once."""
-    reply = give(product, verb, f"Prefect ({flow_run.name})", reason, wiring.journal(), SystemClock())
+    journal = wiring.journal()
+    clock = speaking_of_order(product, journal, SystemClock())
+    reply = give(product, verb, f"Prefect ({flow_run.name})", reason, journal, clock)
     tell("order.given", verb=verb, outcome=reply.sentence())
     return reply.sentence()
 
@@ -29,7 +33,9 @@ def end_under_way(run: Run, reason: str) -> Result | None:
     Idempotent: an order that was given already is not needed again once the rollout has ended. A rollout that nobody
     carries is left for `recover`, which puts the champion back. Raises `Busy` when it does not end.
     """
-    state = abort_first(run.product, "seatrial rollback", reason, wiring.journal(), SystemClock())
+    journal = wiring.journal()
+    clock = speaking_of_order(run.product, journal, SystemClock())
+    state = abort_first(run.product, "seatrial rollback", reason, journal, clock)
     if state is None or state.phase is Phase.DONE:
         return None
     tell("rollout.ended", version=f"v{state.candidate}", reason=reason)
@@ -47,4 +53,6 @@ def end_under_way(run: Run, reason: str) -> Result | None:
 
 def version_to_retry(run: Run, wanted: int | None) -> Again:
     """Which version is tried again, and with which evidence. Raises `NotFound` when there is nothing to retry."""
-    return again(run.product, wiring.registry().versions(run.product), wiring.journal().rollouts(run.product), wanted)
+    doors = wiring.doors(run.spec.rollout)
+    versions, rollouts = doors.registry.versions(run.product), doors.journal.rollouts(run.product)
+    return again(run.called or run.product, versions, rollouts, who_serves(run.product, doors), wanted)

@@ -11,9 +11,9 @@ _REQUIREMENTS = Path(__file__).parent / "requirements"
 _FOLDER = ROOT / ".seatrial" / "bench"
 
 
-def python_of(name: str) -> Path:
-    """The Python of a rival's environment. Raises `NotInstalled` with what uv said last."""
-    pinned = _REQUIREMENTS / f"{name}.txt"
+def python_of(name: str, requirements: Path = _REQUIREMENTS) -> Path:
+    """The Python of a rival's environment, pinned in `requirements`. Raises `NotInstalled` with what uv said last."""
+    pinned = requirements / f"{name}.txt"
     if not pinned.exists():
         return Path(sys.executable)
     environment = _FOLDER / name

@@ -15,11 +15,13 @@ from deployments.cluster.errors import (
     Missing,
     errors_as,
 )
+from deployments.cluster.fencing import TRIES, annotation, shown
 from deployments.cluster.kinds import Kind
 from deployments.cluster.names import MANAGER, is_ours, labels_of, object_name, selector_of
 
 __all__ = [
     "MANAGER",
+    "TRIES",
     "ApiError",
     "ApiForbidden",
     "ApiUnreachable",
@@ -30,9 +32,11 @@ __all__ = [
     "Kind",
     "Missing",
     "Proxied",
+    "annotation",
     "errors_as",
     "is_ours",
     "labels_of",
     "object_name",
     "selector_of",
+    "shown",
 ]

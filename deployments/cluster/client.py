@@ -4,21 +4,32 @@ import builtins
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from deployments.cluster.connection import Body, Connection
-from deployments.cluster.errors import ApiError, ApiUnreachable, Conflicting, Expired, Missing, error_of
+from deployments.cluster.errors import (
+    ApiError,
+    ApiForbidden,
+    ApiUnreachable,
+    Conflicting,
+    Expired,
+    Missing,
+    error_of,
+    is_missing_right,
+)
 from deployments.cluster.kinds import POD, Kind
 from deployments.cluster.names import MANAGER
+from deployments.cluster.rights import Rights
 
 Object = dict[str, Any]
 
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _PAGE: Final = 500
+_READY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +43,12 @@ class Proxied:
 class Cluster:
     """One namespace of a cluster.
 
-    Every method raises `ApiError` in one of its classes. `calls` counts requests by verb and kind of object.
+    Every method raises `ApiError` in one of its classes; a right that is refused, but may be there again in a moment
+    (see `Rights`), is `ApiUnreachable`. `calls` counts requests by verb and kind of object.
     """
 
-    def __init__(self, connection: Connection, namespace: str | None = None) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, namespace: str | None = None, rights: Rights | None = None) -> None:
+        self._connection, self.rights = connection, rights or Rights()
         self.namespace = namespace or connection.namespace
         self.calls: Counter[str] = Counter()
 
@@ -91,17 +103,28 @@ class Cluster:
         """The fields in `patch` changed (RFC 7396). Raises `Conflicting` if there is no such object any more."""
         return self._changed("PATCH", kind, kind.path(self.namespace, name), Body.of(patch, _MERGE))
 
-    def delete(self, kind: Kind, name: str, propagation: str = "Background", uid: str | None = None) -> None:
-        """Ends an object if it is there; with `uid` only that one, not another of the same name."""
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        propagation: str = "Background",
+        uid: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        """Ends an object if it is there; with `uid` only that one, not another of the same name.
+
+        With `version` only as it was read: raises `Conflicting` if it is another, or changed since.
+        """
         options: Object = {"propagationPolicy": propagation}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+        asked = {"uid": uid, "resourceVersion": version}
+        if conditions := {name: value for name, value in asked.items() if value is not None}:
+            options["preconditions"] = conditions
         try:
             self._written("DELETE", kind, kind.path(self.namespace, name), {}, Body.of(options))
         except Missing:
             return
         except Conflicting:
-            if uid is None:
+            if uid is None or version is not None:
                 raise
 
     def watch(
@@ -119,9 +142,10 @@ class Cluster:
             "labelSelector": labels,
             "fieldSelector": fields,
         }
-        response = self._connection.send("GET", kind.path(self.namespace), query, seconds=seconds + 1)
-        if response.status >= 300:
-            self._connection.read(response)
+        with self._allowed("watch", kind):
+            response = self._connection.send("GET", kind.path(self.namespace), query, seconds=seconds + 1)
+            if response.status >= 300:
+                self._connection.read(response)
         for line in self._connection.lines(response):
             event = json.loads(line)
             if event["type"] == "ERROR":
@@ -137,10 +161,11 @@ class Cluster:
         self.calls["proxy pods"] += 1
         whole = f"{POD.path(self.namespace, f'{pod}:{port}')}/proxy{path}"
         content = None if body is None else Body(body)
-        response = self._connection.send(method, whole, {}, content, seconds, again=False)
-        if response.status >= 400 and _is_status(response.data):
-            error = error_of(response.status, response.data)
-            raise error if not isinstance(error, Missing) else ApiUnreachable(404, str(error))
+        with self._allowed(f"{method} proxy", POD):
+            response = self._connection.send(method, whole, {}, content, seconds, again=False)
+            if response.status >= 400 and _is_status(response.data):
+                error = error_of(response.status, response.data)
+                raise error if not isinstance(error, Missing) else ApiUnreachable(404, str(error))
         return Proxied(response.status, response.data)
 
     def log(self, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
@@ -173,7 +198,8 @@ class Cluster:
 
     def _asked(self, verb: str, kind: Kind, path: str, query: Mapping[str, str]) -> Object:
         self.calls[f"{verb} {kind.plural}"] += 1
-        return _object(self._connection.read(self._connection.send("GET", path, query)))
+        with self._allowed(verb, kind):
+            return _object(self._connection.read(self._connection.send("GET", path, query)))
 
     def _changed(self, method: str, kind: Kind, path: str, body: Body) -> Object:
         try:
@@ -183,7 +209,32 @@ class Cluster:
 
     def _written(self, method: str, kind: Kind, path: str, query: Mapping[str, str], body: Body) -> Object:
         self.calls[f"{method.lower()} {kind.plural}"] += 1
-        return _object(self._connection.read(self._connection.send(method, path, query, body)))
+        with self._allowed(method, kind):
+            return _object(self._connection.read(self._connection.send(method, path, query, body)))
+
+    @contextmanager
+    def _allowed(self, verb: str, kind: Kind) -> Iterator[None]:
+        """Remembers what was allowed, and tells a refusal that may pass from one that stands."""
+        right = f"{verb} {kind.plural}"
+        try:
+            yield
+        except ApiForbidden as error:
+            if not is_missing_right(error) or self.rights.is_lost(right, self._is_starting):
+                raise
+            why = "asked for again: an API server that has just started refuses everybody"
+            raise ApiUnreachable(error.status, f"{error} ({why})") from error
+        except (Missing, Conflicting):
+            self.rights.worked(right)
+            raise
+        self.rights.worked(right)
+
+    def _is_starting(self) -> bool:
+        """Whether the API server says that it is not ready yet; one that does not say it is."""
+        try:
+            status = self._connection.send("GET", "/readyz", {}, seconds=_READY_SECONDS, again=False).status
+        except ApiError:
+            return True
+        return status in {403, 500, 503}
 
 
 def _whole(kind: Kind, manifest: Mapping[str, Any]) -> Mapping[str, Any]:

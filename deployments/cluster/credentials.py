@@ -1,8 +1,11 @@
 """Who we are for an API server: by a kubeconfig, or as the service account of the pod that this process runs in."""
 
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
@@ -12,6 +15,7 @@ from deployments.errors import BadInput
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
 
+_LOGGER: Final = logging.getLogger("seatrial.cluster")
 _NAMESPACE_OF_POD: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 # More than are asked at once, on however small a machine.
 _CONNECTIONS: Final = 16
@@ -89,4 +93,19 @@ def _client(configuration: "Configuration") -> "ApiClient":
     if user:
         configuration.proxy_headers = make_headers(proxy_basic_auth=unquote(user))
     configuration.connection_pool_maxsize = _CONNECTIONS
+    if not configuration.verify_ssl:
+        _say_once(urlsplit(configuration.host).netloc.rpartition("@")[2])
     return client.ApiClient(configuration)
+
+
+@lru_cache(maxsize=64)
+def _say_once(server: str) -> None:
+    """In our words: the library says it again at every request."""
+    import urllib3
+
+    warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
+    _LOGGER.warning(
+        "the certificate of the API server %s is not checked (insecure-skip-tls-verify in the kubeconfig): whoever "
+        "stands between could read the token; give certificate-authority instead",
+        server,
+    )

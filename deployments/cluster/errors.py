@@ -57,6 +57,11 @@ def error_of(status: int, body: bytes) -> ApiError:
     return kind(status, _message_in(body) or f"HTTP {status}")
 
 
+def is_missing_right(error: ApiForbidden) -> bool:
+    """Whether it is about who asks; a quota or an admission policy is about what is asked."""
+    return error.status == 401 or " cannot " in str(error)
+
+
 @contextmanager
 def errors_as(unreachable: type[TryAgain], where: str) -> Iterator[None]:
     """Turns what is raised within into the errors of a door: `unreachable`, or `ClusterRefused`; `where` names it."""

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -16,18 +17,22 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
 from deployments.database import Database
 from deployments.errors import Busy
+from deployments.fence import next_token
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.journals.states import read_state, write_state
 from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
+
+# Some hundred looks and decisions: enough to end what is under way on a disk that has filled up.
+_RESERVE = 1024 * 1024
 
 _schema = MetaData()
 _rollouts = Table(
@@ -82,7 +87,7 @@ class DatabaseJournal:
     orders_every = timedelta(0)
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _schema, "the journal")
+        self._database = Database(url, _schema, "the journal", reserve=_RESERVE)
 
     def close(self) -> None:
         """Let the database's connections go."""
@@ -95,19 +100,25 @@ class DatabaseJournal:
                 select(_leases).where(_leases.c.product == product).with_for_update()
             ).one_or_none()
             if held is None:
-                return self._first_lease(connection, Lease(product, holder, 1), now + ttl)
+                return self._first_lease(connection, Lease(product, holder, next_token(0, now)), now + ttl)
             if held.holder == str(holder):
                 lease = Lease(product, holder, held.token)
-            elif not held.holder or now >= _aware(held.expires_at) or Owner.parse(held.holder).is_gone():
-                lease = Lease(product, holder, held.token + 1)
+            elif (present := _holder_of(held, now)) is not None:
+                raise held_by(product, present)
             else:
-                raise held_by(product, Owner.parse(held.holder))
+                lease = Lease(product, holder, next_token(held.token, now))
             connection.execute(
                 update(_leases)
                 .where(_leases.c.product == product)
                 .values(token=lease.token, holder=str(holder), expires_at=now + ttl)
             )
             return lease
+
+    def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> None:
+        """See `Journal.renew`."""
+        with self._database.transaction() as connection:
+            _check(connection, lease)
+            connection.execute(update(_leases).where(_leases.c.product == lease.product).values(expires_at=now + ttl))
 
     def release(self, lease: Lease) -> None:
         """See `Journal.release`."""
@@ -154,10 +165,7 @@ class DatabaseJournal:
         """See `Journal.holder`."""
         with self._database.transaction(writes=False) as connection:
             held = connection.execute(select(_leases).where(_leases.c.product == product)).one_or_none()
-        if held is None or not held.holder or now >= _aware(held.expires_at):
-            return None
-        owner = Owner.parse(held.holder)
-        return None if owner.is_gone() else owner
+        return None if held is None else _holder_of(held, now)
 
     def under_way(self) -> tuple[RolloutState, ...]:
         """See `Journal.under_way`."""
@@ -219,6 +227,12 @@ def _check(connection: Connection, lease: Lease) -> None:
     held = connection.execute(select(_leases).where(_leases.c.product == lease.product).with_for_update()).one_or_none()
     if held is None or (held.token, held.holder) != (lease.token, str(lease.holder)):
         raise is_over(lease)
+
+
+def _holder_of(held: Row[Any], now: datetime) -> Owner | None:
+    """Who has the lease that a row says; None for nobody."""
+    owner = Owner.parse(held.holder) if held.holder else None
+    return owner if owner is not None and owner.keeps(_aware(held.expires_at), now) else None
 
 
 def _aware(moment: datetime) -> datetime:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from deployments.analysis.evidence import Block
+from deployments.fence import next_token
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.owner import Owner
@@ -29,12 +30,17 @@ class InMemoryJournal:
         if held is not None and held[0].holder == holder:
             self._leases[product] = (held[0], now + ttl)
             return held[0]
-        if held is not None and now < held[1] and not held[0].holder.is_gone():
+        if held is not None and held[0].holder.keeps(held[1], now):
             raise held_by(product, held[0].holder)
-        self._tokens[product] = self._tokens.get(product, 0) + 1
+        self._tokens[product] = next_token(self._tokens.get(product, 0), now)
         lease = Lease(product, holder, self._tokens[product])
         self._leases[product] = (lease, now + ttl)
         return lease
+
+    def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> None:
+        """See `Journal.renew`."""
+        self._check(lease)
+        self._leases[lease.product] = (lease, now + ttl)
 
     def release(self, lease: Lease) -> None:
         """See `Journal.release`."""
@@ -57,13 +63,13 @@ class InMemoryJournal:
 
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
-        mine = [state for state in self._rollouts.values() if state.product == product]
+        mine = [state for state in reversed(self._rollouts.values()) if state.product == product]
         return tuple(sorted(mine, key=lambda state: state.started_at, reverse=True))
 
     def holder(self, product: str, now: datetime) -> Owner | None:
         """See `Journal.holder`."""
         held = self._leases.get(product)
-        return held[0].holder if held and now < held[1] and not held[0].holder.is_gone() else None
+        return held[0].holder if held and held[0].holder.keeps(held[1], now) else None
 
     def under_way(self) -> tuple[RolloutState, ...]:
         """See `Journal.under_way`."""

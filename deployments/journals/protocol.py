@@ -42,8 +42,16 @@ class Journal(Protocol):
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
         """The lease on a product until `now + ttl`; again for the same holder renews it.
 
-        A lease whose holder's process is gone, or whose time is over, is taken over with a higher token. Raises `Busy`
-        while somebody else holds it.
+        A lease whose holder is known to be gone is taken over with a higher token, and one of a holder of which nothing
+        can be known from here once its time is over (see `Owner.keeps`). Tokens also grow from one journal to the next.
+        Raises `Busy` while somebody else holds it.
+        """
+        ...
+
+    def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> None:
+        """The lease lasts until `now + ttl`, unless it was given back or taken over: then `Busy` is raised.
+
+        May be called from another thread than everything else.
         """
         ...
 
@@ -67,7 +75,7 @@ class Journal(Protocol):
         ...
 
     def holder(self, product: str, now: datetime) -> Owner | None:
-        """Who may change the product's traffic; None: nobody, the holder's process is gone or its time is over."""
+        """Who may change the product's traffic; None: nobody, the holder is gone or not heard of within its time."""
         ...
 
     def under_way(self) -> tuple[RolloutState, ...]:

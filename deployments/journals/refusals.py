@@ -8,13 +8,14 @@ from deployments.owner import Owner
 def held_by(product: str, other: Owner) -> Busy:
     """Somebody else has the lease."""
     return Busy(
-        f"{product}: process {other.pid} on {other.host} is changing its traffic: wait for it to end, or end it"
+        f"{product}: process {other.pid} on {other.place} is changing its traffic: wait for it to end, or end it"
     )
 
 
 def is_over(lease: Lease) -> Busy:
     """The lease was given back or taken over."""
-    return Busy(f"{lease.product}: the lease {lease.token} of {lease.holder} is over; nothing was written")
+    holder = f"process {lease.holder.pid} on {lease.holder.place}"
+    return Busy(f"{lease.product}: the lease {lease.token} of {holder} is over; nothing was written")
 
 
 def is_unknown(product: str, rollout_id: str) -> NotFound:

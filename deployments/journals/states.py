@@ -29,4 +29,6 @@ def read_state(document: str) -> RolloutState:
     values["observed"] = timedelta(seconds=values["observed"])
     for name in ("started_at", "updated_at", "entered_at"):
         values[name] = datetime.fromisoformat(values[name])
+    if since := values.get("phase_since"):
+        values["phase_since"] = datetime.fromisoformat(since)
     return RolloutState(**values)

@@ -33,6 +33,7 @@ _NAMES: Final = f"{_REQUESTS}|{_BUCKETS}|{_GIVEN_UP}|{_PREDICTIONS}|{_IN_FLIGHT}
 # Labels that the servers themselves write; all others say which server it is.
 _OWN_LABELS: Final = frozenset({"__name__", "code", "mirrored", "le", "predicted"})
 _CLIENT_GONE: Final = "499"
+_SERVER_DIED: Final = "502"
 _BOUNDS: Final = (*(bound / 1000 for bound in LATENCY_BOUNDS_MS), math.inf)
 
 
@@ -165,8 +166,9 @@ class _Target:
         }
         errors = sum(count for code, count in answered.items() if code.startswith("5"))
         latency, given_up = self._buckets(_BUCKETS, mirrored), self._buckets(_GIVEN_UP, mirrored)
-        # One that is slower than every bound has a bucket before it has a code.
-        requests = max(sum(answered.values()), sum(latency)) + sum(given_up)
+        # One that is slower than every bound has a bucket before it has a code; one that a server took along has none.
+        lost = answered.get(_SERVER_DIED, 0)
+        requests = max(sum(answered.values()) - lost, sum(latency)) + lost + sum(given_up)
         return Counts(requests, errors, latency, given_up=given_up if any(given_up) else ())
 
     def predictions(self) -> Mapping[str, float]:

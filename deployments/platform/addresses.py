@@ -2,8 +2,10 @@
 
 import errno
 import json
+import re
 import socket
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -32,11 +34,58 @@ class Addresses:
 
 
 def read_addresses(settings: Settings) -> Addresses:
-    """What was chosen at the last start; nothing but the host when there was none."""
+    """What was chosen at the last start; nothing but the host when there was none.
+
+    A damaged file is put away, and what it held is found in what the parts were started with: a gateway that serves is
+    never taken for one that was not started.
+    """
+    path = _file(settings)
     try:
-        return Addresses(**json.loads(_file(settings).read_bytes()))
+        return _parsed(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        return Addresses(settings.gateway_host)
+        pass
+    except (OSError, ValueError, TypeError, RecursionError):
+        with suppress(OSError):
+            path.replace(path.with_name(f"{path.name}.damaged"))
+    found = _as_started(settings)
+    if found != Addresses(settings.gateway_host):
+        write_addresses(settings, found)
+    return found
+
+
+def _parsed(document: object) -> Addresses:
+    if not isinstance(document, dict):
+        raise TypeError(document)
+    found = Addresses(**document)
+    ports = (found.gateway, found.prefect, found.mlflow)
+    if not isinstance(found.host, str) or not all(port is None or type(port) is int for port in ports):
+        raise TypeError(document)
+    return found
+
+
+def _as_started(settings: Settings) -> Addresses:
+    """By what Envoy starts with, and by the programs that supervisord keeps."""
+    home = settings.home.resolve()
+    found = Addresses(settings.gateway_host)
+    programs = home / "programs"  # without those of parts that `seatrial down` has ended
+    with suppress(OSError, ValueError, KeyError, IndexError, TypeError):
+        (programs / "gateway.sh").stat()
+        bootstrap = json.loads((home / "gateway" / "bootstrap.json").read_bytes())
+        listener = bootstrap["static_resources"]["listeners"][0]["address"]["socket_address"]
+        found = replace(found, host=str(listener["address"]), gateway=int(listener["port_value"]))
+    return replace(
+        found,
+        prefect=_port_in(programs / "prefect-server.sh"),
+        mlflow=_port_in(programs / "mlflow-server.sh"),
+    )
+
+
+def _port_in(script: Path) -> int | None:
+    """The port that a program was told to listen on."""
+    with suppress(OSError):
+        told = re.search(r"--port (\d{1,5})\b", script.read_text(errors="replace"))
+        return int(told[1]) if told else None
+    return None
 
 
 def write_addresses(settings: Settings, addresses: Addresses) -> None:

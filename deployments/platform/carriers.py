@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from contextlib import suppress
 from datetime import datetime
 
@@ -12,13 +11,15 @@ from deployments.journals.protocol import Journal
 def end_carriers(journal: Journal, now: datetime) -> tuple[str, ...]:
     """Kill the processes of this machine that carry a rollout; returns the products.
 
+    One that only bears the same number and host, in another container or before a reboot, is left alone.
+
     They are killed as by a crash, on purpose: the journal knows how far each rollout is, and the next `seatrial up`
     carries it on from there. A signal that they could answer would make them put the champion back.
     """
     ended = []
     for state in journal.under_way():
         owner = journal.holder(state.product, now)
-        if owner is not None and owner.host == socket.gethostname() and owner.pid != os.getpid():
+        if owner is not None and owner.is_here() and owner.pid != os.getpid():
             with suppress(ProcessLookupError):
                 os.kill(owner.pid, signal.SIGKILL)
             ended.append(state.product)

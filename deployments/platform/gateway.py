@@ -10,6 +10,7 @@ from deployments.errors import PlatformUnreachable
 from deployments.platform import services
 from deployments.platform.addresses import free_port, read_addresses, write_addresses
 from deployments.platform.health import is_there, runs, wait_until
+from deployments.platform.routings import witness_of
 from deployments.routers.envoy import EnvoyRouter, is_alive, prepare
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
@@ -88,6 +89,7 @@ def _start(settings: Settings, supervisor: Supervisor, clock: Clock) -> None:
     port = free_port(known.gateway or settings.gateway_port, settings.gateway_host)
     addresses = replace(known, host=settings.gateway_host, gateway=port)
     write_addresses(settings, addresses)
-    command = prepare(settings.home.resolve() / "gateway", settings.run_folder, settings.gateway_host, port)
+    folder, witness = settings.home.resolve() / "gateway", witness_of(settings, supervisor)
+    command = prepare(folder, settings.run_folder, settings.gateway_host, port, witness)
     supervisor.put(services.gateway(settings, command))
     wait_until(lambda: is_up(settings, supervisor), services.GATEWAY, _LIMIT, clock)

@@ -1,20 +1,29 @@
 """What a rollout needs of the model registry."""
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from deployments.registry.kept import Kept
+from deployments.registry.standing import Standing
 from deployments.registry.versions import DeploymentStatus, ModelVersion
 
 
 class Champions(Protocol):
     """Who is champion, who wants to be, and where the files of a version are. Every method is safe to repeat.
 
+    It is written for people to read, and anybody may edit it: nothing that serves rests on what it says. A version with
+    tags that cannot be read is a version with `problems`; a name on a version that is not Seatrial's names nobody.
     All raise `RegistryUnreachable` when the registry does not answer, `NotFound` for an unknown version.
     """
 
     def champion(self, product: str) -> ModelVersion | None:
-        """The version that serves; None if there is none."""
+        """The version that is called champion; None if there is none. Who serves, `who_serves` knows."""
+        ...
+
+    def versions(self, product: str) -> tuple[ModelVersion, ...]:
+        """All versions that Seatrial registered, oldest first; empty for an unknown product."""
         ...
 
     def challenger(self, product: str) -> ModelVersion | None:
@@ -37,14 +46,30 @@ class Champions(Protocol):
         """Write what became of a version."""
         ...
 
-    def promote(self, product: str, version: int, at: datetime) -> ModelVersion:
-        """Make `version` champion; the former one becomes `previous`."""
+    def promote(self, product: str, version: int, at: datetime, former: int | None) -> ModelVersion:
+        """Make `version` champion; `former`, which served before (None: nobody), becomes `previous`."""
         ...
 
-    def reinstate(self, product: str, version: int, at: datetime) -> ModelVersion:
-        """Put a former champion back; the one it takes over from is marked rolled back."""
+    def reinstate(self, product: str, version: int, at: datetime, ousted: int | None) -> ModelVersion:
+        """Put a former champion back; `ousted`, from which it takes over, is marked rolled back."""
+        ...
+
+    def differences(self, product: str, wanted: Standing) -> tuple[str, ...]:
+        """Where the registry says something else than what is `wanted`, a sentence each."""
+        ...
+
+    def repair(self, product: str, wanted: Standing) -> tuple[str, ...]:
+        """Make aliases and tags say what is `wanted`; returns what was changed, a sentence each."""
+        ...
+
+    def bring_back(self, product: str, runs: Collection[str]) -> tuple[str, ...]:
+        """Undo what hides a product whose versions come of `runs`; returns what was done, a sentence each."""
         ...
 
     def fetch(self, product: str, version: int, folder: Path) -> Path:
         """The model folder of a version, every byte checked."""
+        ...
+
+    def model(self, product: str, version: int, folder: Path) -> Kept:
+        """The same with the types that the model may hold; also without the registry, if it was fetched before."""
         ...

@@ -1,18 +1,21 @@
 """The versions of each product and the three names that matter: champion, challenger, previous."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from deployments.errors import NotFound
+from deployments.errors import NotFound, RegistryUnreachable
 from deployments.registry.connection import answering, connect, download
 from deployments.registry.folder import MODEL, VERIFICATION, keep
+from deployments.registry.kept import Kept, keep_note, kept
+from deployments.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Edit, Standing, beyond_repair, edits
 from deployments.registry.versions import (
     DEPLOYED_AT,
     IMAGE,
+    PREFIX,
     ROLLBACK_VERSION,
     STATUS,
     DeploymentStatus,
@@ -23,9 +26,7 @@ from deployments.registry.versions import (
     version_of,
 )
 
-CHAMPION: Final = "champion"
-CHALLENGER: Final = "challenger"
-PREVIOUS: Final = "previous"
+_RUN: Final = "run_id = '{}'"
 
 
 class ModelRegistry:
@@ -39,10 +40,11 @@ class ModelRegistry:
     def __init__(self, tracking_uri: str) -> None:
         self._uri = tracking_uri
 
-    def register(self, product: str, run_id: str, model_uri: str, facts: VersionFacts) -> ModelVersion:
+    def register(self, product: str, run_id: str, model_uri: str, facts: VersionFacts, beyond: int = 0) -> ModelVersion:
         """The version of this run; made with all its metadata in one call, or the one that exists already.
 
-        `model_uri` is `models:/<model id>`, as training returns it. Safe to repeat.
+        `model_uri` is `models:/<model id>`, as training returns it. Its number is greater than `beyond`: a registry
+        that lost its versions would count from 1 again, and give numbers of others that serve. Safe to repeat.
         """
         with answering(self._uri):
             self._see_to_product(product)
@@ -52,6 +54,7 @@ class ModelRegistry:
             model_id = _model_id(model_uri)
             # The model's own location: resolving `models:/…` in the store would ask the process-wide tracking URI.
             source = self._client.get_logged_model(model_id).artifact_location
+            self._count_beyond(beyond, product, source)
             raw = self._client.create_model_version(
                 product, source, run_id=run_id, tags=tags_of(facts), model_id=model_id
             )
@@ -97,36 +100,63 @@ class ModelRegistry:
             self.get(product, version)
             self._client.set_registered_model_alias(product, CHALLENGER, str(version))
 
-    def promote(self, product: str, version: int, at: datetime) -> ModelVersion:
-        """Makes `version` champion; the former champion becomes `previous` and retired.
+    def promote(self, product: str, version: int, at: datetime, former: int | None) -> ModelVersion:
+        """Makes `version` champion; `former`, which served before it (None: nobody), becomes `previous` and retired.
 
         Killed between any two calls it leaves a champion that exists; calling it again completes it. `at` is when the
         traffic had moved; a call that finds `version` champion already keeps the time that is written there.
         """
         self.get(product, version)
-        former = self.champion(product)
         with answering(self._uri):
-            if former is not None and former.version != version:
-                self._tag(product, version, ROLLBACK_VERSION, str(former.version))
-            if former is None or former.version != version:
+            if former is not None and former != version:
+                self._tag(product, version, ROLLBACK_VERSION, str(former))
+            if self._aliases(product).get(CHAMPION) != version:
                 self._crown(product, version, at)
             self._settle(product, version)
         return self.get(product, version)
 
-    def reinstate(self, product: str, version: int, at: datetime) -> ModelVersion:
-        """Puts a former champion back; the one it takes over from is marked rolled back and never becomes `previous`.
+    def reinstate(self, product: str, version: int, at: datetime, ousted: int | None) -> ModelVersion:
+        """Puts a former champion back; `ousted`, from which it takes over, is marked rolled back.
 
         `previous` is afterwards what `version` itself once replaced, or nothing. As kill-safe as `promote`.
         """
         self.get(product, version)
-        ousted = self.champion(product)
         with answering(self._uri):
-            if ousted is not None and ousted.version != version:
-                self._tag(product, ousted.version, STATUS, DeploymentStatus.ROLLED_BACK)
-            if ousted is None or ousted.version != version:
+            if ousted is not None and ousted != version:
+                with contextlib.suppress(NotFound):  # somebody deleted it, and there is nobody left to mark
+                    self.get(product, ousted)
+                    self._tag(product, ousted, STATUS, DeploymentStatus.ROLLED_BACK)
+            if self._aliases(product).get(CHAMPION) != version:
                 self._crown(product, version, at)
             self._settle(product, version)
         return self.get(product, version)
+
+    def differences(self, product: str, wanted: Standing) -> tuple[str, ...]:
+        """Where the registry says something else than what is `wanted`, a sentence each; empty if it agrees."""
+        found, aliases = self.versions(product), self._named(product)
+        return *(edit.why for edit in edits(found, aliases, wanted)), *beyond_repair(found, wanted)
+
+    def repair(self, product: str, wanted: Standing) -> tuple[str, ...]:
+        """Makes the registry say what is `wanted`, as far as aliases and tags can; returns what it changed.
+
+        Safe to repeat; `differences` tells what is left.
+        """
+        changed = edits(self.versions(product), self._named(product), wanted)
+        with answering(self._uri):
+            for edit in changed:
+                self._write(product, edit)
+        return tuple(edit.why for edit in changed)
+
+    def bring_back(self, product: str, runs: Collection[str]) -> tuple[str, ...]:
+        """Undoes what hides a product whose versions come of `runs`; returns what was done, a sentence each.
+
+        A model that was renamed gets its name again, where no other one has it by now; an experiment or a run that was
+        deleted is restored, as long as MLflow still has it.
+        """
+        with answering(self._uri):
+            return tuple(
+                done for done in (self._renamed_back(product, runs), self._experiment_back(product)) if done
+            ) + tuple(done for run in runs if (done := self._run_back(run)))
 
     def set_status(self, product: str, version: int, status: DeploymentStatus) -> None:
         """Writes what became of a version. Safe to repeat."""
@@ -146,9 +176,31 @@ class ModelRegistry:
         An intact copy is used again. Raises `BadArtifact`, naming the file, if a byte differs or a file is missing or
         added; the folder then keeps what it had before.
         """
-        found = self.get(product, version)
+        return self.model(product, version, folder).folder
+
+    def model(self, product: str, version: int, folder: Path) -> Kept:
+        """The model folder as `fetch` gives it, and the types that the model was allowed to hold.
+
+        A version that was fetched here before is still had when the registry does not answer, does not know it any
+        more, or cannot tell its manifest: then by the manifest that lies in the folder.
+        """
+        try:
+            found = self.get(product, version)
+        except (NotFound, RegistryUnreachable):
+            if (before := kept(folder, product, version)) is None:
+                raise
+            return before
+        unknown = any(
+            f"{PREFIX}{tag} " in problem for problem in found.problems for tag in ("manifest", "trusted_types")
+        )
+        if unknown and (before := kept(folder, product, version)) is not None:
+            return before
         place = folder / product / f"v{version}"
-        return keep(place, found.facts.manifest, lambda into: self._fill(found.model_uri, found.run_id, into))
+        keep(place, found.facts.manifest, lambda into: self._fill(found.model_uri, found.run_id, into))
+        model = Kept(place, found.facts.trusted_types)
+        if model.trusted:
+            keep_note(folder, product, version, model)
+        return model
 
     def fetch_candidate(self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path) -> Path:
         """`<folder>/<run_id>`: the model folder of a run that is not registered yet; otherwise like `fetch`."""
@@ -182,9 +234,62 @@ class ModelRegistry:
             return {name: int(version) for name, version in self._client.get_registered_model(product).aliases.items()}
         return {}
 
+    def _named(self, product: str) -> dict[str, int]:
+        with answering(self._uri):
+            return self._aliases(product)
+
     def _by_alias(self, product: str, alias: str) -> ModelVersion | None:
-        version = self._aliases(product).get(alias)
-        return None if version is None else self.get(product, version)
+        """None also where somebody put the name on a version that is not ours, or is gone."""
+        version = self._named(product).get(alias)
+        with contextlib.suppress(NotFound):
+            return None if version is None else self.get(product, version)
+        return None
+
+    def _write(self, product: str, edit: Edit) -> None:
+        if edit.alias is not None and edit.version is None:
+            self._client.delete_registered_model_alias(product, edit.alias)
+        elif edit.alias is not None:
+            self._client.set_registered_model_alias(product, edit.alias, str(edit.version))
+        elif edit.tag is not None and edit.value:
+            self._client.set_model_version_tag(product, str(edit.version), edit.tag, edit.value)
+        elif edit.tag is not None:
+            self._client.delete_model_version_tag(product, str(edit.version), edit.tag)
+
+    def _count_beyond(self, beyond: int, product: str, source: str) -> None:
+        """MLflow chooses the numbers; one that was taken once is not given again, even if its version is deleted."""
+        given = 0
+        while given < beyond:
+            if not given and beyond <= max((int(raw.version) for raw in self._search(product)), default=0):
+                return
+            given = int(self._client.create_model_version(product, source).version)
+            self._client.delete_model_version(product, str(given))
+
+    def _renamed_back(self, product: str, runs: Collection[str]) -> str | None:
+        if self._search(product):
+            return None
+        names = {raw.name for run in runs for raw in self._client.search_model_versions(_RUN.format(run))}
+        if len(names) != 1:
+            return None
+        (name,) = names
+        with contextlib.suppress(NotFound), answering(self._uri):
+            # Left by a release since then, without any version.
+            self._client.delete_registered_model(product)
+        self._client.rename_registered_model(name, product)
+        return f"the model {name} is called {product} again"
+
+    def _experiment_back(self, product: str) -> str | None:
+        experiment = self._client.get_experiment_by_name(product)
+        if experiment is None or experiment.lifecycle_stage == "active":
+            return None
+        self._client.restore_experiment(experiment.experiment_id)
+        return f"the experiment {product} is restored"
+
+    def _run_back(self, run: str) -> str | None:
+        with contextlib.suppress(NotFound), answering(self._uri):
+            if self._client.get_run(run).info.lifecycle_stage != "active":
+                self._client.restore_run(run)
+                return f"the run {run} is restored"
+        return None
 
     def _tag(self, product: str, version: int, key: str, value: str) -> None:
         self._client.set_model_version_tag(product, str(version), key, value)

@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from deployments.errors import NotFound
+
+T = TypeVar("T")
 
 PREFIX: Final = "seatrial."
 STATUS: Final = f"{PREFIX}status"
@@ -26,6 +28,7 @@ class DeploymentStatus(StrEnum):
     RETIRED = "retired"  # replaced by a later champion
     REFUSED = "refused"  # its rollout was given up before it became champion
     ROLLED_BACK = "rolled_back"  # was champion, and traffic was taken from it
+    UNREADABLE = "unreadable"  # never written: somebody else wrote a word that is none of these
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ class VersionFacts:
 class ModelVersion:
     """One version of a product. `rollback_version` is the champion it replaced; None while it never was champion.
 
-    `image` is the container image that holds its model, with its digest; None if none was built.
+    `image` is the container image that holds its model, with its digest; None if none was built. `problems` says, a
+    sentence each, which of its tags are missing or cannot be read: somebody edited them. What they held is then unknown
+    here (an empty mapping, NaN, None, or `UNREADABLE`); everything else stands.
     """
 
     product: str
@@ -66,6 +71,7 @@ class ModelVersion:
     rollback_version: int | None = None
     image: str | None = None
     aliases: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,46 +92,106 @@ def _text(value: Any) -> str:
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:
-    """Whether a version was registered by Seatrial; others may share the same registry."""
-    return STATUS in tags and all(f"{PREFIX}{field.name}" in tags for field in fields(VersionFacts))
+    """Whether a version was registered by Seatrial; others may share the same registry.
+
+    One tag of ours is enough: somebody may have removed others.
+    """
+    return any(f"{PREFIX}{field.name}" in tags for field in fields(VersionFacts)) or STATUS in tags
 
 
 def version_of(raw: Any, aliases: tuple[str, ...]) -> ModelVersion:
     """The version that MLflow's entity `raw` describes. Raises `NotFound` if Seatrial did not register it."""
-    tags: Mapping[str, str] = raw.tags
-    if not is_ours(tags):
+    if not is_ours(raw.tags):
         raise NotFound(
             f"{raw.name} v{raw.version} was not registered by Seatrial: `seatrial status` shows those that were"
         )
+    tags = _Tags(raw.tags)
     return ModelVersion(
         product=raw.name,
         version=int(raw.version),
-        run_id=raw.run_id,
-        model_uri=raw.source,
-        facts=_facts_in(tags),
-        status=DeploymentStatus(tags[STATUS]),
-        deployed_at=datetime.fromisoformat(tags[DEPLOYED_AT]) if DEPLOYED_AT in tags else None,
-        rollback_version=int(tags[ROLLBACK_VERSION]) if ROLLBACK_VERSION in tags else None,
-        image=tags.get(IMAGE),
+        run_id=raw.run_id or "",
+        model_uri=raw.source or "",
+        facts=_facts_in(tags, datetime.fromtimestamp((raw.creation_timestamp or 0) / 1000, UTC)),
+        status=tags.read(STATUS, _status, DeploymentStatus.UNREADABLE, "no status"),
+        deployed_at=tags.read(DEPLOYED_AT, _moment, None, "no time") if DEPLOYED_AT in tags.tags else None,
+        rollback_version=tags.read(ROLLBACK_VERSION, int, None, "no version")
+        if ROLLBACK_VERSION in tags.tags
+        else None,
+        image=tags.tags.get(IMAGE),
         aliases=tuple(sorted(aliases)),
+        problems=tuple(tags.problems),
     )
 
 
-def _facts_in(tags: Mapping[str, str]) -> VersionFacts:
-    def text(name: str) -> str:
-        return tags[f"{PREFIX}{name}"]
+@dataclass(frozen=True, slots=True)
+class _Tags:
+    """Reads tags that anybody may have edited; what cannot be read becomes a problem, and never an error."""
 
-    metrics = json.loads(text("metrics"))
+    tags: Mapping[str, str]
+    problems: list[str] = field(default_factory=list)
+
+    def read(self, tag: str, parse: Callable[[str], T], otherwise: T, none: str) -> T:
+        text = self.tags.get(tag)
+        if text is None:
+            self.problems.append(f"the tag {tag} is missing")
+            return otherwise
+        try:
+            return parse(text)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            self.problems.append(f"the tag {tag} says {_shortened(text)!r}, which is {none}")
+            return otherwise
+
+
+def _facts_in(tags: _Tags, registered_at: datetime) -> VersionFacts:
+    def read(name: str, parse: Callable[[str], T], otherwise: T, none: str = "not what was written") -> T:
+        return tags.read(f"{PREFIX}{name}", parse, otherwise, none)
 
     return VersionFacts(
-        created_at=datetime.fromisoformat(text("created_at")),
-        model_type=text("model_type"),
-        algorithm=text("algorithm"),
-        hyperparameters=json.loads(text("hyperparameters")),
-        data_fingerprint=text("data_fingerprint"),
-        metrics={name: math.nan if value is None else float(value) for name, value in metrics.items()},
-        size_mb=float(text("size_mb")),
-        manifest=json.loads(text("manifest")),
-        spec_digest=text("spec_digest"),
-        trusted_types=tuple(json.loads(text("trusted_types"))),
+        created_at=read("created_at", _moment, registered_at, "no time"),
+        model_type=read("model_type", str, ""),
+        algorithm=read("algorithm", str, ""),
+        hyperparameters=read("hyperparameters", _texts, {}),
+        data_fingerprint=read("data_fingerprint", str, ""),
+        metrics=read("metrics", _numbers, {}),
+        size_mb=read("size_mb", float, math.nan, "no size"),
+        manifest=read("manifest", _texts, {}),
+        spec_digest=read("spec_digest", str, ""),
+        trusted_types=read("trusted_types", _names, ()),
     )
+
+
+def _status(text: str) -> DeploymentStatus:
+    status = DeploymentStatus(text)
+    if status is DeploymentStatus.UNREADABLE:
+        raise ValueError(text)
+    return status
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _texts(text: str) -> Mapping[str, str]:
+    return {name: _text_in(value) for name, value in json.loads(text).items()}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = json.loads(text)
+    if not isinstance(names, list):
+        raise ValueError(text)
+    return tuple(_text_in(name) for name in names)
+
+
+def _text_in(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+def _numbers(text: str) -> Mapping[str, float]:
+    return {name: math.nan if value is None else float(value) for name, value in json.loads(text).items()}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

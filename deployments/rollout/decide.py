@@ -74,7 +74,8 @@ class Look:
     `unwatched` is how much of the time since then nobody was there to look: no part of the step's deadline. `bound` is
     the upper bound on the candidate's extra error rate, None if there is none yet or the step does not ask; `compared`
     how many requests (pairs) the version with fewer of them has had. `block` is what was counted since then, None if it
-    cannot be trusted. `bare` says why the candidate answers nobody any more, None while it does or may again.
+    cannot be trusted. `bare` says why the candidate does not answer those who are sent to it, None while it does or may
+    again. `silent`: it answered nothing since the look before, so that nothing moves on by this look.
     """
 
     verdict: Verdict
@@ -84,6 +85,7 @@ class Look:
     unwatched: timedelta = timedelta(0)
     block: Block | None = None
     bare: str | None = None
+    silent: bool = False
 
 
 def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
@@ -102,8 +104,8 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
         state = state.with_phase(Phase.HOLDING, look.verdict.reason, now)
     else:
         state = state.with_observed(look.healthy, look.verdict.reason, now)
-        if _is_over(step, state, look):
-            return state.with_step_done(now, _why_over(step, look))
+        if not look.silent and _is_over(step, state, look):
+            return state.with_step_done(now, _why_over(step, state, look))
     return _at_deadline(state, now)
 
 
@@ -135,7 +137,9 @@ def _is_doubtful(state: RolloutState, verdict: Verdict) -> bool:
     return verdict.nearly is not None and not settles_nothing
 
 
-def _why_over(step: Observe, look: Look) -> str:
+def _why_over(step: Observe, state: RolloutState, look: Look) -> str:
+    if state.split is not None and not state.split.asks(state.candidate):
+        return f"the preview was open for {format_duration(step.time)}; nobody was sent to it"
     if step.until is Until.TIME and look.verdict.ruling is not Ruling.PROMOTE:
         return f"no harm was seen in {format_duration(step.time)}"
     return look.verdict.reason

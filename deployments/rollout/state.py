@@ -53,7 +53,8 @@ class RolloutState:
     rollout is in its phase. `entered_at` is when the present step began, later by the time in which nobody watched it;
     `observed` how much healthy time of it was seen (holds and pauses do not count). `orders_done` is the number of the
     last order that was dealt with. `carries` names an earlier rollout of the same versions whose evidence counts here,
-    None for none.
+    None for none. `place` is the one platform whose servers it has, empty where any runner reaches them. `phase_since`
+    is when this step came into this phase; None in states of an older Seatrial.
     """
 
     rollout_id: str
@@ -72,6 +73,8 @@ class RolloutState:
     observed: timedelta = timedelta(0)
     orders_done: int = 0
     carries: str | None = None
+    place: str = ""
+    phase_since: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -127,7 +130,8 @@ class RolloutState:
     def _moved_to(self, after: "RolloutState", at: datetime) -> "RolloutState":
         if after.phase not in MOVES[self.phase]:
             raise ImpossibleMoveError(f"rollout {self.rollout_id}: {self.phase.value} → {after.phase.value} is no move")
-        return replace(after, updated_at=at)
+        since = self.phase_since if (after.phase, after.done) == (self.phase, self.done) else at
+        return replace(after, updated_at=at, phase_since=since)
 
 
 def _phase_of(step: Step | None) -> Phase:

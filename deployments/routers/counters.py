@@ -26,6 +26,9 @@ class Counters(Protocol):
 class CountedElsewhere:
     """The part of `Router` that `counters` answer. They raise errors of their own, `TryAgain` where that helps."""
 
+    # Unless each request is split on its own.
+    shortfall: float | None = None
+
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 

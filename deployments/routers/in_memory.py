@@ -12,9 +12,11 @@ from types import MappingProxyType
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Source
 from deployments.errors import NotFound, RouterRefused
+from deployments.fence import Tokens
 from deployments.routers.accepted import accepted
 from deployments.routers.choice import matched, place, preview, sticky_value, version_at
 from deployments.routers.readiness import servers_missing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import PARTS, Routing
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -37,6 +39,9 @@ class InMemoryRouter:
     each mirrored copy; an exception in it reaches nobody.
     """
 
+    # What fails is counted.
+    shortfall: float | None = None
+
     def __init__(
         self,
         answers: Callable[[str], bool] = _every_address_answers,
@@ -47,6 +52,8 @@ class InMemoryRouter:
         self._mirrored = mirrored
         self._random = random.Random(seed)  # noqa: S311 - splits traffic, keeps no secret
         self._routings: dict[str, Routing] = {}
+        self._tokens = Tokens()
+        self._retreats: dict[str, Retreat] = {}
         self._in_flight: Counter[tuple[str, int]] = Counter()
         self._tallies: dict[tuple[str, int, bool], _Tally] = {}
         self._copies: dict[tuple[str, int], _Tally] = {}
@@ -56,8 +63,9 @@ class InMemoryRouter:
         """The routing that is live; None: the product has no route."""
         return self._routings.get(product)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """Make `routing` live at once. Raises `RouterRefused` if a server that it needs is not ready."""
+        self._tokens.admit(product, token)
         wanted = accepted(product, routing)
         missing = servers_missing(self._routings.get(product), wanted, lambda _, address: self._answers(address))
         if missing:
@@ -66,6 +74,23 @@ class InMemoryRouter:
                 "the former routing is still live"
             )
         self._routings[product] = wanted
+        self._retreats.pop(product, None)
+
+    def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
+        """See `Router.retreat`."""
+        self._tokens.admit(product, token)
+        live = self._routings.get(product)
+        if has_everything(version, live):
+            return
+        routing = everything_to(product, version, live.backends if live else ())
+        if not any(self._answers(address) for address in _addresses_of(version, routing)):
+            raise unknown(product, version)
+        self._routings[product] = routing
+        self._retreats[product] = note
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`."""
+        return self._retreats.get(product)
 
     def edit(self, product: str, routing: Routing | None) -> None:
         """Change the routing as somebody does by hand, past every check; None: the route is gone."""
@@ -84,9 +109,11 @@ class InMemoryRouter:
         """Requests entered with `request` that are not finished."""
         return self._in_flight[product, version]
 
-    def remove(self, product: str) -> None:
+    def remove(self, product: str, token: int | None = None) -> None:
         """Forget the product; `request` raises `NotFound` from then on."""
+        self._tokens.admit(product, token)
         self._routings.pop(product, None)
+        self._retreats.pop(product, None)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router.tallies`. Latencies and ages are those that were given to `request`."""
@@ -200,6 +227,11 @@ class _Tally:
     def counts(self) -> Counts:
         latency, given_up = (tuple(each) if any(each) else () for each in (self.latency, self.given_up))
         return Counts(self.requests, self.errors, latency, given_up=given_up)
+
+
+def _addresses_of(version: int, routing: Routing) -> tuple[str, ...]:
+    backend = routing.backend(version)
+    return backend.addresses if backend else ()
 
 
 def _new_epoch() -> str:

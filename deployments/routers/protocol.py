@@ -5,25 +5,53 @@ from typing import Protocol
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
+from deployments.routers.retreats import Retreat
 from deployments.traffic import Routing
 
 
 class Router(Protocol):
     """Splits the requests of each product over its versions. Every method is idempotent.
 
+    What writes takes the `token` of the lease under which it was begun; None: a person's tool, which is let in. Raises
+    `Busy`, and changes nothing, once it was shown a higher one of that product: somebody else holds the lease by then.
+    It is looked at once more right before traffic moves, for whoever was stopped in between.
+
     All raise `RouterUnreachable` when the gateway does not answer, those that count another `TryAgain` (such as
     `MetricsUnreachable`) when who counts in its stead does not, and in a cluster `ClusterRefused` for a missing right.
     """
+
+    @property
+    def shortfall(self) -> float | None:
+        """How far the odds that an answer is a version's may lie below those configured before users go unanswered.
+
+        Relatively; see `deployments.analysis.shortfall`. None where too few answers tell nothing of that: what the
+        gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
+        """
+        ...
 
     def read(self, product: str) -> Routing | None:
         """The routing that is live now, as the gateway itself reports it; None: the product has no route."""
         ...
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """Make `routing` live; returns once the gateway confirmed it. No request is lost on the way.
 
         Raises `RouterRefused` if the gateway does not take it; the former routing is then still live.
         """
+        ...
+
+    def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
+        """Give all traffic to `version` on the servers that are known of it: at once, and needing as little as can be.
+
+        Nobody is waited for, nothing is started, and the gateway's own word that it has happened may be still to come
+        (`read` tells). `note` is kept until the next `apply` or `remove`. Nothing happens, and no note is kept, where
+        `version` has all traffic already. Raises `RouterRefused` where no server of it is known, or none is ready as
+        far as that can be told at once; the former routing is then still live.
+        """
+        ...
+
+    def retreated(self, product: str) -> Retreat | None:
+        """The note of the retreat that the present routing comes from; None: it was applied."""
         ...
 
     def in_flight(self, product: str, version: int) -> int:
@@ -48,6 +76,6 @@ class Router(Protocol):
         """
         ...
 
-    def remove(self, product: str) -> None:
+    def remove(self, product: str, token: int | None = None) -> None:
         """Forget the product; its requests are answered by none of its servers from then on (404 by a gateway)."""
         ...

@@ -31,6 +31,7 @@ from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 from deployments.serving.query import Query
+from deployments.serving.remains import VARIABLE, remains_in
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.serving.tracing import tracing
@@ -66,13 +67,23 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     with (
         _recording(log_options, model, version, epoch, clock) as log,
         tracing(options.product, version) as spans,
+        remains_in(_place_of_remains()) as remains,
         _listeners(options) as (listeners, marks),
     ):
         gc.collect()
         gc.freeze()
         seconds = clock.monotonic() - started
         service = Service(
-            model, version, limits, epoch=epoch, clock=clock, together=together, sample=sample, log=log, spans=spans
+            model,
+            version,
+            limits,
+            epoch=epoch,
+            clock=clock,
+            together=together,
+            sample=sample,
+            log=log,
+            spans=spans,
+            remains=remains,
         )
         service.load_seconds, service.marks = seconds, marks
         service.keys = StickyKeys.of(options.key_header, options.key_cookie)
@@ -150,6 +161,11 @@ def _limits_of(options: argparse.Namespace) -> Limits:
         unknown_categories=not options.refuse_unknown_categories,
         unknown_columns=options.ignore_unknown_columns,
     )
+
+
+def _place_of_remains() -> Path | None:
+    named = os.environ.get(VARIABLE)
+    return Path(named) if named else None
 
 
 def _recording(

@@ -108,6 +108,7 @@ class _Endpoints:
 
     async def metrics(self, _: Request) -> Response:
         service, quick = self._service, self._service.model.quick
+        self._have_been_told()
         parts = [
             service.metrics.as_text(len(service.asked)),
             predictions_as_text(service.predictions),
@@ -119,6 +120,7 @@ class _Endpoints:
     async def counts(self, request: Request) -> Response:
         self._refuse_outsiders(request)
         service = self._service
+        self._have_been_told()
         told = {
             "epoch": service.epoch,
             "began": service.began,
@@ -131,6 +133,10 @@ class _Endpoints:
             "waiting": service.waiting(),
         }
         return _json(200, told)
+
+    def _have_been_told(self) -> None:
+        if self._service.remains is not None:
+            self._service.remains.have_been_told()
 
     async def answers(self, request: Request) -> Response:
         self._refuse_outsiders(request)

@@ -84,6 +84,8 @@ class Front:
         service, task = self._service, cast("asyncio.Task[Any]", asyncio.current_task())
         service.asked[task] = call
         waited_for.add(task)
+        if service.remains is not None:
+            service.remains.begin(call)
         # Until it is known better: whatever is not foreseen here is a failure of ours.
         status, query, answers = 500, None, None
         try:
@@ -103,6 +105,8 @@ class Front:
         finally:
             waited_for.discard(task)
             service.asked.pop(task, None)
+            if service.remains is not None:
+                service.remains.end(call)
             ended = service.clock.monotonic()
             self._count(call, status, answers, ended - call.since)
             if status == 200 and service.log is not None and query is not None and answers is not None:

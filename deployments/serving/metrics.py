@@ -13,6 +13,8 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 CLIENT_GONE: Final = 499
 # The same after it was counted as slower than every bound: an error, whatever a rollout thinks of the impatient.
 LEFT_LATE: Final = 504
+# What a request is counted under that the server before this one took along when it died.
+SERVER_DIED: Final = 502
 _BOUNDS: Final = tuple(bound / 1000 for bound in LATENCY_BOUNDS_MS)
 _REQUESTS: Final = "seatrial_server_requests_total"
 _SECONDS: Final = "seatrial_server_request_seconds"
@@ -40,6 +42,13 @@ class Answered:
         self._buckets = [0] * (len(_BOUNDS) + 1)
         self._given_up = [0] * (len(_BOUNDS) + 1)
         self._seconds = self._seconds_given_up = 0.0
+        self._lost = 0
+
+    def lose(self, requests: int) -> None:
+        """So many were being answered when the server before this one died: see `deployments.serving.remains`."""
+        if requests:
+            self._lost += requests
+            self._codes[SERVER_DIED] += requests
 
     def add(self, code: int, seconds: float, late: bool = False) -> None:
         """One more request came to its end; `late`: it was slow already while it was being answered."""
@@ -67,6 +76,7 @@ class Answered:
         both._codes = self._codes + other._codes
         both._buckets = [one + more for one, more in zip(self._buckets, other._buckets, strict=True)]
         both._given_up = [one + more for one, more in zip(self._given_up, other._given_up, strict=True)]
+        both._lost = self._lost + other._lost
         both._seconds = self._seconds + other._seconds
         both._seconds_given_up = self._seconds_given_up + other._seconds_given_up
         return both
@@ -75,7 +85,7 @@ class Answered:
         """The same as `deployments.analysis.evidence.Counts` says it; errors are answers with 5xx."""
         errors = sum(count for code, count in self._codes.items() if code >= 500)
         return {
-            "requests": sum(self._buckets) + sum(self._given_up),
+            "requests": sum(self._buckets) + sum(self._given_up) + self._lost,
             "errors": errors,
             "latency": self._buckets,
             "given_up": self._given_up,

@@ -20,6 +20,7 @@ from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
 from deployments.serving.query import Query
 from deployments.serving.recent import RecentAnswers
+from deployments.serving.remains import Remains
 from deployments.serving.tracing import Spans
 from deployments.traffic import DEFAULT_KEY
 
@@ -34,7 +35,8 @@ class Service:
     `together` says that the model answers rows in company as it answers each alone, `sample` is something to ask it
     about. `asked` holds the predictions that are being answered, by their task. Answers are recorded in `log`, if there
     is one; the sticky key of a user comes where `keys` says. `load_seconds` is how long it took until the model was
-    warm. `marks` says which requests are copies or copied, where the headers do not.
+    warm. `remains` is for the server that comes after this one dies. `marks` says which requests are copies or copied,
+    where the headers do not.
     """
 
     model: Model
@@ -54,6 +56,7 @@ class Service:
     keys: StickyKeys = StickyKeys.of(DEFAULT_KEY, None)  # noqa: RUF009 - frozen
     marks: Marks = field(default_factory=dict)
     sample: Query | None = None
+    remains: Remains | None = None
     asked: "dict[asyncio.Task[Any], Call]" = field(default_factory=dict)
     began: datetime = field(init=False)
     bins: Bins = field(init=False)
@@ -64,6 +67,9 @@ class Service:
             self.model, together=self.together, clock=self.clock, time=self.limits.time, sample=self.sample
         )
         self.began = self.clock.now()
+        if self.remains is not None:
+            for kind, requests in self.remains.lost.items():
+                getattr(self.metrics, kind).lose(requests)
         self.bins = Bins(self.model.description.classes)
 
     @property

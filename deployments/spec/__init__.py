@@ -3,6 +3,7 @@
 from deployments.spec.analysis import AnalysisSection, MetricRule, OnDeadline
 from deployments.spec.kubernetes import (
     AutoscalingSection,
+    GatewayMetricsSection,
     GatewaySection,
     KubernetesSection,
     ResourcesSection,
@@ -30,6 +31,7 @@ __all__ = [
     "BlueGreenSection",
     "CanarySection",
     "CanaryStep",
+    "GatewayMetricsSection",
     "GatewaySection",
     "KubernetesSection",
     "LimitsSection",

@@ -1,5 +1,6 @@
 """Where in a cluster a product's model servers run, and what their pods are like."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -8,6 +9,7 @@ from deployments.spec.section import Section
 
 _NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_PLACEHOLDERS = frozenset({"service", "version", "product", "namespace"})
 Name = Annotated[str, Field(pattern=_NAME)]
 Quantity = Annotated[str, Field(pattern=_QUANTITY)]
 
@@ -55,6 +57,29 @@ class AutoscalingSection(Section):
     )
 
 
+class GatewayMetricsSection(Section):
+    """What the Gateway itself counts of a version, as selectors in PromQL that `prometheus` answers.
+
+    Of raw counters, series by series, without rate() or sum(); $service, $version, $product and $namespace stand in
+    them for those of the version.
+    """
+
+    requests: Annotated[str, Field(min_length=1)] = Field(description="all requests that it led to the version")
+    errors: Annotated[str, Field(min_length=1)] = Field(description="those of them that users got a 5xx for")
+
+    @model_validator(mode="after")
+    def _by_version(self) -> Self:
+        for name in ("requests", "errors"):
+            query = getattr(self, name)
+            named = re.findall(r"\$\{?([a-z_]+)", query)
+            if unknown := sorted(set(named) - _PLACEHOLDERS):
+                known = ", ".join(f"${each}" for each in sorted(_PLACEHOLDERS))
+                raise ValueError(f"{name} names ${unknown[0]}, which stands for nothing: use {known}")
+            if not {"service", "version"} & set(named):
+                raise ValueError(f"{name} is the same for all versions: name $service or $version in it")
+        return self
+
+
 class GatewaySection(Section):
     """The Gateway (Gateway API) that the product's route is attached to."""
 
@@ -67,6 +92,15 @@ class GatewaySection(Section):
     )
     route: Name | None = Field(
         default=None, description="an HTTPRoute of yours to put our rules into; None: one of our own"
+    )
+    metrics: GatewayMetricsSection | None = Field(
+        default=None, description="what it counts itself, read from `prometheus`; None: only the pods count"
+    )
+    shortfall: Annotated[float, Field(ge=0)] = Field(
+        default=0.1,
+        description="how far, relatively, the odds that an answer is the candidate's may lie below the configured ones "
+        "before its users are taken to get none, which rolls back; larger where others ask the champion past the "
+        "Gateway",
     )
 
 
@@ -103,6 +137,12 @@ class KubernetesSection(Section):
     prometheus: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
         default=None, description="address of a Prometheus that scrapes the pods; None: the pods are asked"
     )
+
+    @model_validator(mode="after")
+    def _asked_somewhere(self) -> Self:
+        if self.gateway is not None and self.gateway.metrics is not None and self.prometheus is None:
+            raise ValueError("gateway.metrics are read from a Prometheus: give its address in prometheus")
+        return self
 
     @model_validator(mode="after")
     def _mounts(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from deployments.analysis.difference import ERRORS_EXPECTED
 from deployments.analysis.planning import requests_needed
+from deployments.durations import in_words
 from deployments.rollout.steps import Approve, Observe, Shift, Step, Until, name_of
 from deployments.spec import MetricRule, OnDeadline, RolloutSection
 
@@ -62,15 +63,6 @@ def total(forecasts: tuple[Forecast, ...]) -> tuple[timedelta, tuple[str, ...]]:
     """The sum of the known times, and the kinds of steps that it leaves out, in the order of the plan."""
     known = sum((each.time for each in forecasts if each.time is not None), timedelta(0))
     return known, tuple(dict.fromkeys(name_of(each.step) for each in forecasts if each.time is None))
-
-
-def in_words(duration: timedelta) -> str:
-    """About how long, with one decimal at most: `40 s`, `2.5 min`, `5.5 h`, `3 d`."""
-    seconds = duration.total_seconds()
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 1.5 * size:
-            return f"{round(seconds / size, 1):g} {unit}"
-    return f"{round(seconds, 1 if seconds < 10 else None):g} s"
 
 
 @dataclass(frozen=True, slots=True)

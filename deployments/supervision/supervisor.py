@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from deployments.clock import Clock, SystemClock
-from deployments.disk import write_atomically
 from deployments.errors import TargetUnreachable
 from deployments.settings import Settings
 from deployments.supervision import daemon, leftovers
+from deployments.supervision.definitions import Definitions
 from deployments.supervision.leftovers import Leftover
 from deployments.supervision.locks import locked, slot_of
-from deployments.supervision.program import Program, ProgramReport, ProgramState, conf_of, script_of
+from deployments.supervision.program import Program, ProgramReport, ProgramState
 from deployments.supervision.remote import Fault, Objection, Remote
 
 _POLL = timedelta(milliseconds=50)
@@ -23,6 +23,10 @@ _TAKEN_OVER_WITHIN = timedelta(seconds=60)
 _LEFTOVER_GRACE = timedelta(seconds=10)
 _AFTER_KILL = timedelta(seconds=10)
 _STOP_WITHIN = timedelta(seconds=30)
+
+
+def _always() -> None:
+    return None
 
 
 class Supervisor:
@@ -36,6 +40,7 @@ class Supervisor:
         self._home = home
         self._logs = logs
         self._programs = home / "programs"
+        self._definitions = Definitions(self._programs)
         self._clock = clock or SystemClock()
         self._remote = Remote(daemon.socket_of(run_folder))
 
@@ -64,16 +69,20 @@ class Supervisor:
             orphans = leftovers.leftovers_of(self._run_folder)
             leftovers.end([orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE, self._clock)
             serving = {orphan: _identity(orphan.takes_over) for orphan in orphans if orphan.takes_over is not None}
+            self._definitions.mend()
             self._spawn()
             self._end_replaced(serving)
 
-    def put(self, program: Program) -> None:
+    def put(self, program: Program, allowed: Callable[[], None] = _always) -> None:
         """Keeps `program` running: started if new or ended, restarted if changed, left alone if it runs as it is.
 
-        Its definition survives supervisord. Raises `BadInput` for values that no file can hold.
+        Its definition survives supervisord. Raises `BadInput` for values that no file can hold, and what `allowed`
+        raises, which is asked when nobody else can put or remove the program any more.
         """
         with locked(slot_of(self._run_folder, program.name)):
-            self._write(program)
+            allowed()
+            program.log.parent.mkdir(parents=True, exist_ok=True)
+            self._definitions.write(program)
             added, changed = self._reload()
             if program.name in changed:
                 self._drop(program.name, within=program.stop_wait)
@@ -83,14 +92,15 @@ class Supervisor:
                 self._stop({program.name}, within=program.stop_wait)
                 self._remote.try_call("startProcess", program.name, False, unless=(Fault.ALREADY_STARTED,))
 
-    def remove(self, name: str, within: timedelta | None = None) -> None:
+    def remove(self, name: str, within: timedelta | None = None, allowed: Callable[[], None] = _always) -> None:
         """Stops a program and forgets it; returns when its processes are gone. An unknown one is fine.
 
         `within` is how long it may take to end by itself, in place of its own `stop_wait` where that is longer.
+        `allowed` is asked as in `put`.
         """
         with locked(slot_of(self._run_folder, name)):
-            for path in self._files(name):
-                path.unlink(missing_ok=True)
+            allowed()
+            self._definitions.forget(name)
             self._reload()
             self._drop(name, within)
             leftovers.end(leftovers.leftovers_of(self._run_folder, name), _LEFTOVER_GRACE, self._clock)
@@ -111,7 +121,7 @@ class Supervisor:
 
     def known(self) -> tuple[str, ...]:
         """Names of all programs that are defined or that supervisord keeps, in alphabetical order."""
-        return tuple(sorted({*self.reports(), *(path.stem for path in self._programs.glob("*.conf"))}))
+        return tuple(sorted({*self.reports(), *self._definitions.names()}))
 
     def shutdown(self, within: timedelta = _STOP_WITHIN, forget: Iterable[str] = ()) -> None:
         """Stops every program and supervisord itself, SIGKILL after `within`; leaves no process and no socket.
@@ -127,8 +137,8 @@ class Supervisor:
             leftovers.end(leftovers.leftovers_of(self._run_folder), _LEFTOVER_GRACE, self._clock)
             daemon.socket_of(self._run_folder).unlink(missing_ok=True)
             (self._run_folder / "supervisord.pid").unlink(missing_ok=True)
-            for path in (path for name in forget for path in self._files(name)):
-                path.unlink(missing_ok=True)
+            for name in forget:
+                self._definitions.forget(name)
 
     def _answers_late(self) -> bool:
         """Whether a supervisord that is there, but silent, begins to answer; False once it is gone."""
@@ -157,18 +167,9 @@ class Supervisor:
         self._wait_until(all_taken_over, _TAKEN_OVER_WITHIN)
         leftovers.end(serving, _LEFTOVER_GRACE, self._clock)
 
-    def _files(self, name: str) -> tuple[Path, Path]:
-        return self._programs / f"{name}.conf", self._programs / f"{name}.sh"
-
-    def _write(self, program: Program) -> None:
-        program.log.parent.mkdir(parents=True, exist_ok=True)
-        conf, script = self._files(program.name)
-        for path, content in ((script, script_of(program)), (conf, conf_of(program, script))):
-            if not path.is_file() or path.read_bytes() != content:
-                write_atomically(path, content, mode=0o600)
-
     def _reload(self) -> tuple[list[str], list[str]]:
         """Names of the programs that supervisord finds new, and of those it finds changed."""
+        self._definitions.mend()
         [[added, changed, _]] = self._remote.call("reloadConfig")
         return added, changed
 

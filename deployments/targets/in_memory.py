@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
+from deployments.fence import Tokens
 from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
 
 
@@ -46,6 +47,12 @@ class InMemoryTarget:
         self._servers: dict[tuple[str, int], list[_Server]] = {}
         self._behaviours: dict[tuple[str, int], Behaviour] = {}
         self._reachable = True
+        self._tokens = Tokens()
+        self._unsettled: dict[tuple[str, int], str] = {}
+
+    def script_unsettled(self, product: str, version: int, why: str) -> None:
+        """Why the servers of a version are being replaced, from now on; empty: they are not."""
+        self._unsettled[product, version] = why
 
     def script(self, product: str, version: int, behaviour: Behaviour) -> None:
         """How the servers of a version turn out; those that run change at once."""
@@ -57,9 +64,10 @@ class InMemoryTarget:
         """Whether the keeper answers; while it does not, every method raises `TargetUnreachable`."""
         self._reachable = reachable
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`."""
         self._reach()
+        self._tokens.admit(launch.product, token)
         servers = self._servers.setdefault((launch.product, launch.version), [])
         del servers[launch.replicas :]
         behaviour = self._behaviours.get((launch.product, launch.version), Behaviour.READY)
@@ -94,6 +102,11 @@ class InMemoryTarget:
             sorted(version for (name, version), servers in self._servers.items() if name == product and servers)
         )
 
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target`."""
+        self._reach()
+        return self._unsettled.get((product, version), "")
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`. 404 for any path but /invocations, 422 for any request but the verification's."""
         self._reach()
@@ -104,9 +117,10 @@ class InMemoryTarget:
                     return _answer(server.model, path, body, wrongly=behaviour is Behaviour.ANSWERING_WRONGLY)
         raise TargetUnreachable(f"{replica.name} does not answer on {replica.address}: launch it")
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. Nothing is ever being answered, so that nothing is waited for."""
         self._reach()
+        self._tokens.admit(product, token)
         self._servers.pop((product, version), None)
 
     def _reach(self) -> None:

@@ -9,13 +9,16 @@ import http.client
 import os
 import re
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import deployments
 from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
+from deployments.fence import Fences
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
 from deployments.targets.flags import server_flags
@@ -42,19 +45,21 @@ class ProcessTarget:
     def __init__(self, supervisor: Supervisor, settings: Settings) -> None:
         self._supervisor = supervisor
         self._settings = settings
+        self._fences = Fences(settings.home.resolve() / "fences")
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`. Servers beyond the wanted number are given 30 s to finish."""
+        allowed = partial(self._fences.admit, launch.product, token)
+        allowed()
         wanted = [_name(launch.product, launch.version, index) for index in range(launch.replicas)]
         ready = {
             each.name for each in self.replicas(launch.product, launch.version) if each.state is ReplicaState.READY
         }
         for name in wanted:
             if name not in ready:
-                self._supervisor.put(self._program(name, launch))
-        self._remove(
-            [name for name in self._names(launch.product, launch.version) if name not in wanted], _SURPLUS_DRAIN
-        )
+                self._supervisor.put(self._program(name, launch), allowed)
+        surplus = [name for name in self._names(launch.product, launch.version) if name not in wanted]
+        self._remove(surplus, _SURPLUS_DRAIN, allowed)
 
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
         """See `Target`."""
@@ -70,6 +75,11 @@ class ProcessTarget:
         found = (_NAME.fullmatch(name) for name in self._supervisor.known())
         return tuple(sorted({int(match["version"]) for match in found if match and match["product"] == product}))
 
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target`: a process is what it was started as."""
+        del product, version
+        return ""
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`."""
         try:
@@ -79,9 +89,11 @@ class ProcessTarget:
                 f"{replica.name} does not answer on {replica.address} ({error!r}): see {self._log(replica.name)}"
             ) from error
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. A server that is still answering after `drain` is killed."""
-        self._remove(self._names(product, version), drain)
+        allowed = partial(self._fences.admit, product, token)
+        allowed()
+        self._remove(self._names(product, version), drain, allowed)
 
     def _names(self, product: str, version: int) -> list[str]:
         """Programs of one version by replica number."""
@@ -129,11 +141,11 @@ class ProcessTarget:
         detail = last.text or report.problem or f"it is {report.state}, exit code {report.exit_status}"
         return Replica(name, address, ReplicaState.FAILED, detail)
 
-    def _remove(self, names: list[str], drain: timedelta) -> None:
+    def _remove(self, names: list[str], drain: timedelta, allowed: Callable[[], None]) -> None:
         if not names:
             return
         with ThreadPoolExecutor(len(names)) as each:
-            list(each.map(lambda name: self._supervisor.remove(name, within=drain), names))
+            list(each.map(lambda name: self._supervisor.remove(name, within=drain, allowed=allowed), names))
         for name in names:
             self._socket(name).unlink(missing_ok=True)
 
@@ -145,6 +157,12 @@ class ProcessTarget:
 
     def _log(self, name: str) -> Path:
         return self._settings.logs / f"{name}.log"
+
+
+def served_by(program: str) -> str | None:
+    """The product of which a program of supervisord's is a server; None for any other program."""
+    found = _NAME.fullmatch(program)
+    return found["product"] if found else None
 
 
 def _name(product: str, version: int, index: int) -> str:

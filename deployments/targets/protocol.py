@@ -65,10 +65,13 @@ class Answer:
 class Target(Protocol):
     """Runs model servers. Every method is idempotent.
 
+    What writes takes the `token` of the lease under which it was begun, as with `Router`: `Busy` for one that is lower
+    than the highest that was shown for that product.
+
     All raise `TargetUnreachable` when the keeper does not answer, and in a cluster `ClusterRefused` if it forbids.
     """
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See to it that exactly these servers are started; returns without waiting for them to be ready.
 
         A replica that failed before is started afresh; one that is ready is left alone, as it was started, for a
@@ -85,7 +88,14 @@ class Target(Protocol):
         ...
 
     def versions(self, product: str) -> tuple[int, ...]:
-        """Versions of a product with at least one server, in ascending order."""
+        """Versions of a product with at least one server, or anything that is left of one, in ascending order."""
+        ...
+
+    def unsettled(self, product: str, version: int) -> str:
+        """Why servers of a version are not all as they are meant to stay, such as a restart; empty if they are.
+
+        Raises `NeverReady` if somebody changed how they are made since they were launched, which waiting does not cure.
+        """
         ...
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
@@ -95,6 +105,6 @@ class Target(Protocol):
         """
         ...
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """Stop all servers of a version; each first finishes its answers, within `drain`. Returns when gone."""
         ...

@@ -4,8 +4,10 @@ Exit codes: 0 done · 1 something broke · 2 bad input · 3 refused by validatio
 rolled back · 5 the platform is not reachable · 130 interrupted.
 """
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -13,6 +15,9 @@ from pydantic import ValidationError
 
 from deployments.errors import SeatrialError
 from flows.entrypoints import console, following, images, moving, platform, specs, verbs
+from flows.entrypoints.options import INTERRUPTED
+from tasks.aftermath import told
+from tasks.interruption import PRESENT, CommandInterruptedError
 
 app = typer.Typer(
     help="Takes a machine-learning model from data to live traffic, and back on the first honest evidence of harm.",
@@ -25,40 +30,49 @@ app = typer.Typer(
 for part in (platform, specs, moving, following, verbs, images):
     app.add_typer(part.app)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
-_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is under way is ended in good order
+    PRESENT.heed()
     code = run()
-    if code == _INTERRUPTED:
-        console.fail(_after_interruption(), code)
+    with suppress(OSError):
+        sys.stdout.flush()
+    for number in (signal.SIGINT, signal.SIGTERM):  # how it went is told: who is in a hurry need not wait for farewells
+        signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
 
 
 def run() -> int:
-    """Run the command line over `sys.argv`; returns the exit code, of an interruption without a word about it."""
+    """Run the command line over `sys.argv`; returns the exit code: 130 for all that was interrupted."""
     try:
         code = app(standalone_mode=False)
-    except SeatrialError as error:
-        return console.fail(str(error), error.exit_code)
+    except CommandInterruptedError as error:
+        return console.fail(str(error), INTERRUPTED) if str(error) else INTERRUPTED
     except (KeyboardInterrupt, typer.Abort):
-        return _INTERRUPTED
-    except UsageError as error:
-        error.show()
-        return int(error.exit_code)
-    except ValidationError as error:
-        return console.fail(
-            "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()), 2
-        )
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the edge of the process
-        return console.unexpected(error)
+        code = _failed(error)
+    if code == INTERRUPTED:
+        return console.fail(_after_interruption(), INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 
+def _failed(error: Exception) -> int:
+    if isinstance(error, SeatrialError):
+        code = console.fail(told(error), error.exit_code)
+        return INTERRUPTED if PRESENT.asked else code
+    if isinstance(error, UsageError):
+        error.show()
+        return int(error.exit_code)
+    if isinstance(error, ValidationError):
+        problems = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        return console.fail("; ".join(problems), 2)
+    return console.unexpected(error) if PRESENT.cause(error) is error else INTERRUPTED
+
+
 def _after_interruption() -> str:
-    """A command that moves traffic puts it back when it is interrupted; the others only stop looking or waiting."""
+    """A command that moves traffic has not begun to; the others only stop looking or waiting."""
     command = "".join(sys.argv[1:2])
     if command in moving.COMMANDS:
         return "interrupted: traffic is as before (`seatrial status` shows it)"

@@ -115,7 +115,7 @@ def _sayable(document: Any) -> Any:
 def _mark(event: str) -> str:
     if event.endswith(("refused", "given_up", "failed", "restoring", "rolled_back")):
         return "[red]✗[/red]"
-    return "[yellow]…[/yellow]" if event.endswith("watched") else "[green]✓[/green]"
+    return "[yellow]…[/yellow]" if event.endswith(("watched", "waiting")) else "[green]✓[/green]"
 
 
 def _escape(value: object) -> str:

@@ -10,6 +10,7 @@ from deployments.analysis.verdict import Finding
 from deployments.clock import SystemClock
 from deployments.journals.protocol import Event
 from deployments.rollout.state import RolloutState
+from deployments.rollout.waiting import waiting
 from tasks.rollouts.explaining import Explanation, explain, find, replay
 
 _LINES = 14  # of the timeline, so that all fits one screen
@@ -53,6 +54,7 @@ def state_report(state: RolloutState) -> dict[str, Any]:
         "of": len(state.steps),
         "doing": str(state.step or "finish") if state.live else None,
         "reason": state.reason,
+        "waiting": found.document() if (found := waiting(state)) else None,
         "observed_seconds": state.observed.total_seconds(),
         "started_at": state.started_at,
         "updated_at": state.updated_at,
@@ -79,6 +81,8 @@ def print_explanation(found: Explanation) -> None:
         typer.echo(f"  {event.at:%m-%d %H:%M:%S}  {event.kind.partition('.')[2]:<12} {_told(event)}"[:200])
     for sentence in found.needed:
         typer.echo(f"still needed: {sentence}")
+    if wait := waiting(state):
+        typer.echo(wait.sentence(SystemClock().now()))
 
 
 def where(state: RolloutState) -> str:

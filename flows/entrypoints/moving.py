@@ -5,9 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from deployments.clock import SystemClock
+from deployments.errors import SeatrialError
 from deployments.spec import Strategy
 from flows.entrypoints import console
-from flows.entrypoints.options import Json, Product, enter_platform, hand_to_warm_process
+from flows.entrypoints.afterwards import after_interruption
+from flows.entrypoints.options import Json, Product, enter_platform, hand_to_warm_process, name_of
+from tasks.interruption import PRESENT, CommandInterruptedError
 
 app = typer.Typer()
 COMMANDS = frozenset({"release", "retry", "rollback"})
@@ -39,7 +43,7 @@ def release(
     Example: seatrial release flights --strategy canary
     """
     if not detach:
-        hand_to_warm_process()
+        hand_to_warm_process(product)
     from tasks.spec_file import parse_window
     from tasks.suites.child import warm
 
@@ -62,7 +66,7 @@ def release(
     from flows.release import release as flow
 
     server_answers()
-    _run(flow, request, json)
+    _run(flow, request, path, json)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -78,14 +82,14 @@ def retry(
 
     Example: seatrial retry flights --version 3 --strategy shadow
     """
-    hand_to_warm_process()
+    hand_to_warm_process(product)
     path = _checked(product, strategy)
     server_answers = enter_platform()
     from flows.requests import RetryRequest
     from flows.retry import retry as flow
 
     server_answers()
-    _run(flow, RetryRequest(product=str(path), version=version, strategy=strategy), json)
+    _run(flow, RetryRequest(product=str(path), version=version, strategy=strategy), path, json)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -100,14 +104,14 @@ def rollback(
 
     Examples: seatrial rollback flights · seatrial rollback flights --to 2
     """
-    hand_to_warm_process()
+    hand_to_warm_process(product)
     path = _checked(product, None)
     server_answers = enter_platform()
     from flows.requests import RollbackRequest
     from flows.rollback import rollback as flow
 
     server_answers()
-    _run(flow, RollbackRequest(product=str(path), version=to), json)
+    _run(flow, RollbackRequest(product=str(path), version=to), path, json)
 
 
 def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -> Path:
@@ -125,11 +129,20 @@ def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -
     return path
 
 
-def _run(flow: Any, request: Any, json: bool) -> None:
+def _run(flow: Any, request: Any, spec: Path, json: bool) -> None:
     from flows.starting import run_here
 
     console.show_progress(quiet=json)
-    result = run_here(flow, request)
+    product, since = name_of(str(spec)), SystemClock().now()
+    try:
+        result = run_here(flow, request)
+    except BaseException as error:
+        cause = PRESENT.cause(error)
+        if cause is error and isinstance(error, Exception):
+            raise
+        if isinstance(error, SeatrialError):  # beside the interruption something was amiss
+            console.fail(str(error), error.exit_code)
+        raise CommandInterruptedError(after_interruption(product, since)) from error
     if json:
         console.print_json(result.document())
         return

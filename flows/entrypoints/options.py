@@ -9,8 +9,11 @@ from typing import Annotated
 
 import typer
 
-from deployments.errors import PlatformUnreachable
+from deployments.clock import SystemClock
+from deployments.errors import GiveUp, PlatformUnreachable
+from tasks.interruption import CommandInterruptedError
 
+INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output instead of text")]
 Product = Annotated[str, typer.Argument(help="name of a product in specs/, or the path of a spec", metavar="PRODUCT")]
 Reason = Annotated[str, typer.Option("--reason", help="why, for the history", metavar="TEXT")]
@@ -20,12 +23,21 @@ RolloutId = Annotated[
 ]
 
 
-def hand_to_warm_process() -> None:
+def hand_to_warm_process(product: str) -> None:
     """Let a fork of the platform's warm process do all of it, if there is one; then this process has only to end."""
     from deployments.settings import current
-    from flows.entrypoints.warm import run_warm
+    from flows.entrypoints.warm import KilledError, run_warm
 
-    if (code := run_warm(current(), sys.argv[1:])) is not None:
+    since = SystemClock().now()
+    try:
+        code = run_warm(current(), sys.argv[1:])
+    except KilledError:
+        from flows.entrypoints.afterwards import after_kill
+
+        raise GiveUp(after_kill(name_of(product), since)) from None
+    if code == INTERRUPTED:
+        raise CommandInterruptedError
+    if code is not None:
         raise typer.Exit(code)
 
 

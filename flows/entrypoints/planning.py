@@ -8,14 +8,16 @@ import typer
 from deployments import wiring
 from deployments.analysis.difference import ERRORS_EXPECTED
 from deployments.clock import SystemClock
+from deployments.durations import in_words
 from deployments.errors import TryAgain
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.rollout.steps import Observe
 from deployments.settings import current
 from deployments.spec import Strategy
-from deployments.strategies.forecast import Forecast, Traffic, in_words, total
+from deployments.strategies.forecast import Forecast, Traffic, total
 from deployments.strategies.plan import Change, Goal
 from flows.entrypoints import console
+from tasks.rollouts.champion import champion_by
 from tasks.rollouts.outlook import Outlook, outlook, present_traffic
 from tasks.spec_file import check_available, find_spec, load_product
 
@@ -73,8 +75,10 @@ def _next_change(product: str) -> Change:
     if not current().home.is_dir() and current().tracking_uri is None:
         return Change(Goal.PROMOTE, 1, None, ())
     versions = wiring.registry().versions(product)
-    champion = next((each.version for each in versions if "champion" in each.aliases), None)
-    candidate = 1 + max((each.version for each in versions), default=0)
+    rollouts = wiring.journal().rollouts(product) if current().home.is_dir() else ()
+    named = next((each.version for each in versions if "champion" in each.aliases), None)
+    champion = (champion_by(rollouts[0]) if rollouts else None) or named
+    candidate = 1 + max((*(each.version for each in versions), *(each.candidate for each in rollouts)), default=0)
     return Change(Goal.PROMOTE, candidate, champion, (champion,) if champion else ())
 
 

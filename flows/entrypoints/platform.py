@@ -6,7 +6,7 @@ import typer
 
 from deployments.errors import PlatformUnreachable
 from flows.entrypoints import console
-from flows.entrypoints.options import Json
+from flows.entrypoints.options import Json, Product, name_of
 
 app = typer.Typer()
 _PANEL = "The platform"
@@ -49,11 +49,25 @@ def status(
     """What is up, which version of each product serves which share of traffic, and which rollouts are under way."""
     from flows.entrypoints.reports import print_status, status_report
 
-    report = status_report(product)
+    report = status_report(product and name_of(product))
     console.print_json(report) if json else print_status(report)
     elsewhere = {each["target"] for each in report["products"].values()} == {"kubernetes"}
     if report["platform"]["gateway"] is None and not elsewhere:
         raise PlatformUnreachable("the gateway is not up: start it with `seatrial up`")
+
+
+@app.command(rich_help_panel=_PANEL)
+def repair(product: Product, json: Json = False) -> None:
+    """Make the registry say again what is true: names, tags and statuses as journal and traffic have them.
+
+    For after somebody edited MLflow by hand (`seatrial status` shows what differs). No traffic moves.
+
+    Example: seatrial repair flights
+    """
+    from flows.entrypoints.repairing import print_repair, repair_report
+
+    report = repair_report(name_of(product))
+    console.print_json(report) if json else print_repair(report)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -65,7 +79,7 @@ def history(
     """What was decided and done, when, and why."""
     from flows.entrypoints.history import history_report, print_history
 
-    report = history_report(product, limit)
+    report = history_report(product and name_of(product), limit)
     console.print_json(report) if json else print_history(report)
 
 

@@ -1,18 +1,25 @@
 """What `status` says: gathered once, printed as tables or as JSON."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from deployments import wiring
 from deployments.clock import SystemClock
-from deployments.errors import NotFound, TryAgain
+from deployments.errors import NotFound, SeatrialError, TryAgain
 from deployments.owner import Owner
+from deployments.registry import ModelVersion
+from deployments.rollout.state import Phase
+from deployments.rollout.waiting import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
+from deployments.targets.process import served_by
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.explaining import state_report
+from tasks.rollouts.champion import champion_by
+from tasks.rollouts.standing import standing, standing_of
 
 
 def status_report(product: str | None) -> dict[str, Any]:
@@ -25,14 +32,14 @@ def status_report(product: str | None) -> dict[str, Any]:
     settings = current()
     addresses = live_addresses(settings)
     running = programs(settings)
-    products = wiring.registry().products() if settings.home.is_dir() else ()
+    products = _known_products(product, running) if settings.home.is_dir() else ()
     if product is not None and product not in products:
         raise NotFound(f"{product!r} was never released here (released: {', '.join(products) or 'nothing yet'})")
     return {
         "home": str(settings.home),
         "platform": {part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")},
         "processes": {name: report.state.value for name, report in running.items()},
-        "products": {name: _product_status(name, _live(name, running)) for name in products if product in (None, name)},
+        "products": {name: _product_status(name, running) for name in products if product in (None, name)},
         "rollouts": _under_way(product) if settings.home.is_dir() else [],
     }
 
@@ -40,7 +47,11 @@ def status_report(product: str | None) -> dict[str, Any]:
 def print_status(report: dict[str, Any]) -> None:
     """The report for people."""
     parts = [(part, url or "not up") for part, url in report["platform"].items()]
-    console.print_table("Platform", ("part", "address"), parts)
+    targets = {facts["target"] for facts in report["products"].values()}
+    if targets == {TargetKind.KUBERNETES.value} and not any(report["platform"].values()):
+        console.out().print("All products run in a cluster; nothing of the platform runs here.")
+    else:
+        console.print_table("Platform", ("part", "address"), parts)
     rows = [
         (
             name,
@@ -51,17 +62,44 @@ def print_status(report: dict[str, Any]) -> None:
             _servers(facts, version),
         )
         for name, facts in report["products"].items()
-        for version in facts["versions"]
+        for version in _shown(facts)
     ]
     if rows:
         console.out().print()
         console.print_table("Products", ("product", "version", "status", "alias", "traffic", "servers"), rows)
     else:
-        console.out().print("\nNothing released yet: try `seatrial release flights`")
+        console.out().print(f"\nNothing released yet: {_first_step(current().specs_folder)}")
+    for name, facts in report["products"].items():
+        _print_amiss(name, facts)
     if report["rollouts"]:
         console.out().print("\n[bold]Rollouts under way[/bold]")
     for each in report["rollouts"]:
         console.say("\n".join(_rollout_lines(each)))
+
+
+def _shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The versions in the registry, and those that have traffic or servers without being there any more."""
+    known = {each["version"] for each in facts["versions"]}
+    running = {int(each) for each in (*(facts["traffic"] or {}), *facts["servers"])}
+    lost = sorted(({*running, facts["champion"]} - {None}) - known)
+    gone = [{"version": each, "status": "not in the registry", "aliases": []} for each in lost]
+    return [*facts["versions"], *gone]
+
+
+def _print_amiss(name: str, facts: dict[str, Any]) -> None:
+    for each in facts["amiss"]:
+        console.say(f"\n{name}: {each}")
+    if facts["registry"]:
+        serves = f"v{facts['champion']} serves all the same" if facts["champion"] else "no traffic rests on it"
+        console.say(f"\n{name}: the registry differs from what is true; {serves}; `seatrial repair {name}` mends it")
+        for each in facts["registry"]:
+            console.say(f"  {each}")
+
+
+def _first_step(specs: Path) -> str:
+    """What to do where nothing was released."""
+    named = sorted(path.stem for path in specs.glob("*.yaml"))
+    return f"try `seatrial release {named[0]}`" if named else f"write a spec into {specs}, and `seatrial lint` it"
 
 
 def _under_way(product: str | None) -> list[dict[str, Any]]:
@@ -70,7 +108,9 @@ def _under_way(product: str | None) -> list[dict[str, Any]]:
     for state in journal.under_way():
         if product in (None, state.product):
             carrier = journal.holder(state.product, now)
-            found.append(state_report(state) | {"carried_by": str(carrier) if carrier else None})
+            wait = waiting(state)
+            told = {"carried_by": str(carrier) if carrier else None, "sentence": wait.sentence(now) if wait else ""}
+            found.append(state_report(state) | told)
     return found
 
 
@@ -81,6 +121,32 @@ def _rollout_lines(each: dict[str, Any]) -> Iterator[str]:
     yield f"  {each['phase'].replace('_', ' ')}, {step}{each['doing']}"
     if each["reason"]:
         yield f"  {each['reason']}"
+    if not each["carried_by"] and each["phase"] == Phase.RESTORING.value:
+        yield f"  the champion is not put back yet: `seatrial rollback {each['product']}` does it now"
+    elif not each["carried_by"]:
+        ended = f"`seatrial abort {each['product']}` ends it"
+        yield f"  the platform carries it on within a minute, if it is up; {ended}"
+    elif each["sentence"]:
+        yield f"  {each['sentence']}"
+
+
+def _known_products(wanted: str | None, running: Mapping[str, object]) -> tuple[str, ...]:
+    """Every product that the registry knows, that has servers here, or a rollout under way; `wanted` if it ever had.
+
+    A registry that does not answer, or in which somebody renamed a model, hides nobody who serves.
+    """
+    journal = wiring.journal()
+    here = {product for name in running if (product := served_by(name))} | {
+        each.product for each in journal.under_way()
+    }
+    if wanted is not None and journal.rollouts(wanted):
+        here.add(wanted)
+    try:
+        return tuple(sorted({*wiring.registry().products(), *here}))
+    except SeatrialError:
+        if not here:
+            raise
+        return tuple(sorted(here))
 
 
 def _live(name: str, running: Mapping[str, object]) -> Doors | None:
@@ -89,29 +155,67 @@ def _live(name: str, running: Mapping[str, object]) -> Doors | None:
     return wiring.doors_as_they_are(name) if running or in_cluster else None
 
 
-def _product_status(name: str, live: Doors | None) -> dict[str, Any]:
-    versions = wiring.registry().versions(name)
-    champion = next((each for each in versions if "champion" in each.aliases), None)
+def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
+    """What is known of one product; what goes wrong with it is told in `amiss`, and hides no other one."""
+    report: dict[str, Any] = {
+        "target": TargetKind.LOCAL.value,
+        "champion": None,
+        "traffic": None,
+        "servers": {},
+        "versions": [],
+        "registry": [],
+        "amiss": [],
+    }
+    live: Doors | None = None
+    with _told_in(report["amiss"]):
+        report["target"] = wiring.target_of(name).value
+        live = _live(name, running)
+    with _told_in(report["amiss"]):
+        report["traffic"] = _traffic(name, live)
+        report["servers"] = _running_servers(name, live)
+    with _told_in(report["amiss"]):
+        report["versions"] = [_version(each) for each in wiring.registry().versions(name)]
+    with _told_in(report["amiss"]):
+        _compare(name, live, report)
+    return report
+
+
+def _compare(name: str, live: Doors | None, report: dict[str, Any]) -> None:
+    """Who serves, by the journal first; and where the registry says something else."""
+    if live is not None:
+        with suppress(TryAgain):
+            wanted = standing_of(name, live)
+            report["champion"] = wanted.champion
+            report["registry"] = list(live.registry.differences(name, wanted))
+            return
+    rollouts = wiring.journal().rollouts(name)
+    named = next((each["version"] for each in report["versions"] if "champion" in each["aliases"]), None)
+    champion = (champion_by(rollouts[0]) if rollouts else None) or named
+    report["champion"] = champion
+    report["registry"] = list(wiring.registry().differences(name, standing(champion, rollouts)))
+
+
+@contextmanager
+def _told_in(amiss: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except SeatrialError as error:
+        if str(error) not in amiss:
+            amiss.append(str(error))
+
+
+def _version(each: ModelVersion) -> dict[str, Any]:
     return {
-        "target": wiring.target_of(name).value,
-        "champion": champion.version if champion else None,
-        "traffic": _traffic(name, live),
-        "servers": _running_servers(name, live),
-        "versions": [
-            {
-                "version": each.version,
-                "status": each.status.value,
-                "aliases": list(each.aliases),
-                "created_at": each.facts.created_at,
-                "deployed_at": each.deployed_at,
-                "algorithm": each.facts.algorithm,
-                "metrics": dict(each.facts.metrics),
-                "size_mb": each.facts.size_mb,
-                "data_fingerprint": each.facts.data_fingerprint,
-                "rollback_version": each.rollback_version,
-            }
-            for each in versions
-        ],
+        "version": each.version,
+        "status": each.status.value,
+        "aliases": list(each.aliases),
+        "created_at": each.facts.created_at,
+        "deployed_at": each.deployed_at,
+        "algorithm": each.facts.algorithm,
+        "metrics": dict(each.facts.metrics),
+        "size_mb": each.facts.size_mb,
+        "data_fingerprint": each.facts.data_fingerprint,
+        "rollback_version": each.rollback_version,
     }
 
 

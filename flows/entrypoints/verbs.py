@@ -57,8 +57,11 @@ def _tell(product: str, verb: Verb, reason: str, json: bool) -> None:
     from deployments import wiring
     from deployments.clock import SystemClock
     from tasks.rollouts.ordering import give
+    from tasks.waits import speaking_of_order
 
-    reply = give(name_of(product), verb, user(), reason, wiring.journal(), SystemClock())
+    console.show_progress(quiet=json)
+    name, journal = name_of(product), wiring.journal()
+    reply = give(name, verb, user(), reason, journal, speaking_of_order(name, journal, SystemClock()))
     if json:
         console.print_json(reply.document())
         return

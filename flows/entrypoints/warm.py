@@ -17,15 +17,15 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from deployments.errors import GiveUp
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 from flows.entrypoints.watchdog import EVERY, Watchdog, carry_on
+from tasks import interruption
 
 _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("flows", "tasks", "deployments")
@@ -33,6 +33,10 @@ _INTERRUPT = b"I"
 _ACCEPTED = b"accepted"
 _LARGEST = 1 << 20
 _forked = False
+
+
+class KilledError(Exception):
+    """The fork that did a command's work is gone, and did not say how the work ended."""
 
 
 def socket_of(settings: Settings) -> Path:
@@ -43,7 +47,7 @@ def socket_of(settings: Settings) -> Path:
 def run_warm(settings: Settings, arguments: list[str]) -> int | None:
     """Run a command in a fork of the warm process; its exit code, or None if there is no such process to be had.
 
-    None also inside such a fork, and where SEATRIAL_WARM is false.
+    None also inside such a fork, and where SEATRIAL_WARM is false. Raises `KilledError` if the fork went so.
     """
     if _forked or not settings.warm:
         return None
@@ -63,25 +67,38 @@ def run_warm(settings: Settings, arguments: list[str]) -> int | None:
                 return None
         except OSError:  # it ended while this command waited for its turn
             return None
-        code = _word(caller)
+        with _passing_interruptions_on(caller):
+            code = _word(caller)
     if not code:
-        raise GiveUp("the process of this command was killed: run it again, which first puts right what is left")
+        raise KilledError
     return int(code)
 
 
 def _word(caller: socket.socket) -> bytes:
-    """What the other side said, up to the end of the line; empty when it is gone. Ctrl-C meanwhile is passed on."""
+    """What the other side said, up to the end of the line; empty when it is gone."""
     word = b""
     while not word.endswith(b"\n"):
-        try:
-            letter = caller.recv(1)
-        except KeyboardInterrupt:
-            caller.sendall(_INTERRUPT)
-            continue
+        letter = caller.recv(1)
         if not letter:
             return b""
         word += letter
     return word.strip()
+
+
+@contextlib.contextmanager
+def _passing_interruptions_on(caller: socket.socket) -> Iterator[None]:
+    """A block in which Ctrl-C and SIGTERM are the other side's: it puts right what it moved, and then says its code."""
+
+    def pass_on(*_: object) -> None:
+        with contextlib.suppress(OSError):
+            caller.sendall(_INTERRUPT)
+
+    former = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def serve(settings: Settings, run: Callable[[], int]) -> None:
@@ -140,7 +157,7 @@ def _take_over(settings: Settings, orphan: RolloutState) -> NoReturn:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interruption.PRESENT.heed()
         code = carry_on(settings, orphan)
     finally:
         atexit._run_exitfuncs()
@@ -154,11 +171,12 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        interruption.PRESENT.heed()
         caller.sendall(_ACCEPTED + b"\n")
         message, terminal, _, _ = socket.recv_fds(caller, _LARGEST, 3)
-        while not message.endswith(b"\n"):
+        while b"\n" not in message:
             message += caller.recv(_LARGEST)
+        message, _, interrupted = message.partition(b"\n")
         request = json.loads(message)
         for number, descriptor in enumerate(terminal):
             os.dup2(descriptor, number)
@@ -167,7 +185,7 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
         os.environ.update(request["environment"])
         os.chdir(request["folder"])
         sys.argv = ["seatrial", *request["arguments"]]
-        threading.Thread(target=_listen, args=(caller,), daemon=True).start()
+        threading.Thread(target=_listen, args=(caller, bool(interrupted)), daemon=True).start()
         code = run()
     finally:
         _leave(caller, code)
@@ -175,21 +193,31 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
 
 def _leave(caller: socket.socket, code: int) -> NoReturn:
     """Tell the caller, who may be gone together with its terminal, and end. Tearing the modules down is left out."""
+
+    def go(*_: object) -> NoReturn:
+        try:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                caller.sendall(f"{code}\n".encode())
+        finally:
+            os._exit(code)
+
+    for number in (signal.SIGINT, signal.SIGTERM):  # the work is done: who is in a hurry need not wait for farewells
+        signal.signal(number, go)
     try:
         atexit._run_exitfuncs()  # Prefect sends its last log lines here
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller leaves once it has the code: no interruption any more
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        with contextlib.suppress(OSError):
-            caller.sendall(f"{code}\n".encode())
+        for number in (signal.SIGINT, signal.SIGTERM):  # the caller leaves once it has the code
+            signal.signal(number, signal.SIG_IGN)
     finally:
-        os._exit(code)
+        go()
 
 
-def _listen(caller: socket.socket) -> None:
+def _listen(caller: socket.socket, interrupted: bool) -> None:
     """Ctrl-C in the caller's terminal, or the caller's death, interrupts this process."""
-    while caller.recv(1) == _INTERRUPT:
+    while interrupted or caller.recv(1) == _INTERRUPT:
+        interrupted = False
         os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
 

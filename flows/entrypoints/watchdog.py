@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import SeatrialError
+from deployments.place import this_place
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 
@@ -29,7 +30,10 @@ class _Try:
 
 @dataclass(slots=True)
 class Watchdog:
-    """Names the rollouts to carry on; each again after a pause, which grows as long as it does not get any further."""
+    """Names the rollouts to carry on from here; each again after a pause.
+
+    The pause grows as long as a rollout does not get any further.
+    """
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
@@ -47,7 +51,7 @@ class Watchdog:
         try:
             journal = open_journal(self.settings.journal_address)
             try:
-                found = orphans(journal, self.clock.now())
+                found = orphans(journal, self.clock.now(), this_place(self.settings))
             finally:
                 journal.close()
         except SeatrialError:
@@ -80,10 +84,11 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
     from flows.requests import RolloutRequest
     from flows.rollout import rollout
     from flows.starting import run_here
+    from tasks.aftermath import told
 
     console.show_progress(quiet=False)
     try:
         run_here(rollout, RolloutRequest(product=state.product, rollout_id=state.rollout_id))
     except SeatrialError as error:
-        return console.fail(f"{state.product}: {error}", error.exit_code)
+        return console.fail(f"{state.product}: {told(error)}", error.exit_code)
     return 0

@@ -12,16 +12,18 @@ from rich.text import Text
 from deployments import wiring
 from deployments.analysis.verdict import Finding
 from deployments.clock import Clock, SystemClock
+from deployments.durations import in_words
 from deployments.errors import RolloutFailed, TryAgain
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
+from deployments.rollout.waiting import waiting
 from deployments.routers.protocol import Router
-from deployments.strategies.forecast import in_words
 from deployments.traffic import split_in_words
 from flows.entrypoints import console
 from flows.entrypoints.explaining import mark, where
 from tasks.rollouts.explaining import Explanation, explain
 from tasks.rollouts.ordering import the_one_under_way
+from tasks.rollouts.speaking import AT_ONCE, SOON, Reminder
 
 _EVERY: Final = timedelta(seconds=1)
 _BAR: Final = 20
@@ -44,7 +46,7 @@ def follow(product: str, clock: Clock | None = None) -> int:
                 return
             clock.sleep(_EVERY)
 
-    last = _draw(snapshots(), clock) if console.out().is_terminal else _tell(snapshots())
+    last = _draw(snapshots(), clock) if console.out().is_terminal else _tell(snapshots(), clock)
     console.say(f"{product} v{last.candidate}: {where(last)}")
     return 0 if last.phase is Phase.DONE else RolloutFailed.exit_code
 
@@ -74,7 +76,9 @@ def picture(found: Explanation, split: str, clock: Clock) -> RenderableType:
         if fact:
             facts.add_row(Text(name, style="dim"), Text(fact))
     title = Text(f"{state.product} v{state.candidate} by {state.strategy}", style="bold")
-    needed = (Text(f"still needed: {sentence}", style="dim") for sentence in found.needed)
+    needed = [Text(f"still needed: {sentence}", style="dim") for sentence in found.needed]
+    if wait := waiting(state):
+        needed.append(Text(wait.sentence(clock.now()), style="dim"))
     return Group(title, facts, *(_metric(finding) for finding in found.verdict.findings if found.blocks), *needed)
 
 
@@ -109,11 +113,15 @@ def _draw(snapshots: Iterator[tuple[Explanation, str]], clock: Clock) -> Rollout
     return found.state
 
 
-def _tell(snapshots: Iterator[tuple[Explanation, str]]) -> RolloutState:
-    told = ""
+def _tell(snapshots: Iterator[tuple[Explanation, str]], clock: Clock) -> RolloutState:
+    told, reminder = "", Reminder()
     for found, split in snapshots:
-        line = f"{where(found.state)}; {split}"
-        if line != told and found.state.live:
+        state = found.state
+        line = f"{where(state)}; {split}"
+        if line != told and state.live:
             told = line
             console.say(line)
+        wait = waiting(state)
+        if wait and reminder.due((state.phase, state.done), clock.monotonic(), AT_ONCE if state.watched else SOON):
+            console.say(wait.sentence(clock.now()))
     return found.state

@@ -37,7 +37,11 @@ class Champion:
 
 
 def evaluate(
-    spec: ProductSpec, held_out: "pd.DataFrame", candidate: Path, champion: Champion | None, settings: Settings
+    spec: ProductSpec,
+    held_out: "pd.DataFrame",
+    candidate: Path,
+    champion: Champion | Unscorable | None,
+    settings: Settings,
 ) -> Evaluation:
     """Judges the model folder `candidate` on `held_out`, against `champion` if there is one.
 
@@ -46,7 +50,7 @@ def evaluate(
     """
     answers = _answers(spec, held_out, candidate, _trusted(settings, spec.model.trusted_types))
     scores = score(spec.model.task, answers)
-    former = None if champion is None else _former(spec, held_out, champion, settings)
+    former = _former(spec, held_out, champion, settings) if isinstance(champion, Champion) else champion
     verdict = judge(spec.gate, scores, former, constant=is_constant(answers))
     return Evaluation(scores, former if isinstance(former, Scores) else None, verdict)
 

@@ -12,6 +12,7 @@ from deployments.owner import Owner, this_process
 from deployments.registry.connection import answering, artifact_root, connect
 from deployments.registry.folder import MODEL, VERIFICATION
 from deployments.settings import Settings
+from tasks.aftermath import beside
 
 OWNER: Final = "seatrial.owner"
 _ERROR: Final = "seatrial.error"
@@ -44,7 +45,8 @@ def recorded(product: str, name: str, tags: Mapping[str, str], settings: Setting
     try:
         yield run
     except BaseException as error:
-        _fail(run, error)
+        with beside(error, "closing its run in MLflow"):
+            _fail(run, error)
         raise
     with answering(uri):
         client.set_terminated(run.id, "FINISHED", end_time=_milliseconds(clock))

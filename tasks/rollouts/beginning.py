@@ -6,6 +6,7 @@ from typing import Final
 
 from deployments.errors import Busy, RolloutFailed
 from deployments.journals.protocol import Event, Journal, Lease
+from deployments.place import is_elsewhere
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
@@ -13,7 +14,21 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import GLANCE, Stop, hold, is_ours, nobody_stops, note, patiently, under_way
+from tasks.aftermath import beside, released_after
+from tasks.rollouts.agreement import note_differences
+from tasks.rollouts.champion import who_serves
+from tasks.rollouts.keeping import (
+    GLANCE,
+    Stop,
+    cause_of,
+    check_place,
+    hold,
+    is_ours,
+    nobody_stops,
+    note,
+    patiently,
+    under_way,
+)
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
@@ -43,14 +58,28 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     waits for the other's end, or tells it to give up first.
     """
     lease = _first_lease(wish, doors, stop)
+    try:
+        state = _planned(wish, doors.under(lease), lease)
+    except BaseException as error:
+        with beside(error, "giving the lease back"):
+            doors.journal.release(lease)
+        raise
+    doors.journal.save(state, lease)
+    _announce(state, doors)
+    note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
+    return state
+
+
+def _planned(wish: Wish, doors: Doors, lease: Lease) -> RolloutState:
+    """What is to be done, once what others left is put right."""
     orders_done = _orders_done(wish, doors.journal)
     settle(wish.product, wish.section, doors, lease)
-    champion = doors.registry.champion(wish.product)
-    former = champion.version if champion else None
+    former = who_serves(wish.product, doors)
+    note_differences(wish.product, doors)
     change = Change(wish.goal, wish.candidate, former, doors.target.versions(wish.product))
     steps = plan(wish.strategy, change, wish.section)
     now = doors.clock.now()
-    state = RolloutState(
+    return RolloutState(
         rollout_id=wish.rollout_id,
         product=wish.product,
         candidate=wish.candidate,
@@ -66,11 +95,8 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
         entered_at=now,
         orders_done=orders_done,
         carries=wish.carries,
+        place=doors.place,
     )
-    doors.journal.save(state, lease)
-    _announce(state, doors)
-    note(state, "rollout.started", doors, steps=[str(step) for step in state.steps], former=state.former)
-    return state
 
 
 def _orders_done(wish: Wish, journal: Journal) -> int:
@@ -122,6 +148,7 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
 
     Raises `Busy` while somebody else carries it.
     """
+    check_place(state, doors)
     ours = is_ours(state.product, doors)
     lease = hold(state.product, doors, state.section)
     current = doors.journal.rollout(state.product, state.rollout_id)
@@ -129,6 +156,7 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
         doors.journal.release(lease)
         return current
     if not ours:
+        doors.expect_rights()
         note(current, "rollout.taken_over", doors, phase=current.phase.value, step=str(current.step or "finish"))
     if not current.done:
         patiently(lambda: _announce(current, doors), doors)
@@ -141,9 +169,10 @@ def carried_here(product: str, rollout_id: str, doors: Doors) -> RolloutState | 
     return next(live, None) if is_ours(product, doors) else None
 
 
-def orphans(journal: Journal, now: datetime) -> tuple[RolloutState, ...]:
-    """Rollouts under way whose process is gone."""
-    return tuple(state for state in journal.under_way() if journal.holder(state.product, now) is None)
+def orphans(journal: Journal, now: datetime, here: str = "") -> tuple[RolloutState, ...]:
+    """Rollouts under way whose process is gone, and which can be carried on from `here`; empty: from anywhere."""
+    within_reach = (state for state in journal.under_way() if not is_elsewhere(state.place, here))
+    return tuple(state for state in within_reach if journal.holder(state.product, now) is None)
 
 
 def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None:
@@ -166,19 +195,20 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
             if not _soon_over(under_way(product, doors.journal), began, doors):
                 raise
         doors.clock.sleep(GLANCE)
-    try:
-        return settle(product, section, doors, lease)
-    finally:
-        doors.journal.release(lease)
+    with released_after(lease, doors):
+        return settle(product, section, doors.under(lease), lease)
 
 
 def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
     """Whether the rollout under way waits for nothing more: one that is just being carried on after a crash, say.
 
-    Two minutes after `since` (on the monotonic clock) it is not soon any more.
+    Nor does whoever has the lease without a rollout: a release that puts right what was left, or is about to write its
+    plan down. Two minutes after `since` (on the monotonic clock) it is not soon any more.
     """
-    if state is None or state.watched or doors.clock.monotonic() - since > PICKED_UP.total_seconds():
+    if doors.clock.monotonic() - since > PICKED_UP.total_seconds():
         return False
+    if state is None or state.watched:
+        return state is None
     waits = any(isinstance(step, Observe | Approve) for step in state.steps[state.done :])
     return state.phase is Phase.RESTORING or not waits
 
@@ -190,7 +220,10 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
     all traffic back; without one they would be carried on (see `take_over`). Servers and routes that no rollout
     accounts for, and a route that other hands changed, are put right, too.
     """
-    ended = [_end(state, doors, lease) for state in doors.journal.rollouts(product) if state.live]
+    live = [state for state in doors.journal.rollouts(product) if state.live]
+    for state in live:
+        check_place(state, doors)
+    ended = [_end(state, doors, lease) for state in live]
     if ended:
         return ended[-1]
     rest = patiently(lambda: at_rest(product, doors), doors)
@@ -211,9 +244,9 @@ def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
 
 
 def _closed(state: RolloutState, stays: bool, doors: Doors) -> RolloutState:
-    now, reason = doors.clock.now(), state.reason or "its process died"
+    now, reason = doors.clock.now(), cause_of(state) or "its process died"
     if stays:
         return replace(state, phase=Phase.RUNNING).with_phase(Phase.DONE, reason, now)
     if state.phase is not Phase.RESTORING:
         state = state.with_phase(Phase.RESTORING, "its process died, and another release was asked for", now)
-    return state.with_phase(Phase.ROLLED_BACK, state.reason, now)
+    return state.with_phase(Phase.ROLLED_BACK, cause_of(state), now)

@@ -1,8 +1,11 @@
 """Whoever carries a rollout from step to step."""
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from deployments.analysis.evidence import Block
+from deployments.analysis.verdict import Ruling
 from deployments.errors import SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import (
@@ -20,11 +23,29 @@ from deployments.rollout.decide import (
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verify
+from deployments.routers.retreats import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import GLANCE, Stop, give_up, hold, nobody_stops, not_retired, note, note_verdict, patiently
+from tasks.rollouts.absence import JournalAwayError, telling
+from tasks.rollouts.champion import promoted
+from tasks.rollouts.gathering import own
+from tasks.rollouts.keeping import (
+    GLANCE,
+    ON_THE_WAY_BACK,
+    PATIENCE,
+    Stop,
+    cause_of,
+    hold,
+    nobody_stops,
+    not_retired,
+    note,
+    note_verdict,
+    patiently,
+    so_far,
+)
 from tasks.rollouts.perform import perform
-from tasks.rollouts.restore import arrived, put_back
+from tasks.rollouts.restore import arrived, bring_back, put_back
+from tasks.rollouts.retreat import give_back, given_back
 from tasks.rollouts.traffic import uphold
 from tasks.rollouts.watching import Watcher
 
@@ -34,7 +55,8 @@ class Carrier:
     """Whoever carries a rollout: its doors, what it remembers between looks, and who may stop it.
 
     `stop` is asked twice a second while something is waited for; a text means that the run was cancelled, and why.
-    `left` is how the last call of `advance` left the rollout.
+    `left` is how the last call of `advance` left the rollout; `decided` is what the journal is still to be told: that
+    the champion is put back. `waited` is since when that has been tried (on the monotonic clock).
     """
 
     doors: Doors
@@ -42,26 +64,74 @@ class Carrier:
     watcher: Watcher = field(default_factory=Watcher)
     token: int | None = None
     left: RolloutState | None = None
+    decided: RolloutState | None = None
+    waited: float | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
         """Do the one thing that the rollout calls for, and write down how it went; nothing for a finished one.
 
         Where it is, the journal says, not `state`: somebody else may have carried it on while this process was stopped.
         It is not asked if this carrier had the lease ever since it wrote `state`.
+
+        While the journal is away nothing moves on, but the candidate goes on being watched, and harm gives its users
+        back. Raises the journal's error where no candidate has users, or has them no more and a minute has passed.
         """
         left, token = self.left, self.token
-        self.left, lease = None, self._lease(state)
-        if state is not left or token != lease.token:
-            state = self.doors.journal.rollout(state.product, state.rollout_id)
-            self.watcher.evidence = None
-        self.left = self._advanced(state, lease)
+        self.left = None
+        try:
+            lease = self._lease(state)
+            if state is not left or token != lease.token:
+                state = self._as_written(state, lease)
+            self.left = self._advanced(state, lease)
+        except JournalAwayError as away:
+            return self._without_journal(self.decided or state, away)
+        self.waited = None
         return self.left
 
+    def _as_written(self, state: RolloutState, lease: Lease) -> RolloutState:
+        """Where the rollout is by the journal, once that knows all that was seen and decided while it was away."""
+        journal = self._doors.journal
+        self.watcher.evidence = None
+        current = journal.rollout(state.product, state.rollout_id)
+        written = own(current, journal) if self.watcher.unwritten else ()
+        for block in self.watcher.unwritten:
+            if block not in written:
+                journal.save(current, lease, block)
+        self.watcher.unwritten = ()
+        if not current.live or current.phase is Phase.RESTORING:
+            return current
+        return self._given_up(current, self._why_back(state, current), lease)
+
+    def _why_back(self, state: RolloutState, current: RolloutState) -> str | None:
+        """Why the champion is put back though the journal does not say so; None: it is not."""
+        if self.decided is not None or state.phase is Phase.RESTORING:
+            return (self.decided or state).reason
+        return given_back(current, self._doors)
+
+    def _given_up(self, state: RolloutState, reason: str | None, lease: Lease) -> RolloutState:
+        """From here on the champion is put back; users first."""
+        if reason is None:
+            return state
+        after = self._back(state.with_phase(Phase.RESTORING, reason, self._doors.clock.now()))
+        self._save(after, lease)
+        note(after, "rollout.given_up", self._doors)
+        return after
+
+    def _back(self, state: RolloutState) -> RolloutState:
+        """The candidate's users are given back, and that is remembered until the journal knows it."""
+        self.decided = state
+        give_back(state, self._doors)
+        return state
+
+    def _save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
+        self._doors.journal.save(state, lease, block)
+        self.decided, self.watcher.unwritten = None, ()
+
     def _advanced(self, state: RolloutState, lease: Lease) -> RolloutState:
-        doors = self.doors
+        doors = self._doors
         state = self._obeyed(state, lease)
-        if state.live and state.phase is not Phase.RESTORING and (reason := self.stop()):
-            state = give_up(state, reason, doors)
+        if state.live and state.phase is not Phase.RESTORING:
+            state = self._given_up(state, self.stop(), lease)
         match decide(state):
             case Perform(step):
                 state = self._perform(step, state)
@@ -70,46 +140,81 @@ class Carrier:
             case Finish():
                 state = _finished(state, doors)
             case Restore():
-                state = self._restore(state)
+                state = self._restore(state, lease)
             case Nothing():
                 doors.journal.release(lease)
                 return state
-        doors.journal.save(state, lease)
+        self._save(state, lease)
         if not state.live:
             doors.journal.release(lease)
         return state
 
+    @property
+    def _doors(self) -> Doors:
+        """The doors, with a journal whose silence is told apart from that of others."""
+        return replace(self.doors, journal=telling(self.doors.journal))
+
+    def _without_journal(self, state: RolloutState, away: JournalAwayError) -> RolloutState:
+        if state.phase is Phase.RESTORING:
+            return self._wait_to_write(state, away)
+        if state.former is None or state.split is None or not state.split.asks(state.candidate):
+            raise away.reason
+        doors = self._doors
+        self.watcher.begin(state, doors)
+        until = doors.clock.monotonic() + state.section.analysis.interval.total_seconds()
+        why = self.stop()
+        while not why and doors.clock.monotonic() < until:
+            doors.clock.sleep(GLANCE)
+            why = self.stop()
+        if not why:
+            look = self.watcher.look(state, doors, written=False)
+            why = look.verdict.reason if look.verdict.ruling is Ruling.ROLL_BACK else look.bare
+        return self._back(state.with_phase(Phase.RESTORING, why, doors.clock.now())) if why else state
+
+    def _wait_to_write(self, state: RolloutState, away: JournalAwayError) -> RolloutState:
+        """The users are given back, by servers that are started for them if need be; all else waits for the journal."""
+        doors, since = self._doors, self.waited
+        if not give_back(state, doors) and state.former is not None:
+            with suppress(SeatrialError):
+                bring_back(state.product, state.former, state.section, doors)
+        self.decided, self.waited = state, doors.clock.monotonic() if since is None else since
+        if doors.clock.monotonic() - self.waited >= PATIENCE.total_seconds():
+            raise away.reason
+        doors.clock.sleep(GLANCE)
+        return state
+
     def _lease(self, state: RolloutState) -> Lease:
         """The lease; after somebody else had it, what was counted before is theirs and not counted again."""
-        lease = hold(state.product, self.doors, state.section)
+        lease = hold(state.product, self._doors, state.section)
         if self.token not in {None, lease.token}:
-            self.watcher = Watcher()
+            self.watcher, self.decided = Watcher(), None
         self.token = lease.token
+        self.doors = self.doors.under(lease)
         return lease
 
     def _perform(self, step: Act, state: RolloutState) -> RolloutState:
-        note(state, "step.intended", self.doors, step=str(step))
+        note(state, "step.intended", self._doors, step=str(step))
         try:
-            seen = patiently(lambda: perform(step, state, self.doors), self.doors)
+            seen = patiently(lambda: perform(step, state, self._doors), self._doors)
         except SeatrialError as error:
             if isinstance(step, Retire):
                 return self._left_behind(step, state, error)
             raise
-        after = state.with_step_done(self.doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
-        note(after, "step.done", self.doors, step=str(step), seen=seen)
+        after = state.with_step_done(self._doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
+        note(after, "step.done", self._doors, step=str(step), seen=seen)
         return after
 
     def _left_behind(self, step: Retire, state: RolloutState, error: SeatrialError) -> RolloutState:
         """Servers without traffic harm nobody; they are cleared up before the next release or rollback."""
         left = not_retired(step.version, error)
         reason = f"{state.reason}; {left}" if state.reason else left
-        after = state.with_step_done(self.doors.clock.now(), reason)
-        note(after, "rollout.left_behind", self.doors, step=str(step), version=step.version)
+        after = state.with_step_done(self._doors.clock.now(), reason)
+        note(after, "rollout.left_behind", self._doors, step=str(step), version=step.version)
         return after
 
     def _watch(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Wait for one interval, unless a person or a cancellation cuts it short; then look."""
-        doors = self.doors
+        doors = self._doors
         self.watcher.begin(state, doors)
         asked_at = doors.clock.monotonic()  # by `_obeyed`
         until = asked_at + state.section.analysis.interval.total_seconds()
@@ -121,62 +226,84 @@ class Carrier:
                     return state
                 asked_at = doors.clock.monotonic()
             doors.clock.sleep(min(GLANCE, timedelta(seconds=left)))
-        if self._lease(state).token != lease.token:
-            return doors.journal.rollout(state.product, state.rollout_id)
         if state.former is None or state.split is None:
-            return state
+            return doors.journal.rollout(state.product, state.rollout_id) if self._lost(state, lease) else state
         look = self.watcher.look(state, doors)
         after = follow(state, look, doors.clock.now())
+        if after.phase is Phase.RESTORING:
+            self._back(after)
+        if self._lost(state, lease):
+            return doors.journal.rollout(state.product, state.rollout_id)
         if after == state and look.block is None:
             return state
-        doors.journal.save(after, lease, look.block)
+        self._save(after, lease, look.block)
         if after.phase is not state.phase or after.done != state.done:
             note_verdict(after, look.verdict, doors)
         return after
 
+    def _lost(self, state: RolloutState, lease: Lease) -> bool:
+        """Whether somebody else has had the lease meanwhile; it is renewed."""
+        return self._lease(state).token != lease.token
+
     def _obeyed(self, state: RolloutState, lease: Lease) -> RolloutState:
-        for order in self.doors.journal.orders(state.rollout_id, state.orders_done):
+        for order in self._doors.journal.orders(state.rollout_id, state.orders_done):
             try:
                 rest, verdict = self._rest_of_the_way(state, order), self.watcher.verdict
-                state = obey(state, order, rest, self.doors.clock.now(), verdict)
+                state = obey(state, order, rest, self._doors.clock.now(), verdict)
                 kind, why = f"order.{order.verb}", doubts(order, verdict)
+                if state.phase is Phase.RESTORING:
+                    self._back(state)
             except (NotNowError, TryAgain) as error:
                 kind, why = "order.declined", f"{order.verb}: {error}"
-            self.watcher.disregard(self.doors)
+            self.watcher.disregard(self._doors)
             state = state.with_order(order.number)
-            self.doors.journal.save(state, lease)
-            note(state, kind, self.doors, who=order.who, said=order.reason, **({"why": why} if why else {}))
+            self._save(state, lease)
+            note(state, kind, self._doors, who=order.who, said=order.reason, **({"why": why} if why else {}))
         return state
 
     def _rest_of_the_way(self, state: RolloutState, order: Order) -> tuple[Step, ...]:
         """What `promote` puts in place of the remaining steps. A comparison that is over has no servers any more."""
         if order.verb is not Verb.PROMOTE:
             return ()
-        running = self.doors.target.versions(state.product)
+        running = self._doors.target.versions(state.product)
         rest = finale(Change(goal_of(state.steps), state.candidate, state.former, running), state.section)
         if state.candidate in running:
             return rest
         return (Launch(state.candidate, state.section.replicas), Verify(state.candidate), *rest)
 
-    def _restore(self, state: RolloutState) -> RolloutState:
-        doors = self.doors
-        stays = patiently(lambda: arrived(state, doors), doors)
-        seen = patiently(lambda: put_back(state, doors), doors)
+    def _restore(self, state: RolloutState, lease: Lease) -> RolloutState:
+        doors = self._doors
+        try:
+            stays = patiently(lambda: arrived(state, doors), doors)
+            seen = patiently(lambda: put_back(state, doors), doors, ON_THE_WAY_BACK)
+        except SeatrialError as error:
+            self._tell_what_is_left(state, error, lease)
+            raise
         now = doors.clock.now()
         if stays:
-            reason = f"v{state.candidate} is champion already, and there was none before it ({state.reason})"
+            reason = f"v{state.candidate} is champion already, and there was none before it ({cause_of(state)})"
             after = state.with_phase(Phase.DONE, reason, now)
         else:
-            after = state.with_phase(Phase.ROLLED_BACK, state.reason, now)
+            after = state.with_phase(Phase.ROLLED_BACK, cause_of(state), now)
         note(after, f"rollout.{after.phase}", doors, seen=seen)
         return after
+
+    def _tell_what_is_left(self, state: RolloutState, error: SeatrialError, lease: Lease) -> None:
+        """Users are back, and the rest is tried again by whoever comes next: the rollout says so."""
+        doors = self._doors
+        with suppress(SeatrialError):
+            told = so_far(state, error)
+            if (
+                state.former is not None
+                and told != state.reason
+                and has_everything(state.former, doors.router.read(state.product))
+            ):
+                self._save(state.with_phase(Phase.RESTORING, told, doors.clock.now()), lease)
 
 
 def _finished(state: RolloutState, doors: Doors) -> RolloutState:
     patiently(lambda: uphold(state.product, state.split, doors), doors)
-    champion = patiently(lambda: doors.registry.champion(state.product), doors)
-    has_it = champion is not None and champion.version == state.candidate
-    served = f"v{state.candidate} serves all traffic" if has_it else f"v{state.former} serves as before"
+    served = f"v{state.candidate} serves all traffic" if promoted(state) else f"v{state.former} serves as before"
     after = state.with_phase(Phase.DONE, f"{served}: {state.reason}" if state.reason else served, doors.clock.now())
     note(after, "rollout.done", doors)
     return after

@@ -9,13 +9,13 @@ from typing import Any
 from deployments.analysis.evidence import Block
 from deployments.analysis.judge import judge
 from deployments.analysis.verdict import Ruling, Verdict
+from deployments.durations import in_words
 from deployments.errors import NotFound
 from deployments.journals.protocol import Event, Journal
 from deployments.owner import Owner
 from deployments.rollout.orders import Order
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe, Until
-from deployments.strategies.forecast import in_words
 from tasks.rollouts.gathering import carried, compared, gathered
 
 _MOVES = ("shift", "promote", "reinstate", "report")
@@ -136,13 +136,13 @@ def _needed(state: RolloutState, blocks: Sequence[Block], verdict: Verdict) -> S
     step, product = state.step, state.product
     match state.phase:
         case Phase.PAUSED:
-            return [f"`seatrial resume {product}`, or promote or abort"]
+            return [f"`seatrial resume {product}`"]
         case Phase.HOLDING:
             return [f"counts that can be trusted ({state.reason})"]
         case Phase.RESTORING:
             return ["the champion's traffic back"]
     if isinstance(step, Approve):
-        return [f"a person's answer to: {step.question} `seatrial approve {product}`, or abort"]
+        return [f"a person's answer to: {step.question} `seatrial approve {product}`"]
     return _observation(step, state, blocks, verdict) if isinstance(step, Observe) else [str(step or "finish")]
 
 

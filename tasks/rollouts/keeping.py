@@ -1,27 +1,36 @@
 """What every part of the engine does beside its work: hold the lease, write the history, wait for what is away."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from deployments.analysis.verdict import Verdict
-from deployments.errors import RolloutFailed, SeatrialError, TryAgain
+from deployments.errors import Busy, DiskFull, RolloutFailed, SeatrialError, TryAgain
 from deployments.journals.protocol import Event, Journal, Lease
 from deployments.owner import this_process
+from deployments.place import id_of, is_elsewhere
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
+from tasks.rollouts.absence import JournalAwayError, telling
 from tasks.rollouts.gathering import own
+from tasks.rollouts.retreat import give_back
 
 T = TypeVar("T")
 # Why the run was cancelled, or None.
 Stop = Callable[[], str | None]
-# Beside what a spec lets one step wait for; renewed with every step and every look.
-LEASE = timedelta(minutes=10)
+# Renewed while its holder works: one that is killed where nobody can see it is followed within a minute or two.
+LEASE = timedelta(seconds=60)
+# A holder that has not come to its next step by then, beside what a spec lets one step wait for, hangs.
+SILENCE = timedelta(minutes=10)
 # How long a part that does not answer (a gateway that is being restarted) is waited for before a step is given up.
 PATIENCE = timedelta(seconds=60)
+_BACK: Final = " → "
 GLANCE = timedelta(seconds=0.5)
+# On the way back logs give way to what has to be written.
+ON_THE_WAY_BACK: Final = (TryAgain, DiskFull)
 
 
 def nobody_stops() -> str | None:
@@ -42,10 +51,22 @@ def is_ours(product: str, doors: Doors) -> bool:
 def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> Lease:
     """The lease on the product for this process; renewed if it has it already.
 
-    It outlasts whatever `section` lets one step wait for; None: the step that follows waits for nothing.
+    It is kept for whatever `section` lets one step wait for; None: the step that follows waits for nothing.
     """
     waits = section.ready_timeout + 2 * section.drain_timeout + section.analysis.interval if section else timedelta(0)
-    return doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE + waits)
+    lease = doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE)
+    doors.keep(lease, LEASE, SILENCE + waits)
+    return lease
+
+
+def check_place(state: RolloutState, doors: Doors) -> None:
+    """Raises `Busy` if the rollout's servers are those of another platform, which has the same journal."""
+    if is_elsewhere(state.place, doors.place):
+        raise Busy(
+            f"{state.product}: the servers of its rollout of v{state.candidate} are those of {state.place}, and this "
+            f"is {doors.place}: run `seatrial up` there to carry it on, or `seatrial abort {state.product}`; if that "
+            f"machine is gone for good, run this command with SEATRIAL_PLACE={id_of(state.place)}"
+        )
 
 
 def note(state: RolloutState, kind: str, doors: Doors, **detail: object) -> None:
@@ -68,16 +89,16 @@ def note_verdict(state: RolloutState, verdict: Verdict, doors: Doors) -> None:
     )
 
 
-def patiently(act: Callable[[], T], doors: Doors) -> T:
+def patiently(act: Callable[[], T], doors: Doors, passing: tuple[type[SeatrialError], ...] = (TryAgain,)) -> T:
     """What `act` returns; while a part of the platform does not answer it is repaired and asked again, up to a minute.
 
-    Raises the last `TryAgain` after that.
+    Raises the last error of the kinds in `passing` after that, and every other one at once.
     """
     until = doors.clock.monotonic() + PATIENCE.total_seconds()
     while True:
         try:
             return act()
-        except TryAgain:
+        except passing:
             if doors.clock.monotonic() >= until:
                 raise
         doors.clock.sleep(GLANCE)
@@ -88,13 +109,19 @@ def patiently(act: Callable[[], T], doors: Doors) -> T:
 
 
 def give_up(state: RolloutState, reason: str, doors: Doors) -> RolloutState:
-    """From here on the rollout only puts the champion back. A rollout that is over is returned as it is."""
+    """From here on the rollout only puts the champion back. A rollout that is over is returned as it is.
+
+    Users are given back first. Where the journal does not take the decision it is returned all the same: whoever
+    carries the rollout on with that state writes it down (see `Carrier.advance`). Raises `Busy` for another's rollout.
+    """
     if not state.live or state.phase is Phase.RESTORING:
         return state
-    lease = hold(state.product, doors)
     state = state.with_phase(Phase.RESTORING, reason, doors.clock.now())
-    doors.journal.save(state, lease)
-    note(state, "rollout.given_up", doors)
+    give_back(state, doors)
+    doors = replace(doors, journal=telling(doors.journal))
+    with suppress(JournalAwayError):
+        doors.journal.save(state, hold(state.product, doors))
+        note(state, "rollout.given_up", doors)
     return state
 
 
@@ -103,6 +130,16 @@ def give_up_for(error: BaseException, state: RolloutState, doors: Doors) -> Roll
     if state.decided and isinstance(error, Exception):
         return state
     return give_up(state, explain(error), doors)
+
+
+def so_far(state: RolloutState, error: Exception) -> str:
+    """The reason of a rollout whose users are back, while something is still left to do of it."""
+    return f"{cause_of(state)}{_BACK}v{state.former} has all traffic again; the rest follows: {error}"
+
+
+def cause_of(state: RolloutState) -> str:
+    """Why it was given up, without what is still left to do."""
+    return state.reason.partition(_BACK)[0]
 
 
 def outcome(state: RolloutState) -> RolloutState:

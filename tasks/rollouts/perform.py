@@ -3,13 +3,13 @@
 from typing import assert_never
 
 from deployments.analysis.winner import winner
-from deployments.errors import RolloutFailed
+from deployments.errors import NotFound, RolloutFailed
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Conclude, Dismiss, Launch, Promote, Reinstate, Retire, Shift, Verify
 from deployments.wiring import Doors
 from tasks.rollouts.gathering import gathered
-from tasks.rollouts.servers import launch, verify
+from tasks.rollouts.servers import launch, verify, whole
 from tasks.rollouts.traffic import retire, shift, uphold
 
 
@@ -21,6 +21,8 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
     product, section = state.product, state.section
     if isinstance(step, Promote | Reinstate | Retire):
         uphold(product, state.split, doors)
+    if _rests_on_candidate(step, state.candidate):
+        whole(product, state.candidate, section, doors)
     match step:
         case Launch(version, replicas):
             return launch(product, version, replicas, section, doors)
@@ -31,11 +33,10 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
         case Conclude():
             return conclude(step, state, doors)
         case Promote(version):
-            doors.registry.promote(product, version, doors.clock.now())
+            doors.registry.promote(product, version, doors.clock.now(), state.former)
             return f"v{version} is champion"
         case Reinstate(version):
-            doors.registry.reinstate(product, version, doors.clock.now())
-            return f"v{version} is champion again"
+            return reinstate(version, state, doors)
         case Dismiss(version):
             dismiss(product, version, DeploymentStatus.REGISTERED, doors)
             return f"v{version} stays in the registry"
@@ -43,6 +44,26 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
             return retire(product, version, section, doors)
         case _:
             assert_never(step)
+
+
+def reinstate(version: int, state: RolloutState, doors: Doors) -> str:
+    """The registry calls `version` champion again; where it does not know it any more, who serves is no less true."""
+    try:
+        doors.registry.reinstate(state.product, version, doors.clock.now(), state.former)
+    except NotFound as error:
+        return f"v{version} serves again, and the registry cannot say so ({error})"
+    return f"v{version} is champion again"
+
+
+def _rests_on_candidate(step: Act, candidate: int) -> bool:
+    """Whether only the candidate answers from this step on, or nobody else could take its place after it."""
+    match step:
+        case Shift(weights):
+            return weights.of(candidate) == 100
+        case Retire(version):
+            return version != candidate
+        case _:
+            return isinstance(step, Promote | Reinstate)
 
 
 def conclude(step: Conclude, state: RolloutState, doors: Doors) -> str:

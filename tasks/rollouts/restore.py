@@ -2,71 +2,102 @@
 
 from contextlib import suppress
 
-from deployments.errors import NeverReady, RouterRefused, SeatrialError
+from deployments.errors import NeverReady, NotFound, RouterRefused, SeatrialError
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Shift
+from deployments.rollout.steps import Promote, Reinstate, Shift
 from deployments.spec import RolloutSection
 from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
+from tasks.rollouts.champion import promoted, who_serves
 from tasks.rollouts.keeping import hold, not_retired, patiently
 from tasks.rollouts.perform import dismiss
-from tasks.rollouts.servers import await_ready, start
+from tasks.rollouts.retreat import give_back
+from tasks.rollouts.servers import await_ready, start_again
 from tasks.rollouts.traffic import addresses, flows_as, retire, shift
 
 
 def put_back(state: RolloutState, doors: Doors) -> str:
-    """End the rollout in the world: a promotion that took place is taken back, and `restore` does the rest.
+    """End the rollout in the world: users first, then the servers, and last what the registry says of it.
 
-    Only what had arrived (see `arrived`) stays. Returns what was seen. Safe to repeat.
+    Only what had arrived (see `arrived`) stays. Who is put back is told by the rollout's state, never by the registry.
+    Returns what was seen. Safe to repeat.
     """
     stays = arrived(state, doors)
     if not stays:
-        _undo_promotion(state, doors)
-    seen = restore(state.product, state.section, doors)
+        give_back(state, doors)
+    seen = _restored(state.product, state.candidate if stays else state.former, state.section, doors)
     if not stays:
-        dismiss(state.product, state.candidate, DeploymentStatus.REFUSED, doors)
+        take_back_in_registry(state, doors)
     return seen
 
 
 def arrived(state: RolloutState, doors: Doors) -> bool:
-    """Whether the candidate is champion, and nobody wants it otherwise or could take its place."""
+    """Whether the candidate is champion, and nobody wants it otherwise or could take its place.
+
+    The registry is asked only where the journal cannot know: when the rollout was about to promote.
+    """
+    if state.phase is Phase.RESTORING and state.former is not None:
+        return False
+    if promoted(state):
+        return True
+    if not isinstance(state.step, Promote | Reinstate):
+        return False
     champion = doors.registry.champion(state.product)
-    wanted = state.phase is not Phase.RESTORING or state.former is None
-    return wanted and champion is not None and champion.version == state.candidate
+    return champion is not None and champion.version == state.candidate
 
 
-def _undo_promotion(state: RolloutState, doors: Doors) -> None:
-    champion = doors.registry.champion(state.product)
-    if state.former is not None and champion is not None and champion.version == state.candidate != state.former:
-        doors.registry.reinstate(state.product, state.former, doors.clock.now())
+def take_back_in_registry(state: RolloutState, doors: Doors) -> None:
+    """The registry says what is true again: the former one is champion, and the candidate was refused.
+
+    A version that the registry has lost meanwhile keeps nobody from ending.
+    """
+    with suppress(NotFound):
+        champion = doors.registry.champion(state.product)
+        crowned = champion is not None and champion.version == state.candidate
+        lost = champion is None and promoted(state)
+        if state.former is not None and state.candidate != state.former and (crowned or lost):
+            doors.registry.reinstate(state.product, state.former, doors.clock.now(), state.candidate)
+    with suppress(NotFound):
+        dismiss(state.product, state.candidate, DeploymentStatus.REFUSED, doors)
 
 
 def restore(product: str, section: RolloutSection, doors: Doors) -> str:
-    """Make the world what the registry says: the champion has all traffic, nobody else has servers.
+    """Make the world as it should be: who serves (see `who_serves`) has all traffic, nobody else has servers.
 
-    The answer to every failed step and to harm: the first thing that happens is that the champion's servers get all
-    traffic, as soon as one of them is ready. Its reserve comes last: servers of the champion that do not come up, and
-    others that do not go, are told of and no obstacle. With no champion the product has no route and no servers.
+    The first thing that happens is that the champion's servers get all traffic, as soon as one of them is ready. Its
+    reserve comes last: servers of the champion that do not come up, and others that do not go, are told of and no
+    obstacle. With no champion the product has no route and no servers.
     """
-    champion = doors.registry.champion(product)
+    return _restored(product, who_serves(product, doors), section, doors)
+
+
+def _restored(product: str, champion: int | None, section: RolloutSection, doors: Doors) -> str:
     if champion is None:
         doors.router.remove(product)
         for version in doors.target.versions(product):
             doors.target.retire(product, version, section.drain_timeout)
         return "no champion yet: nothing is served"
-    if addresses(doors.target.replicas(product, champion.version)):
+    bring_back(product, champion, section, doors)
+    others = [version for version in doors.target.versions(product) if version != champion]
+    amiss = [_retired(product, version, section, doors) for version in others]
+    amiss.append(_reserve(product, champion, section, doors))
+    _route(product, champion, doors)
+    return "; ".join((f"v{champion} has all traffic", *filter(None, amiss)))
+
+
+def bring_back(product: str, champion: int, section: RolloutSection, doors: Doors) -> None:
+    """All traffic to `champion`, whose servers are started if they are not there; needs neither journal nor registry.
+
+    The registry is asked for a version that never ran on this machine.
+    """
+    if addresses(doors.target.replicas(product, champion)):
         # What the router misses of the champion may be what is started next.
         with suppress(RouterRefused):
-            _route(product, champion.version, doors)
-    start(product, champion.version, section.replicas, section, doors)
-    await_ready(product, champion.version, 1, section, doors)
-    _route(product, champion.version, doors)
-    others = [version for version in doors.target.versions(product) if version != champion.version]
-    amiss = [_retired(product, version, section, doors) for version in others]
-    amiss.append(_reserve(product, champion.version, section, doors))
-    _route(product, champion.version, doors)
-    return "; ".join((f"v{champion.version} has all traffic", *filter(None, amiss)))
+            _route(product, champion, doors)
+    start_again(product, champion, section.replicas, section, doors)
+    await_ready(product, champion, 1, section, doors)
+    _route(product, champion, doors)
 
 
 def _retired(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
@@ -93,11 +124,11 @@ def _reserve(product: str, champion: int, section: RolloutSection, doors: Doors)
 
 def at_rest(product: str, doors: Doors) -> bool:
     """Whether the world is as `restore` makes it, as far as servers and routes go."""
-    champion, live = doors.registry.champion(product), doors.router.read(product)
+    champion, live = who_serves(product, doors), doors.router.read(product)
     if champion is None:
         return live is None and not doors.target.versions(product)
-    alone = doors.target.versions(product) == (champion.version,)
-    return alone and live is not None and flows_as(Shift(Weights.all_to(champion.version)), live)
+    alone = doors.target.versions(product) == (champion,)
+    return alone and live is not None and flows_as(Shift(Weights.all_to(champion)), live)
 
 
 def _route(product: str, champion: int, doors: Doors) -> None:

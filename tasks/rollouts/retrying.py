@@ -18,15 +18,18 @@ class Again:
 
 
 def again(
-    product: str, versions: Sequence[ModelVersion], rollouts: Sequence[RolloutState], wanted: int | None
+    product: str,
+    versions: Sequence[ModelVersion],
+    rollouts: Sequence[RolloutState],
+    champion: int | None,
+    wanted: int | None,
 ) -> Again:
     """The version `wanted`, or the newest that was refused or never brought to its end.
 
-    `versions` are all of the product, `rollouts` newest first. What was seen of the version beside the present champion
-    counts again: a fresh start would be a second chance for a harmful one. Raises `NotFound` when there is nothing to
-    retry.
+    `versions` are all of the product, `rollouts` newest first, `champion` serves. What was seen of the version beside
+    the present champion counts again: a fresh start would be a second chance for a harmful one. Raises `NotFound` when
+    there is nothing to retry.
     """
-    champion = next((each.version for each in versions if "champion" in each.aliases), None)
     if wanted is None:
         open_ones = [each.version for each in versions if _is_open(each, champion, rollouts)]
         if not open_ones:

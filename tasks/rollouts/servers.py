@@ -5,7 +5,9 @@ import math
 from datetime import timedelta
 from typing import Any
 
+from deployments.durations import format_duration
 from deployments.errors import NeverReady
+from deployments.registry.kept import Kept, keep_note, kept
 from deployments.spec import RolloutSection
 from deployments.targets.protocol import Launch as Servers
 from deployments.targets.protocol import Replica, ReplicaState
@@ -22,11 +24,36 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
 
 
 def start(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
-    """Start servers of `version`, and wait for none."""
-    folder = doors.registry.fetch(product, version, doors.models)
-    trusted = doors.registry.get(product, version).facts.trusted_types
-    patience = section.ready_timeout
-    doors.target.launch(Servers(product, version, folder, replicas, trusted, section.server, section.key, patience))
+    """Start servers of `version` as the registry has it, and wait for none."""
+    model = doors.registry.model(product, version, doors.models)
+    keep_note(doors.models, product, version, model)
+    _start(product, version, replicas, section, model, doors)
+
+
+def start_again(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
+    """Start servers of a version that ran before, as it did; the registry is asked only where that is not known.
+
+    Nothing is started where so many are ready.
+    """
+    if len(ready(doors.target.replicas(product, version))) == replicas:
+        return
+    model = kept(doors.models, product, version)
+    if model is None:
+        start(product, version, replicas, section, doors)
+    else:
+        _start(product, version, replicas, section, model, doors)
+
+
+def ready(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
+    """Those that are."""
+    return tuple(replica for replica in replicas if replica.state is ReplicaState.READY)
+
+
+def _start(product: str, version: int, replicas: int, section: RolloutSection, model: Kept, doors: Doors) -> None:
+    servers = Servers(
+        product, version, model.folder, replicas, model.trusted, section.server, section.key, section.ready_timeout
+    )
+    doors.target.launch(servers)
 
 
 def await_ready(product: str, version: int, least: int, section: RolloutSection, doors: Doors) -> str:
@@ -34,18 +61,48 @@ def await_ready(product: str, version: int, least: int, section: RolloutSection,
     began = doors.clock.monotonic()
     while True:
         seen = doors.target.replicas(product, version)
-        ready = [replica for replica in seen if replica.state is ReplicaState.READY]
-        if len(ready) >= least:
-            return f"{len(ready)} ready after {doors.clock.monotonic() - began:.1f} s"
+        up = ready(seen)
+        if len(up) >= least:
+            return f"{len(up)} ready after {doors.clock.monotonic() - began:.1f} s"
         failed = [replica for replica in seen if replica.state is ReplicaState.FAILED]
         coming = sum(replica.state is ReplicaState.STARTING for replica in seen)
-        if failed and len(ready) + coming < least:
+        if failed and len(up) + coming < least:
             raise NeverReady(
                 f"{failed[0].name} cannot start: {failed[0].detail or 'see seatrial logs ' + failed[0].name}"
             )
         if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
             raise NeverReady(_still_waiting(seen, version, section))
         doors.target.wait(product, version, _LOOK, doors.clock)
+
+
+def whole(product: str, version: int, section: RolloutSection, doors: Doors) -> None:
+    """See to it that `version`, on which all is about to depend, has all its servers, as they were launched.
+
+    Those that are missing are started again. Raises `NeverReady` with the reason if `ready_timeout` does not cure it.
+    """
+    began, started = doors.clock.monotonic(), False
+    while lack := _lack(product, version, section, doors):
+        if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
+            raise NeverReady(
+                f"v{version} is not fit for all traffic after {format_duration(section.ready_timeout)}: {lack}"
+            )
+        if not started:
+            start(product, version, section.replicas, section, doors)
+            started = True
+        doors.target.wait(product, version, _LOOK, doors.clock)
+
+
+def _lack(product: str, version: int, section: RolloutSection, doors: Doors) -> str:
+    """What it lacks; empty for nothing. An autoscaler may want more than `replicas`, and need not have them."""
+    if why := doors.target.unsettled(product, version):
+        return why
+    replicas = doors.target.replicas(product, version)
+    ready = sum(each.state is ReplicaState.READY for each in replicas)
+    if ready >= section.replicas:
+        return ""
+    others = [each for each in replicas if each.state is not ReplicaState.READY]
+    told = "; ".join(f"{each.name} is {each.state}{f' ({each.detail})' if each.detail else ''}" for each in others)
+    return f"{ready} of {section.replicas} servers are ready{f': {told}' if told else ''}"
 
 
 def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSection) -> str:

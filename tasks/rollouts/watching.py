@@ -5,16 +5,18 @@ from datetime import timedelta
 
 from deployments.analysis.evidence import Block, Counts
 from deployments.analysis.judge import bound_on_harm, judge
-from deployments.analysis.readings import Reading
+from deployments.analysis.readings import Reading, Source
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.errors import TryAgain
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
-from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
+from tasks.rollouts.answering import Answering, Seen, Split
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.presence import Presence, champion_again
+from tasks.rollouts.retreat import given_back
 from tasks.rollouts.traffic import flows_as, shift
 from tasks.rollouts.users import KnownUsers
 from tasks.rollouts.waiting import Waiting
@@ -27,7 +29,8 @@ class Watcher:
     """Remembers between two looks what had been counted; begins anew with each split, and after a crash.
 
     What was counted while nobody looked is then left out: evidence is lost that way, but never made up. All `evidence`
-    is read once, for only whoever carries the rollout adds to it; None: not yet.
+    is read once, for only whoever carries the rollout adds to it; None: not yet. `unwritten` is what the journal has
+    not got yet; `gone` says why the candidate's users were given back behind the journal's back, None: they were not.
     """
 
     split: Shift | None = None
@@ -35,49 +38,72 @@ class Watcher:
     looked_at: float = 0.0
     verdict: Verdict | None = None
     evidence: tuple[Block, ...] | None = None
-    bare_since: float | None = None
     users: KnownUsers = field(default_factory=KnownUsers)
+    presence: Presence = field(default_factory=Presence)
+    told: frozenset[Source] = frozenset()
+    answering: Answering | None = None
+    unwritten: tuple[Block, ...] = ()
+    gone: str | None = None
     waiting: Waiting = field(default_factory=Waiting)
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
         if self.last is not None and self.split == state.split:
             return
-        self.split, self.last, self.looked_at = state.split, None, doors.clock.monotonic()
+        self.split, self.looked_at = state.split, doors.clock.monotonic()
+        self.last, self.answering = None, None
         try:
             self._count_from(_reading(state, doors), state, doors)
         except TryAgain:
             return
 
-    def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:
-        """What was counted before belongs to another split."""
-        self.users.begin(state, reading, doors)
-        self.last = reading
-
     def disregard(self, doors: Doors) -> None:
         """What passed since the look before was no healthy time: a pause, or a question."""
         self.looked_at = doors.clock.monotonic()
 
-    def look(self, state: RolloutState, doors: Doors) -> Look:
-        """What was seen since the look before; the block of it is to be saved with what follows from it."""
+    def look(self, state: RolloutState, doors: Doors, *, written: bool = True) -> Look:
+        """What was seen since the look before; the block of it is to be saved with what follows from it.
+
+        Unless `written` the journal is away: what was read of it is all that there is beside what was seen since, and
+        traffic that does not flow as the plan says is left as it is.
+        """
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
+        whole = False
+        if self.evidence is None and written:
+            read = gathered(state, doors.journal)
+            self.evidence = (*read, *(each for each in self.unwritten if each not in read))
         try:
-            block, trouble = self._counted(state, doors)
+            block, trouble, whole = self._counted(state, doors, uphold=written)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
-        before = gathered(state, doors.journal) if self.evidence is None else self.evidence
-        self.evidence = blocks = before if block is None else (*before, block)
+        seen = self._answers(state, block, healthy, whole)
+        absent, lasting = self._servers(state, block, seen, doors, again=written)
+        blocks = self._with(block)
         verdict = judge(blocks, state.section.analysis)
         unanswered = self._unanswered(state, block, trouble, doors)
-        trouble = trouble or _silence(state, blocks) or ""
+        trouble = trouble or absent or seen.trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
-        bare = unanswered or self._bare(state, verdict, doors)
-        unwatched = _unwatched(state, doors)
-        return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
+        return Look(
+            verdict,
+            seen.healthy,
+            _bound(state, blocks),
+            compared(state, blocks),
+            _unwatched(state, doors),
+            block,
+            self.gone or lasting or unanswered or seen.lost,
+            seen.silent,
+        )
+
+    def _answers(self, state: RolloutState, block: Block | None, healthy: timedelta, whole: bool) -> Seen:
+        """Whether those who were sent to the candidate got answers of it; of a split that asks it, with a block."""
+        asked = self.split is not None and self.split.asks(state.candidate)
+        if block is None or self.answering is None or not asked:
+            return Seen(healthy)
+        return self.answering.look(block, healthy, whole)
 
     def _unanswered(self, state: RolloutState, block: Block | None, trouble: str, doors: Doors) -> str | None:
         """That the candidate keeps everybody waiting, once that has lasted; None while it does not, or is not known."""
@@ -101,41 +127,51 @@ class Watcher:
             f"while at least {self.waiting.fewest:,} requests wait for it"
         )
 
-    def _bare(self, state: RolloutState, verdict: Verdict, doors: Doors) -> str | None:
-        """Why nobody answers for the candidate, once that has lasted; None while it may pass, or is not known.
+    def _with(self, block: Block | None) -> tuple[Block, ...]:
+        """All evidence that is known, the newest `block` included."""
+        new = () if block is None else (block,)
+        self.unwritten = (*self.unwritten, *new)
+        if self.evidence is None:
+            return self.unwritten
+        self.evidence = (*self.evidence, *new)
+        return self.evidence
 
-        Only of a hold: otherwise its answers are counted.
+    def _servers(
+        self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors, *, again: bool
+    ) -> tuple[str, str | None]:
+        """What is wrong with the servers that the split asks, empty for nothing; and why the candidate has none.
 
-        What a gateway says to users for want of a server, the servers cannot count.
+        With `again` a champion that has none any more gets new ones.
         """
-        since, self.bare_since = self.bare_since, None
-        if verdict.ruling is not Ruling.HOLD or self.split is None or not self.split.asks(state.candidate):
-            return None
-        try:
-            replicas = doors.target.replicas(state.product, state.candidate)
-        except TryAgain:
-            return None
-        if any(each.state is ReplicaState.READY for each in replicas):
-            return None
-        self.bare_since = doors.clock.monotonic() if since is None else since
-        if doors.clock.monotonic() - self.bare_since < PATIENCE.total_seconds():
-            return None
-        why = next((f" ({each.detail})" for each in replicas if each.detail), "")
-        return f"no server of v{state.candidate} has been ready for {PATIENCE.total_seconds():g} s{why}"
+        if self.split is None or not self.split.asks(state.candidate):
+            return "", None
+        answers = block is not None and bool(block.candidate.requests) and not seen.trouble
+        problem, lasting = self.presence.candidate(state, answers, doors)
+        silent = block is None or not block.stable.requests
+        if again and silent and state.former is not None and self.split.asks(state.former):
+            problem = problem or champion_again(state, state.former, doors)
+        return problem, lasting
 
-    def _counted(self, state: RolloutState, doors: Doors) -> tuple[Block | None, str]:
-        """What was counted; or None, and why it cannot be trusted."""
+    def _counted(self, state: RolloutState, doors: Doors, *, uphold: bool) -> tuple[Block | None, str, bool]:
+        """What was counted, or None and why it cannot be trusted; and whether nothing is missing or late in it."""
+        self.gone = None
         if self.split is None or state.former is None:
-            return None, "the candidate has no traffic to be judged by"
+            return None, "the candidate has no traffic to be judged by", False
         live = doors.router.read(state.product)
         if live is None or not flows_as(self.split, live):
+            self.gone = given_back(state, doors)
+            if self.gone or not uphold:
+                self.last = None
+                return None, f"the traffic flows as {live or 'nothing'}", False
             shift(state.product, self.split, doors)
             self._count_from(_reading(state, doors), state, doors)
-            return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right"
+            return None, f"somebody else had changed the traffic to {live or 'nothing'}: put right", False
         reading = _reading(state, doors)
         if self.last is None:
             self._count_from(reading, state, doors)
-            return None, "counting has just begun"
+            return None, "counting has just begun", False
+        told, self.told = self.told, reading.counting
+        whole = not reading.late(told, self.last.at)
         reading = reading.carrying(self.last)
         counts, pairs = reading.since(self.last), reading.pairs_since(self.last)
         block = Block(
@@ -147,11 +183,23 @@ class Watcher:
             candidate=counts.get(state.candidate, Counts()),
             pairs=pairs,
         )
-        told = self.users.complete(block, state, (self.last, reading), doors)
+        known = self.users.complete(block, state, (self.last, reading), doors)
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
-            return None, _NO_TRAFFIC
-        return told.block, told.trouble
+            # A preview, to which nobody is sent, needs no traffic: its time is for whoever asks at its address.
+            return None, reading.missing or (_NO_TRAFFIC if self.split.asks(state.candidate) else ""), whole
+        return known.block, known.trouble or reading.missing, whole
+
+    def _count_from(self, reading: Reading, state: RolloutState, doors: Doors) -> None:
+        """What was counted before belongs to another split."""
+        self.users.begin(state, reading, doors)
+        self.last, self.told = reading, reading.counting
+        if self.split is None or state.former is None:
+            return
+        share = _share(self.split, state.candidate)
+        number = sum(isinstance(step, Shift) for step in state.steps[: state.done])
+        tolerance = doors.router.shortfall
+        self.answering = Answering(Split(state.candidate, state.former, share, tolerance, number, reading.at))
 
 
 def _reading(state: RolloutState, doors: Doors) -> Reading:

@@ -165,12 +165,12 @@ class Settling:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._router, name)
 
-    def apply(self, product: str, routing: Routing) -> None:
-        self._router.apply(product, routing)
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
+        self._router.apply(product, routing, token)
         time.sleep(self._moment)
 
-    def remove(self, product: str) -> None:
-        self._router.remove(product)
+    def remove(self, product: str, token: int | None = None) -> None:
+        self._router.remove(product, token)
         time.sleep(self._moment)
 
 

@@ -40,12 +40,12 @@ class Settled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
 
-    def launch(self, launch: Launch) -> None:
-        self._target.launch(launch)
+    def launch(self, launch: Launch, token: int | None = None) -> None:
+        self._target.launch(launch, token)
         self._launched[launch.product, launch.version] = launch.replicas
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
-        self._target.retire(product, version, drain)
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
+        self._target.retire(product, version, drain, token)
         self._launched.pop((product, version), None)
 
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:

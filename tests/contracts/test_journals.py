@@ -1,5 +1,6 @@
 """One suite for every journal: what a crash, a rival or a restart may not break."""
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +26,10 @@ from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TTL = timedelta(seconds=30)
 ELSEWHERE = Owner("another-host", 1, 0.0)
-DEAD = Owner(this_process().host, 2**22 + 7, 1.0)
+DEAD = replace(this_process(), pid=2**22 + 7)
+# As journals of earlier releases name a process of this host.
+OLD = Owner(this_process().host, 2**22 + 7, 1.0)
+SAME_NAME = replace(this_process(), pid=2**22 + 7, namespace="4026532999")
 
 
 @pytest.fixture(params=["in_memory", "database", "cluster"])
@@ -157,6 +161,74 @@ def test_the_lease_of_a_dead_process_is_taken_over_at_once(journal: Journal) -> 
     assert journal.acquire("flights", this_process(), NOW, TTL).token > dead.token
 
 
+@pytest.mark.parametrize("later", [timedelta(0), TTL, timedelta(days=400), timedelta(days=-400)], ids=str)
+def test_a_living_holder_of_this_machine_keeps_its_lease_whatever_the_clock_says(
+    journal: Journal, later: timedelta
+) -> None:
+    """A laptop slept, or somebody set the time."""
+    mine = journal.acquire("flights", this_process(), NOW, TTL)
+    assert journal.holder("flights", NOW + later) == this_process()
+    with pytest.raises(Busy, match=f"process {this_process().pid} on {this_process().host}"):
+        journal.acquire("flights", ELSEWHERE, NOW + later, TTL)
+    journal.save(rollout(), mine)
+
+
+@pytest.mark.parametrize("doubtful", [ELSEWHERE, OLD, SAME_NAME], ids=["another-host", "old-form", "same-name"])
+def test_a_holder_of_which_nothing_is_known_keeps_its_lease_for_its_time(journal: Journal, doubtful: Owner) -> None:
+    theirs = journal.acquire("flights", doubtful, NOW, TTL)
+    soon = NOW + TTL - timedelta(seconds=1)
+    assert journal.holder("flights", soon) == doubtful
+    with pytest.raises(Busy, match=re.escape(doubtful.place)):
+        journal.acquire("flights", this_process(), soon, TTL)
+    assert journal.holder("flights", NOW + TTL) is None
+    assert journal.acquire("flights", this_process(), NOW + TTL, TTL).token > theirs.token
+
+
+def test_a_lease_is_renewed_as_long_as_it_is_had(journal: Journal) -> None:
+    lease = journal.acquire("flights", ELSEWHERE, NOW, TTL)
+    for number in range(1, 5):
+        journal.renew(lease, NOW + number * TTL / 2, TTL)
+    assert journal.holder("flights", NOW + 2.5 * TTL) == ELSEWHERE
+    taken = journal.acquire("flights", this_process(), NOW + 3 * TTL, TTL)
+    with pytest.raises(Busy, match="is over"):
+        journal.renew(lease, NOW + 3 * TTL, TTL)
+    journal.release(taken)
+    for late in (lease, taken):
+        with pytest.raises(Busy, match="is over"):
+            journal.renew(late, NOW + 3 * TTL, TTL)
+    assert journal.holder("flights", NOW + 3 * TTL) is None
+
+
+def test_tokens_grow_from_one_journal_to_the_next(journal: Journal) -> None:
+    """A database that was lost, or left for another and come back to: whoever is written to remembers tokens."""
+    former = InMemoryJournal()
+    for _ in range(5):
+        former.release(last := former.acquire("flights", ELSEWHERE, NOW, TTL))
+    first = journal.acquire("flights", ELSEWHERE, NOW + TTL, TTL)
+    assert first.token > last.token
+    journal.release(first)
+    assert former.acquire("flights", this_process(), NOW + 2 * TTL, TTL).token > first.token
+
+
+def test_a_clock_that_is_far_ahead_does_not_use_the_tokens_up(journal: Journal) -> None:
+    later = datetime(2400, 1, 1, tzinfo=UTC)
+    first = journal.acquire("flights", ELSEWHERE, later, TTL)
+    journal.release(first)
+    assert first.token < journal.acquire("flights", this_process(), NOW, TTL).token < 2**31 - 1
+
+
+def test_a_lease_is_renewed_from_another_thread_while_its_holder_writes(journal: Journal) -> None:
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    moments = [NOW + number * TTL for number in range(20)]
+    with ThreadPoolExecutor(1) as other:
+        renewed = other.map(lambda moment: journal.renew(lease, moment, TTL), moments)
+        for moment in moments:
+            journal.acquire("flights", this_process(), moment, TTL)
+            journal.save(replace(rollout(), updated_at=moment), lease)
+        assert list(renewed) == [None] * 20
+    assert journal.rollout("flights", "r1").updated_at == moments[-1]
+
+
 def test_a_late_writer_is_refused_and_nothing_is_written(journal: Journal) -> None:
     late = journal.acquire("flights", ELSEWHERE, NOW, TTL)
     journal.acquire("flights", this_process(), NOW + TTL, TTL)
@@ -193,7 +265,7 @@ def test_who_gave_the_lease_back_writes_nothing_more_to_what_it_wrote_before(jou
 
 def test_products_do_not_disturb_each_other(journal: Journal) -> None:
     journal.acquire("flights", ELSEWHERE, NOW, TTL)
-    assert journal.acquire("bikeshare", this_process(), NOW, TTL).token == 1
+    assert journal.acquire("bikeshare", this_process(), NOW, TTL).product == "bikeshare"
 
 
 def test_events_come_back_in_order_with_their_facts(journal: Journal) -> None:

@@ -99,7 +99,7 @@ def test_servers_that_do_not_become_ready_in_time_are_rolled_back(seatrial: Seat
     [
         (("release", "nothing-of-this-name"), 2, "no product 'nothing-of-this-name'"),
         (("release", "{spec}", "--window", "2030-01-01..2030-02-01"), 2, "2026-01-"),
-        (("rollback", "{spec}"), 2, "has no champion: release it first"),
+        (("rollback", "{spec}"), 2, "has no champion: `seatrial release "),
         (("status", "nothing-of-this-name"), 2, "was never released here"),
         (("history", "nothing-of-this-name"), 2, "nothing is known of"),
         (("logs", "nothing-of-this-name"), 2, "no log of"),

@@ -57,10 +57,28 @@ def test_a_killed_release_loses_no_request_and_completes_when_repeated(
     assert traffic.failures == []
     assert sum(traffic.answers.values()) > 20
     if code == 1:
-        assert "run it again, which first puts right what is left" in release.said
+        assert "the process of this command was killed" in release.said
     assert whole(seatrial, served.name) == again["version"] > before
     assert {int(version) for version in traffic.answers} <= {before, before + 1, again["version"]}
     assert running_in_mlflow(seatrial) == []
+
+
+def test_what_is_advised_after_a_kill_is_true(seatrial: Seatrial, served: Shop) -> None:
+    """Who follows it sees the rollout end; run again, the release would undo what the platform carries on."""
+    before = whole(seatrial, served.name)
+    release = UnderWay(seatrial, "release", served.file).wait_for("promote")
+    release.flow_process().kill()
+    assert release.end() == 1
+    said = release.lines[-1]
+    assert "the platform carries it on within a minute" in said or "when its rollout was over" in said, said
+    command = ["explain", served.name]
+    assert f"`seatrial {' '.join(command)}`" in said or "when its rollout was over" in said
+
+    def over() -> bool:
+        return ": done" in seatrial.run(*command).stdout.replace("now      done", ": done")
+
+    assert until(over, seconds=90)
+    assert whole(seatrial, served.name) > before
 
 
 @pytest.mark.crash

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
+from threading import Lock
 from typing import Any, Final
 
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
@@ -50,6 +51,8 @@ class ClusterJournal:
         self._leases = Leases(cluster)
         self._lines = Lines(cluster)
         self._cluster = cluster
+        # Renewals come from another thread, and `Leases` remembers what it wrote.
+        self._one_at_a_time = Lock()
         # By product, the lease that was last seen to hold here, and the rollout that it lets us write.
         self._writing: dict[str, tuple[Lease, str]] = {}
 
@@ -59,7 +62,7 @@ class ClusterJournal:
 
     @_reached
     def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
-        """See `Journal.acquire`. At most one call, and for a tenth of the lease's time none."""
+        """See `Journal.acquire`. At most one call, and for a third of the lease's time none."""
         left: list[str] = []
 
         def highest() -> int:
@@ -68,7 +71,8 @@ class ClusterJournal:
             left[:] = [head.extra[ROLLOUT] for head in heads if head.extra.get(_LIVE) != "false"]
             return max((head.token for head in heads), default=0)
 
-        held = self._leases.take(product, holder, now, ttl, highest)
+        with self._one_at_a_time:
+            held = self._leases.take(product, holder, now, ttl, highest)
         lease = Lease(product, holder, held.token)
         if self._writing.get(product, (None, ""))[0] != lease:
             self._writing.pop(product, None)
@@ -78,11 +82,18 @@ class ClusterJournal:
         return lease
 
     @_reached
+    def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> None:
+        """See `Journal.renew`. At most one call, and for a third of the lease's time none."""
+        with self._one_at_a_time:
+            self._leases.renew(lease, now, ttl)
+
+    @_reached
     def release(self, lease: Lease) -> None:
         """See `Journal.release`."""
         if self._writing.get(lease.product, (None, ""))[0] == lease:
             del self._writing[lease.product]
-        self._leases.give_back(lease)
+        with self._one_at_a_time:
+            self._leases.give_back(lease)
 
     @_reached
     def save(self, state: RolloutState, lease: Lease, block: Block | None = None) -> None:
@@ -117,7 +128,8 @@ class ClusterJournal:
     @_reached
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
-        return tuple(sorted(self._states({PRODUCT: safe(product)}), key=_began, reverse=True))
+        mine = tuple(self._states({PRODUCT: safe(product)}))
+        return tuple(sorted(mine, key=_began)[::-1])
 
     @_reached
     def holder(self, product: str, now: datetime) -> Owner | None:
@@ -172,7 +184,8 @@ class ClusterJournal:
         """What puts the lease's token into a rollout's object. Raises `Busy`, now or then, if the lease is over."""
         wanted = lease, safe(rollout_id)
         if self._writing.get(lease.product) != wanted:
-            self._leases.let_write(*wanted)
+            with self._one_at_a_time:
+                self._leases.let_write(*wanted)
             self._writing[lease.product] = wanted
 
         def fenced(head: Head) -> Head:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from deployments.cluster import Cluster, labels_of
 from deployments.cluster.kinds import LEASE
 from deployments.cluster.names import KIND, product_object_name, safe
+from deployments.fence import next_token
 from deployments.journals.cluster.swap import read, swap
 from deployments.journals.protocol import Lease
 from deployments.journals.refusals import held_by, is_over
@@ -18,7 +19,7 @@ Object = dict[str, Any]
 # The rollout that the holder writes, as it stands in names: whoever takes the lease over has to fence its object.
 _WRITES: Final = "seatrial.dev/writes"
 # A lease of which less than this share is over is not renewed: nobody could have taken it.
-_FRESH: Final = 0.1
+_FRESH: Final = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Held:
         )
 
     def lives(self, now: datetime) -> bool:
-        """Whether somebody has it, in its time, and is not known to be gone: nobody on another host is."""
-        return self.holder is not None and now < self.until and not self.holder.is_gone()
+        """Whether somebody has it: see `Owner.keeps`, of another pod nothing can be known."""
+        return self.holder is not None and self.holder.keeps(self.until, now)
 
     def belongs_to(self, holder: Owner) -> bool:
         """Whether `holder` has it, be it over its time: nobody took it since."""
@@ -79,7 +80,7 @@ class Leases:
             return Held.of(known)
         if known is not None and not Held.of(known).belongs_to(holder):
             del self._written[product]
-        renewed = {"renewTime": _micro_time(now), "leaseDurationSeconds": ceil(ttl.total_seconds())}
+        renewed = _until(now, ttl)
 
         def taken(found: Object | None) -> Object | None:
             held = Held.of(found)
@@ -88,10 +89,23 @@ class Leases:
             if held.holder is not None and held.lives(now):
                 raise held_by(product, held.holder)
             former = held.token if found is not None else floor()
-            token = {"leaseTransitions": former + 1, "acquireTime": renewed["renewTime"]}
+            token = {"leaseTransitions": next_token(former, now), "acquireTime": renewed["renewTime"]}
             return _manifest(product, {"holderIdentity": str(holder)} | token | renewed, held.writes)
 
         return Held.of(self._swap(product, taken))
+
+    def renew(self, lease: Lease, now: datetime, ttl: timedelta) -> None:
+        """It lasts anew. Raises `Busy` if it was given back, or somebody else has it."""
+        known = self._written.get(lease.product)
+        if known is not None and _is(known, lease) and _is_fresh(known, lease.holder, now, ttl):
+            return
+
+        def renewed(found: Object | None) -> Object | None:
+            if found is None or not _is(found, lease):
+                raise is_over(lease)
+            return found | {"spec": found["spec"] | _until(now, ttl)}
+
+        self._swap(lease.product, renewed)
 
     def give_back(self, lease: Lease) -> None:
         """Nobody has it, unless somebody else has it by now."""
@@ -127,6 +141,10 @@ def _is_fresh(found: Object, holder: Owner, now: datetime, ttl: timedelta) -> bo
     """Whether it is the holder's, and for nearly as long as it would be if it were renewed."""
     held, begun = Held.of(found), datetime.fromisoformat(found["spec"]["renewTime"])
     return held.belongs_to(holder) and begun <= now and held.until - now >= ttl * (1 - _FRESH)
+
+
+def _until(now: datetime, ttl: timedelta) -> Object:
+    return {"renewTime": _micro_time(now), "leaseDurationSeconds": ceil(ttl.total_seconds())}
 
 
 def _is(found: Object, lease: Lease) -> bool:

@@ -34,9 +34,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """Questions to one Envoy. All raise `RouterUnreachable` when it does not answer."""
+    """Questions to one Envoy. All raise `RouterUnreachable` when it does not answer `within` so many seconds."""
 
     path: Path
+    within: float = _TIMEOUT_SECONDS
 
     def clusters(self) -> Subscription:
         """The state of the list of clusters (CDS)."""
@@ -111,7 +112,7 @@ class Admin:
         return answer
 
     def _ask(self, method: str, target: str) -> bytes:
-        connection = UnixConnection(self.path, _TIMEOUT_SECONDS)
+        connection = UnixConnection(self.path, self.within)
         try:
             connection.request(method, target)
             response = connection.getresponse()

@@ -6,6 +6,7 @@ Envoy notices a file only when another one is renamed onto it, and each file is 
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.clock import Clock
-from deployments.disk import write_atomically
+from deployments.disk import set_aside, write_atomically, write_reserved
 from deployments.errors import RouterUnreachable
 
 Json = dict[str, Any]
@@ -24,6 +25,9 @@ ADMIN_SOCKET = "envoy.sock"
 CONTROL_SOCKET = "control.sock"
 
 _PRIVATE = 0o600
+# A retreat writes three files; so many products may retreat on a full disk before anybody frees some room.
+_RETREATS = 8
+_SMALLEST_RESERVE = 64 * 1024
 _POLL = timedelta(milliseconds=20)
 
 
@@ -80,8 +84,20 @@ def sole_writer(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator
 
     Raises `RouterUnreachable` when it is not free within `timeout`.
     """
-    files.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = files.folder / "lock"
+    with _alone(files.folder / "lock", clock, timeout):
+        yield
+
+
+@contextlib.contextmanager
+def sole_writer_of_routes(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator[None]:
+    """The same for the route table alone, for the moment of its replacement: a retreat waits for nobody's servers."""
+    with _alone(files.folder / "routes.lock", clock, timeout):
+        yield
+
+
+@contextlib.contextmanager
+def _alone(path: Path, clock: Clock, timeout: timedelta) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
     try:
         _take(descriptor, path, clock, timeout)
@@ -92,7 +108,26 @@ def sole_writer(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Replaces `path` by `document` as JSON, in one step. Raises `DiskFull`."""
+    if path.is_dir():
+        put_away(path)
     write_atomically(path, as_bytes(document), mode=_PRIVATE)
+
+
+def write_in_need(path: Path, document: Mapping[str, Any], files: EnvoyFiles) -> None:
+    """`write_document` on a disk that may be full: into room that `reserve` has set aside."""
+    write_reserved(path, as_bytes(document), files.folder, mode=_PRIVATE)
+
+
+def reserve(files: EnvoyFiles) -> None:
+    """See to room for retreats; nothing happens on a disk that has none any more."""
+    size = 0
+    with contextlib.suppress(FileNotFoundError):
+        size = files.routes.stat().st_size
+    set_aside(files.folder, 3 * _RETREATS, max(_SMALLEST_RESERVE, _next_power_of_two(2 * size)))
+
+
+def _next_power_of_two(number: int) -> int:
+    return 1 << max(0, number - 1).bit_length()
 
 
 def as_bytes(document: Mapping[str, Any]) -> bytes:
@@ -101,12 +136,20 @@ def as_bytes(document: Mapping[str, Any]) -> bytes:
 
 
 def read_document(path: Path) -> Json | None:
-    """The JSON object in `path`; None if there is none, or something else."""
+    """The JSON object in `path`; None if there is none, or something else, or it cannot be read."""
     try:
         content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def put_away(path: Path) -> Path:
+    """Renames a damaged file to a name that nothing reads, for a person to look at; returns the new one."""
+    names = (path.with_name(f"{path.name}.damaged{'-' * bool(number)}{number or ''}") for number in itertools.count())
+    place = next(name for name in names if not name.exists())
+    path.replace(place)
+    return place
 
 
 def versioned(resources: Sequence[Json]) -> Json:

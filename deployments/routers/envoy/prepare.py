@@ -7,9 +7,17 @@ from pathlib import Path
 from deployments.clock import SystemClock
 from deployments.errors import BadInput
 from deployments.routers.envoy.clusters import endpoints
-from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writer, versioned, write_document
+from deployments.routers.envoy.files import EnvoyFiles, reserve, sole_writer, versioned, write_document
 from deployments.routers.envoy.listener import bootstrap
-from deployments.routers.envoy.publishing import clusters_document, listed_clusters, routes_document
+from deployments.routers.envoy.mending import NOBODY, Mending, Witness
+from deployments.routers.envoy.publishing import (
+    clusters_document,
+    listed_clusters,
+    routes_document,
+    written_servers,
+    written_table,
+    written_version,
+)
 from deployments.routers.envoy.readiness import servers_of
 from deployments.routers.envoy.records import Records
 from deployments.routers.envoy.user_log import make_user_log
@@ -23,12 +31,13 @@ _LOCK = timedelta(seconds=120)
 _LONGEST_SOCKET_PATH = 107
 
 
-def prepare(folder: Path, run_folder: Path, host: str, port: int) -> tuple[str, ...]:
+def prepare(folder: Path, run_folder: Path, host: str, port: int, witness: Witness = NOBODY) -> tuple[str, ...]:
     """The command line of a gateway on `host:port` (an IP address) that keeps its files in `folder`.
 
-    Run it before each start: the products' routes stay, a changed address is taken over, and missing files are written
-    again. Raises `BadInput` for a run folder whose path is too long for a socket, `RouterRefused` for an address that
-    Envoy does not take. Whether the port is free shows only at the start: Envoy then ends with an error.
+    Run it before each start: the products' routes stay, a changed address is taken over, and missing or damaged files
+    are written again, each product by itself; see `Witness` for who is asked and told. Raises `BadInput` for a run
+    folder whose path is too long for a socket, `RouterRefused` for an address that Envoy does not take. Whether the
+    port is free shows only at the start: Envoy then ends with an error.
     """
     files = EnvoyFiles(folder.resolve(), run_folder.resolve())
     if len(os.fsencode(files.admin_socket)) > _LONGEST_SOCKET_PATH:
@@ -37,18 +46,20 @@ def prepare(folder: Path, run_folder: Path, host: str, port: int) -> tuple[str, 
             "use a shorter folder"
         )
     with sole_writer(files, SystemClock(), _LOCK):
-        _write_products(files)
+        _write_products(files, witness)
         make_user_log(files.user_log)
+        reserve(files)
         start = bootstrap(files, host, port)
         validate(start, files.candidate)
         write_document(files.bootstrap, start)
     return _command(files)
 
 
-def _write_products(files: EnvoyFiles) -> None:
+def _write_products(files: EnvoyFiles, witness: Witness) -> None:
     """Endpoints before clusters before routes, for a gateway that may be running already."""
     records = Records(files.folder)
-    records.settle(str((read_document(files.routes) or {}).get("version_info", "")))
+    records.settle(written_version(files.routes))
+    Mending(records, written_table(files), lambda: written_servers(files), witness).mend()
     products = records.all()
     servers = servers_of(products)
     for cluster, addresses in servers.items():

@@ -6,6 +6,7 @@ do the former ones go.
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -24,6 +25,8 @@ from deployments.routers.envoy.validation import validate
 from deployments.routers.readiness import servers_missing
 from deployments.traffic import Routing
 
+# Gives the table of routes, and keeps others from replacing it until it is left.
+Table = Callable[[], AbstractContextManager[Json]]
 _SOON = timedelta(milliseconds=2)
 _SETTLED = timedelta(milliseconds=20)
 
@@ -64,9 +67,10 @@ class Publisher:
         listed = listed_clusters(self.files)
         wanted = servers_of(products)
         for cluster, addresses in wanted.items():
-            former = [address for address in self._written(cluster) if address not in addresses]
+            former = [address for address in self.written(cluster) if address not in addresses]
             self._write_endpoints(cluster, (*addresses, *former))
-        self._push(self.files.clusters, clusters_document(self.files, listed | wanted.keys()), self.admin.clusters)
+        document = clusters_document(self.files, listed | wanted.keys())
+        self._push(self.files.clusters, nullcontext(document), self.admin.clusters)
 
     def await_servers(self, product: str, former: Routing | None, wanted: Routing) -> None:
         """Wait until the servers that get traffic are well. Raises `RouterRefused` that names those that are not."""
@@ -81,16 +85,18 @@ class Publisher:
                 "the former routing is still live"
             )
 
-    def move_traffic(self, products: Mapping[str, Routing]) -> None:
-        """Make the weights live."""
-        self._push(self.files.routes, routes_document(products), self.admin.routes)
+    def move_traffic(self, products: Mapping[str, Routing], table: Table | None = None) -> None:
+        """Make the weights live; `table` gives them as they are at that moment, None: as in `products`."""
+        content = nullcontext(routes_document(products)) if table is None else table()
+        self._push(self.files.routes, content, self.admin.routes)
 
-    def put_back(self, product: str, products: Mapping[str, Routing]) -> None:
+    def put_back(self, product: str, products: Mapping[str, Routing], table: Table | None = None) -> None:
         """The files say the former routing again, even if Envoy is gone; what it can still confirm, it does."""
-        if not _holds(self.files.routes, routes_document(products)):
-            write_document(self.files.routes, routes_document(products))
+        with nullcontext(routes_document(products)) if table is None else table() as document:
+            if not _holds(self.files.routes, document):
+                write_document(self.files.routes, document)
         with contextlib.suppress(SeatrialError):
-            self.move_traffic(products)
+            self.move_traffic(products, table)
             if product in products:
                 self.drop_servers(product, products[product])
             self.drop_clusters(products)
@@ -116,7 +122,8 @@ class Publisher:
         unnamed = listed - servers_of(products).keys()
         quiet = self._quiet(self._quiet(unnamed))
         if quiet:
-            self._push(self.files.clusters, clusters_document(self.files, listed - quiet), self.admin.clusters)
+            document = clusters_document(self.files, listed - quiet)
+            self._push(self.files.clusters, nullcontext(document), self.admin.clusters)
         for cluster in quiet:
             self.files.endpoints(cluster).unlink(missing_ok=True)
         return unnamed - quiet
@@ -128,9 +135,9 @@ class Publisher:
         self.clock.sleep(_SETTLED)
         return frozenset(cluster for cluster in clusters if self.admin.in_flight(cluster) == 0)
 
-    def _written(self, cluster: str) -> tuple[str, ...]:
-        resources = (read_document(self.files.endpoints(cluster)) or {}).get("resources") or [{}]
-        return addresses_in(resources[0])
+    def written(self, cluster: str) -> tuple[str, ...]:
+        """The addresses in the file of a cluster; empty without one."""
+        return written_addresses(self.files, cluster) or ()
 
     def _write_endpoints(self, cluster: str, addresses: Iterable[str]) -> None:
         document = versioned([endpoints(cluster, addresses)])
@@ -144,12 +151,12 @@ class Publisher:
             for cluster, addresses in wanted
         )
 
-    def _push(self, path: Path, document: Json, state: Callable[[], Subscription]) -> None:
+    def _push(self, path: Path, content: AbstractContextManager[Json], state: Callable[[], Subscription]) -> None:
         before, said = state(), self.complaints.position()
-        version = document["version_info"]
-        if before.version == version and _holds(path, document):
-            return
-        write_document(path, document)
+        with content as document:
+            if before.version == document["version_info"] and _holds(path, document):
+                return
+            write_document(path, document)
 
         def answered() -> bool:
             now = state()
@@ -157,7 +164,8 @@ class Publisher:
                 raise RouterRefused(
                     f"the gateway refuses {path.name}: {self.complaints.since(said)}; the former routing is still live"
                 )
-            return now.version == version and now.taken != before.taken
+            # Another product's retreat may have replaced the table in between: what it wrote holds ours.
+            return now.version == written_version(path) and now.taken != before.taken
 
         if not self._within(self.patience.confirm, answered):
             seconds = self.patience.confirm.total_seconds()
@@ -174,6 +182,11 @@ class Publisher:
         return True
 
 
+def written_version(path: Path) -> str:
+    """The version of a watched file as it is now; empty without one."""
+    return str((read_document(path) or {}).get("version_info", ""))
+
+
 def routes_document(products: Mapping[str, Routing]) -> Json:
     """The route table's file."""
     return versioned([route_table(products)])
@@ -186,9 +199,36 @@ def clusters_document(files: EnvoyFiles, names: Iterable[str]) -> Json:
 
 def listed_clusters(files: EnvoyFiles) -> frozenset[str]:
     """The clusters in the file; without those whose addresses are missing, which Envoy could not start with."""
-    resources = (read_document(files.clusters) or {}).get("resources", ())
-    return frozenset(each["name"] for each in resources if files.endpoints(each["name"]).is_file())
+    with contextlib.suppress(KeyError, TypeError, AttributeError):
+        resources = (read_document(files.clusters) or {}).get("resources", ())
+        names = [str(each["name"]) for each in resources]
+        return frozenset(name for name in names if written_addresses(files, name) is not None)
+    return frozenset()
+
+
+def written_addresses(files: EnvoyFiles, cluster: str) -> tuple[str, ...] | None:
+    """The addresses in the file of a cluster; None where there is no such file, or a damaged one."""
+    with contextlib.suppress(KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return addresses_in((read_document(files.endpoints(cluster)) or {})["resources"][0])
+    return None
+
+
+def written_servers(files: EnvoyFiles) -> dict[str, tuple[str, ...]]:
+    """By cluster, the addresses in its file; without damaged ones."""
+    found = {path.stem: written_addresses(files, path.stem) for path in files.folder.glob("eds/*.json")}
+    return {cluster: addresses for cluster, addresses in found.items() if addresses}
+
+
+def written_table(files: EnvoyFiles) -> Json | None:
+    """The table of routes in the file; None where there is none, or a damaged one."""
+    with contextlib.suppress(KeyError, IndexError, TypeError, AttributeError):
+        table = (read_document(files.routes) or {})["resources"][0]
+        return table if isinstance(table["virtual_hosts"][0]["routes"], list) else None
+    return None
 
 
 def _holds(path: Path, document: Mapping[str, object]) -> bool:
-    return path.is_file() and path.read_bytes() == as_bytes(document)
+    try:
+        return path.read_bytes() == as_bytes(document)
+    except OSError:
+        return False

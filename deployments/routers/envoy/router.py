@@ -1,7 +1,8 @@
 """The router of the embedded platform."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -9,28 +10,55 @@ from typing import TypeVar
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
 from deployments.clock import Clock
+from deployments.errors import Busy, RouterRefused, RouterUnreachable
+from deployments.fence import Fences
 from deployments.routers.accepted import accepted
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.clusters import cluster_name, mirror_name, product_and_version, product_of
 from deployments.routers.envoy.complaints import Complaints
-from deployments.routers.envoy.files import EnvoyFiles, read_document, sole_writer
+from deployments.routers.envoy.files import (
+    EnvoyFiles,
+    Json,
+    reserve,
+    sole_writer,
+    sole_writer_of_routes,
+    versioned,
+    write_in_need,
+)
 from deployments.routers.envoy.live import live_routing
-from deployments.routers.envoy.publishing import Patience, Publisher, routes_document
+from deployments.routers.envoy.mending import NOBODY, Mending, Witness
+from deployments.routers.envoy.publishing import (
+    Patience,
+    Publisher,
+    listed_clusters,
+    routes_document,
+    written_servers,
+    written_table,
+    written_version,
+)
 from deployments.routers.envoy.records import Records
+from deployments.routers.envoy.routes import with_routing
 from deployments.routers.envoy.user_log import UserLog
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import Backend, Routing
 
 T = TypeVar("T")
 
 _POLL = timedelta(milliseconds=50)
+# The table is replaced within milliseconds, and who replaces it waits for nothing meanwhile.
+_RETREAT_WITHIN = timedelta(seconds=1)
+_GLANCE_SECONDS = 0.5
 
 
 class EnvoyRouter:
     """Changes the files of a gateway that was started with the command of `prepare(folder, run_folder, …)`.
 
     Several processes may use one gateway at once. `log_file` is where the keeper writes Envoy's standard error; with
-    it a refusal carries Envoy's own reason.
+    it a refusal carries Envoy's own reason. `witness` is asked and told when files are damaged.
     """
+
+    # What Envoy answers itself is counted.
+    shortfall: float | None = None
 
     def __init__(
         self,
@@ -39,12 +67,15 @@ class EnvoyRouter:
         clock: Clock,
         log_file: Path | None = None,
         patience: Patience | None = None,
+        witness: Witness = NOBODY,
     ) -> None:
         self._files = EnvoyFiles(folder.resolve(), run_folder.resolve())
         self._admin = Admin(self._files.admin_socket)
         self._records = Records(self._files.folder)
+        self._fences = Fences(self._files.folder / "fences")
         self._clock = clock
         self._patience = patience or Patience()
+        self._witness = witness
         self._publisher = Publisher(self._files, self._admin, clock, self._patience, Complaints(log_file))
 
     @property
@@ -60,20 +91,48 @@ class EnvoyRouter:
         backends = tuple(sorted(_backends(product, self._admin.servers()), key=lambda backend: backend.version))
         return live_routing(self._admin.route_table(), product, backends)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """Make `routing` live without losing a request: new servers in, traffic over, former servers out.
 
         Waits for requests in flight on versions that go; after `patience.drain` these stay known until a later call.
         """
         wanted = accepted(product, routing)
-        with self._writing() as records:
+        with self._writing(product, token) as records:
+            reserve(self._files)
             self._publisher.validate(records | {product: wanted})
-            with self._all_or_nothing(product, records):
+            with self._all_or_nothing(product, records, token):
                 self._publisher.add_servers(records | {product: wanted})
                 self._publisher.await_servers(product, records.get(product), wanted)
-                self._move_traffic(product, wanted, records)
+                self._publisher.move_traffic(records | {product: wanted}, lambda: self._table(product, wanted, token))
             self._publisher.drop_servers(product, wanted)
         self._drop_clusters(product)
+
+    def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
+        """See `Router.retreat`: Envoy watches the table of routes, and need not be asked anything for it to move.
+
+        Other products' routes stay as they stand in the table, and no other change is waited for.
+        """
+        with sole_writer_of_routes(self._files, self._clock, _RETREAT_WITHIN):
+            self._fences.admit(product, token)
+            self._records.settle(self._written_version(), self._files)
+            table, known = self._written_table(), self._known(product)
+            wanted = accepted(product, everything_to(product, version, known))
+            try:
+                document = versioned([with_routing(table, product, wanted)])
+                there = live_routing(table, product, known)
+            except (KeyError, IndexError, TypeError) as error:
+                raise RouterRefused(f"{self._files.routes} is no table of routes: apply writes it anew") from error
+            if has_everything(version, there):
+                return
+            if self._nobody_is_well(product, version):
+                raise unknown(product, version)
+            self._records.intend(product, wanted, document["version_info"], (self._files, note))
+            write_in_need(self._files.routes, document, self._files)
+            self._records.settle(document["version_info"], self._files)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`."""
+        return self._records.retreat(product)
 
     def in_flight(self, product: str, version: int) -> int:
         """Requests, and mirrored copies, that are sent to this version or held back for it, and not answered."""
@@ -82,10 +141,10 @@ class EnvoyRouter:
             for cluster in (cluster_name(product, version), mirror_name(product, version))
         )
 
-    def remove(self, product: str) -> None:
+    def remove(self, product: str, token: int | None = None) -> None:
         """Take the product's route away, then its servers once they have answered what they have."""
-        with self._writing() as records, self._all_or_nothing(product, records):
-            self._move_traffic(product, None, records)
+        with self._writing(product, token) as records, self._all_or_nothing(product, records, token):
+            self._publisher.move_traffic({}, lambda: self._table(product, None, token))
         self._drop_clusters(product)
 
     def tallies(self, product: str) -> Mapping[Source, Counts]:
@@ -107,28 +166,59 @@ class EnvoyRouter:
                 return epoch, found
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[dict[str, Routing]]:
+    def _writing(self, product: str = "", token: int | None = None) -> Iterator[dict[str, Routing]]:
+        # Shown before the lock is had: whoever has it, and was stopped, is then refused when it goes on.
+        self._fences.admit(product, token)
         with sole_writer(self._files, self._clock, self._patience.lock):
+            self._fences.admit(product, token)
             self._admin.routes()
-            self._records.settle(self._written_version())
-            yield self._records.all()
+            with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
+                self._mend()
+                records = self._records.all()
+            yield records
 
-    def _move_traffic(self, product: str, wanted: Routing | None, records: Mapping[str, Routing]) -> None:
-        others = {name: routing for name, routing in records.items() if name != product}
-        products = others | {product: wanted} if wanted else others
-        if wanted or product in records:
-            self._records.intend(product, wanted, routes_document(products)["version_info"])
-        self._publisher.move_traffic(products)
+    def _mend(self) -> None:
+        """Damaged files of any product are rebuilt before one is changed: all of them make the table of routes."""
+        table = written_table(self._files)
+        self._records.settle(self._written_version() if table is not None else self._admin.routes().version)
+        if table is None:
+            table = self._admin.route_table() or None
+        Mending(self._records, table, self._servers, self._witness).mend()
+
+    def _servers(self) -> Mapping[str, Sequence[str]]:
+        with contextlib.suppress(RouterUnreachable):
+            return {cluster: tuple(addresses) for cluster, addresses in self._admin.servers().items()}
+        return written_servers(self._files)
 
     @contextlib.contextmanager
-    def _all_or_nothing(self, product: str, records: Mapping[str, Routing]) -> Iterator[None]:
+    def _table(self, product: str, wanted: Routing | None, token: int | None) -> Iterator[Json]:
+        """The table of routes with `wanted`, noted as intended; nobody else replaces the table meanwhile.
+
+        Other products may have retreated while this one waited for its servers: their records are read again.
+        """
+        with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
+            self._fences.admit(product, token)
+            with contextlib.suppress(RouterUnreachable):
+                self._mend()
+            records = self._records.all()
+            others = {name: routing for name, routing in records.items() if name != product}
+            document = routes_document(others | {product: wanted} if wanted else others)
+            if wanted or product in records:
+                self._records.intend(product, wanted, document["version_info"])
+            yield document
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self, product: str, records: Mapping[str, Routing], token: int | None) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            self._publisher.put_back(product, records)
+            # Not by a former holder: its successor may have led the users elsewhere meanwhile.
+            with contextlib.suppress(Busy):
+                self._publisher.put_back(product, records, lambda: self._table(product, records.get(product), token))
             raise
         finally:
-            self._records.settle(self._written_version())
+            with sole_writer_of_routes(self._files, self._clock, self._patience.lock):
+                self._records.settle(self._written_version())
 
     def _drop_clusters(self, product: str) -> None:
         deadline = self._clock.monotonic() + self._patience.drain.total_seconds()
@@ -140,7 +230,27 @@ class EnvoyRouter:
             self._clock.sleep(_POLL)
 
     def _written_version(self) -> str:
-        return str((read_document(self._files.routes) or {}).get("version_info", ""))
+        return written_version(self._files.routes)
+
+    def _written_table(self) -> Json:
+        return written_table(self._files) or {}
+
+    def _known(self, product: str) -> tuple[Backend, ...]:
+        """The servers by the product's record, or by the files of its clusters where that cannot be read."""
+        with contextlib.suppress(RouterRefused):
+            record = self._records.one(product)
+            if record is not None:
+                return record.backends
+        written = {cluster: self._publisher.written(cluster) for cluster in listed_clusters(self._files)}
+        return tuple(_backends(product, {cluster: dict.fromkeys(found, True) for cluster, found in written.items()}))
+
+    def _nobody_is_well(self, product: str, version: int) -> bool:
+        """Whether Envoy says so; if it does not answer at once, it is not waited for."""
+        try:
+            servers = replace(self._admin, within=_GLANCE_SECONDS).servers()
+        except RouterUnreachable:
+            return False
+        return not any(servers.get(cluster_name(product, version), {}).values())
 
 
 def _backends(product: str, servers: Mapping[str, Mapping[str, bool]]) -> Iterator[Backend]:

@@ -46,6 +46,19 @@ def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
     yield _own_answer("seatrial.no-product", {"prefix": "/"}, 404, _UNKNOWN)
 
 
+def with_routing(table: Json, product: str, routing: Routing) -> Json:
+    """`table` with the routes of one product being those of `routing`; those of others stay as they stand there.
+
+    Raises KeyError or IndexError for what is no route table of ours.
+    """
+    host = table["virtual_hosts"][0]
+    ours = {product, key_name(product), match_name(product), _preview_name(product)}
+    others = [route for route in host["routes"] if route.get("name") not in ours]
+    # Before the last, which answers whoever asks for no product.
+    routes = [*others[:-1], *_product_routes(product, routing), *others[-1:]]
+    return {**table, "virtual_hosts": [{**host, "routes": routes}, *table["virtual_hosts"][1:]]}
+
+
 def match_name(product: str) -> str:
     """Name of the routes that lead to one version because of a header or cookie."""
     return f"{product}.match"
@@ -54,6 +67,10 @@ def match_name(product: str) -> str:
 def key_name(product: str) -> str:
     """Name of the split's route for requests that carry the product's key."""
     return f"{product}.key"
+
+
+def _preview_name(product: str) -> str:
+    return f"{product}.preview"
 
 
 def _own_answer(name: str, match: Json, status: int, body: str) -> Json:
@@ -78,7 +95,7 @@ def _product_routes(product: str, routing: Routing) -> Iterator[Json]:
 
 
 def _previews(product: str, routing: Routing) -> Iterator[Json]:
-    name, versions = f"{product}.preview", f"/v2/models/{product}/versions"
+    name, versions = _preview_name(product), f"/v2/models/{product}/versions"
     for backend in routing.backends:
         by_path = {"path_separated_prefix": f"{versions}/{backend.version}"}
         yield {"name": name, **_to_version(product, backend.version, by_path)}

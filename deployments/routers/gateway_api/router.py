@@ -1,20 +1,24 @@
 """Splits traffic by an HTTPRoute (see `Router`); everything is in the cluster, so that whoever asks sees the same."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from deployments.clock import Clock
 from deployments.cluster import (
+    TRIES,
     Cluster,
     Conflicting,
     Expired,
+    annotation,
     errors_as,
     is_ours,
     labels_of,
     object_name,
     selector_of,
+    shown,
 )
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.cluster.names import product_object_name, user_address, version_of
@@ -32,12 +36,12 @@ from deployments.routers.gateway_api.rules import (
     with_ours,
 )
 from deployments.routers.readiness import servers_missing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
 
 Object = dict[str, Any]
 
-_MOST_CONFLICTS: Final = 10
 _ACCEPTANCE_SECONDS: Final = 30.0
 # What a Service leads to follows its pods within moments.
 _ENDPOINT_SECONDS: Final = 5.0
@@ -58,6 +62,7 @@ class GatewayApiRouter(CountedElsewhere):
         """`settling` is how long after its word a gateway may still lead by what was before."""
         super().__init__(counters)
         self._cluster, self._section, self._clock, self._settling = cluster, section, clock, settling
+        self.shortfall = section.shortfall
 
     def read(self, product: str) -> Routing | None:
         """See `Router`. A route that a gateway refuses is none, and neither are rules that are not as we write them."""
@@ -65,7 +70,7 @@ class GatewayApiRouter(CountedElsewhere):
             route = self._route(product)
             return None if route is None or refusal_of(route, self._section) else self._routing(product, route)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """See `Router`; confirmed is what the Gateway of the spec has accepted.
 
         Raises `RouterRefused` too for an HTTPRoute of our name that is somebody else's.
@@ -74,13 +79,35 @@ class GatewayApiRouter(CountedElsewhere):
         rules = rules_of(product, wanted, self._path(product))
         with self._reaching():
             former = self._our_route(product)
+            shown((former,) if former else (), product, token)
             self._check_servers(product, former, wanted)
             *before, last = stages(product, self._known_to_gateway(product, former), rules, self._path(product))
             for stage in before:
                 # What is refused of it (a Service on its way out is gone, say) is no matter of the last one.
-                self._said_of(self._write(product, stage, self._attachment()))
+                self._said_of(self._write(product, stage, self._attachment(), token))
                 self._clock.sleep(self._settling)
-            self._confirmed(product, former, last)
+            self._confirmed(product, former, last, token)
+
+    def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
+        """See `Router.retreat`: one write, whatever the gateway says to it later."""
+        with self._reaching():
+            route = self._our_route(product)
+            if route is None:
+                raise unknown(product, version)
+            ours, ready = self._ours(product, route["spec"]), self._ready(product)
+            known = known_versions(product, ours)
+            if has_everything(version, routing_of(product, ours, self._backends(product, known, ready))):
+                return
+            if not ready.get(version):
+                raise unknown(product, version)
+            wanted = everything_to(product, version, self._backends(product, known, ready))
+            self._write(product, rules_of(product, wanted, self._path(product)), self._attached(route), token, note)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`; it is an annotation of the route."""
+        with self._reaching():
+            route = self._route(product)
+        return None if route is None else _note_of(product, route)
 
     def _known_to_gateway(self, product: str, former: Object | None) -> list[Object]:
         """Our rules that the Gateway of the spec has been told; none where the route hangs at another."""
@@ -88,24 +115,28 @@ class GatewayApiRouter(CountedElsewhere):
             return []
         return self._ours(product, former["spec"])
 
-    def _confirmed(self, product: str, former: Object | None, rules: Sequence[Object]) -> None:
+    def _confirmed(self, product: str, former: Object | None, rules: Sequence[Object], token: int | None) -> None:
         """Our rules are `rules`, and the gateway has taken them; if it refuses, they are as before."""
-        written = self._write(product, rules, self._attachment())
+        written = self._write(product, rules, self._attachment(), token)
         refusal = self._dropped(product, written, rules) or self._refusal(former, written)
         if refusal:
-            self._put_back(product, former, written)
+            self._put_back(product, former, written, token)
             raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
 
-    def remove(self, product: str) -> None:
-        """See `Router`. A route of the user's stays, without our rules."""
+    def remove(self, product: str, token: int | None = None) -> None:
+        """See `Router`. A route of the user's stays, without our rules; with an own one its token is forgotten."""
         with self._reaching():
             route = self._route(product)
-            if route is None:
-                return
-            if self._section.route is None:
-                self._cluster.delete(HTTP_ROUTE, _name(route), uid=route["metadata"]["uid"])
-            else:
-                self._write(product, [], {})
+            if route is not None and self._section.route is not None:
+                self._write(product, [], {}, token)
+            elif route is not None:
+                self._take_away(product, route, token)
+
+    def _delete(self, product: str, route: Object, token: int | None) -> None:
+        shown((route,), product, token)
+        metadata = route["metadata"]
+        version = None if token is None else metadata["resourceVersion"]
+        self._cluster.delete(HTTP_ROUTE, _name(route), uid=metadata["uid"], version=version)
 
     def _route(self, product: str) -> Object | None:
         """The route of that name; None for none, and for one that is somebody else's."""
@@ -125,15 +156,18 @@ class GatewayApiRouter(CountedElsewhere):
 
     def _routing(self, product: str, route: Object) -> Routing | None:
         ours = self._ours(product, route["spec"])
-        ready = self._ready(product)
-        backends = [
-            Backend(version, tuple(sorted(ready.get(version, ()))) or (self._nowhere(product, version),))
-            for version in known_versions(product, ours)
-        ]
-        routing = routing_of(product, ours, backends)
+        routing = routing_of(
+            product, ours, self._backends(product, known_versions(product, ours), self._ready(product))
+        )
         if routing is None or not are_as_written(rules_of(product, routing, self._path(product)), ours):
             return None
         return routing
+
+    def _backends(self, product: str, versions: Iterable[int], ready: Mapping[int, set[str]]) -> tuple[Backend, ...]:
+        return tuple(
+            Backend(version, tuple(sorted(ready.get(version, ()))) or (self._nowhere(product, version),))
+            for version in versions
+        )
 
     def _ours(self, product: str, spec: Object) -> list[Object]:
         return ours_among(product, spec.get("rules") or [], self._path(product))
@@ -168,29 +202,47 @@ class GatewayApiRouter(CountedElsewhere):
         ready = self._ready(product)
         return servers_missing(live, wanted, lambda version, address: address in ready.get(version, ()))
 
-    def _write(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
+    def _write(
+        self,
+        product: str,
+        rules: Sequence[Object],
+        attachment: Object,
+        token: int | None,
+        note: Retreat | None = None,
+    ) -> Object:
         """The route with our rules being `rules`, whatever else changes in it meanwhile.
 
-        `attachment` is what an own route hangs at, and nothing for a route of the user's.
+        `attachment` is what an own route hangs at, and nothing for a route of the user's. Without `note` there is none.
         """
-        for _ in range(_MOST_CONFLICTS):
+        for _ in range(TRIES):
             found = self._our_route(product)
             if found is None:
                 self._check_kind(product)
             with suppress(Conflicting):
                 if found is None:
-                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment))
-                return self._rewritten(product, found, rules, attachment)
-        raise RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
+                    return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment, token))
+                return self._rewritten(product, found, rules, attachment, shown((found,), product, token), note)
+        raise self._others_are_quicker(product)
 
-    def _rewritten(self, product: str, found: Object, rules: Sequence[Object], attachment: Object) -> Object:
+    def _others_are_quicker(self, product: str) -> RouterUnreachable:
+        return RouterUnreachable(f"{product}: others keep changing HTTPRoute {self._route_name(product)}: try again")
+
+    def _rewritten(
+        self,
+        product: str,
+        found: Object,
+        rules: Sequence[Object],
+        attachment: Object,
+        annotations: Object,
+        note: Retreat | None,
+    ) -> Object:
         spec = found["spec"]
         rest = {name: value for name, value in spec.items() if name not in self._attached(found)}
         rules = with_ours(spec.get("rules") or [], self._ours(product, spec), rules)
         changed = {**rest, **attachment, "rules": rules}
-        if changed == spec:
+        if changed == spec and not annotations and note == _note_of(product, found):
             return found
-        return self._cluster.replace(HTTP_ROUTE, {**found, "spec": changed})
+        return self._cluster.replace(HTTP_ROUTE, {**_noted(product, found, note, annotations), "spec": changed})
 
     def _check_kind(self, product: str) -> None:
         if not self._cluster.knows(HTTP_ROUTE):
@@ -199,11 +251,21 @@ class GatewayApiRouter(CountedElsewhere):
                 "or leave rollout.kubernetes.gateway out for shares of whole pods"
             )
 
-    def _put_back(self, product: str, former: Object | None, written: Object) -> None:
+    def _put_back(self, product: str, former: Object | None, written: Object, token: int | None) -> None:
         if former is None:
-            self._cluster.delete(HTTP_ROUTE, _name(written), uid=written["metadata"]["uid"])
+            self._take_away(product, written, token)
         else:
-            self._write(product, self._ours(product, former["spec"]), self._attached(former))
+            self._write(product, self._ours(product, former["spec"]), self._attached(former), token)
+
+    def _take_away(self, product: str, written: Object, token: int | None) -> None:
+        for _ in range(TRIES):
+            found = self._route(product)
+            if found is None or found["metadata"]["uid"] != written["metadata"]["uid"]:
+                return
+            with suppress(Conflicting):
+                self._delete(product, found, token)
+                return
+        raise self._others_are_quicker(product)
 
     def _dropped(self, product: str, written: Object, rules: Sequence[Object]) -> str:
         """Why what was written is not what is kept; empty if it is."""
@@ -246,14 +308,18 @@ class GatewayApiRouter(CountedElsewhere):
                     return
         self._clock.sleep(_PAUSE)
 
-    def _new_route(self, product: str, rules: Sequence[Object], attachment: Object) -> Object:
+    def _new_route(self, product: str, rules: Sequence[Object], attachment: Object, token: int | None) -> Object:
         if self._section.route is not None:
             raise RouterRefused(
                 f"{product}: there is no HTTPRoute {self._section.route} in namespace {self._cluster.namespace}: "
                 "make it, or leave rollout.kubernetes.gateway.route out"
             )
         return {
-            "metadata": {"name": self._route_name(product), "labels": labels_of(product)},
+            "metadata": {
+                "name": self._route_name(product),
+                "labels": labels_of(product),
+                "annotations": annotation(product, token),
+            },
             "spec": {**attachment, "rules": list(rules)},
         }
 
@@ -292,6 +358,28 @@ def _addresses(endpoint_slice: Object) -> Iterator[str]:
     for endpoint in endpoint_slice.get("endpoints") or []:
         if (endpoint.get("conditions") or {}).get("ready") is not False:
             yield from map(user_address, endpoint["addresses"])
+
+
+def _note_of(product: str, route: Object) -> Retreat | None:
+    told = (route["metadata"].get("annotations") or {}).get(_retreat_name(product))
+    try:
+        return Retreat.read(json.loads(told)) if told else None
+    except ValueError:
+        return None
+
+
+def _noted(product: str, route: Object, note: Retreat | None, also: Object) -> Object:
+    """The route with this note, or without any, and with other annotations of ours."""
+    name, metadata = _retreat_name(product), route["metadata"]
+    rest = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != name}
+    annotations = rest | also | ({name: json.dumps(note.document())} if note else {})
+    kept = {key: value for key, value in metadata.items() if key != "annotations"}
+    return {**route, "metadata": kept | ({"annotations": annotations} if annotations else {})}
+
+
+def _retreat_name(product: str) -> str:
+    """One a product: several may share a route of the user's."""
+    return f"seatrial.dev/retreat-{product}"
 
 
 def _name(route: Mapping[str, Any]) -> str:

@@ -12,13 +12,24 @@ from typing import Any, Final
 
 from deployments.analysis.evidence import Counts
 from deployments.analysis.readings import Source
-from deployments.cluster import Cluster, Conflicting, errors_as, is_ours, labels_of, selector_of
+from deployments.cluster import (
+    TRIES,
+    Cluster,
+    Conflicting,
+    annotation,
+    errors_as,
+    is_ours,
+    labels_of,
+    selector_of,
+    shown,
+)
 from deployments.cluster.kinds import POD, SERVICE
 from deployments.cluster.names import PORT, product_object_name, user_address, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.accepted import accepted
 from deployments.routers.counters import CountedElsewhere, Counters
 from deployments.routers.readiness import servers_missing
+from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
 from deployments.routers.service.shares import pods_for, weights_of
 from deployments.traffic import Backend, Routing, Weights
 
@@ -27,6 +38,7 @@ Object = dict[str, Any]
 _SERVING: Final = "seatrial.dev/serving"
 _WANTED: Final = "seatrial.dev/weights"
 _KNOWN: Final = "seatrial.dev/versions"
+_RETREAT: Final = "seatrial.dev/retreat"
 _PORTS: Final = [{"name": "http", "port": PORT, "targetPort": PORT, "protocol": "TCP", "appProtocol": "http"}]
 
 
@@ -43,7 +55,7 @@ class ServiceRouter(CountedElsewhere):
             service = self._service(product)
             return None if service is None else self._routing(product, service, _ready(self._pods(product)))
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         """See `Router`. Raises `RouterRefused` for what whole pods cannot make, and a foreign Service of our name."""
         wanted = accepted(product, routing)
         if wanted.matches or wanted.mirror or wanted.key:
@@ -51,30 +63,71 @@ class ServiceRouter(CountedElsewhere):
                 f"{product}: a Service without a Gateway splits by pods only: no matches, mirrors or sticky keys"
             )
         with self._reaching():
-            service, everybody = self._our_service(product), self._pods(product)
+            service, everybody = self._claimed(product, token), self._pods(product)
             pods = _ready(everybody)
             live = None if service is None else self._routing(product, service, pods)
             addresses = {version: set(map(_address, each)) for version, each in pods.items()}
             if missing := servers_missing(live, wanted, lambda version, each: each in addresses.get(version, set())):
                 raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
-            self._serve(product, wanted, everybody)
+            self._serve(product, wanted, everybody, token)
+
+    def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
+        """See `Router.retreat`: a switch of the selector."""
+        with self._reaching():
+            service, pods = self._our_service(product), _ready(self._pods(product))
+            live = None if service is None else self._routing(product, service, pods)
+            if has_everything(version, live):
+                return
+            if service is None or not pods.get(version):
+                raise unknown(product, version)
+            backends = tuple(Backend(each, tuple(map(_address, there))) for each, there in sorted(pods.items()))
+            self._select(product, labels_of(product, version), everything_to(product, version, backends), token, note)
+
+    def retreated(self, product: str) -> Retreat | None:
+        """See `Router.retreated`; it is an annotation of the Service."""
+        with self._reaching():
+            service = self._service(product)
+        told = ((service or {}).get("metadata", {}).get("annotations") or {}).get(_RETREAT)
+        try:
+            return Retreat.read(json.loads(told)) if told else None
+        except ValueError:
+            return None
 
     def copies(self, product: str) -> Mapping[Source, Counts]:
         """See `Router`: there never are any."""
         del product
         return {}
 
-    def remove(self, product: str) -> None:
-        """See `Router`."""
+    def remove(self, product: str, token: int | None = None) -> None:
+        """See `Router`. With the Service its token is forgotten."""
         with self._reaching():
-            if (found := self._service(product)) is not None:
-                self._cluster.delete(SERVICE, product_object_name(product), uid=found["metadata"]["uid"])
+            for _ in range(TRIES):
+                if (found := self._service(product)) is None:
+                    return
+                shown((found,), product, token)
+                version = None if token is None else found["metadata"]["resourceVersion"]
+                with suppress(Conflicting):
+                    self._cluster.delete(SERVICE, _name(found), uid=found["metadata"]["uid"], version=version)
+                    return
+            raise _others_are_quicker(product)
 
-    def _serve(self, product: str, wanted: Routing, everybody: Sequence[Object]) -> None:
+    def _claimed(self, product: str, token: int | None) -> Object | None:
+        """The Service, once it remembers `token`: pods are marked one by one, and nobody else does so meanwhile."""
+        for _ in range(TRIES):
+            found = self._our_service(product)
+            annotations = shown((found,) if found else (), product, token)
+            if found is None or not annotations:
+                return found
+            with suppress(Conflicting):
+                metadata = {"resourceVersion": found["metadata"]["resourceVersion"], "annotations": annotations}
+                return self._cluster.merge(SERVICE, _name(found), {"metadata": metadata})
+        raise _others_are_quicker(product)
+
+    def _serve(self, product: str, wanted: Routing, everybody: Sequence[Object], token: int | None) -> None:
         weights, pods = wanted.weights, _ready(everybody)
         versions = [version for version, part in weights.parts.items() if part]
         if len(versions) == 1:
-            self._select(product, labels_of(product, versions[0]), wanted)
+            self._select(product, labels_of(product, versions[0]), wanted, token)
             return
         counts = pods_for(weights, {version: len(each) for version, each in pods.items()})
         if counts is None:
@@ -86,28 +139,51 @@ class ServiceRouter(CountedElsewhere):
         serving = {pod["metadata"]["name"] for version, count in counts.items() for pod in pods[version][:count]}
         # Whoever joins does so before others leave, be it one that is not ready just now.
         for pod in sorted(everybody, key=lambda pod: pod["metadata"]["name"] not in serving):
-            self._mark(pod, pod["metadata"]["name"] in serving)
-        self._select(product, labels_of(product) | {_SERVING: "true"}, wanted)
+            if _serves(pod) != (pod["metadata"]["name"] in serving):
+                if token is not None:
+                    self._claimed(product, token)
+                self._mark(pod, pod["metadata"]["name"] in serving)
+        self._select(product, labels_of(product) | {_SERVING: "true"}, wanted, token)
 
     def _mark(self, pod: Object, serves: bool) -> None:
-        if _serves(pod) != serves:
-            labels = {_SERVING: "true" if serves else None}
-            self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
+        labels = {_SERVING: "true" if serves else None}
+        self._cluster.merge(POD, pod["metadata"]["name"], {"metadata": {"labels": labels}})
 
-    def _select(self, product: str, selector: Mapping[str, str], wanted: Routing) -> None:
-        metadata = {"name": product_object_name(product), "annotations": _told(wanted)}
-        found = self._our_service(product)
-        if found is None:
-            labelled, spec = {**metadata, "labels": labels_of(product)}, {"selector": selector, "ports": _PORTS}
+    def _select(
+        self,
+        product: str,
+        selector: Mapping[str, str],
+        wanted: Routing,
+        token: int | None,
+        note: Retreat | None = None,
+    ) -> None:
+        told = _told(wanted) | {_RETREAT: json.dumps(note.document()) if note else None}
+        for _ in range(TRIES):
+            found = self._our_service(product)
             # There is one already if the answer to the first attempt was lost.
             with suppress(Conflicting):
-                self._cluster.create(SERVICE, {"metadata": labelled, "spec": spec})
+                if found is None:
+                    self._create(product, selector, wanted, token)
+                else:
+                    self._point(found, selector, told | shown((found,), product, token), token)
                 return
+        raise _others_are_quicker(product)
+
+    def _create(self, product: str, selector: Mapping[str, str], wanted: Routing, token: int | None) -> None:
+        name, annotations = product_object_name(product), _told(wanted) | annotation(product, token)
+        metadata = {"name": name, "labels": labels_of(product), "annotations": annotations}
+        self._cluster.create(SERVICE, {"metadata": metadata, "spec": {"selector": selector, "ports": _PORTS}})
+
+    def _point(
+        self, found: Object, selector: Mapping[str, str], told: Mapping[str, str | None], token: int | None
+    ) -> None:
         # Apply would leave the former selector's version in.
-        former = ((found or {}).get("spec") or {}).get("selector") or {}
-        gone = {name: None for name in former if name not in selector}
+        gone = {name: None for name in found["spec"].get("selector") or {} if name not in selector}
+        metadata: Object = {"annotations": told}
+        if token is not None:
+            metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
         patch = {"metadata": metadata, "spec": {"selector": {**selector, **gone}, "ports": _PORTS}}
-        self._cluster.merge(SERVICE, product_object_name(product), patch)
+        self._cluster.merge(SERVICE, _name(found), patch)
 
     def _service(self, product: str) -> Object | None:
         """The Service of that name; None for none, and for one that is somebody else's."""
@@ -160,6 +236,14 @@ class ServiceRouter(CountedElsewhere):
             yield
 
 
+def _name(service: Object) -> str:
+    return str(service["metadata"]["name"])
+
+
+def _others_are_quicker(product: str) -> RouterUnreachable:
+    return RouterUnreachable(f"{product}: others keep changing Service {product_object_name(product)}: try again")
+
+
 def _ready(pods: Iterable[Object]) -> dict[int, list[Object]]:
     """The ready ones of each version."""
     ready: dict[int, list[Object]] = {}
@@ -170,7 +254,7 @@ def _ready(pods: Iterable[Object]) -> dict[int, list[Object]]:
     return ready
 
 
-def _told(wanted: Routing) -> Mapping[str, str]:
+def _told(wanted: Routing) -> dict[str, str | None]:
     """What cannot be read from the pods: the exact weights, and which versions are known."""
     weights = {str(version): part for version, part in wanted.weights.parts.items()}
     return {_WANTED: json.dumps(weights), _KNOWN: ",".join(str(each.version) for each in wanted.backends)}

@@ -170,8 +170,11 @@ def _server(served: Served) -> Object:
     ports = ["--port", str(PORT), "--copies-port", str(COPIES_PORT), "--paired-port", str(PAIRED_PORT)]
     trusted = [word for kind in launch.trusted for word in ("--trust", kind)]
     flags = server_flags(_with_a_place_for_its_log(launch.server), launch.key, Path())
+    container = _container(served, CONTAINER)
+    # By the environment: a server in an older image does not mind. The folder outlives a container that dies.
+    container["env"].append({"name": "SEATRIAL_REMAINS", "value": "/tmp/remains"})  # noqa: S108 - the pod's own
     return {
-        **_container(served, CONTAINER),
+        **container,
         "command": [*command, "--version", str(launch.version), "--host", "*", *ports, *trusted, *flags],
         "ports": [
             {"name": "http", "containerPort": PORT, "protocol": "TCP"},

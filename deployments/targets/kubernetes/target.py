@@ -4,24 +4,28 @@ Everything is in the cluster: whoever asks sees the same.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from deployments.clock import Clock
 from deployments.cluster import (
+    TRIES,
     Cluster,
+    Conflicting,
     Expired,
     Kind,
+    annotation,
     errors_as,
     is_ours,
     object_name,
     selector_of,
+    shown,
 )
 from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
 from deployments.cluster.names import COPIES_PORT, version_of
-from deployments.errors import ClusterRefused, TargetUnreachable
+from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
 from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes.manifests import (
     CONTAINER,
@@ -32,6 +36,7 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
+from deployments.targets.kubernetes.ownership import being_replaced, changed_fields
 from deployments.targets.kubernetes.pods import (
     is_outdated,
     is_over,
@@ -45,6 +50,8 @@ from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]
 
+# All that is made for a version.
+_MADE: Final = (DEPLOYMENT, SERVICE, DISRUPTION_BUDGET, AUTOSCALER)
 _ANSWER_SECONDS: Final = 10.0
 _LOG_LINES: Final = 50
 # Beyond a drain, and the time that a pod has to end: until the last one is gone from the API server.
@@ -61,18 +68,16 @@ class KubernetesTarget:
         # By labels, up to when `replicas` has seen what happened to pods.
         self._seen: dict[str, str] = {}
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours; nothing is begun then."""
         served = Served(launch, self._section, self._tracking)
         with self._reaching():
+            self._claim(launch.product, token)
             found = self._ours(served)
             if self._section.autoscaling is None:
                 self._end(AUTOSCALER, launch.product, launch.version, "Background")
             pods = self._pods(launch.product, launch.version)
-            if any(replica_of(pod).state is ReplicaState.READY for pod in pods) and found is not None:
-                self._scale(served, found)
-            else:
-                self._cluster.apply(DEPLOYMENT, deployment(served))
+            self._written(lambda now: self._run(served, now, pods, token), served.name, found)
             self._cluster.apply(SERVICE, service(served))
             self._cluster.apply(DISRUPTION_BUDGET, disruption_budget(served))
             if (scaling := self._section.autoscaling) is not None:
@@ -96,10 +101,25 @@ class KubernetesTarget:
         return (*replicas, *(missing_replica(name, found, place) for place in range(len(staying), wanted)))
 
     def versions(self, product: str) -> tuple[int, ...]:
-        """See `Target`."""
+        """See `Target`. A version of which only a Service, say, is left is one, too: somebody has to clear it up."""
+        labels = selector_of(product)
         with self._reaching():
-            found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
+            found = [each for kind in _MADE for each in self._cluster.list(kind, labels)[0]]
         return tuple(sorted({version for each in found if (version := version_of(each)) is not None}))
+
+    def unsettled(self, product: str, version: int) -> str:
+        """See `Target`: the Deployment is there, as we wrote it, and all its pods are made from what it says now."""
+        name = object_name(product, version)
+        with self._reaching():
+            found = self._cluster.get(DEPLOYMENT, name)
+        if found is None or not is_ours(found, product):
+            return f"Deployment {name} in namespace {self._cluster.namespace} is gone: somebody removed it"
+        if changed := changed_fields(found):
+            raise NeverReady(
+                f"somebody changed {', '.join(changed)} of Deployment {name} in namespace {self._cluster.namespace}: "
+                "its pods are not what was verified"
+            )
+        return being_replaced(found)
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`; by way of the API server."""
@@ -107,14 +127,16 @@ class KubernetesTarget:
             said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS)
         return Answer(said.status, said.body)
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. Pods finish what they are answering within the time that any request may take."""
         with self._reaching():
+            self._claim(product, token)
             for kind in (AUTOSCALER, DISRUPTION_BUDGET):
                 self._end(kind, product, version, "Background")
             # In the foreground, so that it is there until its last pod is gone.
-            self._end(DEPLOYMENT, product, version, "Foreground")
+            self._written(lambda _: self._end_deployment(product, version, token), object_name(product, version), None)
             self._until_gone(product, version, drain)
+            self._claim(product, token)
             # Not before: a gateway may still be on its way to the last pod.
             self._end(SERVICE, product, version, "Background")
 
@@ -126,10 +148,47 @@ class KubernetesTarget:
             if not since or self._saw(POD, since, within.total_seconds(), labels) is None:
                 clock.sleep(min(within, _POLL))
 
-    def _scale(self, served: Served, found: Object) -> None:
+    def _run(self, served: Served, found: Object | None, pods: list[Object], token: int | None) -> None:
         """A pod that is ready stays as it was started, for to replace it would cost more than it is worth."""
-        if served.section.autoscaling is None and found["spec"].get("replicas") != served.launch.replicas:
-            self._cluster.merge(DEPLOYMENT, served.name, {"spec": {"replicas": served.launch.replicas}})
+        annotations = annotation(served.launch.product, token, found)
+        # Somebody may have written since, under a later lease; without a token nobody minds.
+        since = {"resourceVersion": found["metadata"]["resourceVersion"]} if token is not None and found else {}
+        if found is None or not any(replica_of(pod).state is ReplicaState.READY for pod in pods):
+            manifest = deployment(served)
+            metadata = manifest["metadata"] | since | ({"annotations": annotations} if annotations else {})
+            self._cluster.apply(DEPLOYMENT, manifest | {"metadata": metadata})
+        elif served.section.autoscaling is None and found["spec"].get("replicas") != served.launch.replicas:
+            patch = {"metadata": since, "spec": {"replicas": served.launch.replicas}}
+            self._cluster.merge(DEPLOYMENT, served.name, patch)
+
+    def _written(self, write: Callable[[Object | None], None], name: str, found: Object | None) -> None:
+        """`write` was done, to the Deployment as it was `found`, or as it is by now if somebody else was quicker."""
+        for _ in range(TRIES):
+            with suppress(Conflicting):
+                write(found)
+                return
+            found = self._cluster.get(DEPLOYMENT, name)
+        raise TargetUnreachable(f"others keep changing Deployment {name}: try again")
+
+    def _claim(self, product: str, token: int | None) -> None:
+        """Every Deployment of the product remembers `token`. Raises `Busy` if one knows of a higher one."""
+        if token is None:
+            return
+        for _ in range(TRIES):
+            found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
+            if shown(found, product, token):
+                with suppress(Conflicting):
+                    self._mark(found, product, token)
+                    return
+            else:
+                return
+        raise TargetUnreachable(f"others keep changing the Deployments of {product}: try again")
+
+    def _mark(self, found: list[Object], product: str, token: int) -> None:
+        for each in found:
+            if annotations := shown((each,), product, token):
+                metadata = {"resourceVersion": each["metadata"]["resourceVersion"], "annotations": annotations}
+                self._cluster.merge(DEPLOYMENT, each["metadata"]["name"], {"metadata": metadata})
 
     def _ours(self, served: Served) -> Object | None:
         """The Deployment that there is, None for none.
@@ -198,6 +257,14 @@ class KubernetesTarget:
         found = self._cluster.get(kind, object_name(product, version))
         if found is not None and is_ours(found, product):
             self._cluster.delete(kind, found["metadata"]["name"], propagation, found["metadata"]["uid"])
+
+    def _end_deployment(self, product: str, version: int, token: int | None) -> None:
+        found = self._cluster.get(DEPLOYMENT, object_name(product, version))
+        if found is not None and is_ours(found, product):
+            shown((found,), product, token)
+            metadata = found["metadata"]
+            since = None if token is None else metadata["resourceVersion"]
+            self._cluster.delete(DEPLOYMENT, metadata["name"], "Foreground", metadata["uid"], since)
 
     def _until_gone(self, product: str, version: int, drain: timedelta) -> None:
         """Its pods first, then the Deployment, which goes after them."""

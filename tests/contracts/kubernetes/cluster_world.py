@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from deployments.analysis.evidence import Counts
@@ -15,6 +16,7 @@ from deployments.routers.service import ServiceRouter
 from deployments.spec import GatewaySection, KubernetesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import POLL, Launch
+from deployments.wiring import Doors
 from tests.contracts.routers.cluster_worlds import GATEWAY
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.kubernetes import NEVER_READY, READY, FakeKubernetes, Proxied, Request, Target
@@ -44,6 +46,7 @@ class ClusterWorld(World):
     product: str = PRODUCT
     starting: timedelta = timedelta(0)
     gateway: bool = True
+    shortfall: float = 0.1
     wrong: set[int] = field(default_factory=set)
     due: dict[str, float] = field(default_factory=dict)
 
@@ -51,16 +54,24 @@ class ClusterWorld(World):
         super().__post_init__()
         self.api.put(GATEWAY)
         self.api.answer_pods(self._sample_rows)
-        self.cluster = Cluster.of(kubeconfig=self.api.kubeconfig(self.folder / "kubeconfig"))
-        section = KubernetesSection(image="seatrial:1")
-        self.target: Any = Simulated(self.cluster, section, "http://mlflow", self.clock).in_world(self)
-        counted = Uncounted()
-        self.router: Any = ServiceRouter(self.cluster, counted)
-        if self.gateway:
-            self.router = GatewayApiRouter(self.cluster, GatewaySection(name="public"), counted, self.clock)
-        self.doors = replace(self.doors, router=self.router, target=self.target)
+        self.doors = self.doors_of_a_new_process(self.folder)
+        self.router: Any = self.doors.router
+        self.target: Any = self.doors.target
         self._users = FakeGateway(self.api)
         self._looked: tuple[int, Any, Any] = (-1, None, None)
+
+    def doors_of_a_new_process(self, folder: Path) -> Doors:
+        """Which knows nothing yet of the cluster; `folder` is for its kubeconfig."""
+        self.cluster = Cluster.of(kubeconfig=self.api.kubeconfig(folder / "kubeconfig"))
+        section = KubernetesSection(image="seatrial:1")
+        target: Any = Simulated(self.cluster, section, "http://mlflow", self.clock).in_world(self)
+        counted = Uncounted()
+        router: Any = ServiceRouter(self.cluster, counted)
+        if self.gateway:
+            front = GatewaySection(name="public", shortfall=self.shortfall)
+            router = GatewayApiRouter(self.cluster, front, counted, self.clock)
+        expect = self.cluster.rights.expect_all
+        return replace(self.doors, router=router, target=target, expect_rights=expect)
 
     def split(self) -> tuple[Mapping[int, int], int | None]:
         """See `World`; read from what the cluster keeps, at no cost of requests."""
@@ -105,13 +116,13 @@ class Simulated(KubernetesTarget):
         self._world = world
         return self
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`."""
         name, world = object_name(launch.product, launch.version), self._world
         if world.starting and world.api.object("Deployment", name) is None:
             world.api.script(name, NEVER_READY)
             world.due[name] = world.clock.monotonic() + world.starting.total_seconds()
-        super().launch(launch)
+        super().launch(launch, token)
 
     def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
         """See `Target`: until the pods are ready."""

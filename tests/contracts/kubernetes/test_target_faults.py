@@ -241,7 +241,7 @@ NEEDED = [
 
 @pytest.mark.parametrize(("verb", "resource"), NEEDED)
 def test_a_right_that_is_missing_is_named(
-    api: FakeKubernetes, target: KubernetesTarget, clock: ManualClock, verb: str, resource: str
+    api: FakeKubernetes, target: KubernetesTarget, clock: ManualClock, tmp_path: Path, verb: str, resource: str
 ) -> None:
     api.answer_pods(lambda request, target: Proxied(200, b"{}"))
     api.script(NAME, NEVER_READY)
@@ -249,6 +249,9 @@ def test_a_right_that_is_missing_is_named(
         target.launch(launch())
         target.replicas("flights", 1)
     api.faults.forbid(verb, resource)
+    (tmp_path / "new").mkdir()
+    cluster = Cluster.of(kubeconfig=api.kubeconfig(tmp_path / "new" / "kubeconfig"))
+    target = KubernetesTarget(cluster, KubernetesSection(image="seatrial:1"), "http://mlflow", clock)
 
     def all_of_it() -> None:
         target.launch(launch())

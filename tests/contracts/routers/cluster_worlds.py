@@ -62,9 +62,9 @@ class Deployed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._router, name)
 
-    def apply(self, product: str, routing: Routing) -> None:
+    def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
         self._deploy(product, routing)
-        self._router.apply(product, routing)
+        self._router.apply(product, routing, token)
 
 
 class PodWorld:

@@ -56,6 +56,8 @@ class Answers:
         switched_off = self._faults.switched_off_groups
         if request.path == ACCESS_REVIEWS and request.method == "POST":
             return as_json(201, self._access_review(object_in(request.body)))
+        if self._faults.starting and request.path == "/readyz":
+            return Answer(500, b"[-]poststarthook/rbac/bootstrap-roles failed: not finished", "text/plain")
         if request.method == "GET" and (found := discovered(request.path, switched_off)):
             return Answer(200, found.encode(), "text/plain") if isinstance(found, str) else as_json(200, found)
         target = target_of(request.path, switched_off)

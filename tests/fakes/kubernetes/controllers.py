@@ -25,6 +25,7 @@ LOOKED_AT_WITH = {
     "ReferenceGrant": ("HTTPRoute",),
     "Service": ("HTTPRoute",),
 }
+OF_THE_MANAGER = frozenset({"ReplicaSet", "Deployment", "PodDisruptionBudget", "Service"})
 SAME_NAMESPACE = frozenset({"Service", "PodDisruptionBudget"})
 GARBAGE_COLLECTOR = Manager("kube-controller-manager")
 NAMESPACE = BY_NAME["Namespace"]
@@ -49,6 +50,7 @@ class Controllers:
             BY_NAME["Gateway"]: networking.settle_gateway,
         }
         self._settled_at = 0
+        self._scripts = scripts
 
     def settle(self, anew: bool = False) -> None:
         """Work until nothing changes any longer; `anew` looks at everything, whoever has written."""
@@ -57,7 +59,7 @@ class Controllers:
             if not changes and not (anew and round_ == 0):
                 return
             self._settled_at = self._store.version
-            if any(_may_leave_garbage(change) for change in changes):
+            if not self._scripts.no_manager and any(_may_leave_garbage(change) for change in changes):
                 self._collect_garbage()
             self._step(None if anew and round_ == 0 else self._concerned(changes))
         raise AssertionError("the controllers do not come to rest")
@@ -65,6 +67,8 @@ class Controllers:
     def _step(self, concerned: set[tuple[Kind, Key]] | None) -> None:
         """Every controller takes a step with each object that is concerned, all of them if that is None."""
         for kind, step in self._steps.items():
+            if self._scripts.no_manager and kind.name in OF_THE_MANAGER:
+                continue
             for thing in self._store.all(kind):
                 key = key_of(thing)
                 live = self._store.get(kind, *key)

@@ -137,6 +137,16 @@ class FakeKubernetes:
             self._scripts.lost_nodes.discard(name)
             self.settle(anew=True)
 
+    def lose_controller_manager(self) -> None:
+        """It is gone: kubelets and Gateways work, but no pod is replaced, no endpoint changes, nothing is ended."""
+        self._scripts.no_manager = True
+
+    def find_controller_manager(self) -> None:
+        """It is back, and does what is to be done."""
+        with self._store.lock:
+            self._scripts.no_manager = False
+            self.settle(anew=True)
+
     def autoscale(self, deployment: str, replicas: int, namespace: str = "default") -> None:
         """A HorizontalPodAutoscaler decides, and scales the Deployment in its own name."""
 

@@ -57,6 +57,7 @@ class Faults:
     watch_ends_cleanly: bool = False
     gone_as_status: bool = False
     permitted: list[Json] | None = None
+    starting: bool = False
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _failing: list[_Failing] = field(default_factory=list)
     _conflicting: dict[str, int] = field(default_factory=dict)
@@ -116,6 +117,8 @@ class Faults:
 
     def allows(self, verb: str, group: str, resource: str, name: str = "") -> bool:
         """Whether the user may do that."""
+        if self.starting:
+            return False
         if any((by, on) in self._forbidden for by in (verb, "*") for on in (resource, "*")):
             return False
         return self.permitted is None or any(_covers(rule, verb, group, resource, name) for rule in self.permitted)

@@ -56,6 +56,7 @@ class Scripts:
     routes: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     ignored_routes: set[str] = field(default_factory=set)
     lost_nodes: set[str] = field(default_factory=set)
+    no_manager: bool = False
 
     def of_pod(self, pod: str, deployment: str) -> PodScript:
         """What a pod of that Deployment is to do."""

@@ -163,7 +163,7 @@ def test_an_unknown_version_is_not_found(registry: ModelRegistry, settings: Sett
     for call in (
         lambda: registry.get("flights", 9),
         lambda: registry.get("trains", 1),
-        lambda: registry.promote("flights", 9, MONDAY),
+        lambda: registry.promote("flights", 9, MONDAY, None),
         lambda: registry.set_challenger("flights", 9),
         lambda: registry.set_status("flights", 9, DeploymentStatus.LIVE),
         lambda: registry.fetch("flights", 9, settings.models),
@@ -192,7 +192,7 @@ def test_the_first_promotion_makes_a_champion_without_a_predecessor(
     registered(registry, settings)
     registry.set_challenger("flights", 1)
 
-    champion = registry.promote("flights", 1, MONDAY)
+    champion = registry.promote("flights", 1, MONDAY, None)
 
     assert champion.aliases == ("champion",)
     assert (champion.status, champion.deployed_at) == (DeploymentStatus.LIVE, MONDAY)
@@ -204,7 +204,7 @@ def test_the_first_promotion_makes_a_champion_without_a_predecessor(
 def test_the_former_champion_becomes_previous_and_retired(registry: ModelRegistry, settings: Settings) -> None:
     second_of_two(registry, settings)
 
-    champion = registry.promote("flights", 2, TUESDAY)
+    champion = registry.promote("flights", 2, TUESDAY, 1)
 
     assert (champion.version, champion.rollback_version, champion.deployed_at) == (2, 1, TUESDAY)
     previous = registry.previous("flights")
@@ -215,18 +215,18 @@ def test_the_former_champion_becomes_previous_and_retired(registry: ModelRegistr
 
 def test_promoting_the_champion_again_changes_nothing(registry: ModelRegistry, settings: Settings) -> None:
     second_of_two(registry, settings)
-    once = registry.promote("flights", 2, TUESDAY)
+    once = registry.promote("flights", 2, TUESDAY, 1)
 
-    again = registry.promote("flights", 2, datetime(2027, 1, 1, tzinfo=UTC))
+    again = registry.promote("flights", 2, datetime(2027, 1, 1, tzinfo=UTC), 1)
 
     assert _plain(again) == _plain(once)
 
 
 def test_a_reinstated_champion_does_not_point_back_to_the_bad_one(registry: ModelRegistry, settings: Settings) -> None:
     second_of_two(registry, settings)
-    registry.promote("flights", 2, TUESDAY)
+    registry.promote("flights", 2, TUESDAY, 1)
 
-    restored = registry.reinstate("flights", 1, TUESDAY)
+    restored = registry.reinstate("flights", 1, TUESDAY, 2)
 
     assert (restored.version, restored.status, restored.aliases) == (1, DeploymentStatus.LIVE, ("champion",))
     assert registry.get("flights", 2).status is DeploymentStatus.ROLLED_BACK
@@ -235,11 +235,11 @@ def test_a_reinstated_champion_does_not_point_back_to_the_bad_one(registry: Mode
 
 def test_after_a_rollback_the_version_before_is_previous_again(registry: ModelRegistry, settings: Settings) -> None:
     second_of_two(registry, settings)
-    registry.promote("flights", 2, MONDAY)
+    registry.promote("flights", 2, MONDAY, 1)
     registered(registry, settings, "third")
-    registry.promote("flights", 3, TUESDAY)
+    registry.promote("flights", 3, TUESDAY, 2)
 
-    registry.reinstate("flights", 2, TUESDAY)
+    registry.reinstate("flights", 2, TUESDAY, 3)
 
     previous = registry.previous("flights")
     assert previous is not None
@@ -253,18 +253,18 @@ def test_after_a_rollback_the_version_before_is_previous_again(registry: ModelRe
 
 def test_a_version_that_was_rolled_back_can_be_promoted_later(registry: ModelRegistry, settings: Settings) -> None:
     second_of_two(registry, settings)
-    registry.promote("flights", 2, MONDAY)
-    registry.reinstate("flights", 1, MONDAY)
+    registry.promote("flights", 2, MONDAY, 1)
+    registry.reinstate("flights", 1, MONDAY, 2)
 
-    champion = registry.promote("flights", 2, TUESDAY)
+    champion = registry.promote("flights", 2, TUESDAY, 1)
 
     assert (champion.status, champion.rollback_version) == (DeploymentStatus.LIVE, 1)
     assert registry.get("flights", 1).aliases == ("previous",)
 
 
 MOVES: dict[str, Callable[[ModelRegistry], ModelVersion]] = {
-    "promote": lambda registry: registry.promote("flights", 2, TUESDAY),
-    "reinstate": lambda registry: registry.reinstate("flights", 1, TUESDAY),
+    "promote": lambda registry: registry.promote("flights", 2, TUESDAY, 1),
+    "reinstate": lambda registry: registry.reinstate("flights", 1, TUESDAY, 2),
 }
 
 
@@ -274,7 +274,7 @@ def test_a_move_killed_between_any_two_calls_keeps_a_champion_and_is_completed_b
 ) -> None:
     second_of_two(registry, settings)
     if move == "reinstate":
-        registry.promote("flights", 2, MONDAY)
+        registry.promote("flights", 2, MONDAY, 1)
     before = _database(settings).with_suffix(".before")
     _copy(_database(settings), before)
     client = registry._client
@@ -307,7 +307,7 @@ def test_a_kill_that_nobody_repeated_is_put_right_by_the_next_promotion(
     client.set_model_version_tag("flights", "2", "seatrial.rollback_version", "1")
     client.set_registered_model_alias("flights", "champion", "2")
 
-    registry.promote("flights", 3, TUESDAY)
+    registry.promote("flights", 3, TUESDAY, 2)
 
     assert {each.version: each.status.value for each in registry.versions("flights")} == {
         1: "retired",
@@ -381,7 +381,7 @@ def test_files_that_are_gone_are_a_bad_artifact(registry: ModelRegistry, setting
 def second_of_two(registry: ModelRegistry, settings: Settings) -> None:
     """Version 1 is champion, version 2 wants to be."""
     registered(registry, settings, "first")
-    registry.promote("flights", 1, MONDAY)
+    registry.promote("flights", 1, MONDAY, None)
     registered(registry, settings, "second")
     registry.set_challenger("flights", 2)
 

@@ -16,8 +16,9 @@ import pytest
 
 from deployments.errors import BadInput, TargetUnreachable
 from deployments.supervision import Program, ProgramState, Supervisor
+from deployments.supervision.definitions import Definitions
 from deployments.supervision.leftovers import daemons_of, leftovers_of
-from deployments.supervision.program import conf_of, ini_value, script_of
+from deployments.supervision.program import ini_value
 
 AWKWARD = {
     "SINGLE": "it's",
@@ -132,8 +133,9 @@ def test_a_secret_is_in_files_of_ours_alone_and_in_no_log(supervisor: Supervisor
     supervisor.put(program(home, environment={"PASSWORD": "hunter2"}))
     assert eventually(lambda: supervisor.state("sleeper") is ProgramState.RUNNING)
     holders = [path for path in home.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
-    assert holders == [home / "programs" / "sleeper.sh"]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (home / "programs").iterdir()} == {0o600}
+    assert set(holders) == {home / "programs" / name for name in ("sleeper.sh", "copies/sleeper.json")}
+    files = [path for path in (home / "programs").rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert "hunter2" not in " ".join(psutil.Process(pid_of(supervisor)).cmdline())
 
 
@@ -152,8 +154,7 @@ def test_a_change_that_supervisord_never_heard_of_is_made_good(supervisor: Super
     first = pid_of(supervisor)
     changed = program(home, environment={"A": "1"})
     # As after a crash between writing the files and telling supervisord.
-    (home / "programs" / "sleeper.sh").write_bytes(script_of(changed))
-    (home / "programs" / "sleeper.conf").write_bytes(conf_of(changed, home / "programs" / "sleeper.sh"))
+    Definitions(home / "programs").write(changed)
     supervisor.put(changed)
     assert pid_of(supervisor) != first
 
@@ -289,11 +290,52 @@ def test_without_supervisord_every_question_says_what_to_run(empty: Path) -> Non
         supervisor.put(program(empty))
 
 
-def test_a_broken_definition_is_named(supervisor: Supervisor, home: Path) -> None:
-    (home / "programs" / "broken.conf").write_text("[program:broken]\nstartsecs=soon\n")
-    with pytest.raises(BadInput, match=r"broken\.conf"):
-        supervisor.put(program(home))
-    (home / "programs" / "broken.conf").unlink()
+STRANGE = {
+    "a value": "[program:broken]\nstartsecs=soon\n",
+    "no section": "startsecs=1\n",
+    "garbage": "\0\0[[[",
+    "another's": "[supervisord]\nlogfile=/tmp/x\n",
+}
+
+
+@pytest.mark.parametrize("content", STRANGE.values(), ids=STRANGE)
+def test_a_definition_that_nobody_can_read_keeps_no_other_program_away(
+    supervisor: Supervisor, home: Path, content: str
+) -> None:
+    (home / "programs").mkdir(exist_ok=True)
+    (home / "programs" / "broken.conf").write_text(content)
+    supervisor.put(program(home))
+    assert eventually(lambda: supervisor.state("sleeper") is ProgramState.RUNNING)
+    assert (home / "programs" / "broken.conf.damaged").read_text() == content
+    assert supervisor.known() == ("sleeper",)
+    (home / "programs" / "broken.conf.damaged").unlink()
+
+
+@pytest.mark.parametrize("name", ["sleeper.conf", "sleeper.sh"])
+@pytest.mark.parametrize("content", ["", "[program:sleeper]\ncommand=", None], ids=["emptied", "halved", "removed"])
+def test_a_damaged_definition_is_made_anew_and_its_program_runs_on(
+    supervisor: Supervisor, home: Path, name: str, content: str | None
+) -> None:
+    supervisor.put(program(home))
+    first, path = pid_of(supervisor), home / "programs" / name
+    whole = path.read_bytes()
+    path.unlink() if content is None else path.write_text(content)
+    supervisor.put(program(home, name="another"))
+    assert path.read_bytes() == whole
+    assert pid_of(supervisor) == first
+    supervisor.put(program(home))
+    assert pid_of(supervisor) == first
+
+
+def test_a_start_finds_every_program_though_one_definition_was_damaged(mortal: Supervisor, empty: Path) -> None:
+    mortal.put(program(empty))
+    mortal.put(program(empty, name="another"))
+    mortal.shutdown()
+    (empty / "programs" / "sleeper.conf").write_text("")
+    (empty / "programs" / "another.conf").write_text("[program:another")
+    mortal.start()
+    assert eventually(lambda: set(mortal.states().values()) == {ProgramState.RUNNING})
+    assert mortal.known() == ("another", "sleeper")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "../a", "A", "a" * 101])

@@ -9,8 +9,6 @@ import pytest
 import yaml
 
 from deployments import wiring
-from deployments.registry import ModelVersion
-from deployments.registry.in_memory import InMemoryRegistry
 from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import Strategy
@@ -31,21 +29,10 @@ def project(folder: Path) -> Path:
     return folder
 
 
-class Listed(InMemoryRegistry):
-    """A registry that lists its versions, as the real one does."""
-
-    def versions(self, product: str) -> tuple[ModelVersion, ...]:
-        return tuple(self.get(name, number) for name, number in sorted(self._versions) if name == product)
-
-    def products(self) -> tuple[str, ...]:
-        return tuple(sorted({name for name, _ in self._versions}))
-
-
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """v1 is champion of a product whose doors the command line finds."""
     world = World(tmp_path)
-    world.registry.__class__ = Listed
     world.run(world.wish(1))
     world.clock.sleep(timedelta(seconds=1))
     settings = Settings(home=tmp_path, project=project(tmp_path))

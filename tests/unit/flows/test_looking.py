@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from rich.console import Console
@@ -10,14 +11,17 @@ from rich.console import Console
 from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
 from deployments.journals.protocol import Event
+from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.spec import Strategy
-from flows.entrypoints.reports import _under_way
+from flows.entrypoints.explaining import state_report
+from flows.entrypoints.reports import _rollout_lines, _under_way
 from flows.entrypoints.watching import bar, picture, progress, weights
 from tasks.rollouts.explaining import explain
+from tasks.rollouts.keeping import hold
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, until
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
 
 Captured = pytest.CaptureFixture[str]
 
@@ -136,3 +140,42 @@ def test_status_tells_rollouts_under_way_and_who_carries_them(world: World) -> N
     world.journal.release(world.journal._leases[PRODUCT][0])
     assert _under_way(None)[0]["carried_by"] is None
     assert _under_way("another") == []
+
+
+def test_a_hold_is_told_with_its_end_and_its_commands(world: World, seatrial: Seatrial, capsys: Captured) -> None:
+    world.rate = 0.0
+    until(world, Phase.HOLDING)
+    [told] = _under_way(PRODUCT)
+    assert told["waiting"]["for"] == "something to judge v2 by (no traffic)"
+    assert told["waiting"]["commands"] == ["seatrial skip bikes", "seatrial promote bikes", "seatrial abort bikes"]
+    assert told["waiting"]["then"] == "it is rolled back"
+    assert seatrial("status", PRODUCT) in {0, 5}
+    said = " ".join(capsys.readouterr().out.split())
+    assert "waits for something to judge v2 by (no traffic), for" in said
+    assert "it is rolled back; `seatrial skip bikes` or `seatrial promote bikes` or `seatrial abort bikes`" in said
+    assert seatrial("explain", PRODUCT) == 0
+    assert "`seatrial skip bikes`" in capsys.readouterr().out
+
+
+def test_watch_says_again_what_is_waited_for(world: World, seatrial: Seatrial, capsys: Captured) -> None:
+    world.rate = 0.0
+    state = until(world, Phase.HOLDING)
+    carried_meanwhile(world, state)
+    traffic, end = world.clock.passing, world.clock.now() + 12 * MINUTE
+
+    def passing(duration: timedelta) -> None:
+        traffic(duration)
+        if world.clock.now() >= end and not world.journal.orders(state.rollout_id):
+            world.journal.give(state.rollout_id, Verb.ABORT, "ann", "", world.clock.now())
+
+    world.clock.passing = passing
+    assert seatrial("watch", PRODUCT) == 4
+    waits = [line for line in capsys.readouterr().out.splitlines() if line.startswith("waits for something to judge")]
+    assert len(waits) == 5, "at once, after 1, 2, 5 and 10 minutes"
+
+
+def test_a_rollout_that_nobody_carries_is_told_with_what_to_do(world: World, seatrial: Seatrial) -> None:
+    state = until(world, Phase.OBSERVING)
+    world.journal.release(hold(PRODUCT, world.doors))
+    lines = list(_rollout_lines(state_report(state) | {"carried_by": None, "sentence": "waits"}))
+    assert lines[-1] == "  the platform carries it on within a minute, if it is up; `seatrial abort bikes` ends it"

@@ -18,7 +18,7 @@ def flights(world: World) -> World:
     """v2 of flights is champion of three versions."""
     for _ in range(3):
         world.registry.add("flights", FACTS, world.folder)
-    world.registry.promote("flights", 2, world.clock.now())
+    world.registry.promote("flights", 2, world.clock.now(), None)
     return world
 
 

@@ -61,9 +61,7 @@ def test_an_order_that_nobody_waits_for_any_more_is_carried_out_and_that_is_said
 
     world.clock.passing = interrupt
     monkeypatch.setattr(sys, "argv", ["seatrial", "abort", PRODUCT])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 130
+    assert cli.run() == 130
     assert [order.verb for order in world.journal.orders(state.rollout_id)] == [Verb.ABORT]
     assert "an order that is written down is carried out all the same" in capsys.readouterr().err
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import GiveUp
 from deployments.settings import Settings
 from flows.entrypoints import warm
 
@@ -66,9 +65,9 @@ def test_a_process_that_ends_before_it_accepted_leaves_the_command_to_the_caller
     other.join()
 
 
-def test_a_fork_that_was_killed_is_told_with_the_next_step(settings: Settings) -> None:
+def test_a_fork_that_was_killed_is_told_of(settings: Settings) -> None:
     other = listening(settings, b"accepted\n")
-    with pytest.raises(GiveUp, match="was killed: run it again"):
+    with pytest.raises(warm.KilledError):
         warm.run_warm(settings, ["release"])
     other.join()
 

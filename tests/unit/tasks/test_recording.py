@@ -1,6 +1,6 @@
 """The history says which command ended, and how."""
 
-import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from deployments import wiring
 from deployments.errors import GateRefused, NotFound
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.protocol import Event
+from deployments.owner import this_process
 from deployments.settings import Settings
 from tasks.product import open_run
 from tasks.recording import died_silently, record_failure
@@ -37,7 +38,7 @@ def test_a_failure_is_told_by_the_name_of_what_failed(
 
 def test_a_run_that_died_in_the_middle_of_its_rollout_is_named_once() -> None:
     journal, now = InMemoryJournal(), datetime(2026, 1, 1, tzinfo=UTC)
-    dead = f"{socket.gethostname()}:{2**22 + 1}:0.00"
+    dead = str(replace(this_process(), pid=2**22 + 1))
     journal.record(Event("flights", "a run", now, "release.asked", {"process": dead}))
     journal.record(Event("flights", "a run", now, "step.done", {}))
     assert died_silently("flights", journal) == ("a run",)
@@ -46,7 +47,7 @@ def test_a_run_that_died_in_the_middle_of_its_rollout_is_named_once() -> None:
 
 def test_a_run_whose_rollout_came_to_its_end_did_not_die_silently() -> None:
     journal, now = InMemoryJournal(), datetime(2026, 1, 1, tzinfo=UTC)
-    dead = f"{socket.gethostname()}:{2**22 + 1}:0.00"
+    dead = str(replace(this_process(), pid=2**22 + 1))
     journal.record(Event("flights", "a run", now, "release.asked", {"process": dead}))
     journal.record(Event("flights", "a run", now, "rollout.done", {}))
     assert died_silently("flights", journal) == ()

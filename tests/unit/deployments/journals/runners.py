@@ -11,6 +11,7 @@ from typing import Any
 from deployments.analysis.evidence import Block, Counts
 from deployments.cluster import Cluster, Kind
 from deployments.errors import Busy
+from deployments.fence import next_token
 from deployments.journals.cluster import ClusterJournal
 from deployments.journals.protocol import Event
 from deployments.owner import Owner
@@ -21,6 +22,7 @@ from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TTL = timedelta(seconds=30)
+FIRST = next_token(0, NOW)
 ANN, BOB = Owner("host-a", 1, 0.0), Owner("host-b", 1, 0.0)
 
 
@@ -41,8 +43,15 @@ class Watched(Cluster):
     def replace(self, kind: Kind, found: Mapping[str, Any]) -> dict[str, Any]:
         return self._watched(lambda: super(Watched, self).replace(kind, found))
 
-    def delete(self, kind: Kind, name: str, propagation: str = "Background", uid: str | None = None) -> None:
-        self._watched(lambda: super(Watched, self).delete(kind, name, propagation, uid))
+    def delete(
+        self,
+        kind: Kind,
+        name: str,
+        propagation: str = "Background",
+        uid: str | None = None,
+        version: str | None = None,
+    ) -> None:
+        self._watched(lambda: super(Watched, self).delete(kind, name, propagation, uid, version))
 
     def _watched(self, write: Callable[[], Any]) -> Any:
         self.writes += 1

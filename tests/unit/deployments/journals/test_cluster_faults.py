@@ -11,6 +11,7 @@ from deployments.rollout.orders import Verb
 from tests.fakes.kubernetes import FakeKubernetes, Request
 from tests.unit.deployments.journals.runners import (
     ANN,
+    FIRST,
     NOW,
     TTL,
     Watched,
@@ -77,7 +78,7 @@ def test_what_was_written_though_the_answer_got_lost_is_there_once(
 
     losing(lambda: journal.acquire("flights", ANN, NOW, TTL))
     lease = journal.acquire("flights", ANN, NOW, TTL)
-    assert lease.token == 1
+    assert lease.token == FIRST
     losing(lambda: journal.save(rollout(), lease))
     later = rollout().with_step_done(NOW)
     losing(lambda: journal.save(later, lease))
@@ -146,7 +147,7 @@ def test_while_the_server_is_away_every_call_says_try_again_and_then_goes_on(
         assert all("does not answer" in said for said in at_once.map(raised, calls))
     lease = journal.acquire("flights", ANN, NOW + TTL / 2, TTL)
     journal.save(ended(rollout()), lease)
-    assert (lease.token, journal.rollouts("flights")) == (1, (ended(rollout()),))
+    assert (lease.token, journal.rollouts("flights")) == (FIRST, (ended(rollout()),))
 
 
 def test_a_list_that_the_server_forgets_between_two_pages_is_read_again(

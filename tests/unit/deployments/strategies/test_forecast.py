@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from deployments.analysis.planning import requests_needed
+from deployments.durations import in_words
 from deployments.rollout.steps import Observe, Until
 from deployments.spec import (
     ABSection,
@@ -20,7 +21,7 @@ from deployments.spec import (
     ShadowSection,
     Strategy,
 )
-from deployments.strategies.forecast import Forecast, Traffic, forecast, in_words, total
+from deployments.strategies.forecast import Forecast, Traffic, forecast, total
 from deployments.strategies.plan import Change, Goal, plan
 
 MINUTE = timedelta(minutes=1)

@@ -94,7 +94,7 @@ def test_orders_are_told(served: World) -> None:
     found = explained(served)
     assert [str(order) for order in found.orders] == ["pause by ann: lunch"]
     assert found.timeline[-1].kind == "order.pause"
-    assert found.needed == ("`seatrial resume bikes`, or promote or abort",)
+    assert found.needed == ("`seatrial resume bikes`",)
 
 
 def test_an_observation_still_needs_its_time(served: World) -> None:
@@ -112,9 +112,7 @@ def test_a_proof_still_needs_what_its_finding_says(served: World) -> None:
 
 def test_a_question_still_needs_a_person(served: World) -> None:
     until(served, Phase.WAITING, Strategy.BLUE_GREEN)
-    assert explained(served).needed == (
-        "a person's answer to: give all traffic to v2? `seatrial approve bikes`, or abort",
-    )
+    assert explained(served).needed == ("a person's answer to: give all traffic to v2? `seatrial approve bikes`",)
 
 
 def test_a_hold_still_needs_counts_that_can_be_trusted(served: World) -> None:

@@ -80,10 +80,10 @@ class NeverGone(OneOfTwo):
     def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
         return self._target.replicas(product, version)  # type: ignore[no-any-return]
 
-    def retire(self, product: str, version: int, drain: timedelta) -> None:
+    def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         if version == 2:
             raise TargetUnreachable("Pod v2 has not gone")
-        self._target.retire(product, version, drain)
+        self._target.retire(product, version, drain, token)
 
 
 def test_others_go_before_the_champions_reserve_is_waited_for_and_one_server_is_enough(crowded: World) -> None:

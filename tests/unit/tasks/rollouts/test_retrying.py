@@ -10,6 +10,7 @@ from deployments.rollout.state import Phase
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from tasks.rollouts.beginning import begin
+from tasks.rollouts.champion import who_serves
 from tasks.rollouts.retrying import Again, again
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -19,7 +20,7 @@ def versions(world: World) -> list[ModelVersion]:
 
 
 def chosen(world: World, wanted: int | None = None) -> Again:
-    return again(PRODUCT, versions(world), world.journal.rollouts(PRODUCT), wanted)
+    return again(PRODUCT, versions(world), world.journal.rollouts(PRODUCT), who_serves(PRODUCT, world.doors), wanted)
 
 
 def test_the_newest_version_that_never_served_is_tried(served: World) -> None:

@@ -159,7 +159,7 @@ def test_a_gateway_that_reports_other_weights_than_asked_for_fails_the_step(serv
     served.target.launch(Launch(PRODUCT, 2, served.folder, 1))
 
     class Deaf(InMemoryRouter):
-        def apply(self, product: str, routing: Routing) -> None:
+        def apply(self, product: str, routing: Routing, token: int | None = None) -> None:
             """Takes it and does nothing."""
 
         def read(self, product: str) -> Routing | None:

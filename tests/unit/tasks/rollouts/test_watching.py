@@ -331,6 +331,28 @@ def test_a_preview_that_nobody_is_sent_to_needs_no_answer(served: World) -> None
     assert state.phase is Phase.DONE
 
 
+def test_the_time_of_a_preview_runs_without_any_traffic(served: World) -> None:
+    served.rate, held = 0.0, []
+    state, carrier = begin(served.wish(2, Strategy.BLUE_GREEN), served.doors), Carrier(served.doors)
+    while not isinstance(state.step, Observe):
+        state = carrier.advance(state)
+    began, step = served.clock.monotonic(), state.done
+    while state.done == step and served.clock.monotonic() - began < 600:
+        state = carrier.advance(state)
+        held += [state.reason] if state.phase is Phase.HOLDING else []
+    assert not held
+    assert served.clock.monotonic() - began == SECTION.blue_green.preview.total_seconds()
+    assert state.reason == "the preview was open for 30s; nobody was sent to it"
+
+
+def test_a_bake_without_traffic_is_no_preview(served: World) -> None:
+    served.rate = 0.0
+    state, carrier = begin(served.wish(2, Strategy.BLUE_GREEN), served.doors), Carrier(served.doors)
+    while served.clock.monotonic() < 1200:
+        state = carrier.advance(state)
+    assert (state.phase, state.observed, state.reason) == (Phase.HOLDING, timedelta(0), "no traffic")
+
+
 def silent_while_previewed(world: World) -> Any:
     def between(state: RolloutState) -> None:
         if state.phase is Phase.HOLDING:

@@ -75,7 +75,8 @@ class BusyClock(ManualClock):
 class World:
     """The doors, and the users behind them: `rate` requests a second, of which versions get `errors` wrong.
 
-    A `mute` version takes what it is sent and never answers.
+    A `mute` version takes what it is sent and never answers. `cut` is the share of a version's requests that reach no
+    server, so that nobody counts them; `past_the_gateway` what others ask a version beside, as a share of all.
     """
 
     folder: Path
@@ -83,6 +84,8 @@ class World:
     errors: dict[int, float] = field(default_factory=dict)
     latency_ms: dict[int, float] = field(default_factory=dict)
     mute: set[int] = field(default_factory=set)
+    cut: dict[int, float] = field(default_factory=dict)
+    past_the_gateway: dict[int, float] = field(default_factory=dict)
     unanswered: int = 0
 
     def __post_init__(self) -> None:
@@ -179,8 +182,14 @@ class World:
             count = chosen.count(version)
             if version not in self.answering():
                 self.unanswered += count
+            if version in self.cut:
+                lost = sum(self.random.random() < self.cut[version] for _ in range(count))
+                self.unanswered += lost
+                count -= lost
             wrong, latency_ms = self._wrong(version, count), self.latency_ms.get(version, 8.0)
             self.metrics.serve(PRODUCT, version, requests=count, errors=wrong, latency_ms=latency_ms)
+        for version, share in self.past_the_gateway.items():
+            self.metrics.serve(PRODUCT, version, requests=round(asked * share), errors=0, latency_ms=8.0)
         if mirrored is not None:
             self._copies(mirrored, asked)
 

@@ -60,9 +60,30 @@ def test_a_record_from_before_matches_and_mirrors_is_read(records: Records, tmp_
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"backends": {"1": ["/a"]}, "weights": {"1": 99}}', '{"backends": 3, "weights": 3}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"backends": {"1": ["/a"]}, "weights": {"1": 99}}',
+        '{"backends": 3, "weights": 3}',
+        '{"backends": {"1": ["no-port"]}, "weights": {"1": 100}}',
+        '{"backends": {"1": ["/a"]}, "weights": {"1": 100}, "matches": [{"a later": "field"}]}',
+        "[" * 100_000,
+    ],
 )
-def test_a_damaged_record_is_named(records: Records, tmp_path: Path, content: str) -> None:
-    (tmp_path / "products" / "trains.json").write_text(content)
-    with pytest.raises(RouterRefused, match=r"trains\.json is no routing .*roll out trains again"):
-        records.all()
+def test_a_damaged_record_is_named_and_hides_no_other(records: Records, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "products" / "trains.json"
+    path.write_text(content)
+    assert records.all() == {"flights": OLD}
+    assert records.damaged() == (path,)
+    with pytest.raises(RouterRefused, match=r"trains\.json is no routing .*rebuilds it"):
+        records.one("trains")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": "after"}', '{"version": "after", "product": 3}'])
+def test_a_damaged_intention_is_dropped(records: Records, tmp_path: Path, content: str) -> None:
+    (tmp_path / "intention.json").write_text(content)
+    records.settle("after")
+    assert records.all() == {"flights": OLD}
+    assert not (tmp_path / "intention.json").exists()

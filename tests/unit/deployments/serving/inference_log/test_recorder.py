@@ -2,9 +2,9 @@
 
 import errno
 import json
-import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -194,7 +194,8 @@ def test_what_a_gone_server_left_unfinished_is_swept_and_what_a_live_one_writes_
 
     system, root = fsspec.url_to_fs(folder)
     store_of(folder).keep("product=flights/version=3/date=2026-03-01/part-x-000001.parquet", b"whole")
-    for owner in (f"{socket.gethostname()}@999999@1.00", str(this_process()).replace(":", "@"), "a stranger"):
+    gone, living = replace(this_process(), pid=2**22 + 7), this_process()
+    for owner in (str(gone).replace(":", "@"), str(living).replace(":", "@"), "a stranger"):
         system.makedirs(f"{root}/.incoming/{owner}", exist_ok=True)
         system.pipe_file(f"{root}/.incoming/{owner}/part-y-000001.parquet.tmp", b"half")
     assert store_of(folder).sweep() == 1

@@ -1,6 +1,4 @@
-"""What the judgement of a candidate is worth: false rollbacks, wrong promotions, and time to detection.
-
-    python -m benchmarks.evidence [--runs N]
+"""Candidates judged by requests: false rollbacks, wrong promotions, and time to detection.
 
 Simulates rollouts of 20 minutes, five at each of the weights 5, 10, 25 and 50 %, and asks `judge` after every block of
 counts. Two rules in common use look at the same counts in the same run, once a minute: a fixed threshold (success of at
@@ -8,7 +6,6 @@ least 99 % in the last minute; the fifth failed check rolls back: the usual Flag
 5 % over all counts so far. Seeded: the same table comes out every time.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
@@ -24,6 +20,7 @@ from deployments.analysis.judge import judge
 from deployments.analysis.verdict import Ruling
 from deployments.spec import AnalysisSection, MetricRule
 
+Total = tuple[int, int]  # requests, and errors among them
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MARGIN = 0.01
 LATENCY = np.diff(1 / (1 + (25 / np.array([1e-9, *LATENCY_BOUNDS_MS, 1e9])) ** 2))  # log-logistic, median 25 ms
@@ -61,18 +58,13 @@ class Outcome:
     by_z_test: int | None
 
 
-def main(runs: int) -> None:
-    """Measure and print the tables."""
-    console = Console(width=130)
-    began = time.perf_counter()
-    for measure in (_broken, _worse, _healthy):
-        console.print(measure(runs))
-    console.print(f"One judgement of a day of traffic (8,640 blocks, default metrics): {_milliseconds():.0f} ms")
-    console.print(f"{time.perf_counter() - began:.0f} s")
+def tables(runs: int) -> Iterator[Table]:
+    """Measured one after another, with so many healthy rollouts in all."""
+    return (measure(runs) for measure in (_broken, _worse, _healthy))
 
 
-def _milliseconds() -> float:
-    """The best of five."""
+def milliseconds_of_a_day() -> float:
+    """One judgement of 8,640 blocks: the best of five."""
     blocks = list(_blocks(World(50, weights=(0.05,) * 1440), np.random.default_rng(30), False, 6))
     times = []
     for _ in range(5):
@@ -134,30 +126,37 @@ def _rollout(blocks: Sequence[Block], rules: AnalysisSection, a_minute: int) -> 
             break
         assert ruling is not Ruling.HOLD, "the split is simulated as configured"
     minutes = [_both(blocks[begin : begin + a_minute]) for begin in range(0, len(blocks), a_minute)]
-    return Outcome(rolled_back, promoted, _threshold(minutes), _z_test(minutes))
+    return Outcome(rolled_back, promoted, by_threshold(minutes), by_z_test(minutes))
 
 
-def _both(blocks: Sequence[Block]) -> tuple[Counts, Counts]:
-    return sum((b.stable for b in blocks), Counts()), sum((b.candidate for b in blocks), Counts())
+def _both(blocks: Sequence[Block]) -> tuple[Total, Total]:
+    return _total([block.stable for block in blocks]), _total([block.candidate for block in blocks])
 
 
-def _threshold(minutes: Sequence[tuple[Counts, Counts]]) -> int | None:
+def _total(counts: Sequence[Counts]) -> Total:
+    return sum(each.requests for each in counts), sum(each.errors for each in counts)
+
+
+def by_threshold(minutes: Sequence[tuple[Total, Total]]) -> int | None:
+    """The minute in which more than 1 % of the candidate's requests have failed for the fifth time; None: none."""
     failed = 0
-    for minute, (_, candidate) in enumerate(minutes, start=1):
-        failed += candidate.errors > 0.01 * candidate.requests
+    for minute, (_, (requests, errors)) in enumerate(minutes, start=1):
+        failed += errors > 0.01 * requests
         if failed == 5:
             return minute
     return None
 
 
-def _z_test(minutes: Sequence[tuple[Counts, Counts]]) -> int | None:
-    stable, candidate = Counts(), Counts()
-    for minute, (more_stable, more_candidate) in enumerate(minutes, start=1):
-        stable, candidate = stable + more_stable, candidate + more_candidate
-        n_s, n_c = stable.requests, candidate.requests
-        rate = (stable.errors + candidate.errors) / (n_s + n_c)
-        error = (rate * (1 - rate) * (1 / n_s + 1 / n_c)) ** 0.5 if n_c and rate else float("inf")
-        if n_c and (candidate.errors / n_c - stable.errors / n_s) / error > 1.645:
+def by_z_test(minutes: Sequence[tuple[Total, Total]]) -> int | None:
+    """The first minute in which the candidate has significantly more errors (one-sided, 5 %); None: none."""
+    n_s = e_s = n_c = e_c = 0
+    for minute, (stable, candidate) in enumerate(minutes, start=1):
+        n_s, e_s, n_c, e_c = n_s + stable[0], e_s + stable[1], n_c + candidate[0], e_c + candidate[1]
+        if not n_s or not n_c:
+            continue
+        rate = (e_s + e_c) / (n_s + n_c)
+        error = (rate * (1 - rate) * (1 / n_s + 1 / n_c)) ** 0.5
+        if error and (e_c / n_c - e_s / n_s) / error > 1.645:
             return minute
     return None
 
@@ -231,9 +230,3 @@ def _median(minutes: Sequence[float | None]) -> str:
     """Over all runs, those in which it never happened counting as never."""
     median = statistics.median(float("inf") if minute is None else minute for minute in minutes)
     return "never" if median == float("inf") else f"{60 * median:.0f} s" if median < 5 else f"{median:.0f} min"
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="What the judgement of a candidate is worth.")
-    parser.add_argument("--runs", type=int, default=2000, help="simulated healthy rollouts")
-    main(parser.parse_args().runs)

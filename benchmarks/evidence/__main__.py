@@ -1,0 +1,35 @@
+"""False rollbacks, wrong promotions and time to detection.
+
+python -m benchmarks.evidence [--runs N] [--users N] [--only requests|users]
+"""
+
+import argparse
+import time
+
+from rich.console import Console
+
+from benchmarks.evidence import requests, users
+
+
+def main(runs: int, user_runs: int, only: str | None) -> None:
+    """Measure and print the tables, each as soon as it is there."""
+    console = Console(width=150)
+    began = time.perf_counter()
+    if only != "users":
+        for table in requests.tables(runs):
+            console.print(table)
+        milliseconds = requests.milliseconds_of_a_day()
+        console.print(f"One judgement of a day of traffic (8,640 blocks, default metrics): {milliseconds:.0f} ms")
+    if only != "requests":
+        for table in users.tables(user_runs):
+            console.print(table)
+    console.print(f"{time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="What the judgement of a candidate is worth.")
+    parser.add_argument("--runs", type=int, default=2000, help="simulated healthy rollouts by requests")
+    parser.add_argument("--users", type=int, default=100, help="simulated rollouts for each scenario of users")
+    parser.add_argument("--only", choices=("requests", "users"), help="one part alone")
+    arguments = parser.parse_args()
+    main(arguments.runs, arguments.users, arguments.only)

@@ -1,0 +1,38 @@
+"""The token of the newest lease under which an object was written, as an annotation of the object itself.
+
+It is compared in the write that changes the object: that names the resource version which was looked at, so that
+whoever was stopped in between is sent back to look again.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from deployments.cluster.names import safe
+from deployments.fence import admit
+
+# The product stands in the name, for a route of the user's may have rules of several.
+_LEASE: Final = "seatrial.dev/lease-"
+# Whoever changes the object meanwhile is let go first so often.
+TRIES: Final = 10
+
+
+def shown(found: Iterable[Mapping[str, Any]], product: str, token: int | None) -> dict[str, str]:
+    """The annotation that remembers `token`, if nobody in `found` does yet; nothing for None.
+
+    Raises `Busy` if one of them was written under a higher one.
+    """
+    name = f"{_LEASE}{safe(product)}"
+    newest = max((_token(each, name) for each in found), default=0)
+    return {name: str(token)} if token is not None and admit(product, token, newest) else {}
+
+
+def annotation(product: str, token: int | None, found: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The annotation of an object that is written as a whole, in place of `found`; raises as `shown` does."""
+    name = f"{_LEASE}{safe(product)}"
+    newest = _token(found, name) if found is not None else 0
+    return ({name: str(newest)} if newest else {}) | shown((found,) if found else (), product, token)
+
+
+def _token(found: Mapping[str, Any], name: str) -> int:
+    text = (found["metadata"].get("annotations") or {}).get(name, "")
+    return int(text) if text.isdecimal() else 0

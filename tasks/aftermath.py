@@ -1,0 +1,50 @@
+"""What goes wrong while an error is dealt with: no error takes the place of another, both are told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deployments.journals.protocol import Lease
+from deployments.wiring import Doors
+from tasks.rollouts.keeping import explain
+
+
+@contextmanager
+def beside(first: BaseException, doing: str) -> Iterator[None]:
+    """A block without which `first` is raised all the same: what fails in it is told by a note on `first`.
+
+    `doing` is what the block does, such as "writing this down".
+    """
+    try:
+        yield
+    except Exception as second:  # noqa: BLE001 - whatever it is, it may not hide what came first
+        if second is not first:
+            first.add_note(f"{doing} failed, too: {explain(second)}")
+
+
+@contextmanager
+def after(first: BaseException, doing: str) -> Iterator[None]:
+    """A block that is to make `first` good: what fails in it is raised, for it is the worse news, and tells of both."""
+    try:
+        yield
+    except Exception as second:
+        if second is first:
+            raise
+        second.add_note(f"this was {doing}, after: {explain(first)}")
+        raise second from first
+
+
+@contextmanager
+def released_after(lease: Lease, doors: Doors) -> Iterator[None]:
+    """A block after which the lease is given back, whatever became of it."""
+    try:
+        yield
+    except BaseException as first:
+        with beside(first, "giving the lease back"):
+            doors.journal.release(lease)
+        raise
+    doors.journal.release(lease)
+
+
+def told(error: BaseException) -> str:
+    """An error with its notes, one a line."""
+    return "\n".join((str(error), *getattr(error, "__notes__", ())))

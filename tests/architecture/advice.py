@@ -1,0 +1,129 @@
+"""What messages advise: every command, option, setting and field of a spec that a text of the code names exists.
+
+`python -m tests.architecture.advice` prints each text that advises something.
+"""
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from deployments.settings import Settings
+from flows.entrypoints.cli import app
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("deployments", "tasks", "flows")
+_FILLED = "\N{HORIZONTAL ELLIPSIS}"
+_COMMAND = re.compile(r"seatrial ([a-z]+)((?: [^`\s,;:.)]+)*)")
+_VARIABLE = re.compile(r"SEATRIAL_[A-Z_]+[A-Z]")
+_FIELD = re.compile(r"\b((?:rollout|data|execution|validation|model|gate)\.[a-z_]+(?:\.[a-z_]+)*)\b(?!\()")
+# Words of these sections that are no field of a spec: events, files and Python's own.
+_NO_FIELDS = re.compile(
+    r"rollout\.(started|judged|taken|left|done|rolled|given|planned|step|watched|waiting|tried|ended)|"
+    r"rollout\.(recovered|interrupted|failed|refused)|data\.(ingested|validated)|"
+    r"model\.(trained|registered|json|skops)|gate\.(passed|refused)"
+)
+# Set by Seatrial itself for processes that it starts.
+_INTERNAL = re.compile(r"SEATRIAL_(SUPERVISOR|SCRIPT|PROGRAM|TAKES_OVER|BUILD|PYTHON|OF_IMAGE|MODEL|IMAGE)[A-Z_]*")
+_NO_COMMANDS = {"deal"}  # the seed of a split
+_ADVISES = re.compile(
+    r"`seatrial |SEATRIAL_|(?:[:;,] |, or |^)(?:run|try|see|remove|raise|set|name|give|wait|check|free|start|install|"
+    r"send|use|leave|make|write|add|choose|look|move|correct|train|let|rename|allow) "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of the code, its filled-in parts as one sign."""
+
+    path: str
+    line: int
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.words}"
+
+
+def texts(root: Path = ROOT) -> Iterator[Text]:
+    """Every string of the product's code that is no docstring."""
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for line, words in _strings(tree):
+                yield Text(str(path.relative_to(root)), line, words)
+
+
+def advice() -> Iterator[Text]:
+    """Those that tell somebody what to do."""
+    return (text for text in texts() if " " in text.words and _ADVISES.search(text.words))
+
+
+def mistakes(text: Text) -> Iterator[str]:
+    """One line for each thing that the text names and that does not exist."""
+    for name, rest in _COMMAND.findall(text.words):
+        if problem := _problem(name, rest.split()):
+            yield f"{text.path}:{text.line}: `seatrial {name}{rest}`: {problem}"
+    for variable in _VARIABLE.findall(text.words):
+        known = variable.removeprefix("SEATRIAL_").lower() in Settings.model_fields
+        if not known and not _INTERNAL.fullmatch(variable):
+            yield f"{text.path}:{text.line}: no setting {variable}"
+    if " " not in text.words:
+        return
+    for field in _FIELD.findall(text.words):
+        if field not in fields() and not _NO_FIELDS.match(field):
+            yield f"{text.path}:{text.line}: no field {field} in a spec"
+
+
+def _problem(name: str, words: list[str]) -> str | None:
+    root: Any = typer.main.get_command(app)
+    command = root.commands.get(name)
+    if command is None:
+        return None if name in _NO_COMMANDS else f"no command {name!r}"
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    unknown = [word for word in words if word.startswith("-") and word.split("=")[0] not in known]
+    return f"no option {unknown[0]}" if unknown else None
+
+
+@lru_cache(maxsize=1)
+def fields() -> frozenset[str]:
+    """Every path of a field of a spec."""
+    schema = json.loads((ROOT / "docs" / "spec.schema.json").read_text(encoding="utf-8"))
+    return frozenset(_paths(schema, schema, ""))
+
+
+def _paths(schema: Any, node: Any, prefix: str) -> Iterator[str]:
+    for name, field in node.get("properties", {}).items():
+        yield f"{prefix}{name}"
+        for part in (field, *field.get("anyOf", []), field.get("items", {})):
+            if "$ref" in part:
+                yield from _paths(schema, schema["$defs"][part["$ref"].rpartition("/")[2]], f"{prefix}{name}.")
+
+
+def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
+        id(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = (str(part.value) if isinstance(part, ast.Constant) else _FILLED for part in node.values)
+            yield node.lineno, "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | inside:
+            yield node.lineno, node.value
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f"{text}\n" for text in advice()))

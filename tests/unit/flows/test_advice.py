@@ -1,0 +1,275 @@
+"""Advice in messages is followed here, and helps."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployments.errors import BadSpec, NotFound
+from deployments.rollout.state import Phase
+from deployments.rollout.steps import Launch
+from deployments.rollout.waiting import waiting
+from deployments.spec import Strategy
+from flows.entrypoints.afterwards import after_interruption, after_kill
+from flows.entrypoints.reports import _first_step
+from tasks.product import Run
+from tasks.rollout import former_version
+from tasks.rollouts.beginning import begin
+from tasks.rollouts.carrier import Carrier
+from tasks.spec_file import load_product
+from tasks.steering import version_to_retry
+from tests.unit.flows.conftest import Seatrial, carried_meanwhile, project, until
+from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
+
+Captured = pytest.CaptureFixture[str]
+COMMAND = re.compile(r"`seatrial ([^`]+)`")
+
+
+def advised(text: str) -> list[list[str]]:
+    """The commands that a text names, word by word."""
+    found = [command.split() for command in COMMAND.findall(text)]
+    assert found, f"nothing is advised: {text}"
+    return found
+
+
+@pytest.mark.parametrize("command", ["watch", "abort", "pause", "resume", "skip", "approve", "promote"])
+def test_without_a_rollout_the_last_one_is_shown(
+    world: World, seatrial: Seatrial, capsys: Captured, command: str
+) -> None:
+    assert seatrial(command, PRODUCT) == 2
+    [again] = advised(capsys.readouterr().err)
+    assert seatrial(*again) == 0
+    assert "v1 by rolling" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["explain", "replay", "history"])
+def test_an_unknown_name_leads_to_the_known_ones(
+    world: World, seatrial: Seatrial, capsys: Captured, command: str
+) -> None:
+    assert seatrial(command, "bycicles") == 2
+    [again] = advised(capsys.readouterr().err)
+    seatrial(*again)
+    assert PRODUCT in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("phase", "strategy", "silent"),
+    [
+        (Phase.OBSERVING, Strategy.CANARY, False),
+        (Phase.HOLDING, Strategy.CANARY, True),
+        (Phase.HOLDING, Strategy.SHADOW, True),
+        (Phase.OBSERVING, Strategy.BLUE_GREEN, False),
+    ],
+)
+def test_every_command_that_a_wait_names_ends_it(
+    world: World, seatrial: Seatrial, phase: Phase, strategy: Strategy, silent: bool
+) -> None:
+    world.rate = 0.0 if silent else world.rate
+    state = until(world, phase, strategy)
+    found = waiting(state)
+    assert found is not None
+    carried_meanwhile(world, state)
+    assert seatrial(*found.commands[0].split()[1:]) == 0
+    after = world.journal.rollout(PRODUCT, state.rollout_id)
+    assert (after.done, after.phase, after.steps) != (state.done, state.phase, state.steps)
+
+
+@pytest.mark.parametrize("verb", ["promote", "abort"])
+def test_the_harder_ways_out_of_a_hold_work_too(world: World, seatrial: Seatrial, verb: str) -> None:
+    world.rate = 0.0
+    state = until(world, Phase.HOLDING)
+    found = waiting(state)
+    assert found is not None
+    assert f"seatrial {verb} {PRODUCT}" in found.commands
+    carried_meanwhile(world, state)
+    assert seatrial(verb, PRODUCT) == 0
+    assert world.served_by == ({2: 100} if verb == "promote" else {1: 100})
+
+
+def test_whoever_is_told_to_resume_first_may_skip_then(world: World, seatrial: Seatrial, capsys: Captured) -> None:
+    state = until(world, Phase.OBSERVING)
+    carried_meanwhile(world, state)
+    assert seatrial("pause", PRODUCT) == 0
+    assert seatrial("skip", PRODUCT) == 2
+    assert "is paused: resume it first" in capsys.readouterr().err
+    assert [seatrial("resume", PRODUCT), seatrial("skip", PRODUCT)] == [0, 0]
+
+
+def test_whoever_is_told_to_wait_for_the_launch_may_promote_then(
+    world: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    state, carrier = begin(world.wish(2, Strategy.CANARY), world.doors), Carrier(world.doors)
+    assert isinstance(state.step, Launch)
+    assert seatrial("promote", PRODUCT) == 2
+    assert "wait until it is launched and verified" in capsys.readouterr().err
+    while state.phase is not Phase.OBSERVING:
+        state = carrier.advance(state)
+    carried_meanwhile(world, state)
+    assert seatrial("promote", PRODUCT) == 0
+
+
+def test_whoever_has_all_traffic_already_may_skip_what_is_observed(
+    world: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    state = until(world, Phase.OBSERVING)
+    carried_meanwhile(world, state)
+    assert seatrial("promote", PRODUCT) == 0
+    assert seatrial("promote", PRODUCT) == 2
+    assert "skip what is observed" in capsys.readouterr().err
+    assert seatrial("skip", PRODUCT) == 0
+
+
+def test_an_id_that_fits_several_rollouts_is_answered_with_whole_ones(
+    world: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    world.run(world.wish(2))
+    assert seatrial("explain", PRODUCT, "--rollout", "rollout-") == 2
+    one = capsys.readouterr().err.rpartition(": ")[2].split(" (v")[0]
+    assert seatrial("explain", PRODUCT, "--rollout", one) == 0
+
+
+def a_run(world: World) -> Run:
+    spec = load_product(project(world.folder) / "specs" / "flights.yaml").model_copy(update={"product": PRODUCT})
+    return Run("r", spec, None, world.clock.now())
+
+
+def test_a_rollback_without_a_former_champion_leads_to_what_can_be_done(world: World) -> None:
+    with pytest.raises(NotFound) as error:
+        former_version(a_run(world), None)
+    assert advised(str(error.value)) == [["release", PRODUCT]]
+
+
+def test_a_rollback_to_what_never_was_champion_leads_to_a_retry(world: World) -> None:
+    with pytest.raises(NotFound) as error:
+        former_version(a_run(world), 2)
+    [command] = advised(str(error.value))
+    assert command == ["retry", PRODUCT, "--version", "2"]
+    assert version_to_retry(a_run(world), 2).version == 2
+
+
+def test_a_retry_of_a_former_champion_leads_to_a_rollback(world: World) -> None:
+    world.run(world.wish(2))
+    with pytest.raises(NotFound) as error:
+        version_to_retry(a_run(world), 1)
+    [command] = advised(str(error.value))
+    assert command == ["rollback", PRODUCT, "--to", "1"]
+    assert former_version(a_run(world), 1) == 1
+
+
+@pytest.mark.parametrize("said", [after_kill, after_interruption])
+def test_after_a_death_in_the_middle_the_rollout_can_be_looked_at_and_ended(
+    world: World, seatrial: Seatrial, said: Callable[..., str]
+) -> None:
+    """Running the command again, which was advised once, would have undone what the platform carries on."""
+    since = world.clock.now()
+    world.clock.sleep(timedelta(seconds=1))
+    state = until(world, Phase.OBSERVING)
+    text = said(PRODUCT, since)
+    assert "run it again" not in text
+    carried_meanwhile(world, state)
+    for command in advised(text):
+        if command[0] in {"explain", "abort"}:
+            assert seatrial(*command) == 0
+    assert world.served_by == {1: 100}
+
+
+def test_after_a_death_before_anything_moved_the_command_is_run_again(world: World) -> None:
+    since = world.clock.now() + MINUTE
+    assert after_kill(PRODUCT, since).endswith("before it moved any traffic: run it again")
+    world.run(world.wish(2))
+    assert world.served_by == {2: 100}
+
+
+def test_after_a_death_at_the_very_end_the_outcome_is_told(world: World) -> None:
+    since = world.clock.now()
+    world.clock.sleep(timedelta(seconds=1))
+    world.run(world.wish(2))
+    assert after_kill(PRODUCT, since).endswith("when its rollout was over: v2 serves all traffic")
+    assert after_interruption(PRODUCT, since) == "interrupted when all was done: v2 serves all traffic"
+
+
+def put(path: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """Set a field of a document; None removes it."""
+
+    def change(document: dict[str, Any]) -> None:
+        *sections, name = path.split(".")
+        for section in sections:
+            document = document.setdefault(section, {})
+        if value is None:
+            document.pop(name, None)
+        else:
+            document[name] = value
+
+    return change
+
+
+# A mistake in a spec; what is said of it; and what follows the advice.
+MISTAKES: list[tuple[dict[str, object], str, dict[str, object]]] = [
+    ({"rollout.strategy": "canari"}, "canary", {"rollout.strategy": "canary"}),
+    ({"rollout.ready_timeout": "soon"}, "write a number and one of ms, s, m", {"rollout.ready_timeout": "30s"}),
+    ({"rollout.ready_timeout": "99999999w"}, "write less", {"rollout.ready_timeout": "1h"}),
+    (
+        {"rollout.canary": {"steps": [10, 100]}},
+        "the last weight is 100: leave it out",
+        {"rollout.canary": {"steps": [10]}},
+    ),
+    (
+        {"rollout.analysis": {"metrics": [{"metric": "error_rate"}]}},
+        "give one, or it cannot decide anything",
+        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "margin": 0.01}]}},
+    ),
+    (
+        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "limit": 5}]}},
+        "write one below 1, such as 0.1",
+        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "limit": 0.1}]}},
+    ),
+    (
+        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "margin": 0, "prove": True}]}},
+        "allow a little, such as 0.01",
+        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "margin": 0.01}]}},
+    ),
+    ({"product": "seatrial"}, "give the product another name", {"product": "flights"}),
+    ({"execution.address": "tcp://a:1"}, "say backend: dask or backend: ray, or leave it out", {"execution": None}),
+    (
+        {"execution": {"backend": "dask", "address": "a:1"}},
+        "tcp://HOST:PORT",
+        {"execution": {"backend": "dask", "address": "tcp://a:1"}},
+    ),
+    (
+        {"execution": {"backend": "dask", "address": "tcp://a:1", "jobs": 1}},
+        "give 2 or more, or use backend: local",
+        {"execution": {"backend": "dask", "address": "tcp://a:1", "jobs": 2}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "told", "right"), MISTAKES, ids=[told for _, told, _ in MISTAKES])
+def test_what_is_said_of_a_spec_mends_it(
+    tmp_path: Path, wrong: dict[str, object], told: str, right: dict[str, object]
+) -> None:
+    file = project(tmp_path) / "specs" / "flights.yaml"
+    good = yaml.safe_load(file.read_text())
+
+    def written(changes: dict[str, object]) -> Path:
+        document = yaml.safe_load(yaml.safe_dump(good))
+        for path, value in changes.items():
+            put(path, value)(document)
+        file.write_text(yaml.safe_dump(document))
+        return file
+
+    with pytest.raises(BadSpec) as error:
+        load_product(written(wrong))
+    assert told in str(error.value)
+    load_product(written(right))
+
+
+def test_the_first_step_that_is_advised_exists(tmp_path: Path) -> None:
+    folder = project(tmp_path) / "specs"
+    [command] = advised(_first_step(folder))
+    assert (folder / f"{command[1]}.yaml").is_file()
+    (folder / "flights.yaml").unlink()
+    assert "write a spec into" in _first_step(folder)
