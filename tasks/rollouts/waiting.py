@@ -23,9 +23,9 @@ class Waiting:
     fewest: int = 0
     champions: int = 0
 
-    def look(self, now: float, waiting: int, ended: int, champions: int) -> None:
-        """`waiting` are in flight now; `ended` came to any end since the look before, the champion's `champions`."""
-        if waiting < FEWEST or ended:
+    def look(self, now: float, waiting: int, champions: int) -> None:
+        """None came to an end since the look before but the champion's `champions`; `waiting` are in flight now."""
+        if waiting < FEWEST:
             self.forget()
         elif self.since is None:
             self.since, self.fewest, self.champions = now, waiting, 0
@@ -33,7 +33,7 @@ class Waiting:
             self.fewest, self.champions = min(self.fewest, waiting), self.champions + champions
 
     def forget(self) -> None:
-        """Nothing is known of now."""
+        """Some came to an end, or nothing is known of now."""
         self.since = None
 
     def lasts(self, now: float, blocks: Iterable[Block], *, alone: bool) -> timedelta | None:

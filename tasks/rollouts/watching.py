@@ -108,7 +108,9 @@ class Watcher:
     def _unanswered(self, state: RolloutState, block: Block | None, trouble: str, doors: Doors) -> str | None:
         """That the candidate keeps everybody waiting, once that has lasted; None while it does not, or is not known."""
         now = doors.clock.monotonic()
-        if self.split is None or not self.split.asks(state.candidate) or (block is None and trouble != _NO_TRAFFIC):
+        asked = self.split is not None and self.split.asks(state.candidate)
+        is_silent = trouble == _NO_TRAFFIC if block is None else not block.candidate.requests
+        if self.split is None or not asked or not is_silent:
             self.waiting.forget()
             return None
         try:
@@ -116,8 +118,7 @@ class Watcher:
         except TryAgain:
             self.waiting.forget()
             return None
-        ended, champions = (block.candidate.requests, block.stable.requests) if block else (0, 0)
-        self.waiting.look(now, in_flight, ended, champions)
+        self.waiting.look(now, in_flight, block.stable.requests if block else 0)
         alone = self.split.weights.of(state.candidate) == 100
         lasting = self.waiting.lasts(now, self.evidence or (), alone=alone)
         if lasting is None:

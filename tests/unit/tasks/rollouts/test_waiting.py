@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
 from tasks.rollouts.waiting import FEWEST, Waiting
 
@@ -18,22 +16,17 @@ def champion(*, answers: int = 200, slow: int = 0) -> list[Block]:
 
 
 def lasting(
-    *, waiting: int = FEWEST, ended: int = 0, champions: int = 5, alone: bool = False, blocks: list[Block] | None = None
+    *, waiting: int = FEWEST, champions: int = 5, alone: bool = False, blocks: list[Block] | None = None
 ) -> timedelta | None:
-    """After looks at 0, 10, 20, 30 and 40 s; `ended` is of the one at 20 s."""
+    """After looks at 0, 10, 20, 30 and 40 s."""
     found = Waiting()
     for number in range(5):
-        found.look(10.0 * number, waiting, ended if number == 2 else 0, champions)
+        found.look(10.0 * number, waiting, champions)
     return found.lasts(40, champion() if blocks is None else blocks, alone=alone)
 
 
 def test_a_candidate_that_keeps_all_waiting_for_half_a_minute_is_told() -> None:
     assert lasting() == timedelta(seconds=40)
-
-
-@pytest.mark.parametrize("ended", [1, 100])
-def test_one_that_answers_or_whose_clients_leave_is_counted_instead(ended: int) -> None:
-    assert lasting(ended=ended) is None
 
 
 def test_a_few_requests_may_be_anything() -> None:
@@ -51,10 +44,10 @@ def test_a_champion_that_takes_long_itself_or_is_not_known_leaves_it_to_the_time
     assert lasting(blocks=[]) is None
 
 
-def test_what_is_not_known_begins_anew() -> None:
+def test_whatever_comes_to_an_end_or_is_not_known_begins_anew() -> None:
     found = Waiting()
-    found.look(0, 9, 0, 9)
+    found.look(0, 9, 9)
     found.forget()
-    found.look(29, 9, 0, 9)
-    found.look(31, 9, 0, 9)
+    found.look(29, 9, 9)
+    found.look(31, 9, 9)
     assert found.lasts(31, champion(), alone=False) is None
