@@ -18,6 +18,7 @@ from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.front import Front
 from deployments.serving.marks import MIRRORED, PAIRED
 from deployments.serving.model import Model
+from deployments.serving.remains import Remains
 from deployments.serving.service import Service
 from tests.fakes.kubernetes import FakeKubernetes, Proxied, Request, Target
 from tests.model_fleet import PREDICTION_OF_ROW
@@ -75,12 +76,20 @@ class Pods:
         with tempfile.TemporaryDirectory() as folder:
             return Cluster.of(kubeconfig=self.api.kubeconfig(Path(folder) / "config"))
 
-    def start(self, version: int, name: str = "", product: str = "shop", phase: str = "Running") -> Pod:
+    def start(
+        self,
+        version: int,
+        name: str = "",
+        product: str = "shop",
+        phase: str = "Running",
+        remains: Remains | None = None,
+    ) -> Pod:
         """A pod of that version; in the place of the one of that name, if there is one, as after a crash."""
         features = (Feature(PREDICTION_OF_ROW, Kind.NUMERIC, "double", required=True),)
         description = Description(product, Output.PREDICTION, CLASSES, features)
         marks = {COPIES_PORT: MIRRORED, PAIRED_PORT: PAIRED}
-        service = Service(Model(description, Labels(self.clock)), str(version), marks=marks, clock=self.clock)
+        model = Model(description, Labels(self.clock))
+        service = Service(model, str(version), marks=marks, clock=self.clock, remains=remains)
         name = name or f"model-{product}-v{version}-pod"
         self.pods[name] = Pod(name, service, make_app(service))
         self.api.put(

@@ -23,6 +23,8 @@ _KEEP_ALIVE_SECONDS = 75
 _FAREWELL_SECONDS = 1.0
 # Beyond the time after which the loop itself would end a process that hangs.
 _GRACE_SECONDS: Final = 5.0
+# Whoever keeps the process takes one that ends sooner for one that cannot start, and may leave it at that.
+_YOUNG_SECONDS: Final = 20.0
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
@@ -58,6 +60,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._leaving_since = 0.0
+        self._began = service.clock.monotonic()
         self.gave_up = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -86,8 +89,9 @@ class _Server(uvicorn.Server):
         Where even this loop does not turn, since a call keeps all other threads from running, the timer ends it.
         """
         longest = self._service.limits.time.total_seconds()
-        faulthandler.dump_traceback_later(HOPELESS * longest + _GRACE_SECONDS, exit=True)
-        if self._service.beyond_hope and not self.should_exit:
+        young = max(0.0, _YOUNG_SECONDS - (self._service.clock.monotonic() - self._began))
+        faulthandler.dump_traceback_later(max(HOPELESS * longest, young) + _GRACE_SECONDS, exit=True)
+        if self._service.beyond_hope and not young and not self.should_exit:
             complain(
                 "hangs", error=f"no call to the model has ended for {HOPELESS * longest:g} s: the server ends itself"
             )

@@ -118,7 +118,9 @@ def _get(name: str, summary: str, example: Any) -> Operation:
 def _ready(name: str, example: Any) -> Operation:
     operation = _get(name, "Whether requests should be sent here", example)
     content = {"application/json": {"schema": {"type": "object"}, "example": example | {"ready": False}}}
-    operation["responses"]["503"] = _answer("The server is leaving; it answers still.", content)
+    operation["responses"]["503"] = _answer(
+        "The server is leaving, though it answers still; or its model hangs.", content
+    )
     return operation
 
 

@@ -1,10 +1,13 @@
+import json
+import struct
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Source
+from deployments.analysis.readings import Reading, Source
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import ClusterRefused, MetricsUnreachable
 from deployments.metrics.live import LiveMetrics
@@ -14,6 +17,7 @@ from deployments.metrics.servers import answers_of
 from deployments.serving.call import Call
 from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import MlflowDialect
+from deployments.serving.remains import remains_in
 from tests.fakes.kubernetes import FakeKubernetes, Proxied
 from tests.model_pods import Pods
 
@@ -47,6 +51,55 @@ def test_each_pod_tells_what_it_answered_to_users(pods: Pods, counters: PodCount
         at_3_ms(1),
         at_3_ms(2),
     ]
+
+
+def test_what_clients_did_not_wait_for_is_told_by_its_age(pods: Pods, counters: PodCounters) -> None:
+    pod = pods.start(1)
+    pod.ask(0)
+    pod.service.metrics.keyless.give_up(0.003)
+    pod.service.metrics.keyed.give_up(0.004)
+    pod.service.metrics.copies.give_up(0.003)
+    found = counters.counts("shop")
+    assert [each for source, each in found.items() if not source.mirrored] == [
+        Counts(3, 0, at_3_ms(1), {"no": 1.0}, given_up=at_3_ms(2))
+    ]
+    assert [each for source, each in found.items() if source.mirrored] == [
+        Counts(1, 0, at_3_ms(0), given_up=at_3_ms(1))
+    ]
+
+
+def test_a_server_of_old_that_knows_nothing_of_that_and_counts_rows_is_read_without(
+    pods: Pods, counters: PodCounters
+) -> None:
+    pods.start(1)
+    kind = {"requests": 4, "errors": 1, "latency": at_3_ms(4)}
+    old = {"epoch": "e", "began": "2026-01-01T00:00:00+00:00", "users": kind, "copies": kind, "in_flight": 0}
+    pods.api.answer_pods(lambda *_: Proxied(200, json.dumps({**old, "predictions": {"yes": 400}}).encode()))
+    assert set(map(repr, counters.counts("shop").values())) == {repr(Counts(4, 1, at_3_ms(4)))}
+
+
+def test_a_request_that_kills_its_server_is_an_error_of_the_next_one(
+    pods: Pods, counters: PodCounters, tmp_path: Path
+) -> None:
+    """From look to look: what the dead one had counted is not counted again, and nothing is made up."""
+    pods.start(1).ask(0)
+    before = Reading(pods.clock.now(), counters.counts("shop"))
+    died_with(tmp_path / "remains", users=2, copies=1)
+    pods.clock.advance(timedelta(seconds=5))
+    with remains_in(tmp_path / "remains") as remains:
+        successor = pods.start(1, remains=remains)
+        successor.ask(1)
+        after = Reading(pods.clock.now(), counters.counts("shop")).carrying(before)
+        assert after.without_copies().since(before.without_copies()) == {1: Counts(3, 2, at_3_ms(1), {"yes": 1.0})}
+        again = Reading(pods.clock.now(), counters.counts("shop")).carrying(after)
+        assert again.since(after) == {1: Counts(latency=at_3_ms(0))}
+
+
+def died_with(path: Path, users: int, copies: int) -> None:
+    """A server is gone that was answering so many."""
+    with remains_in(path):
+        pass
+    path.write_bytes(struct.pack("6q", users, 0, copies, 0, 0, 0))
 
 
 def test_copies_are_told_apart_as_such(pods: Pods, counters: PodCounters) -> None:

@@ -44,7 +44,7 @@ class Slow:
         return frame["seconds"].to_numpy()
 
 listening._FAREWELL_SECONDS = float(sys.argv[2])
-listening._GRACE_SECONDS = 0.5
+listening._GRACE_SECONDS = listening._YOUNG_SECONDS = 0.5
 log_as_json()
 feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
 limits = Limits(time=timedelta(seconds=float(sys.argv[3])))

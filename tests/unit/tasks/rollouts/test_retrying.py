@@ -80,4 +80,4 @@ def test_the_champion_and_unknown_versions_are_refused(served: World) -> None:
 def test_a_version_whose_rollout_died_is_tried(served: World) -> None:
     begin(served.wish(3, Strategy.CANARY), served.doors)
     known = [replace(each, aliases=tuple(a for a in each.aliases if a != "challenger")) for each in versions(served)]
-    assert again(PRODUCT, known, served.journal.rollouts(PRODUCT), None) == Again(3, "rollout-3")
+    assert again(PRODUCT, known, served.journal.rollouts(PRODUCT), 1, None) == Again(3, "rollout-3")
