@@ -119,6 +119,13 @@ def test_one_whose_admin_socket_is_gone_serves_on_and_that_is_said(home: Home) -
     assert served(home.url)
 
 
+def test_one_whose_address_somebody_removed_serves_on_at_it(home: Home) -> None:
+    before, url = home.pid, home.url
+    (home.settings.home / "platform.json").unlink()
+    home.ensure()
+    assert (home.pid, home.url) == (before, url)
+
+
 def test_one_that_neither_answers_nor_serves_is_started_anew(home: Home) -> None:
     before = home.pid
     os.kill(before, signal.SIGSTOP)
