@@ -21,6 +21,7 @@ from tasks.rollout import (
     abandon,
     begin_rollout,
     carry_on_without_prefect,
+    how_it_ended,
     next_step,
     result_of,
     resume,
@@ -87,6 +88,8 @@ def _or_put_back(
                     state = abandon(product, rollout_id, cause, known.state)
                     if state is not None:
                         state = _put_back(state, known, without_prefect or is_of_prefect(error))
+                    elif is_of_prefect(error):  # it may have come to its end, though Prefect could not be told
+                        state = how_it_ended(product, rollout_id)
                 if state is not None and isinstance(cause, Exception):
                     return result_of(state)
             if cause is error:
