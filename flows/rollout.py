@@ -5,6 +5,7 @@ any process may carry it on after a crash.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from prefect import flow
 
@@ -13,17 +14,33 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
 from flows.requests import RolloutRequest, rollout_name
 from tasks.product import Result, Run
-from tasks.rollout import abandon, begin_rollout, is_carried_here, next_step, result_of, resume, take_step
+from tasks.rollout import (
+    abandon,
+    begin_rollout,
+    carry_on_without_prefect,
+    next_step,
+    result_of,
+    resume,
+    take_step,
+)
+from tasks.runs import is_of_prefect
+
+
+@dataclass(slots=True)
+class _Known:
+    """How far the rollout is, as far as this process knows: what is left to go by while the journal is away."""
+
+    state: RolloutState | None = None
 
 
 def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> Result:
     """Bring `version` to traffic by the spec's strategy. Raises `RolloutFailed` with the reason if that failed."""
 
-    def carry() -> Result:
-        state = begin_rollout(run, version, goal, carries)
+    def carry(known: _Known) -> Result:
+        state = known.state = begin_rollout(run, version, goal, carries)
         if any(isinstance(step, Observe | Approve) for step in state.steps):
             return rollout(RolloutRequest(product=run.product, rollout_id=state.rollout_id))
-        return result_of(_to_its_end(state))
+        return result_of(_to_its_end(state, known))
 
     return _or_put_back(run.product, run.run_id, carry).since(run.started_at)
 
@@ -35,24 +52,41 @@ def rollout(request: RolloutRequest) -> Result:
     Raises `Busy` while another process carries the rollout, `RolloutFailed` with the reason when it was given up.
     """
     product, rollout_id = request.product, request.rollout_id
-    return _or_put_back(product, rollout_id, lambda: result_of(_to_its_end(resume(product, rollout_id))))
+    return _or_put_back(product, rollout_id, lambda known: result_of(_to_its_end(resume(product, rollout_id), known)))
 
 
-def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result]) -> Result:
-    """What `carry` returns. Whatever interrupts it, even before its first step, the champion is put back."""
+def _or_put_back(product: str, rollout_id: str, carry: Callable[[_Known], Result]) -> Result:
+    """What `carry` returns. Whatever interrupts it, even before its first step, the champion is put back.
+
+    Users are back before Prefect is asked for anything; without it the rest is done all the same.
+    """
+    known = _Known()
     try:
-        return carry()
+        return carry(known)
     except Exception as error:
-        if not is_carried_here(product, rollout_id):
+        state = abandon(product, rollout_id, error, known.state)
+        if state is None:
             raise
-        return result_of(_to_its_end(abandon(product, rollout_id, error)))
+        return result_of(_put_back(state, known, without_prefect=is_of_prefect(error)))
     except BaseException as interruption:
-        if is_carried_here(product, rollout_id):
-            _to_its_end(abandon(product, rollout_id, interruption))
+        state = abandon(product, rollout_id, interruption, known.state)
+        if state is not None:
+            _put_back(state, known)
         raise
 
 
-def _to_its_end(state: RolloutState) -> RolloutState:
+def _put_back(state: RolloutState, known: _Known, without_prefect: bool = False) -> RolloutState:
+    if not without_prefect:
+        try:
+            return _to_its_end(state, known)
+        except Exception as error:
+            if not is_of_prefect(error):
+                raise
+    return carry_on_without_prefect(known.state or state)
+
+
+def _to_its_end(state: RolloutState, known: _Known) -> RolloutState:
+    known.state = state
     while state.live:
-        state = take_step.with_options(task_run_name=next_step(state))(state)
+        state = known.state = take_step.with_options(task_run_name=next_step(state))(state)
     return state

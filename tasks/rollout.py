@@ -6,7 +6,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
-from deployments.errors import SeatrialError
+from deployments.analysis.verdict import Verdict
+from deployments.errors import Busy, NotFound, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.settings import current
@@ -22,7 +23,7 @@ from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.going_back import back_to
 from tasks.rollouts.keeping import explain, give_up_for, outcome
-from tasks.runs import cancellation, close_dead_run, name_present_run
+from tasks.runs import cancellation, close_dead_run, is_of_prefect, name_present_run
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -68,7 +69,7 @@ def take_step(state: RolloutState) -> RolloutState:
     """
     doors = wiring.doors(state.section)
     carrier = Carrier(doors, cancellation(state.rollout_id))
-    now, told = doors.journal.rollout(state.product, state.rollout_id), ""
+    now, told = _where_it_is(state, doors), ""
     while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
         before, now = now, carrier.advance(now)
         if not now.watched:
@@ -77,10 +78,37 @@ def take_step(state: RolloutState) -> RolloutState:
         elif (line := _progress(now)) != told:
             told = line
             tell("rollout.watched", phase=now.phase, seen=line)
-    if carrier.watcher.verdict is not None:
-        leave_evidence(now, next_step(state), carrier.watcher.verdict)
     _tell_of(state, now)
+    if carrier.watcher.verdict is not None:
+        _leave_evidence(now, next_step(state), carrier.watcher.verdict)
     return now
+
+
+def _where_it_is(state: RolloutState, doors: Doors) -> RolloutState:
+    """By the journal; as given while that is away, or has not been told yet that the champion is put back."""
+    try:
+        written = doors.journal.rollout(state.product, state.rollout_id)
+    except NotFound:
+        raise
+    except SeatrialError:
+        return state
+    return state if written.live and state.phase is Phase.RESTORING else written
+
+
+def _leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
+    """For Prefect's pages; without Prefect there are none."""
+    try:
+        leave_evidence(state, step, verdict)
+    except Exception as error:
+        if not is_of_prefect(error):
+            raise
+
+
+def carry_on_without_prefect(state: RolloutState) -> RolloutState:
+    """What `take_step` does, again and again to the end of the rollout, while Prefect is away."""
+    while state.live:
+        state = take_step.fn(state)
+    return state
 
 
 def _doors_of(product: str, rollout_id: str) -> Doors:
@@ -96,20 +124,43 @@ def _tell_of(state: RolloutState, now: RolloutState) -> None:
         tell(f"rollout.{now.phase}", step=next_step(state) if now.live else "", reason=now.reason)
 
 
-def is_carried_here(product: str, rollout_id: str) -> bool:
-    """Whether the rollout is under way, and this process carries it."""
-    return carried_here(product, rollout_id, _doors_of(product, rollout_id)) is not None
+def abandon(
+    product: str, rollout_id: str, error: BaseException, known: RolloutState | None = None
+) -> RolloutState | None:
+    """From here on the champion is put back; None where this process does not carry the rollout (any more).
 
-
-@task(name="give up", task_run_name="give up {product}", cache_policy=NO_CACHE, **retries.STEP)
-def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState:
-    """From here on the champion is put back; unless only clearing up was left, which is tried once more."""
+    If only clearing up was left that is tried once more. Users are given back before anything else, and neither Prefect
+    nor the journal is needed for it: this is no task, and while the journal is away the rollout is where it was `known`
+    to be.
+    """
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
     traceback.clear_frames(error.__traceback__)
-    doors = _doors_of(product, rollout_id)
-    after = give_up_for(error, doors.journal.rollout(product, rollout_id), doors)
+    found = _carried(product, rollout_id, known, isinstance(error, Busy))
+    if found is None:
+        return None
+    state, doors = found
+    after = give_up_for(error, state, doors)
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
+
+
+def _carried(
+    product: str, rollout_id: str, known: RolloutState | None, lost: bool
+) -> tuple[RolloutState, Doors] | None:
+    """Where the rollout is that this process carries, and its doors; one whose lease was `lost` is another's."""
+    try:
+        doors = _doors_of(product, rollout_id)
+        state = carried_here(product, rollout_id, doors)
+    except NotFound:
+        return None
+    except SeatrialError:
+        if lost or known is None or not known.live:
+            return None
+        return known, wiring.doors(known.section)
+    if state is None:
+        return None
+    taken_back = known is not None and known.phase is Phase.RESTORING and known.rollout_id == rollout_id
+    return (known if taken_back and known is not None else state), doors
 
 
 @task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retries.PROCESS)

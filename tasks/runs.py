@@ -1,7 +1,9 @@
 """Prefect's own view of our runs: who was cancelled, and which are shown as running though their process died."""
 
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from datetime import timedelta
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,25 +15,51 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 _EVERY = timedelta(seconds=2)
+_PATIENCE_SECONDS = 1.0
 
 
 def cancellation(run_id: str) -> Callable[[], str | None]:
     """A question that may be asked often: whether a person cancelled this work in Prefect, and why; None if nobody did.
 
     Asked of the run `run_id` that began it, of the present run and of those that it belongs to: a subflow is not told
-    by Prefect, and a run without a worker is not either. Prefect is asked every two seconds at most; while it does not
-    answer, nobody has cancelled. Once somebody has, that stays the answer.
+    by Prefect, and a run without a worker is not either. Prefect is asked every two seconds at most, by a thread: one
+    that does not answer within a second is waited for no more, and until it does nobody has cancelled. Once somebody
+    has, that stays the answer.
     """
-    runs = set(_ids((run_id, flow_run.id, flow_run.parent_flow_run_id, flow_run.root_flow_run_id)))
-    clock, asked, cancelled = SystemClock(), 0.0, False
+    question = _Question(lambda: _any_cancelled(_present_runs(run_id)))
+    return lambda: "cancelled in Prefect" if question.answer() else None
 
-    def stop() -> str | None:
-        nonlocal asked, cancelled
-        if runs and not cancelled and clock.monotonic() - asked >= _EVERY.total_seconds():
-            asked, cancelled = clock.monotonic(), _any_cancelled(runs)
-        return "cancelled in Prefect" if cancelled else None
 
-    return stop
+def _present_runs(run_id: str) -> set[UUID]:
+    return set(_ids((run_id, flow_run.id, flow_run.parent_flow_run_id, flow_run.root_flow_run_id)))
+
+
+class _Question:
+    """Whether `ask` has ever said yes; whoever wants to know never waits long."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask, self._clock = ask, SystemClock()
+        self._context = copy_context()
+        self._asked: float | None = None
+        self._yes, self._answered = False, Event()
+
+    def answer(self) -> bool:
+        """The last answer; a new one, if it comes within a second and it is time to ask again."""
+        now = self._clock.monotonic()
+        if self._yes or (self._asked is not None and now - self._asked < _EVERY.total_seconds()):
+            return self._yes
+        if self._asked is None or self._answered.is_set():
+            self._asked = now
+            self._answered = Event()
+            Thread(target=self._context.copy().run, args=(self._find_out, self._answered), daemon=True).start()
+            self._answered.wait(_PATIENCE_SECONDS)
+        return self._yes
+
+    def _find_out(self, answered: Event) -> None:
+        try:
+            self._yes = self._yes or self._ask()
+        finally:
+            answered.set()
 
 
 def name_present_run(name: str) -> None:
@@ -84,16 +112,23 @@ def _any_cancelled(runs: set[UUID]) -> bool:
     return any(found)
 
 
-def _with_prefect(act: Callable[["SyncPrefectClient"], None]) -> None:
+def is_of_prefect(error: BaseException) -> bool:
+    """Whether it is Prefect that failed, and not what it was to run."""
     import httpx
-    from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
+
+    return isinstance(error, httpx.HTTPError | PrefectException)
+
+
+def _with_prefect(act: Callable[["SyncPrefectClient"], None]) -> None:
+    from prefect.client.orchestration import get_client
 
     try:
         with get_client(sync_client=True) as client:
             act(client)
-    except (httpx.HTTPError, PrefectException, OSError):
-        return
+    except Exception as error:
+        if not (is_of_prefect(error) or isinstance(error, OSError)):
+            raise
 
 
 def _ids(texts: Iterable[object]) -> list[UUID]:

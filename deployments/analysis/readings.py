@@ -25,22 +25,26 @@ class Source:
 class Reading:
     """What had been counted at one moment, by source, ever since that source began.
 
-    `pairs` are mirrored requests compared since `pairs_epoch` began.
+    `pairs` are mirrored requests compared since `pairs_epoch` began. `missing` says what could not be read beside what
+    users were answered; empty for a whole reading.
     """
 
     at: datetime
     sources: Mapping[Source, Counts]
     pairs: Pairs = field(default_factory=Pairs)
     pairs_epoch: str = ""
+    missing: str = ""
 
     def since(self, former: "Reading") -> Mapping[int, Counts]:
         """By version, what was counted between `former` and this reading; a source that began again counts whole.
 
-        One that was there before and is not in `former` did not answer then: what it counted since is not known.
+        One that was there before and is not in `former` did not answer then: what it counted since is not known. Where
+        `former` misses something that is so of all that is new.
         """
         found: dict[int, Counts] = {}
         for source, counts in self.sources.items():
-            if source not in former.sources and source.began is not None and source.began < former.at:
+            before = former.missing or (source.began is not None and source.began < former.at)
+            if source not in former.sources and before:
                 continue
             fresh = _less(counts, former.sources.get(source, Counts()))
             found[source.version] = found.get(source.version, Counts()) + fresh
@@ -52,6 +56,8 @@ class Reading:
 
     def pairs_since(self, former: "Reading") -> Pairs:
         """The pairs compared between the two readings."""
+        if former.missing and not former.pairs_epoch:
+            return Pairs()
         if self.pairs_epoch != former.pairs_epoch:
             return self.pairs
         return Pairs(
@@ -63,7 +69,10 @@ class Reading:
 
     def carrying(self, former: "Reading") -> "Reading":
         """This reading with the sources that only `former` knew: one that is away for a moment is not counted anew."""
-        return replace(self, sources={**former.sources, **self.sources})
+        whole = replace(self, sources={**former.sources, **self.sources})
+        if self.missing and not self.pairs_epoch:
+            whole = replace(whole, pairs=former.pairs, pairs_epoch=former.pairs_epoch)
+        return whole
 
 
 def _less(now: Counts, before: Counts) -> Counts:

@@ -30,21 +30,33 @@ class LiveMetrics:
         self._parts, self._pairs, self._clock, self._pushed = tuple(parts), pairs, clock, pushed
 
     def read(self, product: str, ranges: Ranges = UNLIMITED, *, paired: bool = True) -> Reading:
-        """See `Metrics.read`. One part that fails makes the whole reading fail: half of the truth is not judged by."""
+        """See `Metrics.read`. One part that fails makes the whole reading fail: half of the truth is not judged by.
+
+        What is kept in the database of feedback is no part in this sense. What users were answered is known without
+        it, and says enough to take a candidate back; `missing` then says that it does not say enough to go on.
+        """
         at = self._clock.now()
         sources: dict[Source, Counts] = {}
         try:
-            for told in (*(part(product) for part in self._parts), self._pushed(product, ranges)):
-                for source, counts in told.items():
-                    sources[source] = sources.get(source, Counts()) + counts
-            if self._pairs is None or not paired:
-                return Reading(at, sources)
-            pairs, epoch = self._pairs.look(product)
-            return Reading(at, sources, pairs, epoch)
+            for part in self._parts:
+                _add(part(product), sources)
         except MetricsUnreachable:
             raise
         except SeatrialError as error:
             raise MetricsUnreachable(f"the counters of {product} cannot be read: {error}") from error
+        try:
+            _add(self._pushed(product, ranges), sources)
+            if self._pairs is None or not paired:
+                return Reading(at, sources)
+            pairs, epoch = self._pairs.look(product)
+            return Reading(at, sources, pairs, epoch)
+        except SeatrialError as error:
+            return Reading(at, sources, missing=f"the feedback on {product} cannot be read: {error}")
+
+
+def _add(told: Mapping[Source, Counts], sources: dict[Source, Counts]) -> None:
+    for source, counts in told.items():
+        sources[source] = sources.get(source, Counts()) + counts
 
 
 def live_metrics(gateway: Sequence[Part], servers: Servers, feedback: FeedbackLedger, clock: Clock) -> LiveMetrics:

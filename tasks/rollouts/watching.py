@@ -140,8 +140,8 @@ class Watcher:
         )
         self.last = reading
         if not block.stable.requests and not block.candidate.requests:
-            return None, "no traffic"
-        return block, ""
+            return None, reading.missing or "no traffic"
+        return block, reading.missing
 
 
 def _reading(state: RolloutState, doors: Doors) -> Reading:

@@ -117,7 +117,8 @@ class ClusterJournal:
     @_reached
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
-        return tuple(sorted(self._states({PRODUCT: safe(product)}), key=_began, reverse=True))
+        mine = tuple(self._states({PRODUCT: safe(product)}))
+        return tuple(sorted(reversed(mine), key=_began, reverse=True))
 
     @_reached
     def holder(self, product: str, now: datetime) -> Owner | None:

@@ -65,3 +65,32 @@ def test_everything_of_the_platform_stands_in_one_reading(fleet: Fleet, tmp_path
     }
     assert after.pairs_since(before) == Pairs(1, 1, only_candidate_right=1)
     ledger.close()
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_what_users_were_answered_is_known_without_the_feedback(fleet: Fleet, tmp_path: Path, paired: bool) -> None:
+    ledger = FeedbackLedger(f"sqlite:///{tmp_path / 'journal.db'}")
+    fleet.start(1, labels=True)
+    away = False
+
+    def pushed(product: str, ranges: object) -> Mapping[Source, Counts]:
+        if away:
+            raise PlatformUnreachable("the database is away")
+        return ledger.counts(product)
+
+    metrics = LiveMetrics((gateway,), None, ManualClock(), pushed)
+    ledger.store([Feedback("shop", 1, "a", "clicks", 2.0)])
+    whole = metrics.read("shop", paired=paired)
+    away = True
+    half = metrics.read("shop", paired=paired).carrying(whole)
+    assert "the database is away" in half.missing
+    assert half.since(whole) == {1: Counts()}
+    ledger.store([Feedback("shop", 1, "b", "clicks", 4.0)])
+    away = False
+    later = metrics.read("shop", paired=paired)
+    assert later.since(half)[1].feedback == {"clicks": Sums(1, 4.0, 16.0)}, "nothing is lost"
+    away = True
+    begun = metrics.read("shop", paired=paired)
+    away = False
+    assert metrics.read("shop", paired=paired).since(begun) == {1: Counts()}, "and nothing is counted that is older"
+    ledger.close()

@@ -357,8 +357,10 @@ class Sea(RuleBasedStateMachine):
         assert champion is not None
         assert routing is not None
         shares = {version: share for version, share in routing.weights.percents.items() if share}
-        planned = [{champion.version: 100}]
         live = self.live
+        # The registry hears of the way back last.
+        back = live.former if live is not None and live.phase is Phase.RESTORING else None
+        planned = [{back or champion.version: 100}]
         if live is not None and live.phase is not Phase.RESTORING:
             shifts = [step for step in (live.split, live.step) if isinstance(step, Shift)]
             planned += [{v: share for v, share in shift.weights.percents.items() if share} for shift in shifts]
