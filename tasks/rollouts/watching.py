@@ -60,13 +60,14 @@ class Watcher:
         waited = timedelta(seconds=doors.clock.monotonic() - self.looked_at)
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
+        if self.evidence is None and written:
+            read = gathered(state, doors.journal)
+            self.evidence = (*read, *(each for each in self.unwritten if each not in read))
         try:
             block, trouble = self._counted(state, doors, uphold=written)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
-        if block is not None:
-            self.unwritten = (*self.unwritten, block)
-        blocks = self._evidence(state, doors, block, written=written)
+        blocks = self._with(block)
         verdict = judge(blocks, state.section.analysis)
         trouble = trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
@@ -76,15 +77,13 @@ class Watcher:
         unwatched = _unwatched(state, doors)
         return Look(verdict, healthy, _bound(state, blocks), compared(state, blocks), unwatched, block, bare)
 
-    def _evidence(self, state: RolloutState, doors: Doors, block: Block | None, *, written: bool) -> tuple[Block, ...]:
-        """All evidence, the newest `block` included."""
-        if self.evidence is None and not written:
+    def _with(self, block: Block | None) -> tuple[Block, ...]:
+        """All evidence that is known, the newest `block` included."""
+        new = () if block is None else (block,)
+        self.unwritten = (*self.unwritten, *new)
+        if self.evidence is None:
             return self.unwritten
-        before = self.evidence
-        if before is None:
-            read = gathered(state, doors.journal)
-            before = (*read, *(each for each in self.unwritten if each is not block and each not in read))
-        self.evidence = before if block is None else (*before, block)
+        self.evidence = (*self.evidence, *new)
         return self.evidence
 
     def _bare(self, state: RolloutState, verdict: Verdict, doors: Doors) -> str | None:

@@ -118,7 +118,7 @@ class ClusterJournal:
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         mine = tuple(self._states({PRODUCT: safe(product)}))
-        return tuple(sorted(reversed(mine), key=_began, reverse=True))
+        return tuple(sorted(mine, key=_began)[::-1])
 
     @_reached
     def holder(self, product: str, now: datetime) -> Owner | None:
