@@ -1,8 +1,9 @@
 """SQL databases as Seatrial uses them: every commit is on the disk, and no password reaches an error or a log."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from sqlalchemy import Column, MetaData, create_engine, inspect, text
@@ -10,7 +11,7 @@ from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
-from deployments.errors import BadInput, DiskFull, PlatformUnreachable
+from deployments.errors import BadInput, DiskFull, PlatformUnreachable, SeatrialError
 from deployments.secrets import masked, without_secrets
 
 
@@ -19,12 +20,16 @@ class Database:
 
     A column that a table of an earlier release lacks is added; it must be one that may be null.
 
-    `name` is what messages call it ("the journal"), `setting` the variable that holds the URL. Raises `BadInput` for a
-    URL that cannot be used, and whatever `transaction` raises.
+    `name` is what messages call it ("the journal"), `setting` the variable that holds the URL. In a file of SQLite
+    `reserve` bytes are kept free for rows that come when the disk is full. Raises `BadInput` for a URL that cannot be
+    used, and whatever `transaction` raises.
     """
 
-    def __init__(self, url: str, schema: MetaData, name: str, setting: str = "SEATRIAL_JOURNAL_URL") -> None:
+    def __init__(
+        self, url: str, schema: MetaData, name: str, setting: str = "SEATRIAL_JOURNAL_URL", reserve: int = 0
+    ) -> None:
         self._url, self._setting = url, setting
+        self._reserve = reserve
         self._called = f"{name} {masked(url)}"
         self._engine = _engine_for(url, setting)
         with self.transaction(writes=False) as connection:
@@ -35,6 +40,7 @@ class Database:
                 for column in _missing_columns(connection, schema):
                     kind = column.type.compile(connection.dialect)
                     connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
+        self._set_aside()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -47,6 +53,33 @@ class Database:
         SQLite has one writer at a time: others wait up to 30 s. Raises `DiskFull`, `PlatformUnreachable` when the
         database does not answer, `BadInput` when it refuses.
         """
+        with self._transaction(writes) as connection:
+            yield connection
+        if writes:
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        """See to the reserve again once half of it is used up; nothing happens on a disk that has no room for it."""
+        if not self._reserve or not (path := _file_of(self._engine)):
+            return
+        with suppress(SeatrialError):
+            with self._transaction(writes=False) as connection:
+                free = _pragma(connection, "freelist_count") * _pragma(connection, "page_size")
+            if free < self._reserve // 2 and disk_usage(path.parent).free > 4 * self._reserve:
+                self._fill_and_empty()
+
+    def _fill_and_empty(self) -> None:
+        """Pages that a table gives up stay in the file. Changing them once makes the rollback journal as long, too."""
+        with self._transaction(writes=True) as connection:
+            connection.execute(text("CREATE TABLE IF NOT EXISTS set_aside (content BLOB)"))
+            connection.execute(text("INSERT INTO set_aside VALUES (zeroblob(:size))"), {"size": self._reserve})
+        with self._transaction(writes=True) as connection:
+            connection.execute(text("UPDATE set_aside SET content = randomblob(:size)"), {"size": self._reserve})
+        with self._transaction(writes=True) as connection:
+            connection.execute(text("DELETE FROM set_aside"))
+
+    @contextmanager
+    def _transaction(self, writes: bool) -> Iterator[Connection]:
         try:
             with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
                 yield connection
@@ -63,6 +96,16 @@ class Database:
             raise PlatformUnreachable(
                 f"{self._called} does not answer ({reason}): check the disk or {self._setting}"
             ) from None
+
+
+def _file_of(engine: Engine) -> Path | None:
+    """The file of a SQLite database; None for another kind, and for one in memory."""
+    name = engine.url.database if engine.dialect.name == "sqlite" else None
+    return Path(name) if name and name != ":memory:" else None
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.execute(text(f"PRAGMA {name}")).scalar_one())
 
 
 def _missing_tables(connection: Connection, schema: MetaData) -> set[str]:
@@ -101,6 +144,8 @@ def _engine_for(url: str, setting: str) -> Engine:
     def _durable(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy's own BEGIN below decides, not the driver
         connection.execute("PRAGMA synchronous=FULL")
+        # The rollback journal keeps its blocks, so that a commit needs none on a full disk.
+        connection.execute("PRAGMA journal_mode=PERSIST")
 
     @hooks.listens_for(engine, "begin")
     def _one_writer(connection: Connection) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Doors:
     """Everything a rollout touches.
 
-    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost.
+    `models` is the folder that model files are fetched into; `repair` starts again what the platform lost, and makes
+    room on a full disk.
     """
 
     router: Router
@@ -89,6 +90,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     from deployments.metrics.feedback import FeedbackLedger
     from deployments.metrics.live import live_metrics
     from deployments.platform.gateway import ensure_gateway
+    from deployments.platform.room import make_room
     from deployments.platform.routings import witness_of
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
@@ -115,7 +117,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         ),
         clock=clock,
         models=settings.models,
-        repair=lambda: ensure_gateway(settings),
+        repair=lambda: (make_room(settings), ensure_gateway(settings)),
     )
 
 

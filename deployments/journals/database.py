@@ -29,6 +29,9 @@ from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
 
+# Some hundred looks and decisions: enough to end what is under way on a disk that has filled up.
+_RESERVE = 1024 * 1024
+
 _schema = MetaData()
 _rollouts = Table(
     "rollouts",
@@ -82,7 +85,7 @@ class DatabaseJournal:
     orders_every = timedelta(0)
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url, _schema, "the journal")
+        self._database = Database(url, _schema, "the journal", reserve=_RESERVE)
 
     def close(self) -> None:
         """Let the database's connections go."""

@@ -20,6 +20,7 @@ from tasks.rollouts.champion import promoted
 from tasks.rollouts.gathering import own
 from tasks.rollouts.keeping import (
     GLANCE,
+    ON_THE_WAY_BACK,
     PATIENCE,
     Stop,
     cause_of,
@@ -261,7 +262,7 @@ class Carrier:
         doors = self._doors
         try:
             stays = patiently(lambda: arrived(state, doors), doors)
-            seen = patiently(lambda: put_back(state, doors), doors)
+            seen = patiently(lambda: put_back(state, doors), doors, ON_THE_WAY_BACK)
         except SeatrialError as error:
             self._tell_what_is_left(state, error, lease)
             raise

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from deployments.analysis.verdict import Verdict
-from deployments.errors import RolloutFailed, SeatrialError, TryAgain
+from deployments.errors import DiskFull, RolloutFailed, SeatrialError, TryAgain
 from deployments.journals.protocol import Event, Journal, Lease
 from deployments.owner import this_process
 from deployments.rollout.state import Phase, RolloutState
@@ -26,6 +26,8 @@ LEASE = timedelta(minutes=10)
 PATIENCE = timedelta(seconds=60)
 _BACK: Final = " → "
 GLANCE = timedelta(seconds=0.5)
+# On the way back logs give way to what has to be written.
+ON_THE_WAY_BACK: Final = (TryAgain, DiskFull)
 
 
 def nobody_stops() -> str | None:
@@ -72,16 +74,16 @@ def note_verdict(state: RolloutState, verdict: Verdict, doors: Doors) -> None:
     )
 
 
-def patiently(act: Callable[[], T], doors: Doors) -> T:
+def patiently(act: Callable[[], T], doors: Doors, passing: tuple[type[SeatrialError], ...] = (TryAgain,)) -> T:
     """What `act` returns; while a part of the platform does not answer it is repaired and asked again, up to a minute.
 
-    Raises the last `TryAgain` after that.
+    Raises the last error of the kinds in `passing` after that, and every other one at once.
     """
     until = doors.clock.monotonic() + PATIENCE.total_seconds()
     while True:
         try:
             return act()
-        except TryAgain:
+        except passing:
             if doors.clock.monotonic() >= until:
                 raise
         doors.clock.sleep(GLANCE)
