@@ -22,7 +22,7 @@ from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 # Reading changes nothing: a kill between two readings is the kill before the next change.
 CHANGES = {
-    "router": {"apply", "remove"},
+    "router": {"apply", "retreat", "remove"},
     "target": {"launch", "retire", "ask"},
     "journal": {"acquire", "release", "save", "record"},
     "registry": {"promote", "reinstate", "set_challenger", "set_status"},
