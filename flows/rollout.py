@@ -55,7 +55,19 @@ def rollout(request: RolloutRequest) -> Result:
     return _or_put_back(product, rollout_id, lambda known: result_of(_to_its_end(resume(product, rollout_id), known)))
 
 
-def _or_put_back(product: str, rollout_id: str, carry: Callable[[_Known], Result]) -> Result:
+def carry_without_prefect(product: str, rollout_id: str) -> Result:
+    """What `rollout` does, while Prefect can begin no run: its pages show nothing, but users are looked after."""
+
+    def carry(known: _Known) -> Result:
+        known.state = resume.fn(product, rollout_id)
+        return result_of(carry_on_without_prefect(known.state))
+
+    return _or_put_back(product, rollout_id, carry, without_prefect=True)
+
+
+def _or_put_back(
+    product: str, rollout_id: str, carry: Callable[[_Known], Result], without_prefect: bool = False
+) -> Result:
     """What `carry` returns. Whatever interrupts it, even before its first step, the champion is put back.
 
     Users are back before Prefect is asked for anything; without it the rest is done all the same.
@@ -67,21 +79,22 @@ def _or_put_back(product: str, rollout_id: str, carry: Callable[[_Known], Result
         state = abandon(product, rollout_id, error, known.state)
         if state is None:
             raise
-        return result_of(_put_back(state, known, without_prefect=is_of_prefect(error)))
+        return result_of(_put_back(state, known, without_prefect or is_of_prefect(error)))
     except BaseException as interruption:
         state = abandon(product, rollout_id, interruption, known.state)
         if state is not None:
-            _put_back(state, known)
+            _put_back(state, known, without_prefect)
         raise
 
 
-def _put_back(state: RolloutState, known: _Known, without_prefect: bool = False) -> RolloutState:
-    if not without_prefect:
-        try:
-            return _to_its_end(state, known)
-        except Exception as error:
-            if not is_of_prefect(error):
-                raise
+def _put_back(state: RolloutState, known: _Known, without_prefect: bool) -> RolloutState:
+    if without_prefect:
+        return carry_on_without_prefect(state)
+    try:
+        return _to_its_end(state, known)
+    except Exception as error:
+        if not is_of_prefect(error):
+            raise
     return carry_on_without_prefect(known.state or state)
 
 

@@ -4,6 +4,7 @@ import traceback
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import task_run
 
 from deployments import wiring
 from deployments.analysis.verdict import Verdict
@@ -97,6 +98,8 @@ def _where_it_is(state: RolloutState, doors: Doors) -> RolloutState:
 
 def _leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
     """For Prefect's pages; without Prefect there are none."""
+    if task_run.id is None:
+        return
     try:
         leave_evidence(state, step, verdict)
     except Exception as error:

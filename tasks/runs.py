@@ -117,7 +117,8 @@ def is_of_prefect(error: BaseException) -> bool:
     import httpx
     from prefect.exceptions import PrefectException
 
-    return isinstance(error, httpx.HTTPError | PrefectException)
+    # The latter is what a run that cannot begin ends with.
+    return isinstance(error, httpx.HTTPError | PrefectException) or str(error).startswith("Failed to reach API")
 
 
 def _with_prefect(act: Callable[["SyncPrefectClient"], None]) -> None:

@@ -78,12 +78,21 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
         return 0
     os.environ.update(environment(settings, live_addresses(settings)))
     from flows.requests import RolloutRequest
-    from flows.rollout import rollout
+    from flows.rollout import carry_without_prefect, rollout
     from flows.starting import run_here
+    from tasks.runs import is_of_prefect
+
+    def carry() -> None:
+        try:
+            run_here(rollout, RolloutRequest(product=state.product, rollout_id=state.rollout_id))
+        except Exception as error:
+            if not is_of_prefect(error):
+                raise
+            carry_without_prefect(state.product, state.rollout_id)
 
     console.show_progress(quiet=False)
     try:
-        run_here(rollout, RolloutRequest(product=state.product, rollout_id=state.rollout_id))
+        carry()
     except SeatrialError as error:
         return console.fail(f"{state.product}: {error}", error.exit_code)
     return 0

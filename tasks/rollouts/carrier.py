@@ -8,7 +8,7 @@ from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Ruling
 from deployments.errors import SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
-from deployments.rollout.decide import Finish, Nothing, NotNowError, Perform, Restore, Watch, decide, follow, obey
+from deployments.rollout.decide import Finish, Look, Nothing, NotNowError, Perform, Restore, Watch, decide, follow, obey
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verify
@@ -45,7 +45,8 @@ class Carrier:
 
     `stop` is asked twice a second while something is waited for; a text means that the run was cancelled, and why.
     `left` is how the last call of `advance` left the rollout; `decided` is what the journal is still to be told: that
-    the champion is put back. `waited` is since when that has been tried (on the monotonic clock).
+    the champion is put back. `waited` is since when that has been tried (on the monotonic clock), `trying` which step
+    could not be done yet, and since when.
     """
 
     doors: Doors
@@ -55,6 +56,7 @@ class Carrier:
     left: RolloutState | None = None
     decided: RolloutState | None = None
     waited: float | None = None
+    trying: tuple[int, float] | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
         """Do the one thing that the rollout calls for, and write down how it went; nothing for a finished one.
@@ -123,7 +125,9 @@ class Carrier:
             state = self._given_up(state, self.stop(), lease)
         match decide(state):
             case Perform(step):
-                state = self._perform(step, state)
+                before, state = state, self._perform(step, state, lease)
+                if state is before:
+                    return state
             case Watch():
                 return self._watch(state, lease)
             case Finish():
@@ -156,8 +160,7 @@ class Carrier:
             doors.clock.sleep(GLANCE)
             why = self.stop()
         if not why:
-            look = self.watcher.look(state, doors, written=False)
-            why = look.verdict.reason if look.verdict.ruling is Ruling.ROLL_BACK else look.bare
+            why = _harm(self.watcher.look(state, doors, written=False))
         return self._back(state.with_phase(Phase.RESTORING, why, doors.clock.now())) if why else state
 
     def _wait_to_write(self, state: RolloutState, away: JournalAwayError) -> RolloutState:
@@ -180,17 +183,44 @@ class Carrier:
         self.token = lease.token
         return lease
 
-    def _perform(self, step: Act, state: RolloutState) -> RolloutState:
-        note(state, "step.intended", self._doors, step=str(step))
+    def _perform(self, step: Act, state: RolloutState, lease: Lease) -> RolloutState:
+        """The state once the step is done; as it is while a part that it needs is away, for up to a minute."""
+        doors = self._doors
+        if self.trying is None or self.trying[0] != state.done:
+            note(state, "step.intended", doors, step=str(step))
+            self.trying = (state.done, doors.clock.monotonic())
         try:
-            seen = patiently(lambda: perform(step, state, self._doors), self._doors)
+            seen = perform(step, state, doors)
         except SeatrialError as error:
+            if isinstance(error, TryAgain) and doors.clock.monotonic() - self.trying[1] < PATIENCE.total_seconds():
+                return self._meanwhile(state, lease)
+            self.trying = None
             if isinstance(step, Retire):
                 return self._left_behind(step, state, error)
             raise
-        after = state.with_step_done(self._doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
-        note(after, "step.done", self._doors, step=str(step), seen=seen)
+        self.trying = None
+        after = state.with_step_done(doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
+        note(after, "step.done", doors, step=str(step), seen=seen)
         return after
+
+    def _meanwhile(self, state: RolloutState, lease: Lease) -> RolloutState:
+        """What is away is repaired, and the candidate watched: while a step is waited for users are not left alone."""
+        doors = self._doors
+        doors.clock.sleep(GLANCE)
+        with suppress(SeatrialError):
+            doors.repair()
+        if state.decided or state.former is None or state.split is None or not state.split.asks(state.candidate):
+            return state
+        self.watcher.begin(state, doors)
+        if doors.clock.monotonic() - self.watcher.looked_at < state.section.analysis.interval.total_seconds():
+            return state
+        look = self.watcher.look(state, doors, written=False)
+        why = _harm(look)
+        if why is not None:
+            state = self._back(state.with_phase(Phase.RESTORING, why, doors.clock.now()))
+        if why is not None or look.block is not None:
+            self._save(state, lease, look.block)
+        return state
 
     def _left_behind(self, step: Retire, state: RolloutState, error: SeatrialError) -> RolloutState:
         """Servers without traffic harm nobody; they are cleared up before the next release or rollback."""
@@ -286,6 +316,11 @@ class Carrier:
                 and has_everything(state.former, doors.router.read(state.product))
             ):
                 self._save(state.with_phase(Phase.RESTORING, told, doors.clock.now()), lease)
+
+
+def _harm(look: Look) -> str | None:
+    """Why the champion is put back whatever is under way; None: nothing is known that speaks for it."""
+    return look.verdict.reason if look.verdict.ruling is Ruling.ROLL_BACK else look.bare
 
 
 def _finished(state: RolloutState, doors: Doors) -> RolloutState:

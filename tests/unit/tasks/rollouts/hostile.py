@@ -19,7 +19,7 @@ from deployments.errors import (
 from deployments.metrics.live import LiveMetrics
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Observe, Shift
+from deployments.rollout.steps import Observe, Promote, Shift
 from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, Strategy
 from deployments.wiring import Doors
 from tasks.rollouts.beginning import Wish
@@ -175,6 +175,10 @@ def _between_steps(_world: World, state: RolloutState) -> bool:
     return state.phase is Phase.RUNNING and isinstance(state.step, Shift) and state.split is not None
 
 
+def _about_to_promote(_world: World, state: RolloutState) -> bool:
+    return state.phase is Phase.RUNNING and isinstance(state.step, Promote)
+
+
 MOMENTS: dict[str, Moment] = {
     "canary at 10 %": Moment(Strategy.CANARY, _watched_at(10)),
     "canary at 50 %": Moment(Strategy.CANARY, _watched_at(50)),
@@ -189,6 +193,8 @@ MOMENTS: dict[str, Moment] = {
     "A/B": Moment(Strategy.AB, _watched_at(50)),
     "shadow": Moment(Strategy.SHADOW, lambda world, state: world.split()[1] == 2 and isinstance(state.step, Observe)),
 }
+# Only what the promotion needs keeps it from being over.
+PROMOTION = Moment(Strategy.CANARY, _about_to_promote)
 AWAY = ("MLflow", "journal", "feedback database", "Prefect", "disk full", "warm process", "admin socket")
 
 

@@ -13,7 +13,7 @@ from deployments.routers.retreats import Retreat
 from deployments.spec import Strategy
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import give_up
-from tests.unit.tasks.rollouts.hostile import AWAY, MOMENTS, Door, Killed, Outage, doors_of, through
+from tests.unit.tasks.rollouts.hostile import AWAY, MOMENTS, PROMOTION, Door, Killed, Outage, doors_of, through
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World, to_its_end
 
 
@@ -22,6 +22,17 @@ from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World, to_its_end
 def test_users_are_back_within_two_seconds_of_the_proof(tmp_path: Path, moment: str, what: str) -> None:
     world = World(tmp_path)
     course = through(world, MOMENTS[moment], what)
+    assert course.seconds_to_act <= 2
+    assert course.seconds_to_notice <= 150
+    assert course.state.phase is Phase.ROLLED_BACK
+    assert world.unanswered == 0
+    world.settled()
+
+
+@pytest.mark.parametrize("what", ["MLflow", "journal", "disk full"])
+def test_a_promotion_that_cannot_be_written_is_no_time_without_a_guard(tmp_path: Path, what: str) -> None:
+    world = World(tmp_path)
+    course = through(world, PROMOTION, what)
     assert course.seconds_to_act <= 2
     assert course.seconds_to_notice <= 150
     assert course.state.phase is Phase.ROLLED_BACK

@@ -1,0 +1,82 @@
+"""Prefect goes away under a rollout: the champion is put back without it."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments import wiring
+from deployments.errors import Busy, JournalUnreachable, RolloutFailed
+from deployments.rollout.state import Phase
+from flows import rollout as flow
+from tasks.rollouts.keeping import hold
+from tests.unit.flows.conftest import until
+from tests.unit.tasks.rollouts.world import PRODUCT, World
+
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+@pytest.fixture(autouse=True)
+def prefect_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(wiring, "doors", lambda _: world.doors)
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        yield
+
+
+def failing(error: BaseException, known_to: list[object]) -> object:
+    def carry(known: object) -> object:
+        known_to.append(known)
+        raise error
+
+    return carry
+
+
+def test_a_step_that_prefect_cannot_begin_gives_users_back_and_ends_the_rollout(world: World) -> None:
+    until(world, Phase.OBSERVING)
+    assert world.served_by == {1: 90, 2: 10}
+    with pytest.raises(RolloutFailed, match=r"ConnectError.*v1 serves as before"):
+        flow._or_put_back(PRODUCT, "rollout-2", failing(httpx.ConnectError("refused"), []))  # type: ignore[arg-type]
+    world.settled()
+    assert world.journal.rollout(PRODUCT, "rollout-2").phase is Phase.ROLLED_BACK
+
+
+def test_with_the_journal_away_too_what_this_process_knows_is_enough(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = until(world, Phase.OBSERVING)
+    whole = world.journal.rollout
+
+    def away(*_: object) -> object:
+        raise JournalUnreachable("the journal does not answer")
+
+    def carry(known: flow._Known) -> object:
+        known.state = state
+        monkeypatch.setattr(world.journal, "rollout", away)
+        monkeypatch.setattr(world.journal, "acquire", away)
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(JournalUnreachable):
+        flow._or_put_back(PRODUCT, "rollout-2", carry)  # type: ignore[arg-type]
+    assert world.served_by == {1: 100}
+    for name in ("rollout", "acquire"):
+        monkeypatch.delattr(world.journal, name)
+    assert whole(PRODUCT, "rollout-2").phase is Phase.OBSERVING
+    assert world.resume("rollout-2").phase is Phase.ROLLED_BACK
+    world.settled()
+
+
+def test_a_rollout_that_somebody_else_carries_is_left_alone(world: World) -> None:
+    until(world, Phase.OBSERVING)
+    world.journal.release(hold(PRODUCT, world.doors))
+    with pytest.raises(Busy):
+        flow._or_put_back(PRODUCT, "rollout-2", failing(Busy("another carries it"), []))  # type: ignore[arg-type]
+    assert world.served_by == {1: 90, 2: 10}
+
+
+def test_a_rollout_without_a_process_is_carried_to_its_end_although_prefect_can_begin_no_run(world: World) -> None:
+    until(world, Phase.OBSERVING)
+    world.errors[2] = 0.6
+    with pytest.raises(RolloutFailed, match="v1 serves as before"):
+        flow.carry_without_prefect(PRODUCT, "rollout-2")
+    world.settled()
