@@ -59,7 +59,7 @@ def test_without_a_rollout_whoever_has_the_traffic_serves(world: World) -> None:
 
 def test_without_rollout_and_traffic_the_registry_is_asked(world: World) -> None:
     assert who_serves(PRODUCT, world.doors) is None
-    world.registry.promote(PRODUCT, 3, world.clock.now())
+    world.registry.promote(PRODUCT, 3, world.clock.now(), None)
     assert who_serves(PRODUCT, world.doors) == 3
     with pytest.raises(RegistryUnreachable):
         by_journal(world)
