@@ -20,7 +20,7 @@ HERE = "aaaa (on laptop)"
 
 @pytest.fixture
 def child() -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(["sleep", "600"])
+    process = subprocess.Popen(["/bin/sleep", "600"])
     yield process
     process.kill()
     process.wait()
