@@ -35,6 +35,10 @@ def _nobody_keeps(_lease: Lease, _ttl: timedelta, _patience: timedelta) -> None:
     return None
 
 
+def _nobody_had(_product: str) -> Lease | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Doors:
     """Everything a rollout touches.
@@ -55,7 +59,16 @@ class Doors:
     repair: Callable[[], object]
     place: str = ""
     keep: Keep = _nobody_keeps
+    last_lease: Callable[[str], Lease | None] = _nobody_had
     expect_rights: Callable[[], None] = lambda: None
+
+    def as_last_held(self, product: str) -> "Doors":
+        """The doors under the last lease on `product` that this process had; these ones where it had none.
+
+        For whoever must act though the journal cannot say who has the lease now.
+        """
+        lease = self.last_lease(product)
+        return self if lease is None else self.under(lease)
 
     def under(self, lease: Lease) -> "Doors":
         """The same doors; what is written through them is refused once somebody else had the lease and wrote."""
@@ -156,6 +169,7 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
         repair=lambda: (make_room(settings), ensure_gateway(settings)),
         place=this_place(settings),
         keep=renewals().keep,
+        last_lease=renewals().last,
     )
 
 
@@ -210,6 +224,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         models=settings.models,
         repair=lambda: None,
         keep=renewals().keep,
+        last_lease=renewals().last,
         expect_rights=cluster.rights.expect_all,
     )
 

@@ -155,7 +155,7 @@ def abandon(
     if found is None:
         return None
     state, doors = found
-    after = give_up_for(error, state, doors)
+    after = give_up_for(error, state, doors.as_last_held(product))
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
 

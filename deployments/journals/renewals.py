@@ -28,6 +28,7 @@ class Renewals:
         self._journal, self._clock = journal, clock
         self._lock, self._process = threading.Lock(), os.getpid()
         self._kept: dict[str, _Kept] = {}
+        self._last: dict[str, Lease] = {}
         self._thread: threading.Thread | None = None
 
     def keep(self, lease: Lease, ttl: timedelta, patience: timedelta) -> None:
@@ -39,6 +40,7 @@ class Renewals:
             # A fork has neither the thread nor the leases of its parent.
             self.__init__(self._journal, self._clock)  # type: ignore[misc]
         with self._lock:
+            self._last[lease.product] = lease
             self._kept[lease.product] = _Kept(lease, ttl, self._clock.monotonic() + patience.total_seconds())
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="leases", daemon=True)
@@ -51,6 +53,11 @@ class Renewals:
         for each in kept:
             if self._clock.monotonic() >= each.until or not self._renewed(each):
                 self._forget(each)
+
+    def last(self, product: str) -> Lease | None:
+        """The last lease on a product that this process had, whoever has it now; None for none."""
+        with self._lock:
+            return self._last.get(product)
 
     @property
     def kept(self) -> tuple[str, ...]:

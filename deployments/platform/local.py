@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable, SeatrialError
 from deployments.journals.opening import open_journal
+from deployments.place import this_place
 from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.carriers import end_carriers
@@ -85,7 +86,7 @@ def down(settings: Settings) -> tuple[str, ...]:
 def _end_carriers(settings: Settings) -> None:
     if settings.home.is_dir():
         with suppress(SeatrialError):  # an unreadable journal must not keep anything running
-            end_carriers(open_journal(settings.journal_address), SystemClock().now())
+            end_carriers(open_journal(settings.journal_address), SystemClock().now(), this_place(settings))
 
 
 def programs(settings: Settings) -> dict[str, ProgramReport]:

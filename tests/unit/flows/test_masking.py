@@ -1,6 +1,7 @@
 """What goes wrong while an error is dealt with takes no error's place."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -10,11 +11,14 @@ from deployments import wiring
 from deployments.errors import Busy, GateRefused, JournalUnreachable, NeverReady, RegistryUnreachable, SeatrialError
 from deployments.owner import Owner
 from deployments.settings import Settings
+from deployments.targets.protocol import Launch
+from deployments.traffic import Backend, Routing, Weights
 from flows import rollout as flow
 from flows.entrypoints import cli
 from tasks.aftermath import after, beside, told
 from tasks.product import open_run
 from tasks.recording import failure_recorded
+from tasks.rollout import abandon
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.keeping import hold
 from tests.unit.flows.conftest import PROJECT
@@ -101,3 +105,24 @@ def test_an_interruption_in_an_aftermath_is_none_of_its_errors() -> None:
     for block in (after, beside):
         with pytest.raises(KeyboardInterrupt), block(SeatrialError("first"), "anything"):
             raise KeyboardInterrupt
+
+
+def test_a_late_process_whose_journal_is_away_gives_nobody_back_against_its_successor(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stopped in a step; meanwhile v2 was promoted by another one, and v1 is still warm."""
+    state = begin(world.wish(2), world.doors)
+    mine = hold(PRODUCT, world.doors)
+    world.journal.release(mine)
+    theirs = world.journal.acquire(PRODUCT, ELSEWHERE, world.clock.now(), timedelta(days=1))
+    world.doors.target.launch(Launch(PRODUCT, 2, world.folder, 1), theirs.token)
+    both = tuple(
+        Backend(version, tuple(each.address for each in world.target.replicas(PRODUCT, version))) for version in (1, 2)
+    )
+    world.router.apply(PRODUCT, Routing(both, Weights.all_to(2)), theirs.token)
+    monkeypatch.setattr(wiring, "journal", raising(JournalUnreachable("the journal does not answer")))
+    late = replace(world.doors, last_lease=lambda _: mine)
+    monkeypatch.setattr(wiring, "doors", lambda _: late)
+    with pytest.raises(Busy, match="another-host"):  # that journal is back by then
+        abandon(PRODUCT, state.rollout_id, NeverReady("v2 is late"), state)
+    assert world.served_by == {2: 100}

@@ -100,6 +100,7 @@ def test_a_lease_that_is_had_no_more_is_left_alone_and_the_thread_ends(clock: Pa
     thread.join(20)
     assert not thread.is_alive()
     assert renewals.kept == ()
+    assert (renewals.last("flights"), renewals.last("bikes")) == (lease, None)
     assert journal.holder("flights", clock.now()) in {None, ELSEWHERE}
     again = Away()
     renewals.keep(again.acquire("bikes", SOMEWHERE, clock.now(), MINUTE), MINUTE, MINUTE)
