@@ -111,9 +111,11 @@ def _harmful(runs: int, peers: Mapping[str, Peer]) -> Table:
     for (name, harm), (users, requests) in product(HARMS.items(), returning):
         crowd = replace(harm, users=users, requests=requests)
         outcomes = [rollout(crowd, 10_000 + seed, peers) for seed in range(_fewer(runs // 4, crowd))]
-        began = crowd.since * INTERVAL.total_seconds()
+        began = crowd.begins * INTERVAL.total_seconds()
         told = [_when([each.backs[rule] for each in outcomes], began) for rule in _columns(peers)]
-        promoted = _part([each.promoted if each.promoted and each.promoted > began else None for each in outcomes])
+        promoted = _part(
+            [each.promoted if each.promoted is not None and each.promoted > began else None for each in outcomes]
+        )
         table.add_row(f"{name}, {users:,} users", f"{requests}", f"{len(outcomes):,}", *told, promoted)
     return table
 
