@@ -40,6 +40,11 @@ class Crowd:
     since: int = 0
     slow_first: bool = False
 
+    @property
+    def begins(self) -> int:
+        """From which look on the candidate does harm, if it does any."""
+        return 0 if self.slow_first else self.since
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -111,9 +111,9 @@ def _harmful(runs: int, peers: Mapping[str, Peer]) -> Table:
     for (name, harm), (users, requests) in product(HARMS.items(), returning):
         crowd = replace(harm, users=users, requests=requests)
         outcomes = [rollout(crowd, 10_000 + seed, peers) for seed in range(_fewer(runs // 4, crowd))]
-        began = crowd.since * INTERVAL.total_seconds()
+        began = crowd.begins * INTERVAL.total_seconds()
         told = [_when([each.backs[rule] for each in outcomes], began) for rule in _columns(peers)]
-        promoted = _part([each.promoted if each.promoted and each.promoted > began else None for each in outcomes])
+        promoted = _part([_after(each.promoted, began) for each in outcomes])
         table.add_row(f"{name}, {users:,} users", f"{requests}", f"{len(outcomes):,}", *told, promoted)
     return table
 
@@ -140,9 +140,13 @@ def _part(times: Sequence[float | None]) -> str:
 
 def _when(times: Sequence[float | None], began: float) -> str:
     """The part that was rolled back since the harm began, and the median over all runs, those without as never."""
-    after = [time - began if time is not None and time > began else None for time in times]
+    after = [_after(time, began) for time in times]
     median = statistics.median(float("inf") if time is None else time for time in after)
     return f"{_part(after)}, {'never' if median == float('inf') else f'{median:.0f} s'}"
+
+
+def _after(time: float | None, began: float) -> float | None:
+    return time - began if time is not None and time > began else None
 
 
 def _sum(blocks: Sequence[Block], version: int) -> tuple[int, int]:

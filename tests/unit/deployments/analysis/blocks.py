@@ -1,12 +1,13 @@
 """Blocks to judge, by hand and by chance."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from hypothesis import strategies as st
 
-from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Firsts, Pairs, Sums, Units
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INTERVAL = timedelta(seconds=10)
@@ -64,7 +65,53 @@ def some_counts(draw: st.DrawFn) -> Counts:
         draw(st.one_of(st.just(()), st.builds(_buckets, numbers, st.integers(0, BUCKETS)))),
         draw(st.dictionaries(st.sampled_from(["yes", "no", "bin 3"]), numbers)),
         draw(st.dictionaries(st.just("value"), st.builds(_values, numbers, st.floats(0, 1)))),
+        draw(st.one_of(st.just(()), st.builds(_buckets, numbers, st.integers(0, BUCKETS)))),
     )
+
+
+@st.composite
+def some_units(draw: st.DrawFn) -> Units:
+    count, asked = draw(numbers), draw(numbers)
+    share = st.floats(0, 1)
+    return Units(
+        count,
+        count * draw(share),
+        draw(st.one_of(st.just(()), st.builds(_shares, st.just(count), st.integers(0, BUCKETS - 1)))),
+        (),
+        draw(st.dictionaries(st.sampled_from(["yes", "no"]), st.just(count / 2))),
+        draw(st.integers(0, count)),
+        asked,
+        asked * draw(share),
+        0.0,
+    )
+
+
+def _shares(count: int, where: int) -> tuple[float, ...]:
+    return tuple(float(count) if bucket == where else 0.0 for bucket in range(BUCKETS))
+
+
+@st.composite
+def blocks_of_users(draw: st.DrawFn, max_size: int = 6) -> list[Block]:
+    """Blocks with users, each in one of a few stretches, between others without."""
+    found = []
+    for number, each in enumerate(draw(some_blocks(max_size))):
+        if not draw(st.booleans()):
+            found.append(each)
+        else:
+            stable, candidate = (
+                replace(counts, units=draw(some_units()), long_units=draw(some_units()))
+                for counts in (each.stable, each.candidate)
+            )
+            since = START + number // 2 * INTERVAL
+            firsts = draw(st.one_of(st.none(), st.just(()), st.builds(_firsts, numbers, numbers)))
+            found.append(
+                replace(each, stable=stable, candidate=candidate, stretch=since, long_stretch=START, firsts=firsts)
+            )
+    return found
+
+
+def _firsts(stable: int, candidate: int) -> tuple[Firsts, ...]:
+    return (Firsts(stable, stable // 2, candidate, candidate // 3),)
 
 
 def _buckets(answers: int, where: int) -> tuple[int, ...]:

@@ -7,12 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.analysis.evidence import Block, Counts, Pairs, Sums
+from deployments.analysis import series
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
 from deployments.analysis.judge import bound_on_harm, judge
+from deployments.analysis.series import BUCKETS, Unit
 from deployments.analysis.split import mismatch
-from deployments.analysis.verdict import Ruling, Verdict
+from deployments.analysis.verdict import Nearly, Ruling, Verdict
 from deployments.spec import AnalysisSection, MetricRule
-from tests.unit.deployments.analysis.blocks import block, errors, latency, repeated, some_blocks, traffic
+from tests.unit.deployments.analysis.blocks import (
+    block,
+    blocks_of_users,
+    errors,
+    latency,
+    repeated,
+    some_blocks,
+    traffic,
+)
 
 ERRORS = MetricRule(metric="error_rate", margin=0.01, limit=0.1, prove=True)
 EVERY = AnalysisSection(
@@ -195,8 +205,8 @@ def test_the_same_question_gets_the_same_answer() -> None:
     assert judge(blocks, EVERY) == judge(list(blocks), EVERY)
 
 
-@given(some_blocks())
-@settings(deadline=None, max_examples=25)
+@given(st.one_of(some_blocks(), blocks_of_users()))
+@settings(deadline=None, max_examples=40)
 def test_no_counts_give_a_nan(blocks: list[Block]) -> None:
     verdict = judge(blocks, EVERY)
     assert not any(isnan(number) for number in _numbers(verdict))
@@ -253,3 +263,104 @@ def test_there_is_no_bound_on_harm_without_a_rule_or_a_request() -> None:
     assert bound_on_harm(blocks, _rules(MetricRule(metric="latency", margin=1.0))) is None
     assert bound_on_harm([errors((2, 450), (0, 0))], _rules(ERRORS)) is None
     assert bound_on_harm([errors((0, 0), (0, 50))], _rules(ERRORS)) == 1.0
+
+
+NEARLY = [errors((2, 475), (3, 25), 0.05), errors((2, 475), (2, 25), 0.05)]
+
+
+def test_what_nearly_proves_harm_makes_a_promotion_wait_and_says_so() -> None:
+    rules = AnalysisSection(metrics=(MetricRule(metric="error_rate", margin=0.01),))
+    verdict = judge(NEARLY, rules)
+    assert 10 < verdict.findings[0].harm < 100
+    assert (verdict.ruling, verdict.nearly) == (Ruling.CONTINUE, Nearly.COMPARISON)
+    assert verdict.reason.startswith("harm is nearly proved, and a promotion waits: errors: 5 of 50 against 4 of 950")
+    assert "of the 100 needed" in verdict.reason
+
+
+def test_the_wait_ends_when_the_evidence_fades() -> None:
+    rules = AnalysisSection(metrics=(MetricRule(metric="error_rate", margin=0.01),))
+    verdict = judge([*NEARLY, *repeated(errors((2, 450), (0, 50), 0.1), 20)], rules)
+    assert (verdict.ruling, verdict.nearly) == (Ruling.PROMOTE, None)
+
+
+def test_a_limit_that_is_nearly_broken_makes_a_promotion_wait() -> None:
+    rules = AnalysisSection(metrics=(MetricRule(metric="error_rate", limit=0.1),))
+    verdict = judge([errors((6, 30), (6, 14), 0.3)], rules)
+    assert (verdict.ruling, verdict.nearly) == (Ruling.CONTINUE, Nearly.LIMIT)
+
+
+def test_caution_is_for_the_spec_to_say_and_dry_runs_count_for_nothing() -> None:
+    rule = MetricRule(metric="error_rate", margin=0.01)
+    assert judge(NEARLY, AnalysisSection(metrics=(rule,), caution=1.0)).ruling is Ruling.PROMOTE
+    dry = replace_rule(rule, dry_run=True)
+    assert judge(NEARLY, _rules(dry, MetricRule(metric="latency", margin=1.0))).nearly is None
+
+
+def test_healthy_candidates_seldom_wait() -> None:
+    waits = 0
+    for run in range(100):
+        blocks = traffic(np.random.default_rng(run), 12, 800, 0.1, 0.005, 0.005)
+        waits += any(judge(blocks[:look], AnalysisSection()).nearly is not None for look in range(2, 13, 2))
+    assert waits <= 10  # alpha / caution = 10 % at most
+
+
+def hanging(requests: int, failed: int, left: int, bucket: int = 14) -> Counts:
+    """So many requests, of which `left` were given up after about a second."""
+    answered = requests - left
+    return Counts(
+        requests,
+        failed,
+        tuple(answered if each == 5 else 0 for each in range(BUCKETS)),
+        given_up=tuple(left if each == bucket else 0 for each in range(BUCKETS)),
+    )
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        AnalysisSection(),
+        _rules(MetricRule(metric="error_rate", margin=0.01)),
+        _rules(MetricRule(metric="error_rate", limit=0.1)),
+        _rules(MetricRule(metric="latency", margin=1.0)),
+        _rules(MetricRule(metric="latency", limit=500)),
+    ],
+)
+def test_a_candidate_that_hangs_is_rolled_back_and_impatient_clients_of_both_are_nobodys_fault(
+    rules: AnalysisSection,
+) -> None:
+    hangs = judge(repeated(block(hanging(950, 1, 1), hanging(50, 0, 20), share=0.05), 6), rules)
+    assert hangs.ruling is Ruling.ROLL_BACK
+    both = judge(repeated(block(hanging(950, 1, 380), hanging(50, 0, 20), share=0.05), 6), rules)
+    limited = rules.metrics[0].metric == "latency" and rules.metrics[0].limit is not None
+    assert (both.ruling is Ruling.ROLL_BACK) is limited, "a limit on latency holds whatever the champion does"
+
+
+def test_given_up_requests_count_as_the_spec_says_and_are_told() -> None:
+    blocks = repeated(block(hanging(950, 1, 1), hanging(50, 0, 20), share=0.05), 6)
+    errors_alone = MetricRule(metric="error_rate", margin=0.01)
+    found = judge(blocks, AnalysisSection(metrics=(errors_alone,), given_up=0.0))
+    assert found.ruling is not Ruling.ROLL_BACK
+    assert "gave up: 120 against 6" in found.findings[0].sentence
+    half = judge(blocks, AnalysisSection(metrics=(errors_alone,), given_up=0.5)).findings[0]
+    assert half.candidate == pytest.approx(0.2)
+
+
+def test_a_request_that_was_given_up_is_slower_than_its_age_and_says_nothing_of_longer_times() -> None:
+    bound = LATENCY_BOUNDS_MS.index(500)
+    counts = hanging(100, 0, 40, bucket=bound + 1)  # after 500 to 750 ms
+    arms = series.latencies([block(counts, hanging(100, 0, 0))], Unit.REQUEST)
+    assert (arms.stable[0, bound], arms.stable_bad[0, bound]) == (100, 40)
+    assert (arms.stable[0, bound + 1], arms.stable_bad[0, bound + 1]) == (60, 0)
+    assert (arms.candidate[0, bound], arms.candidate_bad[0, bound]) == (100, 0)
+
+
+def test_what_was_counted_under_a_wrong_split_proves_harm_and_nothing_else() -> None:
+    good = repeated(errors((2, 450), (0, 50), 0.1), 40)
+    assert judge(good, _rules(ERRORS)).ruling is Ruling.PROMOTE
+    doubted = [replace(each, trusted=False) for each in good]
+    assert judge(doubted, _rules(ERRORS)).ruling is Ruling.CONTINUE
+    assert bound_on_harm(doubted, _rules(ERRORS)) is None
+    harmful = [replace(each, trusted=False) for each in repeated(errors((2, 475), (3, 25), 0.05), 6)]
+    assert judge(harmful, _rules(ERRORS)).ruling is Ruling.ROLL_BACK
+    lopsided = [replace(each, trusted=False) for each in repeated(errors((2, 500), (2, 500), 0.05), 9)]
+    assert judge([*lopsided, *good], _rules(ERRORS)).ruling is Ruling.PROMOTE, "it holds no retry"

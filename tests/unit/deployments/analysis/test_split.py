@@ -1,13 +1,17 @@
+from dataclasses import replace
 from math import log
 
 import numpy as np
 import pytest
 
+from deployments.analysis.evidence import Block, Counts, Units
 from deployments.analysis.split import ALPHA, log_e, mismatch
-from tests.unit.deployments.analysis.blocks import errors, traffic
+from deployments.spec import AnalysisSection
+from tests.unit.deployments.analysis.blocks import INTERVAL, START, block, errors, traffic
 from tests.unit.deployments.analysis.nulls import expected_e
 
 EXACT, TWICE = 0.0, 1.0
+CHOSEN = AnalysisSection().chosen_keys
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5, 0.9])
@@ -76,3 +80,58 @@ def test_users_that_come_in_lumps_raise_no_alarm() -> None:
             candidate = int(asked[on_candidate].sum())
             blocks.append(errors((0, 500 - candidate), (0, candidate), share=0.05))
         assert mismatch(blocks, TWICE) is None
+
+
+def of_users(
+    requests: tuple[int, int], users: tuple[int, int], keyless: tuple[int, int] = (0, 0), share: float = 0.05
+) -> Block:
+    """A block of a long stretch: (stable, candidate) requests, users among their senders, requests without a key."""
+    stable, candidate = (
+        Counts(total, units=Units(count + others, keyless=others), long_units=Units(count + others, keyless=others))
+        for total, count, others in zip(requests, users, keyless, strict=True)
+    )
+    return replace(block(stable, candidate, share=share), stretch=START, long_stretch=START)
+
+
+@pytest.mark.parametrize("keys", [3, 1000, 10_000], ids=["few keys", "many keys", "a key for each request"])
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+def test_who_sends_a_tenth_of_the_traffic_with_chosen_keys_holds_nothing(keys: int, share: float) -> None:
+    """10,000 of 100,000 requests, beside users with a key and ten requests each, or requests without one."""
+    meet = round(9000 * share)
+    with_users = of_users((90_000 - 10 * meet, 10 * meet + 10_000), (9000 - meet, meet + keys), share=share)
+    assert mismatch([with_users], TWICE, CHOSEN) is None
+    keyless = 90_000 - 10 * meet, 10 * meet
+    alone = of_users((keyless[0], keyless[1] + 10_000), (0, keys), keyless, share=share)
+    assert mismatch([alone], TWICE, CHOSEN) is None
+
+
+def test_a_wrong_split_of_requests_without_a_key_is_seen_among_users() -> None:
+    found = mismatch([of_users((20_000, 2_000), (1000, 50), (8_800, 1_200))], TWICE, CHOSEN)
+    assert found is not None
+    assert "1,200 of 10,000 requests (12 %)" in found
+
+
+def test_a_split_of_users_that_is_far_off_is_seen() -> None:
+    found = mismatch([of_users((5000, 5000), (500, 500))], TWICE, CHOSEN)
+    assert found is not None
+    assert "500 of 1,000 users (50 %)" in found
+    assert mismatch([of_users((20_000, 0), (2000, 0))], TWICE, CHOSEN) is not None
+
+
+def test_a_few_busy_users_are_no_mismatch() -> None:
+    chance = np.random.default_rng(3)
+    for _ in range(100):
+        busy = chance.gamma(0.3, 1, 200)
+        mine = chance.random(200) < 0.05
+        asked = chance.poisson(100 * busy / busy.mean())
+        counted = of_users((int(asked[~mine].sum()), int(asked[mine].sum())), (int((~mine).sum()), int(mine.sum())))
+        assert mismatch([counted], EXACT, CHOSEN) is None
+
+
+def test_each_long_stretch_is_tested_by_itself() -> None:
+    """The same 30 users, by bad luck on the candidate, come back after every restart of who counts."""
+    again = [
+        replace(of_users((5000, 500), (150, 30)), long_stretch=START + number * INTERVAL, stretch=START)
+        for number in range(40)
+    ]
+    assert mismatch(again, TWICE, CHOSEN) is None
