@@ -39,7 +39,15 @@ def test_a_log_that_is_nowhere_is_told_with_what_there_is(api: FakeKubernetes, n
 
 
 def report(target: str, **under_way: Any) -> dict[str, Any]:
-    facts = {"target": target, "champion": None, "versions": [], "traffic": {}, "servers": {}}
+    facts = {
+        "target": target,
+        "champion": None,
+        "versions": [],
+        "amiss": [],
+        "registry": [],
+        "traffic": {},
+        "servers": {},
+    }
     return {
         "platform": {"gateway": None, "prefect": None, "mlflow": None},
         "products": {"flights": facts},
