@@ -55,6 +55,9 @@ class Asking:
         pairs = PairJoiner(pods.servers, lambda product, ids: {}, ask=pods.ask)
         self._metrics, self._asked = metrics, LiveMetrics((pods.counts,), pairs, world.clock)
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._metrics, name)
+
     def read(self, *arguments: Any, **options: Any) -> Any:
         """See `Metrics.read`."""
         self._asked.read(*arguments, **options)

@@ -3,7 +3,8 @@
 `make test-cluster` needs `$KUBECONFIG` (or `~/.kube/config`) of somebody who may make namespaces, Gateway API's kinds
 in the cluster, and an image of Seatrial that nodes have or fetch: `SEATRIAL_TEST_IMAGE`. Pods must reach this machine,
 and it them: `SEATRIAL_TEST_HOST` is its address for pods, if it is not the one that leads to the API server. Nothing
-is left behind, and several may test on one cluster at once.
+is left behind, and several may test on one cluster at once. Rollouts are carried by an account with the chart's Role
+for runs; only what does harm to them is done by whoever the kubeconfig names.
 
 What else may be given, each by two or three variables that begin with `SEATRIAL_TEST_`:
 
@@ -37,9 +38,11 @@ from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.spec import GatewaySection, RolloutSection, Strategy
 from deployments.wiring import Doors
+from tests.cluster.accounts import runner_with
 from tests.cluster.fleet import Fleet
 from tests.cluster.gateway import CONTROLLER, TrialGateway
 from tests.cluster.trials import Trial, doors_to, section_of
+from tests.contracts.test_rights import rules
 
 IMAGE = os.environ.get("SEATRIAL_TEST_IMAGE", "localhost/seatrial:1")
 
@@ -168,10 +171,17 @@ def section(cluster: Cluster, front: Front) -> RolloutSection:
 
 
 @pytest.fixture(scope="session")
-def doors(cluster: Cluster, fleet: Fleet, settings: Settings, section: RolloutSection) -> Iterator[Doors]:
+def runner(cluster: Cluster, folder: Path) -> Iterator[Cluster]:
+    """The cluster for whoever carries rollouts: it may do what the chart's Role says, and no more."""
+    with runner_with(rules("runner"), cluster, folder, "runner") as allowed:
+        yield allowed
+
+
+@pytest.fixture(scope="session")
+def doors(runner: Cluster, fleet: Fleet, settings: Settings, section: RolloutSection) -> Iterator[Doors]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("deployments.wiring.current", lambda: settings)
-        yield doors_to(cluster, section.kubernetes, settings, fleet.registry)
+        yield doors_to(runner, section.kubernetes, settings, fleet.registry)
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ _SCALING = AutoscalingSection(most=3, cpu_percent=10)
 
 
 @pytest.fixture
-def scaled(serving: Trial, cluster: Cluster) -> Iterator[Trial]:
-    yield serving.by_way_of(cluster, autoscaling=_SCALING)
+def scaled(serving: Trial, runner: Cluster) -> Iterator[Trial]:
+    yield serving.by_way_of(runner, autoscaling=_SCALING)
     # Whoever comes next gets as many pods as before.
     serving.doors.target.launch(Launch(serving.product, serving.champion, Path(), 2))
     wait_until(lambda: len(serving.doors.target.replicas(serving.product, serving.champion)) == 2, 180)

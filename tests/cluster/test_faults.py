@@ -49,10 +49,10 @@ def no_room(cluster: Cluster) -> Iterator[None]:
 
 
 def test_an_image_that_is_nowhere_ends_the_rollout_at_once_and_is_named(
-    serving: Trial, cluster: Cluster, record_property: Callable[[str, object], None]
+    serving: Trial, runner: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     candidate, began = serving.fleet.add(serving.product), time.monotonic()
-    elsewhere = serving.by_way_of(cluster, image="localhost/no-such-image:1", pull_policy="Never")
+    elsewhere = serving.by_way_of(runner, image="localhost/no-such-image:1", pull_policy="Never")
     with users(serving.url, RATE) as answered:
         state = elsewhere.roll_out(candidate, Strategy.CANARY)
     record_property("seconds to its end", round(time.monotonic() - began, 1))

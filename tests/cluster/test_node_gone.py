@@ -39,11 +39,12 @@ def _run(name: str) -> None:
 def test_a_node_that_goes_costs_users_seconds_and_the_rollout_comes_to_an_end(
     trial: Trial,
     cluster: Cluster,
+    runner: Cluster,
     end_the_node: Callable[[], None],
     record_property: Callable[[str, object], None],
 ) -> None:
     candidate, taint = trial.fleet.add(trial.product), TolerationRule(key="seatrial.test/second")
-    spread = trial.by_way_of(cluster, tolerations=(taint,))
+    spread = trial.by_way_of(runner, tolerations=(taint,))
     canary = CanarySection(steps=(CanaryStep(weight=30),), wait=90 * SECOND)
     with users(trial.url, RATE) as answered, ThreadPoolExecutor(1) as pool:
         ending = pool.submit(spread.roll_out, candidate, Strategy.CANARY, canary=canary)

@@ -33,10 +33,10 @@ def test_no_user_notices_a_rollout(
 
 
 def test_harm_ends_within_seconds_and_only_the_canary_did_any(
-    trial: Trial, cluster: Cluster, record_property: Callable[[str, object], None]
+    trial: Trial, runner: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     broken = trial.fleet.add(trial.product, broken=True)
-    before = cluster.calls.total()
+    before = runner.calls.total()
     with users(trial.url, RATE, far=0.5) as answered, shares(trial, 2) as seen:
         state = trial.roll_out(broken, Strategy.CANARY)
         time.sleep(1)
@@ -47,7 +47,7 @@ def test_harm_ends_within_seconds_and_only_the_canary_did_any(
     judged = [each.at for each in trial.doors.journal.events(trial.product) if each.kind == "rollout.judged"][-1]
     without = next(at for at, share in seen if at > judged and not share)
     record_property("requests", answered.requests)
-    record_property("API calls", cluster.calls.total() - before)
+    record_property("API calls", runner.calls.total() - before)
     record_property("seconds from the verdict to 0 %", round((without - judged).total_seconds(), 2))
     record_property("reason", state.reason)
 

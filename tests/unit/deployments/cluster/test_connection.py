@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import urllib3
+import yaml
 
 from deployments.cluster import ApiError, ApiForbidden, Cluster, Conflicting, connection
 from deployments.cluster.kinds import CONFIG_MAP
@@ -194,3 +196,25 @@ def test_eight_at_once_keep_their_connections_on_the_smallest_machine(
         for _ in range(2):
             list(pool.map(lambda _: cluster.get(CONFIG_MAP, "c"), range(8)))
     assert len({asked.port for asked in server.asked}) == 8
+
+
+def test_a_certificate_that_nobody_checks_is_told_once_in_our_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = {"name": "it"}
+    where = tmp_path / "config"
+    unchecked = {"server": "https://unchecked.test:6443", "insecure-skip-tls-verify": True}
+    told = {
+        "clusters": [named | {"cluster": unchecked}],
+        "users": [named | {"user": {"token": "hush"}}],
+        "contexts": [named | {"context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    }
+    where.write_text(yaml.safe_dump(told))
+    with warnings.catch_warnings():
+        for _ in range(3):
+            Cluster.of(kubeconfig=where)
+        warnings.warn("unverified", urllib3.exceptions.InsecureRequestWarning, stacklevel=1)
+    [said] = [each.getMessage() for each in caplog.records if each.name == "seatrial.cluster"]
+    assert said.startswith("the certificate of the API server unchecked.test:6443 is not checked")
+    assert "hush" not in said
