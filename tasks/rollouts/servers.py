@@ -8,7 +8,7 @@ from typing import Any
 from deployments.durations import format_duration
 from deployments.errors import NeverReady
 from deployments.registry.kept import Kept, keep_note, kept
-from deployments.spec import RolloutSection
+from deployments.spec import RolloutSection, TargetKind
 from deployments.targets.protocol import Launch as Servers
 from deployments.targets.protocol import Replica, ReplicaState
 from deployments.wiring import Doors
@@ -67,9 +67,7 @@ def await_ready(product: str, version: int, least: int, section: RolloutSection,
         failed = [replica for replica in seen if replica.state is ReplicaState.FAILED]
         coming = sum(replica.state is ReplicaState.STARTING for replica in seen)
         if failed and len(up) + coming < least:
-            raise NeverReady(
-                f"{failed[0].name} cannot start: {failed[0].detail or 'see seatrial logs ' + failed[0].name}"
-            )
+            raise NeverReady(f"{failed[0].name} cannot start: {failed[0].detail or _log_of(failed[0], section)}")
         if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
             raise NeverReady(_still_waiting(seen, version, section))
         doors.target.wait(product, version, _LOOK, doors.clock)
@@ -111,8 +109,17 @@ def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSect
     why = next((f" ({replica.detail})" for replica in waiting if replica.detail), "")
     return (
         f"{names} not ready after {section.ready_timeout.total_seconds():g} s{why}: "
-        f"see `seatrial logs {names.partition(',')[0]}`, or raise rollout.ready_timeout"
+        f"{_log_of(waiting[0], section) if waiting else 'see what keeps them from being started'}, "
+        f"or raise rollout.ready_timeout"
     )
+
+
+def _log_of(replica: Replica, section: RolloutSection) -> str:
+    """Where a server says what is wrong with it."""
+    if section.target is not TargetKind.KUBERNETES:
+        return f"see `seatrial logs {replica.name}`"
+    namespace = section.kubernetes.namespace
+    return f"see `kubectl logs {replica.name}{f' -n {namespace}' if namespace else ''}`"
 
 
 def verify(product: str, version: int, doors: Doors) -> str:

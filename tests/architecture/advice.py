@@ -31,7 +31,9 @@ _NO_FIELDS = re.compile(
     r"model\.(trained|registered|json|skops)|gate\.(passed|refused)"
 )
 # Set by Seatrial itself for processes that it starts.
-_INTERNAL = re.compile(r"SEATRIAL_(SUPERVISOR|SCRIPT|PROGRAM|TAKES_OVER|BUILD|PYTHON|OF_IMAGE|MODEL|IMAGE)[A-Z_]*")
+_INTERNAL = re.compile(
+    r"SEATRIAL_(SUPERVISOR|SCRIPT|REMAINS|PROGRAM|TAKES_OVER|BUILD|PYTHON|OF_IMAGE|MODEL|IMAGE)[A-Z_]*"
+)
 _NO_COMMANDS = {"deal"}  # the seed of a split
 _ADVISES = re.compile(
     r"`seatrial |SEATRIAL_|(?:[:;,] |, or |^)(?:run|try|see|remove|raise|set|name|give|wait|check|free|start|install|"

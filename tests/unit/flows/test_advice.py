@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deployments import wiring
 from deployments.errors import BadSpec, NotFound
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Launch
@@ -130,6 +131,11 @@ def test_an_id_that_fits_several_rollouts_is_answered_with_whole_ones(
     assert seatrial("explain", PRODUCT, "--rollout", "rollout-") == 2
     one = capsys.readouterr().err.rpartition(": ")[2].split(" (v")[0]
     assert seatrial("explain", PRODUCT, "--rollout", one) == 0
+
+
+@pytest.fixture(autouse=True)
+def _doors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "doors", lambda *_: world.doors)
 
 
 def a_run(world: World) -> Run:

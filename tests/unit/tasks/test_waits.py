@@ -13,13 +13,15 @@ from deployments.owner import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Approve, Launch, Observe
-from deployments.spec import BlueGreenSection, Second, Strategy
+from deployments.spec import BlueGreenSection, Second, Strategy, TargetKind
 from deployments.targets.in_memory import Behaviour
+from deployments.targets.protocol import Replica, ReplicaState
 from tasks import rollout as tasks
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import hold, nobody_stops
 from tasks.rollouts.ordering import give
+from tasks.rollouts.servers import _still_waiting
 from tasks.waits import speaking_of_order, speaking_of_others
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 
@@ -113,3 +115,19 @@ def test_an_order_that_is_not_come_to_yet_is_told_of(world: World, caplog: pytes
     until_step(world, Launch, Strategy.ROLLING)
     give(PRODUCT, Verb.ABORT, "ann", "", world.journal, speaking_of_order(PRODUCT, world.journal, world.clock))
     assert told(caplog, "order.waiting")[0]["waits_for"].endswith("2 servers of v2 to get ready")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (TargetKind.LOCAL, "see `seatrial logs model-bikes-v2-0`"),
+        (TargetKind.KUBERNETES, "see `kubectl logs model-bikes-v2-0 -n shop`"),
+    ],
+)
+def test_a_server_that_is_not_ready_is_told_with_where_its_log_is(target: TargetKind, told: str) -> None:
+    section = SECTION.model_copy(
+        update={"target": target, "kubernetes": SECTION.kubernetes.model_copy(update={"namespace": "shop"})}
+    )
+    waiting = Replica("model-bikes-v2-0", "/run/x.sock", ReplicaState.STARTING)
+    assert told in _still_waiting((waiting,), 2, section)
+    assert "logs" not in _still_waiting((), 2, section), "there is no log of a server that is not there"
