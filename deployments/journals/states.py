@@ -30,7 +30,7 @@ def read_state(document: str) -> RolloutState:
         return _read(json.loads(document))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"the journal has a rollout that cannot be read ({type(error).__name__}: {str(error)[:200]}): it was edited "
+            f"the journal has a rollout that cannot be read ({type(error).__name__}: {str(error)[:200]}): edited, "
             "or written by another version of Seatrial; its product serves as before, use that version for it"
         ) from error
 
