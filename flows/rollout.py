@@ -18,6 +18,7 @@ from tasks.rollout import (
     abandon,
     begin_rollout,
     carry_on_without_prefect,
+    how_it_ended,
     next_step,
     result_of,
     resume,
@@ -77,6 +78,9 @@ def _or_put_back(
         return carry(known)
     except Exception as error:
         state = abandon(product, rollout_id, error, known.state)
+        ended = how_it_ended(product, rollout_id) if state is None and is_of_prefect(error) else None
+        if ended is not None:  # it came to its end, though Prefect could not be told
+            return result_of(ended)
         if state is None:
             raise
         return result_of(_put_back(state, known, without_prefect or is_of_prefect(error)))

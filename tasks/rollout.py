@@ -147,6 +147,15 @@ def abandon(
     return after
 
 
+def how_it_ended(product: str, rollout_id: str) -> RolloutState | None:
+    """The rollout, if it is over; None otherwise."""
+    try:
+        state = wiring.journal().rollout(product, rollout_id)
+    except SeatrialError:
+        return None
+    return None if state.live else state
+
+
 def _carried(
     product: str, rollout_id: str, known: RolloutState | None, lost: bool
 ) -> tuple[RolloutState, Doors] | None:

@@ -24,7 +24,6 @@ Stop = Callable[[], str | None]
 LEASE = timedelta(minutes=10)
 # How long a part that does not answer (a gateway that is being restarted) is waited for before a step is given up.
 PATIENCE = timedelta(seconds=60)
-_BACK: Final = " → "
 GLANCE = timedelta(seconds=0.5)
 # On the way back logs give way to what has to be written.
 ON_THE_WAY_BACK: Final = (TryAgain, DiskFull)
@@ -119,12 +118,16 @@ def give_up_for(error: BaseException, state: RolloutState, doors: Doors) -> Roll
 
 def so_far(state: RolloutState, error: Exception) -> str:
     """The reason of a rollout whose users are back, while something is still left to do of it."""
-    return f"{cause_of(state)}{_BACK}v{state.former} has all traffic again; the rest follows: {error}"
+    return f"{cause_of(state)}{_back(state)}{error}"
 
 
 def cause_of(state: RolloutState) -> str:
     """Why it was given up, without what is still left to do."""
-    return state.reason.partition(_BACK)[0]
+    return state.reason.partition(_back(state))[0]
+
+
+def _back(state: RolloutState) -> str:
+    return f"; v{state.former} has all traffic again, the rest follows: "
 
 
 def outcome(state: RolloutState) -> RolloutState:

@@ -5,7 +5,7 @@ import math
 from datetime import timedelta
 from typing import Any
 
-from deployments.errors import NeverReady
+from deployments.errors import NeverReady, SeatrialError
 from deployments.registry.kept import Kept, keep_note, kept
 from deployments.spec import RolloutSection
 from deployments.targets.protocol import Launch as Servers
@@ -24,23 +24,29 @@ def launch(product: str, version: int, replicas: int, section: RolloutSection, d
 
 def start(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
     """Start servers of `version` as the registry has it, and wait for none."""
-    model = doors.registry.model(product, version, doors.models)
-    keep_note(doors.models, product, version, model)
-    _start(product, version, replicas, section, model, doors)
+    _start(product, version, replicas, section, _by_registry(product, version, doors), doors)
 
 
 def start_again(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
     """Start servers of a version that ran before, as it did; the registry is asked only where that is not known.
 
-    Nothing is started where so many are ready.
+    Its silence is no obstacle where so many are ready.
     """
-    if len(ready(doors.target.replicas(product, version))) == replicas:
-        return
     model = kept(doors.models, product, version)
     if model is None:
-        start(product, version, replicas, section, doors)
-    else:
-        _start(product, version, replicas, section, model, doors)
+        try:
+            model = _by_registry(product, version, doors)
+        except SeatrialError:
+            if len(ready(doors.target.replicas(product, version))) >= replicas:
+                return
+            raise
+    _start(product, version, replicas, section, model, doors)
+
+
+def _by_registry(product: str, version: int, doors: Doors) -> Kept:
+    model = doors.registry.model(product, version, doors.models)
+    keep_note(doors.models, product, version, model)
+    return model
 
 
 def ready(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:

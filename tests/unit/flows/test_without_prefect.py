@@ -12,7 +12,7 @@ from deployments.rollout.state import Phase
 from flows import rollout as flow
 from tasks.rollouts.keeping import hold
 from tests.unit.flows.conftest import until
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollouts.world import PRODUCT, World, to_its_end
 
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -79,4 +79,12 @@ def test_a_rollout_without_a_process_is_carried_to_its_end_although_prefect_can_
     world.errors[2] = 0.6
     with pytest.raises(RolloutFailed, match="v1 serves as before"):
         flow.carry_without_prefect(PRODUCT, "rollout-2")
+    world.settled()
+
+
+def test_a_rollout_that_arrived_has_arrived_though_prefect_could_not_be_told(world: World) -> None:
+    state = to_its_end(until(world, Phase.OBSERVING), world.doors)
+    assert state.phase is Phase.DONE
+    done = flow._or_put_back(PRODUCT, "rollout-2", failing(httpx.ConnectError("refused"), []))  # type: ignore[arg-type]
+    assert done.version == 2
     world.settled()
