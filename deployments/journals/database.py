@@ -26,7 +26,7 @@ from deployments.errors import Busy
 from deployments.fence import next_token
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
-from deployments.journals.states import read_state, write_state
+from deployments.journals.states import read_state, readable, write_state
 from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
@@ -171,7 +171,7 @@ class DatabaseJournal:
         """See `Journal.under_way`."""
         query = select(_rollouts.c.state).where(_rollouts.c.live).order_by(_rollouts.c.started_at)
         with self._database.transaction(writes=False) as connection:
-            return tuple(read_state(document) for document in connection.execute(query).scalars())
+            return tuple(readable(connection.execute(query).scalars()))
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""

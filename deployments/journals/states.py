@@ -1,9 +1,13 @@
 """The state of a rollout as the journals keep it: one JSON document."""
 
+import contextlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 
+from deployments.errors import BadInput
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import from_json, to_json
 from deployments.spec import RolloutSection
@@ -21,8 +25,24 @@ def write_state(state: RolloutState) -> str:
 
 
 def read_state(document: str) -> RolloutState:
-    """The state that `write_state` wrote."""
-    values = json.loads(document)
+    """The state that `write_state` wrote. Raises `BadInput` for one that was edited, or written by another version."""
+    try:
+        return _read(json.loads(document))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"the journal has a rollout that cannot be read ({type(error).__name__}: {str(error)[:200]}): edited, "
+            "or written by another version of Seatrial; its product serves as before, use that version for it"
+        ) from error
+
+
+def readable(documents: Iterable[str]) -> Iterator[RolloutState]:
+    """The states that can be read: one product's damaged row is no other one's."""
+    for document in documents:
+        with contextlib.suppress(BadInput):
+            yield read_state(document)
+
+
+def _read(values: dict[str, Any]) -> RolloutState:
     values["steps"] = tuple(from_json(step) for step in values["steps"])
     values["phase"] = Phase(values["phase"])
     values["section"] = RolloutSection.model_validate_json(json.dumps(values["section"]))

@@ -19,7 +19,7 @@ from deployments.journals.cluster.leases import Leases
 from deployments.journals.cluster.lines import Head, Lines
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import is_over, is_unknown
-from deployments.journals.states import read_state, write_state
+from deployments.journals.states import read_state, readable, write_state
 from deployments.owner import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
@@ -140,7 +140,8 @@ class ClusterJournal:
     @_reached
     def under_way(self) -> tuple[RolloutState, ...]:
         """See `Journal.under_way`."""
-        return tuple(sorted(self._states({_LIVE: "true"}), key=_began))
+        documents = self._lines.documents(_selector({KIND: "rollout", _LIVE: "true"}))
+        return tuple(sorted(readable(documents), key=_began))
 
     @_reached
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
