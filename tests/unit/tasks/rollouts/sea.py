@@ -63,6 +63,8 @@ class Flaky:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._door, name)
+        if not callable(method):
+            return method
 
         def call(*arguments: Any, **keywords: Any) -> Any:
             if self._name in self._away and self._world.clock.now() < self._away[self._name]:
