@@ -149,6 +149,8 @@ def _needed(state: RolloutState, blocks: Sequence[Block], verdict: Verdict) -> S
 def _observation(step: Observe, state: RolloutState, blocks: Sequence[Block], verdict: Verdict) -> Sequence[str]:
     left = step.time - state.observed
     found = [f"{in_words(left)} more of healthy time"] if left.total_seconds() > 0 else []
+    if verdict.nearly:
+        found.append(verdict.reason)
     if step.until is Until.SAMPLE:
         found.append(f"{compared(state, blocks):,} of {step.sample or 0:,} compared so far")
     elif step.until is not Until.TIME:
