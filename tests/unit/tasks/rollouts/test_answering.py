@@ -28,7 +28,7 @@ class Looks:
 def test_a_shortfall_that_lasts_a_minute_is_told_with_its_counts() -> None:
     looks = Looks()
     seen = [looks.look(1000, 500) for _ in range(9)]
-    assert [each.healthy for each in seen] == [timedelta(0)] * 9
+    assert [each.healthy for each in seen] == [LOOK] + [timedelta(0)] * 8
     assert [each.lost is not None for each in seen] == [False] * 7 + [True] * 2
     assert seen[-1].lost == (
         "users sent to v2 get no answer: in 60 s 3,000 of 9,000 answers (33.3 %) were its own, "
