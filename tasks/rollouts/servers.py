@@ -33,15 +33,22 @@ def start(product: str, version: int, replicas: int, section: RolloutSection, do
 def start_again(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> None:
     """Start servers of a version that ran before, as it did; the registry is asked only where that is not known.
 
-    Nothing is started where so many are ready.
+    Nothing is started where so many are ready, and nothing else of them is missing.
     """
-    if len(ready(doors.target.replicas(product, version))) == replicas:
+    if len(ready(doors.target.replicas(product, version))) == replicas and _is_settled(product, version, doors):
         return
     model = kept(doors.models, product, version)
     if model is None:
         start(product, version, replicas, section, doors)
     else:
         _start(product, version, replicas, section, model, doors)
+
+
+def _is_settled(product: str, version: int, doors: Doors) -> bool:
+    try:
+        return not doors.target.unsettled(product, version)
+    except NeverReady:  # somebody changed them: what else is missing is put there
+        return False
 
 
 def ready(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
