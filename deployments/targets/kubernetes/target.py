@@ -111,9 +111,11 @@ class KubernetesTarget:
         """See `Target`: the Deployment is there, as we wrote it, and all its pods are made from what it says now."""
         name = object_name(product, version)
         with self._reaching():
-            found = self._cluster.get(DEPLOYMENT, name)
+            found, address = self._cluster.get(DEPLOYMENT, name), self._cluster.get(SERVICE, name)
         if found is None or not is_ours(found, product):
             return f"Deployment {name} in namespace {self._cluster.namespace} is gone: somebody removed it"
+        if address is None or not is_ours(address, product):
+            return f"Service {name} in namespace {self._cluster.namespace} is gone: somebody removed it"
         if changed := changed_fields(found):
             raise NeverReady(
                 f"somebody changed {', '.join(changed)} of Deployment {name} in namespace {self._cluster.namespace}: "
