@@ -265,7 +265,7 @@ def test_there_is_no_bound_on_harm_without_a_rule_or_a_request() -> None:
     assert bound_on_harm([errors((0, 0), (0, 50))], _rules(ERRORS)) == 1.0
 
 
-NEARLY = [errors((2, 475), (3, 25), 0.05), errors((2, 475), (2, 25), 0.05)]
+NEARLY = [errors((2, 475), (2, 25), 0.05), errors((2, 475), (2, 25), 0.05)]
 
 
 def test_what_nearly_proves_harm_makes_a_promotion_wait_and_says_so() -> None:
@@ -273,7 +273,7 @@ def test_what_nearly_proves_harm_makes_a_promotion_wait_and_says_so() -> None:
     verdict = judge(NEARLY, rules)
     assert 10 < verdict.findings[0].harm < 100
     assert (verdict.ruling, verdict.nearly) == (Ruling.CONTINUE, Nearly.COMPARISON)
-    assert verdict.reason.startswith("harm is nearly proved, and a promotion waits: errors: 5 of 50 against 4 of 950")
+    assert verdict.reason.startswith("harm is nearly proved, and a promotion waits: errors: 4 of 50 against 4 of 950")
     assert "of the 100 needed" in verdict.reason
 
 

@@ -353,9 +353,8 @@ def test_two_specs_that_say_the_same_have_one_digest() -> None:
 def test_abandoned_runs_are_closed_and_living_ones_left_alone(settings: Settings) -> None:
     client = connect(settings.mlflow_uri)
     experiment = client.create_experiment("punctual")
-    host = this_process().host
     owners = {
-        "dead": f"{host}:999999999:1.0",
+        "dead": str(dataclasses.replace(this_process(), pid=999_999_999)),
         "living": str(this_process()),
         "elsewhere": "another-host:1:1.0",
         "not ours": None,
