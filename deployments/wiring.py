@@ -138,8 +138,8 @@ def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
     from deployments.metrics.feedback import FeedbackLedger
     from deployments.metrics.live import live_metrics
+    from deployments.platform.disk_room import make_room
     from deployments.platform.gateway import ensure_gateway
-    from deployments.platform.room import make_room
     from deployments.platform.routings import witness_of
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget

@@ -14,7 +14,6 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
 from flows.requests import RolloutRequest, rollout_name
-from tasks.aftermath import after
 from tasks.interruption import PRESENT
 from tasks.product import Result, Run
 from tasks.rollout import (
@@ -28,6 +27,7 @@ from tasks.rollout import (
     take_step,
 )
 from tasks.runs import is_of_prefect
+from tasks.secondary_errors import after
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from deployments.clock import SystemClock
 from deployments.errors import Refused
 from deployments.journals.protocol import Event, Journal
 from deployments.owner import Owner, this_process
-from tasks.aftermath import beside
 from tasks.events import tell
 from tasks.interruption import PRESENT
 from tasks.product import Run
 from tasks.rollouts.keeping import explain
+from tasks.secondary_errors import beside
 
 _ENDS = (".refused", ".failed", ".interrupted", ".done", ".rolled_back")
 

@@ -24,11 +24,11 @@ from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.going_back import back_to
 from tasks.rollouts.keeping import explain, give_up_for, outcome
-from tasks.rollouts.speaking import SpeakingClock
+from tasks.rollouts.rollback_target import back_to
+from tasks.rollouts.speaking_clock import SpeakingClock
 from tasks.runs import cancellation, close_dead_run, is_of_prefect, name_present_run
-from tasks.waits import Speaker, speaking_of_others
+from tasks.wait_progress import Speaker, speaking_of_others
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)

@@ -13,7 +13,7 @@ from tasks.product import Result, Run, address_of
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.ordering import abort_first, give
 from tasks.rollouts.retrying import Again, again
-from tasks.waits import speaking_of_order
+from tasks.wait_progress import speaking_of_order
 
 
 @task(name="give order", task_run_name="{verb} {product}", cache_policy=NO_CACHE)

@@ -14,11 +14,11 @@ from deployments.clock import ManualClock
 from deployments.cluster import Cluster, labels_of
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.serving.app import make_app
+from deployments.serving.crash_record import Remains
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.front import Front
 from deployments.serving.marks import MIRRORED, PAIRED
 from deployments.serving.model import Model
-from deployments.serving.remains import Remains
 from deployments.serving.service import Service
 from tests.fakes.kubernetes import FakeKubernetes, Proxied, Request, Target
 from tests.model_fleet import PREDICTION_OF_ROW

@@ -8,11 +8,11 @@ from deployments.analysis.readings import Heard, Mark, Reading, Source
 from deployments.clock import Clock
 from deployments.errors import MetricsUnreachable, SeatrialError
 from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.keyed_predictions import KeyedPredictions
 from deployments.metrics.pairs import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import UNLIMITED, Ranges
 from deployments.metrics.servers import ServerCounts, Servers
-from deployments.metrics.users import KeyedPredictions
 
 # Product to what somebody has counted of it; may raise any `SeatrialError`.
 Part = Callable[[str], Mapping[Source, Counts]]

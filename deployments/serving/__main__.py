@@ -21,6 +21,7 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
+from deployments.serving.crash_record import VARIABLE, remains_in
 from deployments.serving.description import Kind
 from deployments.serving.events import complain, log_as_json, place_of, say
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
@@ -31,7 +32,6 @@ from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 from deployments.serving.query import Query
-from deployments.serving.remains import VARIABLE, remains_in
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.serving.tracing import tracing

@@ -1,4 +1,4 @@
-"""What the last users with a sticky key got, for whoever judges by users: see `deployments.metrics.users`.
+"""What the last users with a sticky key got, for whoever judges by users: see `deployments.metrics.keyed_predictions`.
 
 A key itself is never told: the one who asks brings a salt, and gets the keyed hash of it.
 """

@@ -11,6 +11,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.clock import Clock, SystemClock
 from deployments.serving.beside import Beside
 from deployments.serving.call import Call
+from deployments.serving.crash_record import Remains
 from deployments.serving.inference_log import InferenceLog
 from deployments.serving.keyed import KeyedAnswers, StickyKeys
 from deployments.serving.limits import Limits
@@ -20,7 +21,6 @@ from deployments.serving.model import Model
 from deployments.serving.predicted import Bins
 from deployments.serving.query import Query
 from deployments.serving.recent import RecentAnswers
-from deployments.serving.remains import Remains
 from deployments.serving.tracing import Spans
 from deployments.traffic import DEFAULT_KEY
 

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from deployments.errors import SeatrialError
 from flows.entrypoints import console, following, images, moving, platform, specs, verbs
 from flows.entrypoints.options import INTERRUPTED
-from tasks.aftermath import told
 from tasks.interruption import PRESENT, CommandInterruptedError
+from tasks.secondary_errors import told
 
 app = typer.Typer(
     help="Takes a machine-learning model from data to live traffic, and back on the first honest evidence of harm.",

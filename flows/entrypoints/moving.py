@@ -9,7 +9,7 @@ from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
 from deployments.spec import Strategy
 from flows.entrypoints import console
-from flows.entrypoints.afterwards import after_interruption
+from flows.entrypoints.interrupted_commands import after_interruption
 from flows.entrypoints.options import Json, Product, enter_platform, hand_to_warm_process, name_of
 from tasks.interruption import PRESENT, CommandInterruptedError
 

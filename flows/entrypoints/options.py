@@ -32,7 +32,7 @@ def hand_to_warm_process(product: str) -> None:
     try:
         code = run_warm(current(), sys.argv[1:])
     except KilledError:
-        from flows.entrypoints.afterwards import after_kill
+        from flows.entrypoints.interrupted_commands import after_kill
 
         raise GiveUp(after_kill(name_of(product), since)) from None
     if code == INTERRUPTED:

@@ -64,7 +64,7 @@ def repair(product: Product, json: Json = False) -> None:
 
     Example: seatrial repair flights
     """
-    from flows.entrypoints.repairing import print_repair, repair_report
+    from flows.entrypoints.repair import print_repair, repair_report
 
     report = repair_report(name_of(product))
     console.print_json(report) if json else print_repair(report)

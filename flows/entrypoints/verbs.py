@@ -57,7 +57,7 @@ def _tell(product: str, verb: Verb, reason: str, json: bool) -> None:
     from deployments import wiring
     from deployments.clock import SystemClock
     from tasks.rollouts.ordering import give
-    from tasks.waits import speaking_of_order
+    from tasks.wait_progress import speaking_of_order
 
     console.show_progress(quiet=json)
     name, journal = name_of(product), wiring.journal()

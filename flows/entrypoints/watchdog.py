@@ -84,8 +84,8 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
     from flows.requests import RolloutRequest
     from flows.rollout import carry_without_prefect, rollout
     from flows.starting import run_here
-    from tasks.aftermath import told
     from tasks.runs import is_of_prefect
+    from tasks.secondary_errors import told
 
     def carry() -> None:
         try:

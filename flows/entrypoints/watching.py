@@ -23,7 +23,7 @@ from flows.entrypoints import console
 from flows.entrypoints.explaining import mark, where
 from tasks.rollouts.explaining import Explanation, explain
 from tasks.rollouts.ordering import the_one_under_way
-from tasks.rollouts.speaking import AT_ONCE, SOON, Reminder
+from tasks.rollouts.speaking_clock import AT_ONCE, SOON, Reminder
 
 _EVERY: Final = timedelta(seconds=1)
 _BAR: Final = 20

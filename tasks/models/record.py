@@ -12,7 +12,7 @@ from deployments.owner import Owner, this_process
 from deployments.registry.connection import answering, artifact_root, connect
 from deployments.registry.folder import MODEL, VERIFICATION
 from deployments.settings import Settings
-from tasks.aftermath import beside
+from tasks.secondary_errors import beside
 
 OWNER: Final = "seatrial.owner"
 _ERROR: Final = "seatrial.error"

@@ -14,8 +14,6 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
-from tasks.aftermath import beside, released_after
-from tasks.rollouts.agreement import note_differences
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.keeping import (
     GLANCE,
@@ -29,7 +27,9 @@ from tasks.rollouts.keeping import (
     patiently,
     under_way,
 )
+from tasks.rollouts.registry_sync import note_differences
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
+from tasks.secondary_errors import beside, released_after
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
 PICKED_UP: Final = timedelta(minutes=2)

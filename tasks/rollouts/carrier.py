@@ -27,9 +27,9 @@ from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verif
 from deployments.routers.retreats import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
-from tasks.rollouts.absence import JournalAwayError, telling
 from tasks.rollouts.champion import promoted
 from tasks.rollouts.gathering import own
+from tasks.rollouts.journal_outage import JournalAwayError, telling
 from tasks.rollouts.keeping import (
     GLANCE,
     ON_THE_WAY_BACK,

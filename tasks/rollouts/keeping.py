@@ -14,8 +14,8 @@ from deployments.place import id_of, is_elsewhere
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
-from tasks.rollouts.absence import JournalAwayError, telling
 from tasks.rollouts.gathering import own
+from tasks.rollouts.journal_outage import JournalAwayError, telling
 from tasks.rollouts.retreat import give_back
 
 T = TypeVar("T")

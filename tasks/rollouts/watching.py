@@ -12,14 +12,14 @@ from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
 from deployments.wiring import Doors
-from tasks.rollouts.answering import Answering, Seen, Split
+from tasks.rollouts.answer_shortfall import Answering, Seen, Split
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
-from tasks.rollouts.presence import Presence, champion_again
 from tasks.rollouts.retreat import given_back
+from tasks.rollouts.server_readiness import Presence, champion_again
+from tasks.rollouts.stall import Waiting
 from tasks.rollouts.traffic import flows_as, shift
-from tasks.rollouts.users import KnownUsers
-from tasks.rollouts.waiting import Waiting
+from tasks.rollouts.user_evidence import KnownUsers
 
 _NO_TRAFFIC = "no traffic"
 

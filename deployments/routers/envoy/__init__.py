@@ -8,9 +8,9 @@ keeping the process alive (platform), deciding weights (rollout).
 
 from deployments.routers.envoy.admin import is_alive
 from deployments.routers.envoy.draining import drain
-from deployments.routers.envoy.mending import Witness
 from deployments.routers.envoy.prepare import prepare
 from deployments.routers.envoy.publishing import Patience
+from deployments.routers.envoy.rebuild import Witness
 from deployments.routers.envoy.router import EnvoyRouter
 
 __all__ = ["EnvoyRouter", "Patience", "Witness", "drain", "is_alive", "prepare"]

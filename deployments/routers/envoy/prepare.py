@@ -9,7 +9,6 @@ from deployments.errors import BadInput
 from deployments.routers.envoy.clusters import endpoints
 from deployments.routers.envoy.files import EnvoyFiles, reserve, sole_writer, versioned, write_document
 from deployments.routers.envoy.listener import bootstrap
-from deployments.routers.envoy.mending import NOBODY, Mending, Witness
 from deployments.routers.envoy.publishing import (
     clusters_document,
     listed_clusters,
@@ -19,6 +18,7 @@ from deployments.routers.envoy.publishing import (
     written_version,
 )
 from deployments.routers.envoy.readiness import servers_of
+from deployments.routers.envoy.rebuild import NOBODY, Mending, Witness
 from deployments.routers.envoy.records import Records
 from deployments.routers.envoy.user_log import make_user_log
 from deployments.routers.envoy.validation import envoy_binary, validate

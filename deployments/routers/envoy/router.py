@@ -26,7 +26,6 @@ from deployments.routers.envoy.files import (
     write_in_need,
 )
 from deployments.routers.envoy.live import live_routing
-from deployments.routers.envoy.mending import NOBODY, Mending, Witness
 from deployments.routers.envoy.publishing import (
     Patience,
     Publisher,
@@ -36,6 +35,7 @@ from deployments.routers.envoy.publishing import (
     written_table,
     written_version,
 )
+from deployments.routers.envoy.rebuild import NOBODY, Mending, Witness
 from deployments.routers.envoy.records import Records
 from deployments.routers.envoy.routes import with_routing
 from deployments.routers.envoy.user_log import UserLog

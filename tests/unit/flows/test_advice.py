@@ -15,7 +15,7 @@ from deployments.rollout.state import Phase
 from deployments.rollout.steps import Launch
 from deployments.rollout.waiting import waiting
 from deployments.spec import Strategy
-from flows.entrypoints.afterwards import after_interruption, after_kill
+from flows.entrypoints.interrupted_commands import after_interruption, after_kill
 from flows.entrypoints.reports import _first_step
 from tasks.product import Run
 from tasks.rollout import former_version

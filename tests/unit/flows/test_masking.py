@@ -15,12 +15,12 @@ from deployments.targets.protocol import Launch
 from deployments.traffic import Backend, Routing, Weights
 from flows import rollout as flow
 from flows.entrypoints import cli
-from tasks.aftermath import after, beside, told
 from tasks.product import open_run
 from tasks.recording import failure_recorded
 from tasks.rollout import abandon
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.keeping import hold
+from tasks.secondary_errors import after, beside, told
 from tests.unit.flows.conftest import PROJECT
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 

@@ -16,8 +16,8 @@ from deployments.errors import (
     TargetUnreachable,
 )
 from deployments.metrics.feedback import Feedback, FeedbackLedger
+from deployments.metrics.keyed_predictions import KeyedPredictions
 from deployments.metrics.live import LiveMetrics, live_metrics
-from deployments.metrics.users import KeyedPredictions
 from tests.model_fleet import Fleet
 
 ENVOY = Source(1, "envoy")

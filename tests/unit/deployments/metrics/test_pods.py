@@ -15,9 +15,9 @@ from deployments.metrics.pairs import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.servers import answers_of
 from deployments.serving.call import Call
+from deployments.serving.crash_record import remains_in
 from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import MlflowDialect
-from deployments.serving.remains import remains_in
 from tests.fakes.kubernetes import FakeKubernetes, Proxied
 from tests.model_pods import Pods
 

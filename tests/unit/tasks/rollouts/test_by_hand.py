@@ -12,11 +12,11 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.agreement import differences, repair
 from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.going_back import back_to
 from tasks.rollouts.keeping import LEASE, outcome
+from tasks.rollouts.registry_sync import differences, repair
+from tasks.rollouts.rollback_target import back_to
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 
 Edit = Callable[[World], None]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from deployments.clock import ManualClock
-from tasks.rollouts.speaking import AT_ONCE, SOON, Reminder, SpeakingClock
+from tasks.rollouts.speaking_clock import AT_ONCE, SOON, Reminder, SpeakingClock
 
 MINUTE = 60.0
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
-from tasks.rollouts.waiting import FEWEST, Waiting
+from tasks.rollouts.stall import FEWEST, Waiting
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 QUICK, SLOW = 0, len(LATENCY_BOUNDS_MS)

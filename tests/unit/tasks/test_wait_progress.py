@@ -22,7 +22,7 @@ from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import hold, nobody_stops
 from tasks.rollouts.ordering import give
 from tasks.rollouts.servers import _still_waiting
-from tasks.waits import speaking_of_order, speaking_of_others
+from tasks.wait_progress import speaking_of_order, speaking_of_others
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from deployments.analysis.readings import Heard, Mark
 from deployments.analysis.users import Outcome
+from deployments.metrics.keyed_predictions import KeyedPredictions
 from deployments.metrics.servers import Ask
-from deployments.metrics.users import KeyedPredictions
 from deployments.serving.keyed import KeyedAnswers, hashed
 
 YES: Mapping[str, float] = {"yes": 0.75, "no": 0.25}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.platform import room
-from deployments.platform.room import make_room
+from deployments.platform import disk_room
+from deployments.platform.disk_room import make_room
 from deployments.settings import Settings
 
 Usage = namedtuple("Usage", "total used free")
@@ -39,13 +39,13 @@ def test_the_oldest_go_first_and_only_as_many_as_are_in_the_way(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = iter([0, 10**9])
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(10**9, 0, next(free)))
+    monkeypatch.setattr(disk_room.shutil, "disk_usage", lambda _: Usage(10**9, 0, next(free)))
     assert make_room(settings) == 101
     assert set(sizes(settings)) == {"gateway.log.1", "gateway.log", "warm.log"}
 
 
 def test_at_worst_all_logs_are_empty_and_records_are_whole(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 0))
+    monkeypatch.setattr(disk_room.shutil, "disk_usage", lambda _: Usage(10**9, 10**9, 0))
     assert make_room(settings) == 406
     assert sizes(settings) == {"gateway.log": 0, "warm.log": 0}
     assert (settings.home / "journal.db").read_bytes() == b"kept"

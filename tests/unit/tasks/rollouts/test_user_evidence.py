@@ -10,7 +10,7 @@ from deployments.analysis.users import Outcome
 from deployments.rollout.state import RolloutState
 from deployments.spec import Strategy
 from tasks.rollouts.beginning import begin
-from tasks.rollouts.users import KnownUsers, Told
+from tasks.rollouts.user_evidence import KnownUsers, Told
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
 LOOK = timedelta(seconds=10)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from deployments.serving.crash_record import remains_in
 from deployments.serving.keyed import StickyKeys
 from deployments.serving.model import Model
-from deployments.serving.remains import remains_in
 from deployments.serving.service import Service
 from tests.unit.deployments.serving.test_app import RECORD, Caller
 from tests.unit.deployments.serving.test_counts import MIRRORED
@@ -21,7 +21,7 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from deployments.serving.remains import remains_in
+from deployments.serving.crash_record import remains_in
 with remains_in(Path(sys.argv[1])) as remains:
     for kind in sys.argv[2:]:
         remains.begin(SimpleNamespace(mirrored=kind == "copies", key=b"ann" if kind == "keyed" else None))

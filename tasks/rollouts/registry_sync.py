@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from deployments.errors import Busy, SeatrialError
 from deployments.journals.protocol import Event
 from deployments.wiring import Doors
-from tasks.aftermath import released_after
 from tasks.rollouts.keeping import hold, under_way
 from tasks.rollouts.standing import standing_of
+from tasks.secondary_errors import released_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 
 from deployments.analysis.evidence import Block, Counts
 from deployments.analysis.readings import Reading, Source
-from tasks.rollouts.answering import Answering, Seen, Split
+from tasks.rollouts.answer_shortfall import Answering, Seen, Split
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 LOOK = timedelta(seconds=10)

@@ -11,7 +11,7 @@ from deployments.rollout.waiting import waiting
 from deployments.wiring import Doors
 from tasks.events import tell
 from tasks.rollouts.keeping import under_way
-from tasks.rollouts.speaking import AT_ONCE, SOON, Reminder, SpeakingClock
+from tasks.rollouts.speaking_clock import AT_ONCE, SOON, Reminder, SpeakingClock
 from tasks.runs import name_present_run
 
 # What the name of a run says of a wait that only a person, or traffic, can end.

@@ -5,7 +5,7 @@ from typing import Any
 from deployments import wiring
 from deployments.errors import NotFound
 from flows.entrypoints import console
-from tasks.rollouts.agreement import repair
+from tasks.rollouts.registry_sync import repair
 
 
 def repair_report(product: str) -> dict[str, Any]:
