@@ -43,9 +43,10 @@ def _drawn(home: Path) -> str:
     path = home / _FILE
     with suppress(OSError):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = home / f".{_FILE}.{os.getpid()}"
         if not path.exists():
-            fresh.write_text(uuid.uuid4().hex[:16])
+            drawn = uuid.uuid4().hex[:16]
+            fresh = home / f".{_FILE}.{drawn}"
+            fresh.write_text(drawn)
             fresh.chmod(_PRIVATE)
             with suppress(FileExistsError):  # of two that begin at once one is first
                 os.link(fresh, path)

@@ -109,7 +109,7 @@ class Carrier:
         """Why the champion is put back though the journal does not say so; None: it is not."""
         if self.decided is not None or state.phase is Phase.RESTORING:
             return (self.decided or state).reason
-        return given_back(current, self._doors)
+        return patiently(lambda: given_back(current, self._doors), self._doors)
 
     def _given_up(self, state: RolloutState, reason: str | None, lease: Lease) -> RolloutState:
         """From here on the champion is put back; users first."""

@@ -314,14 +314,10 @@ class GatewayApiRouter(CountedElsewhere):
                 f"{product}: there is no HTTPRoute {self._section.route} in namespace {self._cluster.namespace}: "
                 "make it, or leave rollout.kubernetes.gateway.route out"
             )
-        return {
-            "metadata": {
-                "name": self._route_name(product),
-                "labels": labels_of(product),
-                "annotations": annotation(product, token),
-            },
-            "spec": {**attachment, "rules": list(rules)},
-        }
+        metadata: Object = {"name": self._route_name(product), "labels": labels_of(product)}
+        if told := annotation(product, token):
+            metadata["annotations"] = told
+        return {"metadata": metadata, "spec": {**attachment, "rules": list(rules)}}
 
     def _attached(self, route: Object) -> Object:
         """What a route of our own hangs at; nothing for one of the user's, where that is theirs."""

@@ -318,6 +318,7 @@ def test_a_damaged_definition_is_made_anew_and_its_program_runs_on(
 ) -> None:
     supervisor.put(program(home))
     first, path = pid_of(supervisor), home / "programs" / name
+    assert eventually(lambda: psutil.Process(first).name() == "sleep")  # what starts it is read to its end
     whole = path.read_bytes()
     path.unlink() if content is None else path.write_text(content)
     supervisor.put(program(home, name="another"))
