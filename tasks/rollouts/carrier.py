@@ -93,6 +93,14 @@ class Carrier:
         self.waited = None
         return self.left
 
+    def leave(self, state: RolloutState, reason: str) -> None:
+        """Whoever carries it is interrupted: users first, before anybody else is asked.
+
+        Nothing happens without a lease, nor where the candidate may have arrived already: that the journal knows.
+        """
+        if self.token is not None and state.live and not state.decided:
+            give_back(replace(self.decided or state, reason=reason), self.doors)
+
     def _as_written(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Where the rollout is by the journal, once that knows all that was seen and decided while it was away."""
         journal = self._doors.journal
