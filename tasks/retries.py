@@ -25,7 +25,7 @@ def _worth_it(task: Any, run: Any, state: Any) -> bool:
 
 
 def _once_or_while_the_journal_is_away(task: Any, run: Any, state: Any) -> bool:
-    """A step has waited for all other parts already. Without its journal nothing may be done, not even put back."""
+    """A step has waited for all other parts already, and given users back; all else waits for its journal."""
     try:
         state.result()
     except JournalUnreachable:

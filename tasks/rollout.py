@@ -27,7 +27,7 @@ from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import explain, give_up_for, outcome
 from tasks.rollouts.rollback_target import back_to
 from tasks.rollouts.speaking_clock import SpeakingClock
-from tasks.runs import cancellation, close_dead_run, is_of_prefect, name_present_run
+from tasks.runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
 from tasks.wait_progress import Speaker, speaking_of_others
 
 
@@ -89,6 +89,10 @@ def take_step(state: RolloutState) -> RolloutState:
                 tell("rollout.watched", phase=now.phase, seen=line)
             if (now.done, now.steps) == (state.done, state.steps):
                 speaker.speak()
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            carrier.leave(now, explain(error))
+        raise
     finally:
         speaker.fall_silent()
     _tell_of(state, now)
@@ -113,7 +117,7 @@ def _leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
     if task_run.id is None:
         return
     try:
-        leave_evidence(state, step, verdict)
+        aside(lambda: leave_evidence(state, step, verdict))
     except Exception as error:
         if not is_of_prefect(error):
             raise

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from datetime import timedelta
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from prefect.runtime import flow_run
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _EVERY = timedelta(seconds=2)
 _PATIENCE_SECONDS = 1.0
+# For what is worth more than a name.
+_LONG_PATIENCE_SECONDS = 5.0
 
 
 def cancellation(run_id: str) -> Callable[[], str | None]:
@@ -62,9 +64,47 @@ class _Question:
             answered.set()
 
 
-def name_present_run(name: str) -> None:
-    """Give the present flow run a name that tells more than was known when it began; without Prefect do nothing."""
+class _Aside:
+    """Does things by threads, one after the other: a Prefect that hangs keeps nobody from looking after users."""
 
+    def __init__(self) -> None:
+        self._before: Thread | None = None
+
+    def do(self, act: Callable[[], object], patience: float) -> None:
+        """Do `act`, and wait so many seconds for it at most. Raises what it has raised by then."""
+        before, raised = self._before, list[BaseException]()
+
+        def in_turn() -> None:
+            if before is not None:
+                before.join()
+            try:
+                act()
+            except BaseException as error:  # noqa: BLE001 - for whoever asked for it
+                raised.append(error)
+
+        self._before = Thread(target=copy_context().run, args=(in_turn,), name="prefect", daemon=True)
+        self._before.start()
+        self._before.join(patience)
+        if raised:
+            raise raised[0]
+
+
+_ASIDE: Final = _Aside()
+
+
+def aside(act: Callable[[], object]) -> None:
+    """Do `act`, which asks Prefect, for five seconds at most; what is not done by then goes on beside the caller.
+
+    Raises what it raised by then.
+    """
+    _ASIDE.do(act, _LONG_PATIENCE_SECONDS)
+
+
+def name_present_run(name: str) -> None:
+    """Give the present flow run a name that tells more than was known when it began; without Prefect do nothing.
+
+    Prefect is waited for a second at most.
+    """
     present = _ids((flow_run.id,))
 
     def rename(client: "SyncPrefectClient") -> None:
@@ -72,11 +112,14 @@ def name_present_run(name: str) -> None:
             client.update_flow_run(run, name=name)
 
     if present:
-        _with_prefect(rename)
+        _ASIDE.do(lambda: _with_prefect(rename), _PATIENCE_SECONDS)
 
 
 def close_dead_run(run_id: str) -> None:
-    """Tell Prefect that a run and its subflows died, if it still shows them as running; without Prefect do nothing."""
+    """Tell Prefect that a run and its subflows died, if it still shows them as running; without Prefect do nothing.
+
+    Prefect is waited for five seconds at most.
+    """
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterParentFlowRunId
 
     def close(client: "SyncPrefectClient") -> None:
@@ -89,7 +132,7 @@ def close_dead_run(run_id: str) -> None:
             ):
                 _close(client, known.id, known.state)
 
-    _with_prefect(close)
+    aside(lambda: _with_prefect(close))
 
 
 def _close(client: "SyncPrefectClient", run: UUID, state: object) -> None:

@@ -36,9 +36,7 @@ class Renewals:
 
         The holder says so anew with every step: one that hangs in the middle of one loses its lease, as it should.
         """
-        if self._process != os.getpid():
-            # A fork has neither the thread nor the leases of its parent.
-            self.__init__(self._journal, self._clock)  # type: ignore[misc]
+        self._as_a_fork()
         with self._lock:
             self._last[lease.product] = lease
             self._kept[lease.product] = _Kept(lease, ttl, self._clock.monotonic() + patience.total_seconds())
@@ -56,6 +54,7 @@ class Renewals:
 
     def last(self, product: str) -> Lease | None:
         """The last lease on a product that this process had, whoever has it now; None for none."""
+        self._as_a_fork()
         with self._lock:
             return self._last.get(product)
 
@@ -64,6 +63,11 @@ class Renewals:
         """The products whose leases are kept."""
         with self._lock:
             return tuple(sorted(self._kept))
+
+    def _as_a_fork(self) -> None:
+        """A fork has neither the thread nor the leases of its parent, and may have copied a lock that somebody held."""
+        if self._process != os.getpid():
+            self.__init__(self._journal, self._clock)  # type: ignore[misc]
 
     def _renewed(self, each: _Kept) -> bool:
         """False once it was given back, or somebody else has it."""

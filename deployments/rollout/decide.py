@@ -106,7 +106,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
         state = state.with_observed(look.healthy, look.verdict.reason, now)
         if not look.silent and _is_over(step, state, look):
             return state.with_step_done(now, _why_over(step, state, look))
-    return _at_deadline(state, now)
+    return _at_deadline(state, now, look.silent)
 
 
 def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
@@ -145,7 +145,7 @@ def _why_over(step: Observe, state: RolloutState, look: Look) -> str:
     return look.verdict.reason
 
 
-def _at_deadline(state: RolloutState, now: datetime) -> RolloutState:
+def _at_deadline(state: RolloutState, now: datetime, silent: bool) -> RolloutState:
     """What the spec says of an observation without an end. Nothing goes on by itself while nothing is known."""
     limit = state.section.analysis.deadline
     if now - state.entered_at < limit:
@@ -156,7 +156,7 @@ def _at_deadline(state: RolloutState, now: datetime) -> RolloutState:
             return state.with_phase(Phase.RESTORING, reason, now)
         case OnDeadline.PAUSE:
             return state.with_phase(Phase.PAUSED, f"{reason}: decide by hand", now)
-        case OnDeadline.PROMOTE if state.phase is Phase.HOLDING:
+        case OnDeadline.PROMOTE if state.phase is Phase.HOLDING or silent:
             return state
         case OnDeadline.PROMOTE:
             return state.with_step_done(now, reason)

@@ -29,6 +29,7 @@ from tasks.rollouts.keeping import (
 )
 from tasks.rollouts.registry_sync import note_differences
 from tasks.rollouts.restore import arrived, at_rest, put_back, restore
+from tasks.rollouts.retreat import give_back
 from tasks.secondary_errors import beside, released_after
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
@@ -236,6 +237,8 @@ def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) ->
 
 def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
     stays = patiently(lambda: arrived(state, doors), doors)
+    if not stays:
+        state = _given_up(state, doors, lease)
     seen = patiently(lambda: put_back(state, doors), doors)
     over = _closed(state, stays, doors)
     doors.journal.save(over, lease)
@@ -243,10 +246,20 @@ def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
     return seen
 
 
+def _given_up(state: RolloutState, doors: Doors, lease: Lease) -> RolloutState:
+    """Users first; then the journal knows it, so that whoever must end this instead leads nobody to the candidate."""
+    if state.phase is Phase.RESTORING:
+        return state
+    reason = "its process died, and another release was asked for"
+    after = state.with_phase(Phase.RESTORING, reason, doors.clock.now())
+    give_back(after, doors)
+    doors.journal.save(after, lease)
+    return after
+
+
 def _closed(state: RolloutState, stays: bool, doors: Doors) -> RolloutState:
-    now, reason = doors.clock.now(), cause_of(state) or "its process died"
+    now = doors.clock.now()
     if stays:
+        reason = cause_of(state) or "its process died"
         return replace(state, phase=Phase.RUNNING).with_phase(Phase.DONE, reason, now)
-    if state.phase is not Phase.RESTORING:
-        state = state.with_phase(Phase.RESTORING, "its process died, and another release was asked for", now)
     return state.with_phase(Phase.ROLLED_BACK, cause_of(state), now)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Ruling
-from deployments.errors import SeatrialError, TryAgain
+from deployments.errors import DiskFull, RegistryUnreachable, SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import (
     Finish,
@@ -23,7 +23,7 @@ from deployments.rollout.decide import (
 )
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Conclude, Launch, Retire, Step, Verify
+from deployments.rollout.steps import Act, Conclude, Launch, Reinstate, Retire, Step, Verify
 from deployments.routers.retreats import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
@@ -44,9 +44,10 @@ from tasks.rollouts.keeping import (
     patiently,
     so_far,
 )
-from tasks.rollouts.perform import perform
+from tasks.rollouts.perform import perform, unsaid
 from tasks.rollouts.restore import arrived, bring_back, put_back
 from tasks.rollouts.retreat import give_back, given_back
+from tasks.rollouts.servers import NotWholeError, await_news, never_whole, start_again
 from tasks.rollouts.traffic import uphold
 from tasks.rollouts.watching import Watcher
 
@@ -58,7 +59,7 @@ class Carrier:
     `stop` is asked twice a second while something is waited for; a text means that the run was cancelled, and why.
     `left` is how the last call of `advance` left the rollout; `decided` is what the journal is still to be told: that
     the champion is put back. `waited` is since when that has been tried (on the monotonic clock), `trying` which step
-    could not be done yet, and since when.
+    could not be done yet, and since when; `started` is the one for which servers were started that it lacked.
     """
 
     doors: Doors
@@ -69,6 +70,7 @@ class Carrier:
     decided: RolloutState | None = None
     waited: float | None = None
     trying: tuple[int, float] | None = None
+    started: int | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
         """Do the one thing that the rollout calls for, and write down how it went; nothing for a finished one.
@@ -91,16 +93,24 @@ class Carrier:
         self.waited = None
         return self.left
 
+    def leave(self, state: RolloutState, reason: str) -> None:
+        """Whoever carries it is interrupted: users first, before anybody else is asked.
+
+        Nothing happens without a lease, nor where the candidate may have arrived already: that the journal knows.
+        """
+        if self.token is not None and state.live and not state.decided:
+            give_back(replace(self.decided or state, reason=reason), self.doors)
+
     def _as_written(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Where the rollout is by the journal, once that knows all that was seen and decided while it was away."""
         journal = self._doors.journal
-        self.watcher.evidence = None
         current = journal.rollout(state.product, state.rollout_id)
         written = own(current, journal) if self.watcher.unwritten else ()
         for block in self.watcher.unwritten:
             if block not in written:
                 journal.save(current, lease, block)
         self.watcher.unwritten = ()
+        self.watcher.evidence = None  # not earlier: while the journal is away it is all that there is to judge by
         if not current.live or current.phase is Phase.RESTORING:
             return current
         return self._given_up(current, self._why_back(state, current), lease)
@@ -204,17 +214,41 @@ class Carrier:
             self.trying = (state.done, doors.clock.monotonic())
         try:
             seen = perform(step, state, doors)
+        except NotWholeError as lack:
+            if self._tried_for() <= state.section.ready_timeout:
+                return self._until_whole(state, lease)
+            return self._undone(step, state, never_whole(state.candidate, str(lack), state.section))
         except SeatrialError as error:
-            if isinstance(error, TryAgain) and doors.clock.monotonic() - self.trying[1] < PATIENCE.total_seconds():
+            if isinstance(error, TryAgain) and self._tried_for() < PATIENCE:
                 return self._meanwhile(state, lease)
-            self.trying = None
-            if isinstance(step, Retire):
-                return self._left_behind(step, state, error)
-            raise
+            return self._undone(step, state, error)
         self.trying = None
         after = state.with_step_done(doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
         note(after, "step.done", doors, step=str(step), seen=seen)
         return after
+
+    def _tried_for(self) -> timedelta:
+        since = self.trying[1] if self.trying else self.doors.clock.monotonic()
+        return timedelta(seconds=self.doors.clock.monotonic() - since)
+
+    def _undone(self, step: Act, state: RolloutState, error: SeatrialError) -> RolloutState:
+        """What follows from a step that cannot be done: `error` is raised, unless the rollout can go on without it."""
+        self.trying = None
+        if isinstance(step, Retire):
+            return self._left_behind(step, state, error)
+        if isinstance(step, Reinstate) and isinstance(error, RegistryUnreachable | DiskFull):
+            return self._untold(step, state, error)
+        raise error
+
+    def _until_whole(self, state: RolloutState, lease: Lease) -> RolloutState:
+        """Servers that the candidate lacks are started again, once, and waited for, with the candidate watched."""
+        product, version, section, doors = state.product, state.candidate, state.section, self._doors
+        if self.started != state.done:
+            with suppress(TryAgain):
+                start_again(product, version, section.replicas, section, doors)
+                self.started = state.done
+        await_news(product, version, doors)
+        return self._meanwhile(state, lease)
 
     def _meanwhile(self, state: RolloutState, lease: Lease) -> RolloutState:
         """What is away is repaired, and the candidate watched: while a step is waited for users are not left alone."""
@@ -225,6 +259,7 @@ class Carrier:
         if state.decided or state.former is None or state.split is None or not state.split.asks(state.candidate):
             return state
         self.watcher.begin(state, doors)
+        self.watcher.recall(state, doors)
         if doors.clock.monotonic() - self.watcher.looked_at < state.section.analysis.interval.total_seconds():
             return state
         look = self.watcher.look(state, doors, written=False)
@@ -241,6 +276,13 @@ class Carrier:
         reason = f"{state.reason}; {left}" if state.reason else left
         after = state.with_step_done(self._doors.clock.now(), reason)
         note(after, "rollout.left_behind", self._doors, step=str(step), version=step.version)
+        return after
+
+    def _untold(self, step: Reinstate, state: RolloutState, error: SeatrialError) -> RolloutState:
+        """Who was rolled back stays so: that the registry cannot be told of it leads nobody to that version again."""
+        untold = unsaid(step.version, error)
+        after = state.with_step_done(self._doors.clock.now(), f"{state.reason}; {untold}" if state.reason else untold)
+        note(after, "step.done", self._doors, step=str(step), seen=untold)
         return after
 
     def _watch(self, state: RolloutState, lease: Lease) -> RolloutState:

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from deployments.analysis.winner import winner
-from deployments.errors import NotFound, RolloutFailed
+from deployments.errors import NotFound, RolloutFailed, SeatrialError
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Conclude, Dismiss, Launch, Promote, Reinstate, Retire, Shift, Verify
@@ -51,8 +51,13 @@ def reinstate(version: int, state: RolloutState, doors: Doors) -> str:
     try:
         doors.registry.reinstate(state.product, version, doors.clock.now(), state.former)
     except NotFound as error:
-        return f"v{version} serves again, and the registry cannot say so ({error})"
+        return unsaid(version, error)
     return f"v{version} is champion again"
+
+
+def unsaid(version: int, error: SeatrialError) -> str:
+    """What is told of a version that serves again without the registry's knowing; `seatrial repair` tells it."""
+    return f"v{version} serves again, and the registry cannot say so ({error})"
 
 
 def _rests_on_candidate(step: Act, candidate: int) -> bool:

@@ -79,21 +79,27 @@ def await_ready(product: str, version: int, least: int, section: RolloutSection,
         doors.target.wait(product, version, _LOOK, doors.clock)
 
 
-def whole(product: str, version: int, section: RolloutSection, doors: Doors) -> None:
-    """See to it that `version`, on which all is about to depend, has all its servers, as they were launched.
+class NotWholeError(Exception):
+    """A version lacks servers that may come yet; the text says which.
 
-    Those that are missing are started again. Raises `NeverReady` with the reason if `ready_timeout` does not cure it.
+    No `SeatrialError`: whoever waits for them looks after users meanwhile, and after the time that they are given.
     """
-    began, started = doors.clock.monotonic(), False
-    while lack := _lack(product, version, section, doors):
-        if doors.clock.monotonic() - began > section.ready_timeout.total_seconds():
-            raise NeverReady(
-                f"v{version} is not fit for all traffic after {format_duration(section.ready_timeout)}: {lack}"
-            )
-        if not started:
-            start(product, version, section.replicas, section, doors)
-            started = True
-        doors.target.wait(product, version, _LOOK, doors.clock)
+
+
+def whole(product: str, version: int, section: RolloutSection, doors: Doors) -> None:
+    """Raises `NotWholeError` unless `version`, on which all is about to depend, has all its servers as launched."""
+    if lack := _lack(product, version, section, doors):
+        raise NotWholeError(lack)
+
+
+def never_whole(version: int, lack: str, section: RolloutSection) -> NeverReady:
+    """What is raised once `ready_timeout` has not cured it."""
+    return NeverReady(f"v{version} is not fit for all traffic after {format_duration(section.ready_timeout)}: {lack}")
+
+
+def await_news(product: str, version: int, doors: Doors) -> None:
+    """Wait until something may have changed about servers of `version`, some seconds at most."""
+    doors.target.wait(product, version, _LOOK, doors.clock)
 
 
 def _lack(product: str, version: int, section: RolloutSection, doors: Doors) -> str:

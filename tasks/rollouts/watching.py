@@ -61,6 +61,12 @@ class Watcher:
         """What passed since the look before was no healthy time: a pause, or a question."""
         self.looked_at = doors.clock.monotonic()
 
+    def recall(self, state: RolloutState, doors: Doors) -> None:
+        """Read what is known of the candidate already, once; the journal must answer."""
+        if self.evidence is None:
+            read = gathered(state, doors.journal)
+            self.evidence = (*read, *(each for each in self.unwritten if each not in read))
+
     def look(self, state: RolloutState, doors: Doors, *, written: bool = True) -> Look:
         """What was seen since the look before; the block of it is to be saved with what follows from it.
 
@@ -71,9 +77,8 @@ class Watcher:
         self.looked_at = doors.clock.monotonic()
         healthy = min(waited, 2 * state.section.analysis.interval)
         whole = False
-        if self.evidence is None and written:
-            read = gathered(state, doors.journal)
-            self.evidence = (*read, *(each for each in self.unwritten if each not in read))
+        if written:
+            self.recall(state, doors)
         try:
             block, trouble, whole = self._counted(state, doors, uphold=written)
         except TryAgain as error:

@@ -133,3 +133,12 @@ def test_a_fork_renews_what_it_took_itself_and_nothing_of_its_parent(clock: Pace
         os._exit(0 if renewals.kept == ("bikes",) and renewals._thread is not None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert renewals.kept == ("flights",)
+
+
+def test_a_fork_that_copied_a_held_lock_waits_for_nobody_and_knows_no_lease_of_its_parent(clock: Paced) -> None:
+    _, _, renewals = begun(clock)
+    with renewals._lock:
+        if (child := os.fork()) == 0:
+            os._exit(0 if renewals.last("flights") is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert renewals.last("flights") is not None

@@ -130,6 +130,8 @@ def test_no_deadline_promotes_while_nothing_is_known() -> None:
     held = follow(state, look(Ruling.HOLD), NOW + timedelta(hours=1))
     assert (held.phase, held.done) == (Phase.HOLDING, 0)
     assert follow(held, look(Ruling.CONTINUE), NOW + timedelta(hours=1)).done == 1
+    silent = replace(look(Ruling.CONTINUE), silent=True)
+    assert follow(state, silent, NOW + timedelta(hours=1)).done == 0, "the candidate answers nobody now"
 
 
 @pytest.mark.parametrize(("phase", "done"), list(product(list(Phase), range(len(STEPS)))))
