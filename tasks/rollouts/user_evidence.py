@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from deployments.analysis.evidence import Block, Counts
@@ -34,14 +35,18 @@ class KnownUsers:
     earlier: deque[tuple[float, int]] = field(default_factory=deque)
 
     def begin(self, state: RolloutState, reading: Reading, doors: Doors) -> None:
-        """Whoever comes after `reading` is new. Raises `MetricsUnreachable` where nothing is known of users now."""
+        """Whoever comes after `reading` is new; where nothing is known of users now, whoever comes once it is."""
         self.stretches = Stretches(state.section.analysis.given_up)
-        self._forget(doors.metrics.heard(state.product, None).mark, reading, doors)
+        mark = None
+        with suppress(TryAgain):
+            mark = doors.metrics.heard(state.product, None).mark
+        self._forget(mark, reading, doors)
 
     def complete(self, block: Block, state: RolloutState, readings: tuple[Reading, Reading], doors: Doors) -> "Told":
         """`block`, which lies between the two readings, with the units that it counts, if its split is one by chance.
 
-        Where users cannot be known it comes back as it is, to be judged by its requests: doubt stops no rollback.
+        Where users cannot be known it is not trusted, and judged by its requests: doubt stops no rollback, but many
+        requests may be one user's, so that they prove nothing for the candidate, nor that the split is wrong.
         """
         before, now = readings
         keyless = now.without_users().since(before.without_users())
@@ -51,23 +56,23 @@ class KnownUsers:
             heard = doors.metrics.heard(state.product, self.mark)
         except TryAgain as error:
             self.mark = None
-            return Told(block, f"nothing is known of users, so requests are compared: {error}")
+            return _untold(block, f"nothing is known of users, so requests are compared: {error}")
         begun, self.mark = self.mark is not None, heard.mark
         self.told += len(heard.outcomes)
         self.counted += _requests(now.since(before)) - _requests(keyless)
         if not begun:
             self._forget(heard.mark, now, doors)
-            return Told(block, "users are known again from now on; what they did meanwhile is compared by requests")
+            return _untold(block, "users are known again from now on; what they did meanwhile is compared by requests")
         if not heard.whole or self._missing(doors.clock.monotonic()):
             self._forget(heard.mark, now, doors)
-            return Told(block, "the gateway's log of users has gaps, so requests are compared: is its disk full?")
+            return _untold(block, "the gateway's log of users has gaps, so requests are compared: is its disk full?")
         self.stretches.add(heard.outcomes, now.at)
         users = self.stretches.block(now.at)
         if users is None:
             return Told(block)
         return Told(users.completes(block, state.former, state.candidate, keyless))
 
-    def _forget(self, mark: Mark, reading: Reading, doors: Doors) -> None:
+    def _forget(self, mark: Mark | None, reading: Reading, doors: Doors) -> None:
         self.mark, self.told, self.counted = mark, 0, 0
         self.earlier = deque([(doors.clock.monotonic(), 0)])
         self.stretches.begin(reading.at)
@@ -88,6 +93,10 @@ class Told:
 
     block: Block
     trouble: str = ""
+
+
+def _untold(block: Block, why: str) -> Told:
+    return Told(replace(block, trusted=False), why)
 
 
 def _requests(counts: Mapping[int, Counts]) -> int:
