@@ -22,6 +22,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.analysis.readings import Heard, Mark
 from deployments.analysis.users import Outcome
 from deployments.clock import Clock
+from deployments.errors import SeatrialError
 from deployments.routers.envoy.clusters import product_and_version
 from deployments.routers.envoy.counting import LATENCY_BOUNDS_US, is_failed, is_given_up
 from deployments.routers.envoy.routes import key_name
@@ -77,13 +78,20 @@ class UserLog:
                 return
             if _is_old(self._former, clock):
                 self._former.unlink(missing_ok=True)
-            size = _size(self.path)
+            size, gone = _size(self.path), not self.path.exists()
             if size > MOST_BYTES or (size and _is_old(self.path, clock)):
                 self.path.rename(self._former)
                 make_user_log(self.path)
                 self.reopen()
-            elif not size and _size(self._former) > MOST_BYTES:
-                self.reopen()  # whoever renamed it was killed before he told Envoy
+            elif gone:
+                make_user_log(self.path)  # Envoy goes on writing to the one that somebody took away
+                try:
+                    self.reopen()
+                except SeatrialError:
+                    self.path.unlink()
+                    raise
+            elif not size and self._former.exists():
+                self.reopen()  # whoever renamed it may have been killed before he told Envoy
 
     @property
     def _former(self) -> Path:

@@ -68,6 +68,15 @@ def test_a_user_is_one_unit_whatever_he_asks_and_each_other_request_is_one(looks
     assert told.block.stretch is not None
 
 
+def test_what_was_predicted_without_a_key_counts_beside_what_users_got(looks: Looks) -> None:
+    ann = Outcome(2, "ann", predicted={"yes": 1.0})
+    looks.world.metrics.meet(PRODUCT, [ann, ann, ann])
+    looks.world.metrics.serve(PRODUCT, 2, requests=5, predictions={"no": 5})
+    units = looks.next().block.candidate.units
+    assert units is not None
+    assert dict(units.predictions) == {"yes": 1.0, "no": 5}
+
+
 def test_without_a_key_requests_are_the_units(looks: Looks) -> None:
     looks.world.metrics.serve(PRODUCT, 1, requests=50)
     told = looks.next()
