@@ -106,7 +106,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
         state = state.with_observed(look.healthy, look.verdict.reason, now)
         if not look.silent and _is_over(step, state, look):
             return state.with_step_done(now, _why_over(step, state, look))
-    return _at_deadline(state, now)
+    return _at_deadline(state, look.verdict, now)
 
 
 def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
@@ -145,14 +145,19 @@ def _why_over(step: Observe, state: RolloutState, look: Look) -> str:
     return look.verdict.reason
 
 
-def _at_deadline(state: RolloutState, now: datetime) -> RolloutState:
-    """What the spec says of an observation without an end. Nothing goes on by itself while nothing is known."""
+def _at_deadline(state: RolloutState, verdict: Verdict, now: datetime) -> RolloutState:
+    """What the spec says of an observation without an end. Nothing goes on by itself while nothing is known.
+
+    Whom too few users can prove good is not thrown away for that, unless anything speaks against him.
+    """
     limit = state.section.analysis.deadline
     if now - state.entered_at < limit:
         return state
     reason = f"no decision within {format_duration(limit)} at this step ({state.reason})"
     match state.section.analysis.on_deadline:
-        case OnDeadline.ROLL_BACK:
+        case OnDeadline.ASK_IF_FEW if verdict.few and verdict.nearly is None and state.phase is not Phase.HOLDING:
+            return state.with_phase(Phase.PAUSED, f"{reason}: too few users for a proof, decide by hand", now)
+        case OnDeadline.ROLL_BACK | OnDeadline.ASK_IF_FEW:
             return state.with_phase(Phase.RESTORING, reason, now)
         case OnDeadline.PAUSE:
             return state.with_phase(Phase.PAUSED, f"{reason}: decide by hand", now)
