@@ -25,18 +25,20 @@ class KnownUsers:
     """The users of one split, from its beginning on; another split has others.
 
     Counters say how many requests with a key there were, and the log how each went. Where lines are missing nobody
-    knows whose they were: all users of the stretch are forgotten, and a new one begins.
+    knows whose they were: all users of the stretch are forgotten, and a new one begins. `lost` says so until one is
+    heard again.
     """
 
     stretches: Stretches = field(default_factory=Stretches)
     mark: Mark | None = None
     told: int = 0
     counted: int = 0
+    lost: str = ""
     earlier: deque[tuple[float, int]] = field(default_factory=deque)
 
     def begin(self, state: RolloutState, reading: Reading, doors: Doors) -> None:
         """Whoever comes after `reading` is new; where nothing is known of users now, whoever comes once it is."""
-        self.stretches = Stretches(state.section.analysis.given_up)
+        self.stretches, self.lost = Stretches(state.section.analysis.given_up), ""
         mark = None
         with suppress(TryAgain):
             mark = doors.metrics.heard(state.product, None).mark
@@ -65,11 +67,13 @@ class KnownUsers:
             return _untold(block, "users are known again from now on; what they did meanwhile is compared by requests")
         if not heard.whole or self._missing(doors.clock.monotonic()):
             self._forget(heard.mark, now, doors)
-            return _untold(block, "the gateway's log of users has gaps, so requests are compared: is its disk full?")
+            self.lost = "the gateway's log of users has gaps, so requests are compared: is its disk full?"
+            return _untold(block, self.lost)
         self.stretches.add(heard.outcomes, now.at)
         users = self.stretches.block(now.at)
         if users is None:
-            return Told(block)
+            return _untold(block, self.lost) if self.counted else Told(block)
+        self.lost = ""
         return Told(users.completes(block, state.former, state.candidate, keyless))
 
     def _forget(self, mark: Mark | None, reading: Reading, doors: Doors) -> None:

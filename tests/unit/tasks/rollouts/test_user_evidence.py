@@ -138,6 +138,23 @@ def test_what_a_gap_leaves_proves_nothing_for_the_candidate_later_nor_against_th
     assert mismatch(blocks, rules.split_tolerance, rules.chosen_keys) is None
 
 
+def test_few_lines_that_are_lost_again_and_again_promote_nobody_either(looks: Looks) -> None:
+    """So few a look that the gap shows at every third one only."""
+    rules, blocks, troubles = looks.state.section.analysis, [], []
+    for _ in range(120):
+        looks.world.metrics.lose(PRODUCT, [*met(1, range(4)), *met(2, range(4))])
+        told = looks.next()
+        blocks.append(told.block)
+        troubles.append(told.trouble)
+    assert judge(blocks, rules).ruling is Ruling.CONTINUE
+    assert not any(block.trusted for block in blocks)
+    first = next(number for number, trouble in enumerate(troubles) if trouble)
+    assert all("gaps" in trouble for trouble in troubles[first:]), "until somebody is heard"
+    looks.world.metrics.meet(PRODUCT, met(1, range(4)))
+    after = looks.next()
+    assert (after.trouble, after.block.trusted) == ("", True)
+
+
 def test_harm_that_shows_in_a_gap_is_harm(looks: Looks) -> None:
     blocks = []
     for _ in range(5):

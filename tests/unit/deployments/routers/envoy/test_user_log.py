@@ -99,6 +99,21 @@ def test_other_products_and_words_that_are_no_lines_are_passed_over(envoy: Envoy
     assert outcomes(envoy, *lines, line(key='"route":"trains.key"')) == outcomes(envoy, line('"route":"trains.key"'))
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        b'{"route":"flights.key"}\n',
+        b'["route","flights.key"]\n',
+        b'"flights.key"\n',
+        line(ms=None, flags="DC"),
+        line(us="x"),
+        line()[:60] + line(),
+    ],
+)
+def test_what_is_left_of_a_line_is_none(envoy: Envoy, strange: bytes) -> None:
+    assert len(outcomes(envoy, strange, line("bob"))) == 1
+
+
 def test_a_key_may_be_any_bytes(envoy: Envoy) -> None:
     assert len(outcomes(envoy, line().replace(b"ann", b"\xff\xfe"), line("\\u0000"), line(" "))) == 3
 
