@@ -164,7 +164,8 @@ class Block:
     match), so that it cannot be tested. `step` is the position of the plan's step that was under way. `stretch` is when
     the stretch began within which a user counts once (all blocks of one stretch have the same), `long_stretch` the
     same of the long one, which lasts as long as the split stands; None: requests are the units. What was counted while
-    the split was not the configured one is not `trusted`: it may prove harm, and nothing else (kept in no journal).
+    the split was not the configured one, or users could not be told apart, is not `trusted`: it may prove harm, and
+    nothing else.
     `firsts` and `long_firsts` are the users of each stretch who met something bad in this block for the first time,
     beside those they came with; None: nobody counted them.
     """
@@ -202,6 +203,7 @@ def block_to_json(block: Block) -> dict[str, Any]:
         "long_stretch": block.long_stretch.isoformat() if block.long_stretch else None,
         "firsts": _firsts_to_json(block.firsts),
         "long_firsts": _firsts_to_json(block.long_firsts),
+        "trusted": block.trusted,
     }
 
 
@@ -217,6 +219,7 @@ def block_from_json(document: Mapping[str, Any]) -> Block:
         Pairs(*document["pairs"]),
         _time_from_json(document.get("stretch")),
         _time_from_json(document.get("long_stretch")),
+        trusted=document.get("trusted", True),
         firsts=_firsts_from_json(document.get("firsts")),
         long_firsts=_firsts_from_json(document.get("long_firsts")),
     )

@@ -29,7 +29,7 @@ def judge(blocks: Sequence[Block], rules: AnalysisSection) -> Verdict:
         return Verdict(Ruling.ROLL_BACK, _sentences(harmful), findings)
     if wrong := split.mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
         return Verdict(Ruling.HOLD, wrong, findings)
-    return _nearly_harmful(weighed, findings, rules, level) or _without_harm(blocks, findings)
+    return _nearly_harmful(weighed, findings, rules, level) or _without_harm(blocks, weighed, findings)
 
 
 def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | None:
@@ -59,7 +59,7 @@ def _weighed(blocks: Sequence[Block], rules: AnalysisSection, level: Levels) -> 
     parts = parted(trusted, rules.given_up)
     proofs = (weigh(parts, rule, level) for rule in rules.metrics)
     return [
-        replace(each, safe=proof.safe, missing=proof.missing, low=proof.low, high=proof.high)
+        replace(each, safe=proof.safe, missing=proof.missing, few=proof.few, low=proof.low, high=proof.high)
         for each, proof in zip(weighed, proofs, strict=True)
     ]
 
@@ -79,10 +79,12 @@ def _nearly_harmful(
     return Verdict(Ruling.CONTINUE, reason, findings, Nearly.LIMIT if alone else Nearly.COMPARISON)
 
 
-def _without_harm(blocks: Sequence[Block], findings: tuple[Finding, ...]) -> Verdict:
-    open_questions = [found for found in findings if not found.is_safe and not found.dry_run]
+def _without_harm(blocks: Sequence[Block], weighed: Sequence[Weighed], findings: tuple[Finding, ...]) -> Verdict:
+    pairs = zip(findings, weighed, strict=True)
+    open_questions = [(found, each) for found, each in pairs if not found.is_safe and not found.dry_run]
     if open_questions:
-        return Verdict(Ruling.CONTINUE, _sentences(open_questions), findings)
+        few = all(each.few is not None for _, each in open_questions)
+        return Verdict(Ruling.CONTINUE, _sentences([found for found, _ in open_questions]), findings, few=few)
     if not any(block.candidate.requests or block.pairs.compared for block in blocks):
         return Verdict(Ruling.CONTINUE, "the candidate has answered nothing yet: wait for traffic", findings)
     proved = [found for found in findings if found.safe is not None and not found.dry_run]

@@ -1,5 +1,6 @@
 """Metrics with one rate or mean in each version: errors, and what users pushed."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -44,6 +45,7 @@ def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
         broken=broken,
         safe=safe,
         missing=_missing(errors.whole[-1], last, rule.margin or 0, levels),
+        few=None if safe is None or safe >= levels.log_safe_needed else _few(errors, rule.margin or 0, levels),
         unit=parts.noun,
     )
 
@@ -175,6 +177,19 @@ def _missing(arms: Arms, safe: float | None, margin: float, levels: Levels) -> i
     rates = arms.stable_bad.sum() / stable, arms.candidate_bad.sum() / candidate
     growth = difference.growth(rates, candidate / (stable + candidate), margin)
     return still_missing(safe, levels.log_safe_needed, growth)
+
+
+def _few(errors: Series, margin: float, levels: Levels) -> tuple[int, int] | None:
+    """Users of the candidate in the last long stretch, and how many a proof takes if none of them fails.
+
+    None if these are enough, or requests are the units.
+    """
+    last, arms = errors.parts.whole[-1], errors.whole[-1]
+    if last.since is None:
+        return None
+    came = int(arms.candidate.sum())
+    needed = math.ceil((levels.log_safe_needed - last.log_beta) / -math.log1p(-margin))
+    return (came, needed) if came < needed else None
 
 
 def _rate(arms: Arms) -> float | None:

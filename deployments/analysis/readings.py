@@ -83,13 +83,8 @@ class Reading:
         return replace(self, sources={source: each for source, each in self.sources.items() if not source.mirrored})
 
     def without_users(self) -> "Reading":
-        """Requests that came without a key, alone; what they were answered with is not known apart."""
-        return replace(
-            self,
-            sources={
-                source: replace(each, predictions={}) for source, each in self.sources.items() if not source.keyed
-            },
-        )
+        """Requests that came without a key, alone."""
+        return replace(self, sources={source: each for source, each in self.sources.items() if not source.keyed})
 
     @property
     def counting(self) -> frozenset[Source]:

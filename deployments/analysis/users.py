@@ -214,7 +214,8 @@ class Counted:
             )
             for each in closed.firsts
         ]
-        others, of_candidate = ((each.requests, self._bad(each)) for each in keyless)
+        # An attempt may break off in an earlier block than the one in which its request is over, and counted.
+        others, of_candidate = ((each.requests, min(self._bad(each), each.requests)) for each in keyless)
         return (*users, Firsts(*others, *of_candidate)) if others[1] or of_candidate[1] else tuple(users)
 
     def _bad(self, counts: Counts) -> int:

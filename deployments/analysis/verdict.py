@@ -61,9 +61,11 @@ class Verdict:
     """A ruling, why, and what each metric says; findings stand in the order of the spec.
 
     `nearly` is what speaks against a promotion without proving harm; None: nothing. The ruling is then no promotion.
+    `few`: nothing but proofs is missing, and fewer users came than any proof takes.
     """
 
     ruling: Ruling
     reason: str
     findings: tuple[Finding, ...] = ()
     nearly: Nearly | None = None
+    few: bool = False

@@ -17,7 +17,9 @@ class Weighed:
 
     `harm` is against "no worse" (None without margin), `broken` against "within the limit" (None without limit),
     `safe` against "worse than the margin" (None if it need not be proved). `missing` estimates how many more units,
-    values or pairs the proof takes; None if it cannot be told. `seen` are the counts in words, of `unit`.
+    values or pairs the proof takes; None if it cannot be told. `few` is how many users the candidate had since the
+    split, and how many it must have for any proof, should none of them fail; None where these are enough, and where
+    requests are the units. `seen` are the counts in words, of `unit`.
     """
 
     seen: str
@@ -29,6 +31,7 @@ class Weighed:
     broken: Strength | None = None
     safe: float | None = None
     missing: int | None = None
+    few: tuple[int, int] | None = None
     unit: str = "requests"
 
     def nearly_harm(self, levels: Levels, log_caution: float) -> bool:
@@ -111,6 +114,9 @@ def _conclusion(found: Finding, weighed: Weighed, rule: MetricRule, levels: Leve
     more = "how many more cannot be told yet"
     if found.still_needed is not None:
         more = f"about {_rounded(found.still_needed):,} more {weighed.unit}"
+    if weighed.few is not None:
+        came, needed = weighed.few
+        more += f", and no fewer than {needed:,} of the candidate's, who has had {came:,}"
     return f"not yet proved not worse than {_margin(rule)}: {more}"
 
 

@@ -1,15 +1,14 @@
 """What was predicted for users with a key: servers know the prediction, the gateway knows whose request it was."""
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from deployments.analysis.readings import Heard
 from deployments.errors import MetricsUnreachable
-from deployments.metrics.servers import Ask, Servers, asked_directly
+from deployments.metrics.servers import Ask, KeyedAnswers, Servers, asked_directly, keyed_answers_of
 
 Predicted = Mapping[str, float]
 
@@ -78,33 +77,12 @@ class KeyedPredictions:
                 if page.epoch != epoch:
                     page = self._page(address, 0, _PAGE)
                 places[address] = (page.epoch, page.next)
-                yield from page.predicted
+                yield from ((each.request_id, each.predicted) for each in page.answers)
                 if page.next >= page.last:
                     return
         except MetricsUnreachable:
             return
 
-    def _page(self, address: str, after: int, limit: int) -> "_Page":
-        code, body = self._ask(address, f"/seatrial/users?after={after}&limit={limit}")
-        if code != 200:
-            raise MetricsUnreachable(f"{address} answers {code} about its users")
-        try:
-            return _understood(json.loads(body), after)
-        except (KeyError, TypeError, ValueError) as error:
-            raise MetricsUnreachable(f"{address} does not answer as a model server does: {error!r}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    epoch: str
-    last: int
-    next: int
-    predicted: tuple[tuple[str, Predicted], ...]
-
-
-def _understood(told: Any, after: int) -> _Page:
-    rows = [(int(number), str(request), predicted) for number, request, *_, predicted in told["answers"]]
-    predicted = tuple(
-        (request, {str(label): float(share) for label, share in shares.items()}) for _, request, shares in rows
-    )
-    return _Page(str(told["epoch"]), int(told["last"]), rows[-1][0] if rows else after, predicted)
+    def _page(self, address: str, after: int, limit: int) -> KeyedAnswers:
+        # Whose they were the gateway tells: nobody looks at these users, so that they need no salt.
+        return keyed_answers_of(address, after, limit, "", self._ask)

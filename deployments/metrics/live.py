@@ -1,6 +1,7 @@
 """The counters of the embedded platform, or of a cluster, put together from those who count."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from deployments.analysis.evidence import Counts
@@ -91,9 +92,11 @@ class LiveMetrics:
                 predictions.begin(product)
             else:
                 heard = predictions.complete(product, log.after(product, after))
-            log.trim(self._clock)
         except (SeatrialError, OSError) as error:
             raise MetricsUnreachable(f"the users of {product} cannot be read: {error}") from error
+        # What was heard is true all the same; whoever keeps the platform says what is amiss, and tries again.
+        with suppress(SeatrialError, OSError):
+            log.trim(self._clock)
         return heard
 
 

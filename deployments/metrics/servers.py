@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -98,9 +98,13 @@ class ServerCounts:
     def counts(self, product: str) -> Mapping[Source, Counts]:
         """Answered requests by predicted label or bin, since each server's start; who does not answer is left out.
 
+        Those of users with a key are told apart, as a source of their own. A server that does not know them, as they
+        did not once, tells all as if they had one: so nobody's answers count as many.
+
         Raises whatever `servers` raises when nobody knows which servers there are.
         """
-        return dict(counts_told(self._ask, self._servers(product), _predictions))
+        told = counts_told(self._ask, self._servers(product), _predictions)
+        return {source: counts for each in told for source, counts in each.items()}
 
 
 def counts_told(ask: Ask, servers: Mapping[int, Sequence[str]], understood: Callable[[Source, Any], T]) -> Sequence[T]:
@@ -135,11 +139,11 @@ def keyed_answers_of(address: str, after: int, limit: int, salt: str, ask: Ask =
     """
     told = _told(ask, address, f"/seatrial/users?after={after}&limit={limit}&salt={salt}")
     try:
-        rows = [(int(number), KeyedAnswer(*rest)) for number, *rest in told["answers"]]
+        rows = [(int(number), _keyed_answer(*rest)) for number, *rest in told["answers"]]
         last, dropped = int(told["last"]), int(told["dropped"])
         following = rows[-1][0] if rows else after
         return KeyedAnswers(str(told["epoch"]), last, following, tuple(answer for _, answer in rows), dropped)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _strange(address, error) from error
 
 
@@ -153,8 +157,14 @@ def predictions_in(told: Any) -> Mapping[str, float]:
     return {str(name): float(count) for name, count in told["predictions"].items()}
 
 
-def _predictions(source: Source, told: Any) -> tuple[Source, Counts]:
-    return source, Counts(predictions=predictions_in(told))
+def _predictions(source: Source, told: Any) -> Mapping[Source, Counts]:
+    every = predictions_in(told)
+    keyed = {str(name): float(count) for name, count in told.get("keyed_predictions", every).items()}
+    rest = {name: count - keyed.get(name, 0.0) for name, count in every.items() if count > keyed.get(name, 0.0)}
+    return {
+        source: Counts(predictions=rest),
+        replace(source, keyed=True): Counts(predictions={name: keyed[name] for name in keyed if name in every}),
+    }
 
 
 def _counts_of(ask: Ask, understood: Callable[[Source, Any], T], server: tuple[int, str]) -> Sequence[T]:
@@ -170,6 +180,11 @@ def _counts_of(ask: Ask, understood: Callable[[Source, Any], T], server: tuple[i
 
 def _answer(request_id: str, mirrored: bool, predicted: Sequence[str | float] | None) -> ServerAnswer:
     return ServerAnswer(request_id, mirrored, None if predicted is None else tuple(predicted))
+
+
+def _keyed_answer(request: str, user: str, failed: bool, latency: Any, given_up: Any, predicted: Any) -> KeyedAnswer:
+    shares = {str(label): float(share) for label, share in predicted.items()}
+    return KeyedAnswer(str(request), str(user), bool(failed), latency, given_up, shares)
 
 
 def _told(ask: Ask, address: str, path: str) -> Any:

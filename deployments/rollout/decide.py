@@ -106,7 +106,7 @@ def follow(state: RolloutState, look: Look, now: datetime) -> RolloutState:
         state = state.with_observed(look.healthy, look.verdict.reason, now)
         if not look.silent and _is_over(step, state, look):
             return state.with_step_done(now, _why_over(step, state, look))
-    return _at_deadline(state, now, look.silent)
+    return _at_deadline(state, look, now)
 
 
 def _is_over(step: Observe, state: RolloutState, look: Look) -> bool:
@@ -145,18 +145,24 @@ def _why_over(step: Observe, state: RolloutState, look: Look) -> str:
     return look.verdict.reason
 
 
-def _at_deadline(state: RolloutState, now: datetime, silent: bool) -> RolloutState:
-    """What the spec says of an observation without an end. Nothing goes on by itself while nothing is known."""
+def _at_deadline(state: RolloutState, look: Look, now: datetime) -> RolloutState:
+    """What the spec says of an observation without an end. Nothing goes on by itself while nothing is known.
+
+    A candidate that too few users can prove good is not thrown away for that, unless something speaks against it.
+    """
     limit = state.section.analysis.deadline
     if now - state.entered_at < limit:
         return state
     reason = f"no decision within {format_duration(limit)} at this step ({state.reason})"
+    only_few = look.verdict.few and look.verdict.nearly is None and state.phase is not Phase.HOLDING
     match state.section.analysis.on_deadline:
-        case OnDeadline.ROLL_BACK:
+        case OnDeadline.ASK_IF_FEW if only_few:
+            return state.with_phase(Phase.PAUSED, f"{reason}: too few users for a proof, decide by hand", now)
+        case OnDeadline.ROLL_BACK | OnDeadline.ASK_IF_FEW:
             return state.with_phase(Phase.RESTORING, reason, now)
         case OnDeadline.PAUSE:
             return state.with_phase(Phase.PAUSED, f"{reason}: decide by hand", now)
-        case OnDeadline.PROMOTE if state.phase is Phase.HOLDING or silent:
+        case OnDeadline.PROMOTE if state.phase is Phase.HOLDING or look.silent:
             return state
         case OnDeadline.PROMOTE:
             return state.with_step_done(now, reason)

@@ -16,6 +16,7 @@ from deployments.spec import OnDeadline
 _ENDING: Final = (Verb.APPROVE, Verb.RESUME, Verb.SKIP, Verb.PROMOTE, Verb.ABORT)
 _AT_DEADLINE: Final = MappingProxyType(
     {
+        OnDeadline.ASK_IF_FEW: "it is rolled back, or paused if too few users came for any proof",
         OnDeadline.ROLL_BACK: "it is rolled back",
         OnDeadline.PAUSE: "it is paused",
         OnDeadline.PROMOTE: "it goes on to the next step",
@@ -128,7 +129,8 @@ def _end(state: RolloutState) -> tuple[datetime | None, str]:
     rules = state.section.analysis
     if rules.on_deadline is OnDeadline.PROMOTE and state.phase is Phase.HOLDING:
         return None, "nothing goes on by itself while nothing is known"
-    return state.entered_at + rules.deadline, _AT_DEADLINE[rules.on_deadline]
+    held = rules.on_deadline is OnDeadline.ASK_IF_FEW and state.phase is Phase.HOLDING
+    return state.entered_at + rules.deadline, _AT_DEADLINE[OnDeadline.ROLL_BACK if held else rules.on_deadline]
 
 
 def _orders(state: RolloutState) -> tuple[Verb, ...]:

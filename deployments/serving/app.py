@@ -126,6 +126,7 @@ class _Endpoints:
             "began": service.began,
             "predictions": service.predictions,
             "predictions_of": "requests",
+            "keyed_predictions": service.keyed_predictions,
             "users": service.metrics.users.told(),
             "keyed": service.metrics.keyed.told(),
             "copies": service.metrics.copies.told(),

@@ -190,8 +190,9 @@ class Front:
         kind.add(status, seconds, call.late)
         rows = None if answers is None else main_answer(answers)
         shares = {} if rows is None or call.mirrored else service.bins.shares(rows)
-        for name, share in shares.items():
-            service.predictions[name] = service.predictions.get(name, 0.0) + share
+        for counted in (service.predictions,) if call.key is None else (service.predictions, service.keyed_predictions):
+            for name, share in shares.items():
+                counted[name] = counted.get(name, 0.0) + share
         self._keep_keyed(call, status, seconds, shares)
         if call.named and (call.mirrored or call.headers.get(PAIRED) == b"1"):
             kept = None if rows is None else service.bins.kept(rows)

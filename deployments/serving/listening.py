@@ -23,6 +23,10 @@ _KEEP_ALIVE_SECONDS = 75
 _FAREWELL_SECONDS = 1.0
 # Beyond the time after which the loop itself would end a process that hangs.
 _GRACE_SECONDS: Final = 5.0
+# A loop that did not turn for so long was stopped with its process (a container that is paused), or by a call.
+_STOPPED_SECONDS: Final = 2.0
+# When a process ends whose loop does not turn and that computes nothing. Long, for so it is while others stop it, too.
+_STILL_SECONDS: Final = 1800.0
 # Whoever keeps the process takes one that ends sooner for one that cannot start, and may leave it at that.
 _YOUNG_SECONDS: Final = 20.0
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
@@ -50,6 +54,8 @@ def serve_until_told(service: Service, *listeners: socket.socket) -> bool:
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
+    # Its timer leaves a traceback, and ends the process.
+    faulthandler.register(signal.SIGPROF, chain=True)
     server = _Server(config, service)
     server.run(sockets=list(listeners))
     return not server.gave_up
@@ -60,7 +66,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._leaving_since = 0.0
-        self._began = service.clock.monotonic()
+        self._began = self._watched = service.clock.monotonic()
         self.gave_up = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -86,11 +92,16 @@ class _Server(uvicorn.Server):
     def _watch(self) -> None:
         """Ends a process in which nobody gets an answer any more, so that whoever keeps it begins a new one.
 
-        Where even this loop does not turn, since a call keeps all other threads from running, the timer ends it.
+        Where even this loop does not turn, since a call keeps all other threads from running, a timer ends it. It
+        counts the time for which the process computes: one that others stop goes on as if nothing had been.
         """
-        longest = self._service.limits.time.total_seconds()
-        young = max(0.0, _YOUNG_SECONDS - (self._service.clock.monotonic() - self._began))
-        faulthandler.dump_traceback_later(max(HOPELESS * longest, young) + _GRACE_SECONDS, exit=True)
+        longest, now = self._service.limits.time.total_seconds(), self._service.clock.monotonic()
+        if now - self._watched > _STOPPED_SECONDS:
+            self._service.beside.disregard()
+        self._watched = now
+        young = max(0.0, _YOUNG_SECONDS - (now - self._began))
+        signal.setitimer(signal.ITIMER_PROF, max(HOPELESS * longest, young) + _GRACE_SECONDS)
+        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True)
         if self._service.beyond_hope and not young and not self.should_exit:
             complain(
                 "hangs", error=f"no call to the model has ended for {HOPELESS * longest:g} s: the server ends itself"
@@ -102,6 +113,7 @@ class _Server(uvicorn.Server):
         sweeping = asyncio.create_task(self._sweep_on())
         await super().shutdown(sockets)
         sweeping.cancel()
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
 
     async def _sweep_on(self) -> None:

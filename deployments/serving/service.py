@@ -33,10 +33,10 @@ class Service:
     """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
 
     `together` says that the model answers rows in company as it answers each alone, `sample` is something to ask it
-    about. `asked` holds the predictions that are being answered, by their task. Answers are recorded in `log`, if there
-    is one; the sticky key of a user comes where `keys` says. `load_seconds` is how long it took until the model was
-    warm. `remains` is for the server that comes after this one dies. `marks` says which requests are copies or copied,
-    where the headers do not.
+    about. `keyed_predictions` are those of `predictions` that users with a key got. `asked` holds the predictions that
+    are being answered, by their task. Answers are recorded in `log`, if there is one; the sticky key of a user comes
+    where `keys` says. `load_seconds` is how long it took until the model was warm. `remains` is for the server that
+    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not.
     """
 
     model: Model
@@ -44,6 +44,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
     predictions: dict[str, float] = field(default_factory=dict)
+    keyed_predictions: dict[str, float] = field(default_factory=dict)
     keyed: KeyedAnswers = field(default_factory=KeyedAnswers)
     recent: RecentAnswers = field(default_factory=RecentAnswers)
     epoch: str = field(default_factory=lambda: uuid.uuid4().hex)

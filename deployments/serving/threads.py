@@ -70,6 +70,11 @@ class Threads:
             running = [since for since in self._since.values() if since is not None]
             return self._clock.monotonic() - max(min(running), self._ended) if running else 0.0
 
+    def disregard(self) -> None:
+        """What passed until now was no time for anybody to come to an end."""
+        with self._change:
+            self._ended = self._clock.monotonic()
+
     def _relieve(self) -> None:
         if len(self._since) < MOST_THREADS and not self._some_free(None):
             thread = threading.Thread(target=self._work, name="predict", daemon=True)

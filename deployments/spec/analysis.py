@@ -19,6 +19,7 @@ _LARGEST_MARGINS = {"error_rate": 1.0, "disagreement": 1.0, "accuracy": 0.5}
 class OnDeadline(StrEnum):
     """What is done when an observation has not come to its end by its deadline."""
 
+    ASK_IF_FEW = "ask_if_few"  # rolled back, but where too few users came for any proof, a person decides
     ROLL_BACK = "roll_back"
     PAUSE = "pause"  # a person decides
     PROMOTE = "promote"
@@ -99,7 +100,11 @@ class AnalysisSection(Section):
     deadline: Duration = Field(
         default=timedelta(hours=24), gt=timedelta(0), description="how long one observation may take, holds included"
     )
-    on_deadline: OnDeadline = Field(default=OnDeadline.ROLL_BACK, description="what is done then")
+    on_deadline: OnDeadline = Field(
+        default=OnDeadline.ASK_IF_FEW,
+        description="what is done then; ask_if_few: rolled back, unless too few users came for any proof, where a "
+        "person decides",
+    )
     split_tolerance: Annotated[float, Field(ge=0)] = Field(
         default=1.0,
         description="how far, relatively, the odds of meeting the candidate may be from the configured ones before the "

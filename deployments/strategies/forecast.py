@@ -12,6 +12,7 @@ from deployments.rollout.steps import Approve, Observe, Shift, Step, Until, name
 from deployments.spec import MetricRule, OnDeadline, RolloutSection
 
 _THEN: Final = {
+    OnDeadline.ASK_IF_FEW: "is then rolled back",
     OnDeadline.ROLL_BACK: "is then rolled back",
     OnDeadline.PAUSE: "is then paused",
     OnDeadline.PROMOTE: "the plan then goes on without an answer",

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from deployments.analysis.evidence import Block, Counts
@@ -24,24 +25,30 @@ class KnownUsers:
     """The users of one split, from its beginning on; another split has others.
 
     Counters say how many requests with a key there were, and the log how each went. Where lines are missing nobody
-    knows whose they were: all users of the stretch are forgotten, and a new one begins.
+    knows whose they were: all users of the stretch are forgotten, and a new one begins. `lost` says so until one is
+    heard again.
     """
 
     stretches: Stretches = field(default_factory=Stretches)
     mark: Mark | None = None
     told: int = 0
     counted: int = 0
+    lost: str = ""
     earlier: deque[tuple[float, int]] = field(default_factory=deque)
 
     def begin(self, state: RolloutState, reading: Reading, doors: Doors) -> None:
-        """Whoever comes after `reading` is new. Raises `MetricsUnreachable` where nothing is known of users now."""
-        self.stretches = Stretches(state.section.analysis.given_up)
-        self._forget(doors.metrics.heard(state.product, None).mark, reading, doors)
+        """Whoever comes after `reading` is new; where nothing is known of users now, whoever comes once it is."""
+        self.stretches, self.lost = Stretches(state.section.analysis.given_up), ""
+        mark = None
+        with suppress(TryAgain):
+            mark = doors.metrics.heard(state.product, None).mark
+        self._forget(mark, reading, doors)
 
     def complete(self, block: Block, state: RolloutState, readings: tuple[Reading, Reading], doors: Doors) -> "Told":
         """`block`, which lies between the two readings, with the units that it counts, if its split is one by chance.
 
-        Where users cannot be known it comes back as it is, to be judged by its requests: doubt stops no rollback.
+        Where users cannot be known it is not trusted, and judged by its requests: doubt stops no rollback, but many
+        requests may be one user's, so that they prove nothing for the candidate, nor that the split is wrong.
         """
         before, now = readings
         keyless = now.without_users().since(before.without_users())
@@ -51,23 +58,25 @@ class KnownUsers:
             heard = doors.metrics.heard(state.product, self.mark)
         except TryAgain as error:
             self.mark = None
-            return Told(block, f"nothing is known of users, so requests are compared: {error}")
+            return _untold(block, f"nothing is known of users, so requests are compared: {error}")
         begun, self.mark = self.mark is not None, heard.mark
         self.told += len(heard.outcomes)
         self.counted += _requests(now.since(before)) - _requests(keyless)
         if not begun:
             self._forget(heard.mark, now, doors)
-            return Told(block, "users are known again from now on; what they did meanwhile is compared by requests")
+            return _untold(block, "users are known again from now on; what they did meanwhile is compared by requests")
         if not heard.whole or self._missing(doors.clock.monotonic()):
             self._forget(heard.mark, now, doors)
-            return Told(block, "the gateway's log of users has gaps, so requests are compared: is its disk full?")
+            self.lost = "the gateway's log of users has gaps, so requests are compared: is its disk full?"
+            return _untold(block, self.lost)
         self.stretches.add(heard.outcomes, now.at)
         users = self.stretches.block(now.at)
         if users is None:
-            return Told(block)
+            return _untold(block, self.lost) if self.counted else Told(block)
+        self.lost = ""
         return Told(users.completes(block, state.former, state.candidate, keyless))
 
-    def _forget(self, mark: Mark, reading: Reading, doors: Doors) -> None:
+    def _forget(self, mark: Mark | None, reading: Reading, doors: Doors) -> None:
         self.mark, self.told, self.counted = mark, 0, 0
         self.earlier = deque([(doors.clock.monotonic(), 0)])
         self.stretches.begin(reading.at)
@@ -88,6 +97,10 @@ class Told:
 
     block: Block
     trouble: str = ""
+
+
+def _untold(block: Block, why: str) -> Told:
+    return Told(replace(block, trusted=False), why)
 
 
 def _requests(counts: Mapping[int, Counts]) -> int:

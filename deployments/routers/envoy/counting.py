@@ -28,7 +28,8 @@ KEYED_HEADER: Final = "x-seatrial-keyed"
 USER_FILTER: Final = "envoy.filters.http.header_to_metadata"
 _FINDER: Final = f"{TYPE}envoy.extensions.filters.http.header_to_metadata.v3.Config"
 _PLACE: Final = {"metadata_namespace": "seatrial", "key": "user", "type": "STRING"}
-_LONGEST_KEY: Final = 256
+# Tokens of an identity provider begin alike for hundreds of letters.
+_LONGEST_KEY: Final = 2048
 
 _LOGGERS = f"{TYPE}envoy.extensions.access_loggers"
 _PRODUCT = {"name": "product", "value_format": "%ROUTE_NAME%"}

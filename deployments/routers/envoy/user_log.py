@@ -22,6 +22,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.analysis.readings import Heard, Mark
 from deployments.analysis.users import Outcome
 from deployments.clock import Clock
+from deployments.errors import SeatrialError
 from deployments.routers.envoy.clusters import product_and_version
 from deployments.routers.envoy.counting import LATENCY_BOUNDS_US, is_failed, is_given_up
 from deployments.routers.envoy.routes import key_name
@@ -77,13 +78,20 @@ class UserLog:
                 return
             if _is_old(self._former, clock):
                 self._former.unlink(missing_ok=True)
-            size = _size(self.path)
+            size, gone = _size(self.path), not self.path.exists()
             if size > MOST_BYTES or (size and _is_old(self.path, clock)):
                 self.path.rename(self._former)
                 make_user_log(self.path)
                 self.reopen()
-            elif not size and _size(self._former) > MOST_BYTES:
-                self.reopen()  # whoever renamed it was killed before he told Envoy
+            elif gone:
+                make_user_log(self.path)  # Envoy goes on writing to the one that somebody took away
+                try:
+                    self.reopen()
+                except SeatrialError:
+                    self.path.unlink()
+                    raise
+            elif not size and self._former.exists():
+                self.reopen()  # whoever renamed it may have been killed before he told Envoy
 
     @property
     def _former(self) -> Path:
@@ -127,18 +135,16 @@ def _outcomes(lines: list[bytes], product: str, broken: dict[str, None]) -> Iter
     for line in lines:
         if route not in line and cluster not in line:
             continue
-        try:
+        # What a full disk, or somebody's editor, left of a line is none: it is missed among those that were counted.
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             found = json.loads(line.decode(errors="replace"))
-        except ValueError:
-            continue
-        if "reset" in found:
-            broken[found["id"]] = None
-        elif found.get("route") == key_name(product) and (owner := product_and_version(str(found.get("version")))):
-            again = found["id"] in broken
-            broken.pop(found["id"], None)
-            outcome = _outcome(owner[1], found, again)
-            if outcome is not None:
-                yield found["id"], outcome
+            if "reset" in found:
+                broken[found["id"]] = None
+            elif found.get("route") == key_name(product) and (owner := product_and_version(str(found.get("version")))):
+                outcome = _outcome(owner[1], found, found["id"] in broken)
+                broken.pop(found["id"], None)
+                if outcome is not None:
+                    yield found["id"], outcome
 
 
 def _outcome(version: int, line: dict[str, Any], again: bool) -> Outcome | None:

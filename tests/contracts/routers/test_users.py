@@ -62,6 +62,16 @@ def test_a_cookie_is_a_key_too(real: EnvoyWorld, product: str) -> None:
     assert "a=b" not in (real.gateway.folder / "users.jsonl").read_text()
 
 
+def test_a_key_may_be_long_and_strange_and_users_whose_keys_begin_alike_are_two(real: EnvoyWorld, product: str) -> None:
+    real.router.apply(product, two(real.server(1), real.server(2), 50))
+    listener = Listener(real, product)
+    keys = ["e" * 1900 + "1", "e" * 1900 + "2", '"}{"route":"x.key"', "\\n\\", "%DURATION%"]
+    real.ask(product, 10, lambda number: {"x-seatrial-key": keys[number % 5]})
+    real.ask(product, 2, lambda _: {"x-seatrial-key": "k" * 10_000})
+    eventually(lambda: listener.hears(12))
+    assert len({each.user for each in listener.outcomes}) == 6
+
+
 def test_nothing_is_written_without_a_split_a_key_or_chance(real: EnvoyWorld, product: str) -> None:
     first, second = real.server(1), real.server(2)
     routing = two(first, second, 50)

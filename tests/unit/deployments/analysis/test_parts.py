@@ -181,3 +181,26 @@ def test_shares_of_users_are_not_expected_to_gain_evidence(law: list[tuple[float
         assert mean_e(np.array(by_ratio), np.array(chances)) <= 1 + 1e-9
         assert mean_e(np.array(by_difference), np.array(chances)) <= 1 + 1e-9
         assert mean_e(np.array(by_share), np.array(chances)) <= 1 + 1e-9
+
+
+def test_where_users_are_too_few_for_any_proof_the_verdict_says_so_and_how_many_it_takes() -> None:
+    blocks = [users((0, 475), (0, 25)), *(users((0, 0), (0, 0)) for _ in range(50))]
+    verdict = judge(blocks, ERRORS)
+    assert (verdict.ruling, verdict.few, verdict.nearly) == (Ruling.CONTINUE, True, None)
+    needed = int(np.ceil(np.log(2 / ERRORS.beta) / -np.log(1 - 0.01)))
+    assert f"no fewer than {needed} of the candidate's, who has had 25" in verdict.reason
+
+
+def test_users_who_are_enough_or_requests_are_not_few() -> None:
+    enough = judge([users((2, 4000), (2, 380))], ERRORS)
+    assert (enough.ruling, enough.few) == (Ruling.CONTINUE, False)
+    requests = judge([errors((1, 475), (0, 25))], ERRORS)
+    assert (requests.ruling, requests.few) == (Ruling.CONTINUE, False)
+    proved = judge(repeated(users((0, 400), (0, 400), share=0.5), 6), ERRORS)
+    assert (proved.ruling, proved.few) == (Ruling.PROMOTE, False)
+
+
+def test_what_no_user_could_settle_is_not_for_want_of_users() -> None:
+    told = (MetricRule(metric="feedback.late", margin=0.1, better="lower", prove=True),)
+    rules = AnalysisSection(metrics=(*ERRORS.metrics, *told))
+    assert not judge([users((0, 475), (0, 25))], rules).few

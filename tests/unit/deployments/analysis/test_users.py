@@ -176,6 +176,17 @@ def test_a_block_has_its_users_and_its_requests_without_a_key() -> None:
     assert whole.stretch == whole.long_stretch == START + INTERVAL
 
 
+def test_no_more_requests_fail_than_there_were() -> None:
+    """An attempt that broke off counts before its request does, which goes on."""
+    stretches = Stretches()
+    stretches.begin(START)
+    stretches.add([Outcome(1, "a"), Outcome(2, "b")], START)
+    counted = stretches.block(START + INTERVAL)
+    assert counted is not None
+    whole = counted.completes(block(), 1, 2, {1: Counts(30, 2), 2: Counts(1, 5, given_up=(1,))})
+    assert whole.firsts == (Firsts(30, 2, 1, 1),)
+
+
 def test_the_short_stretch_begins_anew_and_the_long_one_lasts() -> None:
     stretches = Stretches()
     stretches.begin(START)

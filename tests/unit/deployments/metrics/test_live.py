@@ -75,7 +75,7 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[tuple[str, Outcome]] = []
         self.trimmed = 0
-        self.broken = False
+        self.broken = self.full = False
 
     def end(self) -> Mark:
         return Mark(offset=len(self.lines))
@@ -88,6 +88,8 @@ class Log:
 
     def trim(self, _clock: Clock) -> None:
         self.trimmed += 1
+        if self.full:
+            raise OSError("no space left")
 
 
 def test_users_are_heard_from_a_mark_on_and_who_hears_keeps_the_log_small() -> None:
@@ -99,6 +101,15 @@ def test_users_are_heard_from_a_mark_on_and_who_hears_keeps_the_log_small() -> N
     log.lines.append(("2", Outcome(2, "bob")))
     assert [each.user for each in metrics.heard("shop", begun.mark).outcomes] == ["bob"]
     assert log.trimmed == 2
+
+
+def test_what_was_heard_is_true_where_the_log_cannot_be_kept_small(tmp_path: Path) -> None:
+    log = Log()
+    log.full = True
+    metrics = LiveMetrics((), None, ManualClock(), users=(log, KeyedPredictions(lambda _: {})))
+    begun = metrics.heard("shop", None)
+    log.lines.append(("1", Outcome(2, "bob")))
+    assert [each.user for each in metrics.heard("shop", begun.mark).outcomes] == ["bob"]
 
 
 def test_a_log_that_cannot_be_read_says_so_and_where_there_is_none_nobody_is_heard() -> None:

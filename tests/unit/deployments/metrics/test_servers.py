@@ -12,7 +12,9 @@ from tests.model_fleet import Fleet
 
 def predictions(found: object, version: int) -> list[dict[str, float]]:
     assert isinstance(found, dict)
-    return [dict(counts.predictions) for source, counts in found.items() if source.version == version]
+    return [
+        dict(counts.predictions) for source, counts in found.items() if source.version == version and not source.keyed
+    ]
 
 
 def test_each_server_is_a_source_of_its_own(fleet: Fleet) -> None:
@@ -22,7 +24,29 @@ def test_each_server_is_a_source_of_its_own(fleet: Fleet) -> None:
     found = ServerCounts(fleet.servers).counts("shop")
     assert sorted(predictions(found, 1), key=str) == [{"-5.66..-4.76": 1}, {"4.76..5.66": 1}]
     assert predictions(found, 2) == [{}]
-    assert len(found) == 3
+    assert len(found) == 2 * 3
+
+
+def test_what_users_with_a_key_got_is_a_source_of_its_own(fleet: Fleet) -> None:
+    server = fleet.start(1, labels=True)
+    for number, key in ((0.0, None), (1.0, "ann"), (1.0, None)):
+        server.ask(number, key=key)
+    found = {source.keyed: counts.predictions for source, counts in ServerCounts(fleet.servers).counts("shop").items()}
+    assert found == {False: {"no": 1, "yes": 1}, True: {"yes": 1}}
+
+
+def test_of_a_server_that_does_not_tell_them_apart_nobody_counts_as_many() -> None:
+    def old(_address: str, _path: str) -> tuple[int, bytes]:
+        told = {
+            "epoch": "e",
+            "began": "2026-01-01T00:00:00+00:00",
+            "predictions_of": "requests",
+            "predictions": {"a": 9},
+        }
+        return 200, json.dumps(told).encode()
+
+    found = ServerCounts(lambda _: {1: ("it",)}, old).counts("shop")
+    assert {source.keyed: dict(counts.predictions) for source, counts in found.items()} == {False: {}, True: {"a": 9.0}}
 
 
 def test_a_server_that_does_not_answer_is_left_out_and_nobody_else(fleet: Fleet) -> None:
@@ -36,17 +60,17 @@ def test_a_server_that_does_not_answer_is_left_out_and_nobody_else(fleet: Fleet)
 
 def test_a_restarted_server_is_another_source(fleet: Fleet) -> None:
     server = fleet.start(1)
-    [before] = ServerCounts(fleet.servers).counts("shop")
+    before, _ = ServerCounts(fleet.servers).counts("shop")
     fleet.stop(server)
     fleet.start(1)
-    [after] = ServerCounts(fleet.servers).counts("shop")
+    after, _ = ServerCounts(fleet.servers).counts("shop")
     assert (before.version, before.epoch != after.epoch) == (after.version, True)
 
 
 def test_a_server_tells_since_when_it_counts(fleet: Fleet) -> None:
     before = datetime.now(UTC)
     fleet.start(1)
-    [source] = ServerCounts(fleet.servers).counts("shop")
+    source, _ = ServerCounts(fleet.servers).counts("shop")
     assert source.began is not None
     assert before < source.began < datetime.now(UTC)
 
@@ -135,5 +159,5 @@ def test_what_users_with_a_key_got_comes_with_a_hash_of_the_key_and_where_to_go_
 
 def test_predictions_of_a_server_that_counts_rows_are_not_mixed_with_those_of_requests(fleet: Fleet) -> None:
     old = {"epoch": "e", "began": "2026-01-01T00:00:00+00:00", "predictions": {"yes": 200}}
-    [counts] = ServerCounts(lambda _: {1: ("old",)}, lambda *_: (200, json.dumps(old).encode())).counts("shop").values()
-    assert counts.predictions == {}
+    found = ServerCounts(lambda _: {1: ("old",)}, lambda *_: (200, json.dumps(old).encode())).counts("shop").values()
+    assert [counts.predictions for counts in found] == [{}, {}]

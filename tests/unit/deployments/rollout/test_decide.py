@@ -124,6 +124,32 @@ def test_the_deadline_is_answered_as_the_spec_says(ruling: Ruling, policy: OnDea
     assert "no decision within 1h" in after.reason
 
 
+@pytest.mark.parametrize(
+    ("policy", "verdict", "phase"),
+    [
+        (OnDeadline.ASK_IF_FEW, Verdict(Ruling.CONTINUE, "not yet proved", few=True), Phase.PAUSED),
+        (OnDeadline.ASK_IF_FEW, Verdict(Ruling.CONTINUE, "not yet proved"), Phase.RESTORING),
+        (OnDeadline.ASK_IF_FEW, Verdict(Ruling.CONTINUE, "near", nearly=Nearly.COMPARISON, few=True), Phase.RESTORING),
+        (OnDeadline.ASK_IF_FEW, Verdict(Ruling.HOLD, "no traffic", few=True), Phase.RESTORING),
+        (OnDeadline.ROLL_BACK, Verdict(Ruling.CONTINUE, "not yet proved", few=True), Phase.RESTORING),
+    ],
+)
+def test_whom_too_few_users_can_prove_good_a_person_decides_on(
+    policy: OnDeadline, verdict: Verdict, phase: Phase
+) -> None:
+    section = RolloutSection(analysis=AnalysisSection(deadline=timedelta(hours=1), on_deadline=policy))
+    state = observing(Observe(Until.PROOF, MINUTE), section=section)
+    after = follow(state, Look(verdict, timedelta(0), None, 0), NOW + timedelta(hours=1))
+    assert after.phase is phase
+    if phase is Phase.PAUSED:
+        assert (
+            after.reason
+            == "no decision within 1h at this step (not yet proved): too few users for a proof, decide by hand"
+        )
+        harmed = follow(after, look(Ruling.ROLL_BACK), NOW + timedelta(hours=2))
+        assert harmed.phase is Phase.RESTORING, "whoever is asked need not watch"
+
+
 def test_no_deadline_promotes_while_nothing_is_known() -> None:
     section = RolloutSection(analysis=AnalysisSection(deadline=MINUTE, on_deadline=OnDeadline.PROMOTE))
     state = observing(Observe(Until.PROOF, MINUTE), section=section)

@@ -55,6 +55,13 @@ def test_what_is_over_waits_for_nothing() -> None:
     [
         (OnDeadline.ROLL_BACK, Phase.HOLDING, Phase.RESTORING, "in 24 h (01-02 00:00:00 UTC) it is rolled back"),
         (OnDeadline.ROLL_BACK, Phase.OBSERVING, Phase.RESTORING, "in 24 h (01-02 00:00:00 UTC) it is rolled back"),
+        (OnDeadline.ASK_IF_FEW, Phase.HOLDING, Phase.RESTORING, "in 24 h (01-02 00:00:00 UTC) it is rolled back"),
+        (
+            OnDeadline.ASK_IF_FEW,
+            Phase.OBSERVING,
+            Phase.RESTORING,
+            "in 24 h (01-02 00:00:00 UTC) it is rolled back, or paused if too few users came for any proof",
+        ),
         (OnDeadline.PAUSE, Phase.HOLDING, Phase.PAUSED, "in 24 h (01-02 00:00:00 UTC) it is paused"),
         (OnDeadline.PROMOTE, Phase.OBSERVING, None, "in 24 h (01-02 00:00:00 UTC) it goes on to the next step"),
         (OnDeadline.PROMOTE, Phase.HOLDING, Phase.HOLDING, "nothing goes on by itself while nothing is known"),

@@ -149,6 +149,20 @@ def test_a_model_that_answers_nobody_for_as_long_as_a_request_may_take_is_not_re
     asyncio.run(scene())
 
 
+def test_a_process_that_stood_still_is_no_hanging_model(estimator: Hanging) -> None:
+    service = served(estimator)
+
+    async def scene() -> None:
+        await hang(service.beside, estimator)
+        moved(service, 1000)
+        service.beside.disregard()
+        assert await codes(service, *READY, "/v2/health/live") == [200] * 6
+        moved(service, 31)
+        assert await codes(service, *READY) == [503] * 5, "it hangs all the same"
+
+    asyncio.run(scene())
+
+
 def test_a_call_that_hangs_beside_others_that_do_not_is_no_hanging_model(estimator: Hanging) -> None:
     service = served(estimator)
 

@@ -44,6 +44,13 @@ def test_requests_without_a_key_and_copies_are_not_told(caller: Caller) -> None:
     assert [counts[kind]["requests"] for kind in ("users", "keyed", "copies")] == [2, 0, 1]
 
 
+def test_what_was_predicted_for_users_with_a_key_is_told_apart_and_among_all(caller: Caller) -> None:
+    for headers in ({}, {}, {KEY: "ann"}, {KEY: "ann"} | MIRRORED):
+        caller.post("/invocations", RECORD, **headers)
+    told = caller.get("/seatrial/counts").json()
+    assert [sum(told[which].values()) for which in ("predictions", "keyed_predictions")] == [3, 1]
+
+
 def test_what_came_with_a_key_is_counted_apart_and_among_all(model: Model) -> None:
     caller = answering(model, NotANumber(), keys=StickyKeys.of(KEY, None))
     for headers in ({}, {KEY: "ann"}, {KEY: "bob"}):

@@ -6,7 +6,10 @@ from datetime import timedelta
 import pytest
 
 from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.judge import judge
+from deployments.analysis.split import mismatch
 from deployments.analysis.users import Outcome
+from deployments.analysis.verdict import Ruling
 from deployments.rollout.state import RolloutState
 from deployments.spec import Strategy
 from tasks.rollouts.beginning import begin
@@ -65,6 +68,15 @@ def test_a_user_is_one_unit_whatever_he_asks_and_each_other_request_is_one(looks
     assert told.block.stretch is not None
 
 
+def test_what_was_predicted_without_a_key_counts_beside_what_users_got(looks: Looks) -> None:
+    ann = Outcome(2, "ann", predicted={"yes": 1.0})
+    looks.world.metrics.meet(PRODUCT, [ann, ann, ann])
+    looks.world.metrics.serve(PRODUCT, 2, requests=5, predictions={"no": 5})
+    units = looks.next().block.candidate.units
+    assert units is not None
+    assert dict(units.predictions) == {"yes": 1.0, "no": 5}
+
+
 def test_without_a_key_requests_are_the_units(looks: Looks) -> None:
     looks.world.metrics.serve(PRODUCT, 1, requests=50)
     told = looks.next()
@@ -109,3 +121,54 @@ def test_users_that_cannot_be_read_leave_the_requests(looks: Looks) -> None:
     looks.world.metrics.recover()
     assert "known again" in looks.next().trouble
     assert looks.next().trouble == ""
+
+
+def test_what_a_gap_leaves_proves_nothing_for_the_candidate_later_nor_against_the_split(looks: Looks) -> None:
+    """The requests of a gap may all be one user's."""
+    rules = looks.state.section.analysis
+    blocks = []
+    for _ in range(60):
+        looks.world.metrics.meet(PRODUCT, met(1, range(5)))
+        looks.world.metrics.lose(PRODUCT, [*met(1, range(5), each=20), *met(2, [1], each=400)])
+        blocks.append(looks.next(share=0.2).block)
+    after = looks.next(share=0.2)
+    assert after.trouble == ""
+    blocks.append(after.block)
+    assert judge(blocks, rules).ruling is Ruling.CONTINUE
+    assert mismatch(blocks, rules.split_tolerance, rules.chosen_keys) is None
+
+
+def test_few_lines_that_are_lost_again_and_again_promote_nobody_either(looks: Looks) -> None:
+    """So few a look that the gap shows at every third one only."""
+    rules, blocks, troubles = looks.state.section.analysis, [], []
+    for _ in range(120):
+        looks.world.metrics.lose(PRODUCT, [*met(1, range(4)), *met(2, range(4))])
+        told = looks.next()
+        blocks.append(told.block)
+        troubles.append(told.trouble)
+    assert judge(blocks, rules).ruling is Ruling.CONTINUE
+    assert not any(block.trusted for block in blocks)
+    first = next(number for number, trouble in enumerate(troubles) if trouble)
+    assert all("gaps" in trouble for trouble in troubles[first:]), "until somebody is heard"
+    looks.world.metrics.meet(PRODUCT, met(1, range(4)))
+    after = looks.next()
+    assert (after.trouble, after.block.trusted) == ("", True)
+
+
+def test_harm_that_shows_in_a_gap_is_harm(looks: Looks) -> None:
+    blocks = []
+    for _ in range(5):
+        looks.world.metrics.lose(PRODUCT, [*met(1, range(200)), *met(2, range(200), failed=True)])
+        blocks.append(looks.next().block)
+    assert judge(blocks, looks.state.section.analysis).ruling is Ruling.ROLL_BACK
+
+
+def test_users_that_cannot_be_read_at_the_beginning_hide_no_harm(served: World) -> None:
+    state, last = rollout(served), served.metrics.read(PRODUCT)
+    served.metrics.fail("no disk")
+    users = KnownUsers()
+    users.begin(state, last, served.doors)
+    harmed = Block(last.at, last.at, 3, 0.5, Counts(200), Counts(200, 200))
+    told = users.complete(harmed, state, (last, last), served.doors)
+    assert "no disk" in told.trouble
+    assert judge([told.block], state.section.analysis).ruling is Ruling.ROLL_BACK

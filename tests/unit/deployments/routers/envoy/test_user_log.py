@@ -12,6 +12,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.analysis.readings import Mark
 from deployments.analysis.users import Outcome
 from deployments.clock import ManualClock
+from deployments.errors import RouterUnreachable
 from deployments.routers.envoy import user_log
 from deployments.routers.envoy.user_log import UserLog, make_user_log
 
@@ -98,6 +99,21 @@ def test_other_products_and_words_that_are_no_lines_are_passed_over(envoy: Envoy
     assert outcomes(envoy, *lines, line(key='"route":"trains.key"')) == outcomes(envoy, line('"route":"trains.key"'))
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        b'{"route":"flights.key"}\n',
+        b'["route","flights.key"]\n',
+        b'"flights.key"\n',
+        line(ms=None, flags="DC"),
+        line(us="x"),
+        line()[:60] + line(),
+    ],
+)
+def test_what_is_left_of_a_line_is_none(envoy: Envoy, strange: bytes) -> None:
+    assert len(outcomes(envoy, strange, line("bob"))) == 1
+
+
 def test_a_key_may_be_any_bytes(envoy: Envoy) -> None:
     assert len(outcomes(envoy, line().replace(b"ann", b"\xff\xfe"), line("\\u0000"), line(" "))) == 3
 
@@ -163,6 +179,32 @@ def test_who_was_killed_between_the_name_and_the_word_is_made_up_for(
     make_user_log(envoy.path)
     envoy.log.trim(ManualClock())
     assert envoy.reopened == 1
+
+
+def test_one_that_was_killed_over_an_old_file_is_made_up_for_too(envoy: Envoy) -> None:
+    envoy.write(line())
+    envoy.path.rename(envoy.path.with_suffix(".former.jsonl"))
+    make_user_log(envoy.path)
+    clock = ManualClock(datetime.now(UTC))
+    envoy.log.trim(clock)
+    clock.advance(timedelta(hours=2))
+    envoy.log.trim(clock)
+    envoy.write(line())
+    assert envoy.path.read_bytes().endswith(line())
+
+
+def test_a_file_that_somebody_removed_is_begun_again(envoy: Envoy) -> None:
+    envoy.path.unlink()
+    deaf = UserLog(envoy.path, _silent)
+    with pytest.raises(RouterUnreachable):
+        deaf.trim(ManualClock())
+    envoy.log.trim(ManualClock())
+    assert len(outcomes(envoy, line())) == 1
+    assert envoy.path.stat().st_mode & 0o777 == 0o600
+
+
+def _silent() -> None:
+    raise RouterUnreachable("Envoy does not answer")
 
 
 def test_lines_are_gone_after_an_hour_or_two(envoy: Envoy) -> None:
