@@ -51,33 +51,6 @@ class Answers:
     answers: tuple[ServerAnswer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedAnswer:
-    """What became of one request of a user with a sticky key, of which `user` is the salted hash.
-
-    `latency` and `given_up` are buckets of `LATENCY_BOUNDS_MS`, None where there was no answer, or it was not given up.
-    `predicted` are the shares of labels or bins among its rows.
-    """
-
-    request_id: str
-    user: str
-    failed: bool
-    latency: int | None
-    given_up: int | None
-    predicted: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyedAnswers:
-    """The same of one server, oldest first; `dropped` are those in between that it has forgotten already."""
-
-    epoch: str
-    last: int
-    next: int
-    answers: tuple[KeyedAnswer, ...]
-    dropped: int
-
-
 def asked_directly(address: str, path: str) -> tuple[int, bytes]:
     """An `Ask` for servers that this machine reaches."""
     try:
@@ -124,21 +97,6 @@ def answers_of(address: str, after: int, limit: int, ask: Ask = asked_directly) 
         return Answers(
             str(told["epoch"]), int(told["last"]), rows[-1][0] if rows else after, tuple(answer for _, answer in rows)
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _strange(address, error) from error
-
-
-def keyed_answers_of(address: str, after: int, limit: int, salt: str, ask: Ask = asked_directly) -> KeyedAnswers:
-    """The oldest of what users with a sticky key got last, numbered above `after`; `salt` is of letters and digits.
-
-    Raises `MetricsUnreachable` when the server does not answer, or not as a model server does.
-    """
-    told = _told(ask, address, f"/seatrial/users?after={after}&limit={limit}&salt={salt}")
-    try:
-        rows = [(int(number), KeyedAnswer(*rest)) for number, *rest in told["answers"]]
-        last, dropped = int(told["last"]), int(told["dropped"])
-        following = rows[-1][0] if rows else after
-        return KeyedAnswers(str(told["epoch"]), last, following, tuple(answer for _, answer in rows), dropped)
     except (KeyError, TypeError, ValueError) as error:
         raise _strange(address, error) from error
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deployments.errors import MetricsUnreachable, TargetUnreachable
-from deployments.metrics.servers import ServerCounts, answers_of, keyed_answers_of
+from deployments.metrics.servers import ServerCounts, answers_of
 from tests.model_fleet import Fleet
 
 
@@ -110,27 +110,6 @@ def test_answers_come_with_what_was_predicted_and_where_to_go_on(fleet: Fleet) -
     second = answers_of(server.address, first.next, 1)
     assert [(each.request_id, each.mirrored, each.predicted) for each in second.answers] == [("b", True, ("maybe",))]
     assert answers_of(server.address, second.next, 1).answers == ()
-
-
-def test_what_users_with_a_key_got_comes_with_a_hash_of_the_key_and_where_to_go_on(fleet: Fleet) -> None:
-    server = fleet.start(1, labels=True)
-    for key, rows in (("ann", (0.0, 1.0, 1.0, 1.0)), (None, (1.0,)), ("bob", (2.0,)), ("ann", (3.0,))):
-        server.ask(*rows, request_id=f"of {key}".replace(" ", "-"), key=key)
-    first = keyed_answers_of(server.address, 0, 2, "salt")
-    [ann, bob] = first.answers
-    assert (ann.request_id, ann.failed, ann.given_up, ann.predicted) == (
-        "of-ann",
-        False,
-        None,
-        {"no": 0.25, "yes": 0.75},
-    )
-    assert (bob.predicted, first.last, first.next, first.dropped) == ({"maybe": 1.0}, 3, 2, 0)
-    [again] = keyed_answers_of(server.address, first.next, 2, "salt").answers
-    assert (again.user, again.failed, again.predicted) == (ann.user, True, {})
-    assert bob.user != ann.user
-    [other] = keyed_answers_of(server.address, 0, 1, "pepper").answers
-    assert other.user != ann.user
-    assert keyed_answers_of(server.address, 3, 2, "salt").answers == ()
 
 
 def test_predictions_of_a_server_that_counts_rows_are_not_mixed_with_those_of_requests(fleet: Fleet) -> None:
