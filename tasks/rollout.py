@@ -35,8 +35,8 @@ from tasks.wait_progress import Speaker, speaking_of_others
 def recover(run: Run, mlflow: bool = True) -> None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
-    Without `mlflow` its runs are left for `close_left_open`: an MLflow that hangs would keep users waiting. Raises `Busy`
-    where another rollout is under way and the spec rejects a second one.
+    Without `mlflow` its runs are left for `close_left_open`: an MLflow that hangs would keep users waiting. Raises
+    `Busy` where another rollout is under way and the spec rejects a second one.
     """
     doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
     seen = put_right(run.product, run.spec.rollout, doors)
