@@ -11,7 +11,7 @@ from flows.rollout import roll_out
 from tasks.artifacts import name_run
 from tasks.product import Result, open_run
 from tasks.recording import failure_recorded, record, record_asked
-from tasks.rollout import former_version, recover
+from tasks.rollout import close_left_open, former_version, recover
 from tasks.steering import end_under_way
 
 
@@ -28,10 +28,12 @@ def rollback(request: RollbackRequest) -> Result:
     record_asked(run, "rollback", version=request.version)
     with failure_recorded(run, "rollback"):
         ended = end_under_way(run, "rollback")
-        recover(run)
+        recover(run, mlflow=False)
         if ended is not None and request.version in {None, ended.version}:
             record(run, "rollback.done", reason=ended.outcome)
             return ended
         version = former_version(run, request.version)
         name_run(run, version, "rollback")
-        return roll_out(run, version, Goal.REINSTATE)
+        result = roll_out(run, version, Goal.REINSTATE)
+        close_left_open(run)
+        return result

@@ -1,7 +1,6 @@
 """What a run leaves in the Prefect pages: tables, links, its name."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from deployments.analysis.verdict import Verdict
 from deployments.platform.addresses import read_addresses
@@ -9,6 +8,7 @@ from deployments.rollout.state import RolloutState
 from deployments.secrets import masked
 from deployments.settings import current
 from tasks.product import Run
+from tasks.runs import name_present_run
 
 
 def leave_table(key: str, rows: Sequence[dict[str, str]], description: str) -> None:
@@ -59,8 +59,5 @@ def leave_markdown(key: str, text: str, description: str) -> None:
 
 
 def name_run(run: Run, version: int, doing: str) -> None:
-    """Give the flow run a name that tells product and version, such as `flights v3 release`."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(UUID(run.run_id), name=f"{run.product} v{version} {doing}")
+    """Give the flow run a name that tells product and version, such as `flights v3 release`, if Prefect answers."""
+    name_present_run(f"{run.product} v{version} {doing}")

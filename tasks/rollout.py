@@ -32,10 +32,11 @@ from tasks.wait_progress import Speaker, speaking_of_others
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def recover(run: Run) -> None:
+def recover(run: Run, mlflow: bool = True) -> None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
-    Raises `Busy` where another rollout is under way and the spec rejects a second one.
+    Without `mlflow` its runs are left for `close_left_open`: an MLflow that hangs would keep users waiting. Raises
+    `Busy` where another rollout is under way and the spec rejects a second one.
     """
     doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
     seen = put_right(run.product, run.spec.rollout, doors)
@@ -43,6 +44,12 @@ def recover(run: Run) -> None:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
         close_dead_run(died)
+    if mlflow:
+        close_left_open(run)
+
+
+def close_left_open(run: Run) -> None:
+    """Close the MLflow runs of processes that died; where MLflow does not answer, that is told and no failure."""
     try:
         closed = close_abandoned_runs(run.product, current())
     except SeatrialError as error:

@@ -6,15 +6,20 @@ from threading import Event
 from typing import Any, NoReturn
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import wiring
 from deployments.rollout.state import Phase
+from deployments.settings import Settings
 from deployments.spec import Strategy
 from tasks import rollout as tasks
+from tasks.artifacts import name_run
+from tasks.product import open_run
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import nobody_stops
 from tasks.runs import _Aside
+from tests.unit.flows.conftest import PROJECT
 from tests.unit.tasks.rollouts.world import World
 
 _ENOUGH = 30.0
@@ -80,3 +85,11 @@ def test_an_interruption_while_only_clearing_up_is_left_moves_nobody_by_itself(t
         state = carrier.advance(state)
     carrier.leave(state, "interrupted")
     assert world.served_by == {2: 100}
+
+
+def test_a_name_that_prefect_cannot_take_ends_no_rollback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = "6f1c3c39-3c0f-4d0b-9d0c-7b5f0d6f2a11"
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", run_id)
+    run = open_run(run_id, "flights", Settings(home=tmp_path, project=PROJECT))
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        name_run(run, 3, "rollback")
