@@ -126,6 +126,7 @@ def test_one_whose_address_somebody_removed_serves_on_at_it(home: Home) -> None:
     assert (home.pid, home.url) == (before, url)
 
 
+@pytest.mark.crash
 def test_one_that_neither_answers_nor_serves_is_started_anew(home: Home) -> None:
     before = home.pid
     os.kill(before, signal.SIGSTOP)
