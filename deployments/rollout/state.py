@@ -101,6 +101,11 @@ class RolloutState:
         """How traffic should flow now by this plan; None before its first shift."""
         return next((step for step in reversed(self.steps[: self.done]) if isinstance(step, Shift)), None)
 
+    @property
+    def exposed(self) -> bool:
+        """Whether requests, or copies of them, go to the candidate by this plan, with a champion to be compared to."""
+        return self.former is not None and self.split is not None and self.split.asks(self.candidate)
+
     def with_step_done(self, at: datetime, reason: str = "") -> "RolloutState":
         """One more step's outcome is known; the phase is the one that the next step calls for."""
         advanced = replace(self, done=self.done + 1, entered_at=at, observed=timedelta(0))

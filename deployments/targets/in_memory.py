@@ -48,11 +48,6 @@ class InMemoryTarget:
         self._behaviours: dict[tuple[str, int], Behaviour] = {}
         self._reachable = True
         self._tokens = Tokens()
-        self._unsettled: dict[tuple[str, int], str] = {}
-
-    def script_unsettled(self, product: str, version: int, why: str) -> None:
-        """Why the servers of a version are being replaced, from now on; empty: they are not."""
-        self._unsettled[product, version] = why
 
     def script(self, product: str, version: int, behaviour: Behaviour) -> None:
         """How the servers of a version turn out; those that run change at once."""
@@ -105,7 +100,7 @@ class InMemoryTarget:
     def unsettled(self, product: str, version: int) -> str:
         """See `Target`."""
         self._reach()
-        return self._unsettled.get((product, version), "")
+        return ""
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`. 404 for any path but /invocations, 422 for any request but the verification's."""

@@ -172,7 +172,7 @@ class Carrier:
     def _without_journal(self, state: RolloutState, away: JournalAwayError) -> RolloutState:
         if state.phase is Phase.RESTORING:
             return self._wait_to_write(state, away)
-        if state.former is None or state.split is None or not state.split.asks(state.candidate):
+        if not state.exposed:
             raise away.reason
         doors = self._doors
         self.watcher.begin(state, doors)
@@ -256,7 +256,7 @@ class Carrier:
         doors.clock.sleep(GLANCE)
         with suppress(SeatrialError):
             doors.repair()
-        if state.decided or state.former is None or state.split is None or not state.split.asks(state.candidate):
+        if state.decided or not state.exposed:
             return state
         self.watcher.begin(state, doors)
         self.watcher.recall(state, doors)
