@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     log_secret: SecretStr | None = Field(
         default=None, description="key of the hashes that stand for masked values in inference logs; None: no hashes"
     )
+    keys: Path | None = Field(
+        default=None, description="folder of the platform's own secrets, each a file; None: `keys` in `home`"
+    )
     place: str | None = Field(
         default=None,
         pattern=r"^\S+$",
@@ -93,6 +96,11 @@ class Settings(BaseSettings):
     @property
     def _database_at_home(self) -> str:
         return f"sqlite:///{self.home.resolve() / 'journal.db'}"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Secrets that the platform draws for itself: see `deployments.keys`."""
+        return self.keys or self.home.resolve() / "keys"
 
     @property
     def snapshots(self) -> Path:
