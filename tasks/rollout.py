@@ -35,20 +35,22 @@ from tasks.wait_progress import Speaker, speaking_of_others
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def recover(run: Run, mlflow: bool = True) -> None:
+def recover(run: Run, going_back: bool = False) -> str | None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
-    Without `mlflow` its runs are left for `close_left_open`: an MLflow that hangs would keep users waiting. Raises
-    `Busy` where another rollout is under way and the spec rejects a second one.
+    `going_back`: to the former champion, however far the candidate came; MLflow's runs are left for `close_left_open`,
+    for one that hangs would keep users waiting. Returns what was seen, None if nothing was left. Raises `Busy` where
+    another rollout is under way and the spec rejects a second one.
     """
     doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
-    seen = put_right(run.product, run.spec.rollout, doors)
+    seen = put_right(run.product, run.spec.rollout, doors, going_back=going_back)
     if seen:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
         close_dead_run(died)
-    if mlflow:
+    if not going_back:
         close_left_open(run)
+    return seen
 
 
 def close_left_open(run: Run) -> None:
