@@ -252,7 +252,8 @@ def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
 
 def _taken_back(state: RolloutState, doors: Doors, lease: Lease) -> str:
     """A rollout before which nobody served has no way back, and ends as it would have anyway."""
-    if state.former is None:
+    former = state.former
+    if former is None:
         return _end(state, doors, lease)
     state = _given_up(state, doors, lease)
     seen = patiently(lambda: lead_back(state, doors), doors, ON_THE_WAY_BACK)
@@ -260,7 +261,7 @@ def _taken_back(state: RolloutState, doors: Doors, lease: Lease) -> str:
     try:
         patiently(lambda: take_back_in_registry(state, doors), doors, ON_THE_WAY_BACK)
     except (RegistryUnreachable, DiskFull) as error:
-        seen = unsaid(state.former, error)
+        seen = unsaid(former, error)
         over = replace(over, reason=f"{over.reason}; {seen}")
     return _over(over, seen, doors, lease)
 

@@ -54,8 +54,23 @@ def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> L
     """
     waits = section.ready_timeout + 2 * section.drain_timeout + section.analysis.interval if section else timedelta(0)
     lease = doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE)
+    last = doors.last_lease(product)
+    if (last is None or last.token != lease.token) and (newest := _newest_token(product, doors)) > lease.token:
+        lease = doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE, above=newest)
     doors.keep(lease, LEASE, SILENCE + waits)
     return lease
+
+
+def _newest_token(product: str, doors: Doors) -> int:
+    """Which token routers and servers were shown by now: a journal that began anew, by a late clock, begins above it.
+
+    Whoever has the lease by the journal has it; who does not answer now refuses later, at worst.
+    """
+    newest = 0
+    for door in (doors.router, doors.target):
+        with suppress(SeatrialError):
+            newest = max(newest, door.newest_token(product))
+    return newest
 
 
 def check_place(state: RolloutState, doors: Doors) -> None:

@@ -52,6 +52,17 @@ def test_a_lease_that_changes_nothing_is_remembered_all_the_same(world: World, p
     assert world.router.read(product) == wanted
 
 
+def test_whoever_begins_anew_can_ask_for_the_highest_token_that_was_shown(world: World, product: str) -> None:
+    assert world.router.newest_token(product) == 0
+    world.router.apply(product, one(1, world.server(1)), 5)
+    world.router.apply(product, one(1, world.server(1)), 9)
+    with pytest.raises(Busy):
+        world.router.apply(product, one(1, world.server(1)), 7)
+    assert world.router.newest_token(product) == 9
+    assert FencedRouter.of(world.router, 3).newest_token(product) == 9
+    assert world.router.newest_token(f"{product}-other") == 0
+
+
 def test_a_persons_tool_is_let_in_and_lets_nobody_else_in(world: World, product: str) -> None:
     first, second = one(1, world.server(1)), one(2, world.server(2))
     world.router.apply(product, first)
