@@ -32,6 +32,7 @@ from tasks.rollouts.perform import unsaid
 from tasks.rollouts.registry_sync import note_differences
 from tasks.rollouts.restore import arrived, at_rest, lead_back, put_back, restore, take_back_in_registry
 from tasks.rollouts.retreat import give_back
+from tasks.rollouts.way_back_errors import told_of_way_back
 from tasks.secondary_errors import beside, released_after
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
@@ -231,15 +232,20 @@ def settle(
     live = [state for state in doors.journal.rollouts(product) if state.live]
     for state in live:
         check_place(state, doors)
-    ended = [_taken_back(state, doors, lease) if going_back else _end(state, doors, lease) for state in live]
+    ended = [_ended(state, doors, lease, going_back) for state in live]
     if ended:
         return ended[-1]
-    rest = patiently(lambda: at_rest(product, doors), doors)
-    if rest:
-        return None
-    seen = patiently(lambda: restore(product, section, doors), doors)
+    with told_of_way_back(product, None, doors):
+        if patiently(lambda: at_rest(product, doors), doors):
+            return None
+        seen = patiently(lambda: restore(product, section, doors), doors)
     doors.journal.record(Event(product, "", doors.clock.now(), "traffic.repaired", {"seen": seen}))
     return seen
+
+
+def _ended(state: RolloutState, doors: Doors, lease: Lease, going_back: bool) -> str:
+    with told_of_way_back(state.product, state.former, doors):
+        return _taken_back(state, doors, lease) if going_back else _end(state, doors, lease)
 
 
 def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Ruling
-from deployments.errors import DiskFull, RegistryUnreachable, SeatrialError, TryAgain
+from deployments.errors import Busy, DiskFull, RegistryUnreachable, SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import (
     Finish,
@@ -50,6 +50,7 @@ from tasks.rollouts.retreat import give_back, given_back
 from tasks.rollouts.servers import NotWholeError, await_news, never_whole, start_again
 from tasks.rollouts.traffic import uphold
 from tasks.rollouts.watching import Watcher
+from tasks.rollouts.way_back_errors import way_back_error
 
 
 @dataclass(slots=True)
@@ -193,7 +194,7 @@ class Carrier:
                 bring_back(state.product, state.former, state.section, doors)
         self.decided, self.waited = state, doors.clock.monotonic() if since is None else since
         if doors.clock.monotonic() - self.waited >= PATIENCE.total_seconds():
-            raise away.reason
+            raise way_back_error(state.product, state.former, away.reason, doors) from away
         doors.clock.sleep(GLANCE)
         return state
 
@@ -349,9 +350,11 @@ class Carrier:
         try:
             stays = patiently(lambda: arrived(state, doors), doors)
             seen = patiently(lambda: put_back(state, doors), doors, ON_THE_WAY_BACK)
+        except Busy:
+            raise
         except SeatrialError as error:
             self._tell_what_is_left(state, error, lease)
-            raise
+            raise way_back_error(state.product, state.former, error, doors) from error
         now = doors.clock.now()
         if stays:
             reason = f"v{state.candidate} is champion already, and there was none before it ({cause_of(state)})"
@@ -362,16 +365,14 @@ class Carrier:
         return after
 
     def _tell_what_is_left(self, state: RolloutState, error: SeatrialError, lease: Lease) -> None:
-        """Users are back, and the rest is tried again by whoever comes next: the rollout says so."""
+        """What is left is tried again by whoever comes next: the rollout says so, and whether its users are back."""
         doors = self._doors
         with suppress(SeatrialError):
-            told = so_far(state, error)
-            if (
-                state.former is not None
-                and told != state.reason
-                and has_everything(state.former, doors.router.read(state.product))
-            ):
-                self._save(state.with_phase(Phase.RESTORING, told, doors.clock.now()), lease)
+            if state.former is not None:
+                back = has_everything(state.former, doors.router.read(state.product))
+                left = so_far(state, error, users_are_back=back)
+                if left != state.reason:
+                    self._save(state.with_phase(Phase.RESTORING, left, doors.clock.now()), lease)
 
 
 def _harm(look: Look) -> str | None:

@@ -146,18 +146,22 @@ def give_up_for(error: BaseException, state: RolloutState, doors: Doors) -> Roll
     return give_up(state, explain(error), doors)
 
 
-def so_far(state: RolloutState, error: Exception) -> str:
-    """The reason of a rollout whose users are back, while something is still left to do of it."""
-    return f"{cause_of(state)}{_back(state)}{error}"
+def so_far(state: RolloutState, error: Exception, *, users_are_back: bool) -> str:
+    """The reason of a rollout on its way back, while something is still left to do of it."""
+    return f"{cause_of(state)}{_back(state) if users_are_back else _not_back(state)}{error}"
 
 
 def cause_of(state: RolloutState) -> str:
     """Why it was given up, without what is still left to do."""
-    return state.reason.partition(_back(state))[0]
+    return state.reason.partition(_back(state))[0].partition(_not_back(state))[0]
 
 
 def _back(state: RolloutState) -> str:
     return f"; v{state.former} has all traffic again, the rest follows: "
+
+
+def _not_back(state: RolloutState) -> str:
+    return f"; v{state.former} has not all traffic yet: "
 
 
 def outcome(state: RolloutState) -> RolloutState:
