@@ -1,4 +1,4 @@
-"""A way back that fails says it in words for whoever reads them: the product, what was refused, who serves, what next."""
+"""A way back that fails says it in words for people: the product, what was refused, who serves, and what to do."""
 
 import copy
 from collections.abc import Iterator
