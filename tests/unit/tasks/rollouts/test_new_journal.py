@@ -7,13 +7,15 @@ import pytest
 
 from deployments.errors import RouterUnreachable
 from deployments.journals.in_memory import InMemoryJournal
-from deployments.rollout.state import Phase
+from deployments.rollout.state import Phase, RolloutState
+from deployments.rollout.steps import Observe
 from deployments.spec import Strategy
 from deployments.wiring import Doors
+from tasks.rollouts.beginning import put_right
 from tasks.rollouts.keeping import hold
 from tasks.rollouts.registry_sync import repair
-from tests.unit.tasks.rollouts.hostile import Door, Outage
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
+from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 YEAR = timedelta(days=365)
 
@@ -39,6 +41,21 @@ def test_a_release_goes_through(served: World, strategy: Strategy) -> None:
 def test_harm_is_taken_back(served: World) -> None:
     served.errors[2] = 0.6
     assert served.run(served.wish(2, Strategy.CANARY), anew(served)).phase is Phase.ROLLED_BACK
+    served.settled()
+
+
+@pytest.mark.parametrize("share", [10, 50, 100])
+def test_a_journal_that_is_lost_in_a_canary_makes_no_champion_of_the_candidate(served: World, share: float) -> None:
+    def between(state: RolloutState) -> None:
+        if isinstance(state.step, Observe) and served.served_by.get(2) == share:
+            raise Killed
+
+    with pytest.raises(Killed):
+        served.run(served.wish(2, Strategy.CANARY), between=between)
+    doors = anew(served)
+    put_right(PRODUCT, SECTION, doors)
+    assert (served.served_by, served.target.versions(PRODUCT)) == ({1: 100}, (1,))
+    assert repair(PRODUCT, doors).left == ()
     served.settled()
 
 
