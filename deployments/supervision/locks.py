@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployments.clock import Clock, SystemClock
-from deployments.errors import PlatformUnreachable
+from deployments.errors import TargetUnreachable
 from deployments.file_lock import LockHeldError, alone
 
 # Names share this many lock files, so that their number does not grow with the versions.
@@ -17,13 +17,13 @@ _SLOTS = 16
 def locked(path: Path, clock: Clock | None = None) -> Iterator[None]:
     """Holds the lock of `path`, which is made if need be; waits for whoever has it.
 
-    Raises `PlatformUnreachable` if that process was stopped.
+    Raises `TargetUnreachable` if that process was stopped.
     """
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(alone(path, clock or SystemClock(), None))
         except LockHeldError as error:
-            raise PlatformUnreachable(str(error)) from None
+            raise TargetUnreachable(str(error)) from None
         yield
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Ruling
-from deployments.errors import Busy, DiskFull, RegistryUnreachable, SeatrialError, TryAgain
+from deployments.errors import Busy, SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import (
     Finish,
@@ -23,7 +23,7 @@ from deployments.rollout.decide import (
 )
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Conclude, Launch, Reinstate, Retire, Step, Verify
+from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
 from deployments.routers.retreats import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
@@ -38,17 +38,17 @@ from tasks.rollouts.keeping import (
     cause_of,
     hold,
     nobody_stops,
-    not_retired,
     note,
     note_verdict,
     patiently,
     so_far,
 )
-from tasks.rollouts.perform import perform, unsaid
+from tasks.rollouts.perform import perform
 from tasks.rollouts.restore import arrived, bring_back, put_back
 from tasks.rollouts.retreat import give_back, given_back
 from tasks.rollouts.servers import NotWholeError, await_news, never_whole, start_again
 from tasks.rollouts.traffic import uphold
+from tasks.rollouts.undone_steps import go_on_without
 from tasks.rollouts.watching import Watcher
 from tasks.rollouts.way_back_errors import way_back_error
 
@@ -235,11 +235,7 @@ class Carrier:
     def _undone(self, step: Act, state: RolloutState, error: SeatrialError) -> RolloutState:
         """What follows from a step that cannot be done: `error` is raised, unless the rollout can go on without it."""
         self.trying = None
-        if isinstance(step, Retire):
-            return self._left_behind(step, state, error)
-        if isinstance(step, Reinstate) and isinstance(error, RegistryUnreachable | DiskFull):
-            return self._untold(step, state, error)
-        raise error
+        return go_on_without(step, state, error, self._doors)
 
     def _until_whole(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Servers that the candidate lacks are started again, once, and waited for, with the candidate watched."""
@@ -270,21 +266,6 @@ class Carrier:
         if why is not None or look.block is not None:
             self._save(state, lease, look.block)
         return state
-
-    def _left_behind(self, step: Retire, state: RolloutState, error: SeatrialError) -> RolloutState:
-        """Servers without traffic harm nobody; they are cleared up before the next release or rollback."""
-        left = not_retired(step.version, error)
-        reason = f"{state.reason}; {left}" if state.reason else left
-        after = state.with_step_done(self._doors.clock.now(), reason)
-        note(after, "rollout.left_behind", self._doors, step=str(step), version=step.version)
-        return after
-
-    def _untold(self, step: Reinstate, state: RolloutState, error: SeatrialError) -> RolloutState:
-        """Who was rolled back stays so: that the registry cannot be told of it leads nobody to that version again."""
-        untold = unsaid(step.version, error)
-        after = state.with_step_done(self._doors.clock.now(), f"{state.reason}; {untold}" if state.reason else untold)
-        note(after, "step.done", self._doors, step=str(step), seen=untold)
-        return after
 
     def _watch(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Wait for one interval, unless a person or a cancellation cuts it short; then look."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployments.clock import ManualClock, SystemClock
-from deployments.errors import PlatformUnreachable, RouterUnreachable, SeatrialError
+from deployments.errors import RouterUnreachable, SeatrialError, TargetUnreachable
 from deployments.file_lock import LockHeldError, alone
 from deployments.routers.envoy.files import EnvoyFiles, sole_writer, sole_writer_of_routes
 from deployments.supervision.locks import locked
@@ -70,7 +70,7 @@ def programs(path: Path) -> AbstractContextManager[None]:
     [
         ("lock", envoys, RouterUnreachable),
         ("routes.lock", routes, RouterUnreachable),
-        ("supervisord.lock", programs, PlatformUnreachable),
+        ("supervisord.lock", programs, TargetUnreachable),
     ],
 )
 def test_a_holder_that_was_stopped_is_named_within_seconds(
