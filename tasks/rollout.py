@@ -86,13 +86,16 @@ def take_step(state: RolloutState) -> RolloutState:
     Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
     """
     doors = wiring.doors(state.section)
-    now, told = _where_it_is(state, doors), ""
+    now, told, delayed = _where_it_is(state, doors), "", ""
     speaker = Speaker(doors.clock, now)
     carrier = Carrier(replace(doors, clock=SpeakingClock(doors.clock, speaker.speak)), cancellation(state.rollout_id))
     try:
         while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
             before, now = now, keep_in_hand(carrier.advance(now))
             speaker.state = now
+            if carrier.delayed and carrier.delayed != delayed:
+                delayed = carrier.delayed
+                tell("rollout.delayed", step=next_step(before), why=delayed)
             if not now.watched:
                 if before.phase is not now.phase or before.done != now.done:
                     break

@@ -60,7 +60,8 @@ class Carrier:
     `stop` is asked twice a second while something is waited for; a text means that the run was cancelled, and why.
     `left` is how the last call of `advance` left the rollout; `decided` is what the journal is still to be told: that
     the champion is put back. `waited` is since when that has been tried (on the monotonic clock), `trying` which step
-    could not be done yet, and since when; `started` is the one for which servers were started that it lacked.
+    could not be done yet, and since when, `delayed` why (empty: none); `started` is the one for which servers were
+    started that it lacked.
     """
 
     doors: Doors
@@ -71,6 +72,7 @@ class Carrier:
     decided: RolloutState | None = None
     waited: float | None = None
     trying: tuple[int, float] | None = None
+    delayed: str = ""
     started: int | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
@@ -221,9 +223,10 @@ class Carrier:
             return self._undone(step, state, never_whole(state.candidate, str(lack), state.section))
         except SeatrialError as error:
             if isinstance(error, TryAgain) and self._tried_for() < PATIENCE:
+                self.delayed = str(error)
                 return self._meanwhile(state, lease)
             return self._undone(step, state, error)
-        self.trying = None
+        self.trying, self.delayed = None, ""
         after = state.with_step_done(doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
         note(after, "step.done", doors, step=str(step), seen=seen)
         return after

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+import tasks.rollout
 from deployments import wiring
 from deployments.errors import (
     Busy,
@@ -16,12 +17,14 @@ from deployments.errors import (
     NotFound,
     RegistryUnreachable,
     RolloutFailed,
+    RouterUnreachable,
 )
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Promote
+from deployments.rollout.steps import Promote, Shift
 from deployments.spec import Strategy
 from flows import rollout as flow
 from tasks.rollout import abandon, take_step
+from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.in_hand import in_hand, keep_in_hand
 from tasks.rollouts.keeping import hold
@@ -109,6 +112,28 @@ def test_every_step_of_a_flow_leaves_where_it_is(world: World, journal: Slow) ->
         state = take_step.fn(state)
         assert in_hand(state.rollout_id) is state
     assert state.phase is Phase.DONE
+
+
+def test_a_step_that_waits_for_another_process_says_so_at_once(
+    world: World, journal: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody stopped the process that has the gateway's lock; it goes on a little later."""
+    state = begin(world.wish(2), world.doors)
+    while not isinstance(state.step, Shift):
+        state = take_step.fn(state)
+    told = list[tuple[str, float]]()
+    monkeypatch.setattr(tasks.rollout, "tell", lambda event, **_: told.append((event, world.clock.monotonic())))
+    apply, began = world.router.apply, world.clock.monotonic()
+
+    def held(*arguments: Any, **keywords: Any) -> None:
+        if world.clock.monotonic() < began + 20:
+            raise RouterUnreachable("the lock is held by process 123, which is stopped")
+        apply(*arguments, **keywords)
+
+    monkeypatch.setattr(world.router, "apply", held)
+    take_step.fn(state)
+    [when] = [when for event, when in told if event == "rollout.delayed"]
+    assert when - began <= 1
 
 
 def test_a_lost_lease_moves_nobody(world: World, journal: Slow) -> None:
