@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,12 +93,6 @@ def until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
             return False
         time.sleep(0.25)
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def seatrial_in(folder: Path) -> Seatrial:
