@@ -104,6 +104,13 @@ def seatrial_in(folder: Path) -> Seatrial:
     return Seatrial(folder / "home", project, environment | ports | places | {"PYTHONPATH": str(ROOT)})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that use the platform go to one worker of a run, so that it is started once; contracts to the other."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("platform"))
+
+
 @pytest.fixture(scope="session")
 def seatrial() -> Iterator[Seatrial]:
     """The platform, up. Afterwards nothing of it may run."""
