@@ -104,10 +104,11 @@ def seatrial_in(folder: Path) -> Seatrial:
     return Seatrial(folder / "home", project, environment | ports | places | {"PYTHONPATH": str(ROOT)})
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that use the platform go to one worker of a run, so that it is started once; contracts to the other."""
+    """All that use the platform go to one worker of a run, so that it is started once; the rest to the other."""
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if "seatrial" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("platform"))
 
 
