@@ -22,6 +22,8 @@ import yaml
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
+# Seconds after which what a command does will not come about; on a busy machine a start alone takes minutes.
+_PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Seatrial:
             cwd=self.project,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=_PATIENCE,
             check=False,
         )
 
@@ -85,7 +87,7 @@ class Seatrial:
         return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = _PATIENCE) -> bool:
     """Whether `condition` came true in time; asked four times a second."""
     end = time.monotonic() + seconds
     while not condition():
@@ -108,6 +110,9 @@ def seatrial_in(folder: Path) -> Seatrial:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All that use the platform go to one worker of a run, so that it is started once; the rest to the other."""
     for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            # Longer than whatever one waits for, so that this says what did not come about.
+            item.add_marker(pytest.mark.timeout(2 * _PATIENCE), append=False)
         if "seatrial" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("platform"))
 
