@@ -25,7 +25,7 @@ down: $(READY) ## end it; nothing is left running
 
 test: $(READY) ## every test, with a sample of the crashes and of what is hostile
 	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture $(LIGHT)
-	@$(BIN)/python -m pytest -m "not crash" -n 2 --dist loadgroup $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
+	@$(BIN)/python -m pytest -m "not crash" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
 	@$(BIN)/python -m pytest -m "not hostile" tests/hostile
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so

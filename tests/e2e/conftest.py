@@ -106,20 +106,16 @@ def seatrial_in(folder: Path) -> Seatrial:
     return Seatrial(folder / "home", project, environment | ports | places | {"PYTHONPATH": str(ROOT)})
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All that use the platform go to one worker of a run, so that it is started once; the rest to the other."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             # Longer than whatever one waits for, so that this says what did not come about.
             item.add_marker(pytest.mark.timeout(2 * _PATIENCE), append=False)
-        if "seatrial" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("platform"))
 
 
 @pytest.fixture(scope="session")
 def seatrial() -> Iterator[Seatrial]:
-    """The platform, up. Afterwards nothing of it may run."""
+    """The platform, up, one for each worker of a run. Afterwards nothing of it may run."""
     folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
     platform = seatrial_in(folder)
     try:
