@@ -20,6 +20,7 @@ pytestmark = pytest.mark.platform
 QUICK: dict[str, Any] = {
     "replicas": 1,
     "drain_timeout": "5s",
+    "ready_timeout": "10m",
     "bake": "2s",
     "canary": {"steps": [20, 50], "wait": "3s"},
     "blue_green": {"approve": True},
