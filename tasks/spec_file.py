@@ -180,7 +180,8 @@ def _with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
         json.dumps(raw, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
     )
     for holder, name in ((_dig(document, "data", "source"), "path"), (_dig(document, "validation"), "suite")):
-        if isinstance(holder, dict) and isinstance(holder.get(name), str):
+        # A URL stays as it is, for the spec to say where it belongs.
+        if isinstance(holder, dict) and isinstance(holder.get(name), str) and not is_url(holder[name]):
             holder[name] = str((folder / holder[name]).resolve())
     log = _dig(document, "rollout", "server", "log")
     if isinstance(log, dict) and isinstance(log.get("folder"), str) and log["folder"] and not is_url(log["folder"]):
