@@ -16,6 +16,7 @@ from deployments.analysis.evidence import Block, Counts
 from deployments.analysis.series import Arms, Array, Starts, Unit
 
 _SHORT_SHARE = 0.5  # of alpha goes to the short stretches, the rest to the long ones
+_SHORT_SHARE_OF_FAILURES = 1 / 3  # likewise where the first short stretch of each long one has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,20 @@ class Parts:
         return np.concatenate(([part.log_alpha for part in self.whole], short))
 
     @property
+    def log_alpha_of_failures(self) -> Array:
+        """Likewise, for whatever is known of a user at once: who fails, and when.
+
+        Of that the first short stretch of a long one has seen nothing else than the long one until it ends, so that it
+        is not tested, and its share goes to the others.
+        """
+        long = np.log(1 - _SHORT_SHARE_OF_FAILURES)
+        whole = [part.log_alpha if part.since is None else part.log_beta + long for part in self.whole]
+        tested = np.array([self.short[start].stretch != self.short[start].long_stretch for start in self.starts], bool)
+        number = np.maximum(np.cumsum(tested), 1)
+        short = np.log(_SHORT_SHARE_OF_FAILURES) - np.log(number * (number + 1))
+        return np.concatenate((whole, np.where(tested, short, -np.inf)))
+
+    @property
     def versions(self) -> tuple[list[Counts], list[Counts]]:
         """Whatever was counted: of the stable version, and of the candidate."""
         return [block.stable for block in self.blocks], [block.candidate for block in self.blocks]
@@ -137,12 +152,16 @@ def parted(blocks: Sequence[Block], given_up: float) -> Parts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One metric's arms, by part; short stretches begin at the rows `starts` of `short`."""
+    """One metric's arms, by part; short stretches begin at the rows `starts` of `short`.
+
+    `log_alpha` are the logs of the parts' shares of alpha.
+    """
 
     parts: Parts
     whole: tuple[Arms, ...]
     short: Arms
     starts: Starts
+    log_alpha: Array
 
     def logs(self, whole: Callable[[Arms], Array | float], each: Callable[[Arms, Starts], Array]) -> Array:
         """What a test says, by part, (parts,) or (parts, kinds), as large as it must be to be held against alpha.
@@ -152,8 +171,7 @@ class Series:
         found = np.stack([np.asarray(whole(arms)) for arms in self.whole])
         if self.parts.by_user:
             found = np.concatenate((found, each(self.short, self.starts)))
-        log_alpha = self.parts.log_alpha
-        return found + (log_alpha if found.ndim == 1 else log_alpha[:, None])
+        return found + (self.log_alpha if found.ndim == 1 else self.log_alpha[:, None])
 
     def strength(self, logs: Array) -> Strength:
         """Of `logs` by part, (parts,)."""
@@ -176,10 +194,11 @@ class Series:
         return _total(self.short, slice(self.starts[number], ends[number]))
 
 
-def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms]) -> Series:
-    """A metric's arms, which `read` takes from blocks."""
+def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms], *, at_once: bool = False) -> Series:
+    """A metric's arms, which `read` takes from blocks. `at_once`: it counts users as soon as they fail."""
     whole = tuple(read(part.blocks, part.unit) for part in parts.whole)
-    return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts)
+    log_alpha = parts.log_alpha_of_failures if at_once else parts.log_alpha
+    return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts, log_alpha)
 
 
 _ALL = slice(None)

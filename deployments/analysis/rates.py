@@ -19,7 +19,7 @@ from deployments.spec import MetricRule
 def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Errors among the units: worse by ratio, beyond the margin by difference, over the limit alone."""
     errors = errors_of(parts)
-    at_risk = series_of(parts, partial(series.at_risk, given_up=parts.given_up)) if parts.by_user else errors
+    at_risk = _at_risk(parts, parts.given_up) if parts.by_user else errors
     firsts = _firsts(parts) if parts.by_user else errors
     comparisons = [compare_errors(arms) for arms in errors.whole]
     worse = _log_e_worse(firsts)
@@ -120,7 +120,12 @@ def _firsts(parts: Parts) -> Series:
     """Who met something bad for the first time, by part."""
     whole = tuple(series.firsts(part.blocks, part.unit, parts.given_up)[0] for part in parts.whole)
     short, rows = series.firsts(parts.short, Unit.SHORT, parts.given_up)
-    return Series(parts, whole, short, rows[parts.starts])
+    return Series(parts, whole, short, rows[parts.starts], parts.log_alpha_of_failures)
+
+
+def _at_risk(parts: Parts, given_up: float) -> Series:
+    """Who had met nothing bad before, by part."""
+    return series_of(parts, partial(series.at_risk, given_up=given_up), at_once=True)
 
 
 def _log_e_worse(firsts: Series) -> Array:
@@ -138,7 +143,7 @@ def _log_e_beyond(at_risk: Series, known: Sequence[Comparison] | None, margin: f
     if at_risk.parts.by_user:
         short = difference.compare(at_risk.short, difference.ERRORS_EXPECTED, starts)
         logs.extend(difference.log_e_in_each(short, margin, len(starts)))
-    return np.array(logs) + at_risk.parts.log_alpha
+    return np.array(logs) + at_risk.log_alpha
 
 
 def _log_e_within(parts: Parts, comparisons: Sequence[Comparison], margin: float) -> list[float]:
@@ -158,7 +163,7 @@ def _log_e_over(at_risk: Series, limit: float, worse: Array) -> Array:
     over = _log_e_over_alone(at_risk, limit)
     if not at_risk.parts.given_up or not at_risk.parts.anything_given_up:
         return over
-    proper = series_of(at_risk.parts, partial(series.at_risk, given_up=0.0))
+    proper = _at_risk(at_risk.parts, 0.0)
     counts: Array = np.maximum(_log_e_over_alone(proper, limit), worse)
     return np.minimum(over, counts)
 
