@@ -1,6 +1,6 @@
 """False rollbacks, wrong promotions and time to detection.
 
-python -m benchmarks.evidence [--runs N] [--users N] [--only requests|users|healthy|harmful]
+python -m benchmarks.evidence [--runs N] [--users N] [--only requests|users|healthy|harmful] [--piece K/N]
 """
 
 import argparse
@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.evidence import requests, users
 
 
-def main(runs: int, user_runs: int, only: str | None) -> None:
+def main(runs: int, user_runs: int, only: str | None, piece: users.Piece) -> None:
     """Measure and print the tables, each as soon as it is there."""
     console = Console(width=150)
     began = time.perf_counter()
@@ -21,7 +21,7 @@ def main(runs: int, user_runs: int, only: str | None) -> None:
         milliseconds = requests.milliseconds_of_a_day()
         console.print(f"One judgement of a day of traffic (8,640 blocks, default metrics): {milliseconds:.0f} ms")
     if only != "requests":
-        for table in users.tables(user_runs, only, lambda row: console.print(row, style="dim")):
+        for table in users.tables(user_runs, only, piece, lambda row: console.print(row, style="dim")):
             console.print(table)
     console.print(f"{time.perf_counter() - began:.0f} s")
 
@@ -31,5 +31,7 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=2000, help="simulated healthy rollouts by requests")
     parser.add_argument("--users", type=int, default=100, help="simulated rollouts for each scenario of users")
     parser.add_argument("--only", choices=("requests", "users", "healthy", "harmful"), help="one part alone")
+    parser.add_argument("--piece", default="1/1", help="2/5: every fifth scenario of users, from the second one on")
     arguments = parser.parse_args()
-    main(arguments.runs, arguments.users, arguments.only)
+    number, of = map(int, arguments.piece.split("/"))
+    main(arguments.runs, arguments.users, arguments.only, (number, of))

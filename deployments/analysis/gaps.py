@@ -1,57 +1,38 @@
 """Requests with a key of which nobody knows whose they are, because the log of users has a gap.
 
 All that goes badly among them may be one busy user's, whom chance sent to the candidate. So a part of the candidate's
-requests since the gap began may go badly for nothing, whatever else the champion's do: as much as one party may have
-behind the keys (`chosen_keys`). What goes beyond is no single user's, and proves harm as requests without a key do.
+requests since counting began may go badly for nothing, whatever the champion's do: as many as one party may have behind
+the keys (`chosen_keys`). What goes beyond is no single user's, and proves harm as requests without a key do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from deployments.analysis.evidence import Block, Counts
+import numpy as np
+
+from deployments.analysis.evidence import Block
+from deployments.analysis.series import Arms
 
 
-def allowed_for(blocks: Sequence[Block], part: float) -> Sequence[Block]:
-    """`blocks`, oldest first, without what one party may have done to the candidate in a gap.
+def allowed_for(arms: Arms, blocks: Sequence[Block], part: float) -> Arms:
+    """`arms`, whose rows are `blocks`, with what goes badly in gaps beyond the `part` (0-1) that may, of each kind.
 
-    The party may have sent the `part` (0-1) of its requests of unknown users, counted over all blocks so far: what is
-    not used up is left for later blocks, as a user may come in bursts. What was predicted in a gap is left out.
+    The part is one of all requests so far: a user may come in bursts. Not more is counted up to any block than went
+    badly for all others, if one user sent at most that part of them.
     """
-    return tuple(_allowed_for(blocks, part)) if any(block.unknown for block in blocks) else blocks
+    unknown = np.array([block.unknown for block in blocks], np.float64)
+    gap = unknown > 0
+    if not gap.any():
+        return arms
+    bad = arms.candidate_bad[gap]
+    allowance = np.cumsum(part * unknown[gap])
+    beyond = np.cumsum(bad, axis=0) - (allowance if bad.ndim == 1 else allowance[:, None])
+    most = np.maximum.accumulate(np.maximum(beyond, 0), axis=0)
+    counted = arms.candidate_bad.astype(np.float64)
+    counted[gap] = np.diff(most, axis=0, prepend=np.zeros_like(most[:1]))
+    return replace(arms, candidate_bad=counted)
 
 
-def _allowed_for(blocks: Sequence[Block], part: float) -> Iterator[Block]:
-    for_failures = for_slowness = 0.0
-    for block in blocks:
-        if not block.unknown:
-            yield block
-            continue
-        for_failures += part * block.unknown
-        for_slowness += part * block.unknown
-        bad, slow = _bad(block.candidate), sum(block.candidate.latency[1:])
-        yield replace(block, candidate=_without(block.candidate, int(for_failures), int(for_slowness)))
-        for_failures -= min(bad, int(for_failures))
-        for_slowness -= min(slow, int(for_slowness))
-
-
-def _bad(counts: Counts) -> int:
-    return counts.errors + sum(counts.given_up)
-
-
-def _without(counts: Counts, failures: int, slow: int) -> Counts:
-    """So many failures, and so many slow answers, went well instead."""
-    given_up = _without_last(counts.given_up, failures)
-    errors = max(0, counts.errors - (failures - sum(counts.given_up) + sum(given_up)))
-    latency = _without_last(counts.latency, slow)
-    if latency:
-        latency = (latency[0] + sum(counts.latency) - sum(latency), *latency[1:])
-    return replace(counts, errors=errors, given_up=given_up, latency=latency, predictions={})
-
-
-def _without_last(buckets: tuple[int, ...], number: int) -> tuple[int, ...]:
-    """`number` are taken out, of the last bucket first."""
-    left: list[int] = []
-    for count in reversed(buckets):
-        left.append(max(0, count - number))
-        number -= count - left[-1]
-    return tuple(left[::-1])
+def outside(blocks: Sequence[Block]) -> Sequence[Block]:
+    """Those whose requests are known to be of one user each."""
+    return [block for block in blocks if not block.unknown]

@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 
 from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.gaps import allowed_for
 from deployments.analysis.series import Arms, Array, Starts, Unit
 
 _SHORT_SHARE = 0.5  # of alpha goes to the short stretches, the rest to the long ones
@@ -58,7 +59,8 @@ class Parts:
 
     `whole` are the requests (if there are any without stretches) and then the long stretches, oldest first. `short`
     are the blocks of all short stretches, which begin at `starts`. Results that are told by part stand in this order:
-    `whole`, then the short stretches. `given_up` (0-1) is as what part of an error a given-up request counts.
+    `whole`, then the short stretches. `given_up` (0-1) is as what part of an error a given-up request counts,
+    `allowed` (0-1) which part of the candidate's requests of unknown users may go badly for nothing.
     """
 
     blocks: Sequence[Block]
@@ -66,6 +68,12 @@ class Parts:
     short: Sequence[Block]
     starts: Starts
     given_up: float
+    allowed: float = 0.0
+
+    @property
+    def unknown(self) -> int:
+        """The candidate's requests of which nobody knows whose they are."""
+        return sum(block.unknown for block in self.blocks)
 
     @property
     def by_user(self) -> bool:
@@ -136,7 +144,7 @@ class Parts:
         return "" if since is None else f" since {since:%H:%M:%S}"
 
 
-def parted(blocks: Sequence[Block], given_up: float) -> Parts:
+def parted(blocks: Sequence[Block], given_up: float, allowed: float = 0.0) -> Parts:
     """`blocks`, oldest first, by part."""
     requests = [block for block in blocks if not _by_user(block)]
     users = [block for block in blocks if _by_user(block)] if len(requests) < len(blocks) else []
@@ -147,7 +155,7 @@ def parted(blocks: Sequence[Block], given_up: float) -> Parts:
         since = _long_stretch(users[start]) or users[start].start
         whole.append(Part(users[start:end], Unit.LONG, since, share + float(np.log(1 - _SHORT_SHARE)), share))
     starts = np.array(_stretches(block.stretch for block in users), np.intp)
-    return Parts(blocks, tuple(whole), users, starts, given_up)
+    return Parts(blocks, tuple(whole), users, starts, given_up, allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +204,7 @@ class Series:
 
 def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms], *, at_once: bool = False) -> Series:
     """A metric's arms, which `read` takes from blocks. `at_once`: it counts users as soon as they fail."""
-    whole = tuple(read(part.blocks, part.unit) for part in parts.whole)
+    whole = tuple(allowed_for(read(part.blocks, part.unit), part.blocks, parts.allowed) for part in parts.whole)
     log_alpha = parts.log_alpha_of_failures if at_once else parts.log_alpha
     return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts, log_alpha)
 

@@ -20,7 +20,7 @@ def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Errors among the units: worse by ratio, beyond the margin by difference, over the limit alone."""
     errors = errors_of(parts)
     at_risk = _at_risk(parts, parts.given_up) if parts.by_user else errors
-    firsts = _firsts(parts) if parts.by_user else errors
+    firsts = _firsts(parts, errors) if parts.by_user else errors
     comparisons = [compare_errors(arms) for arms in errors.whole]
     worse = _log_e_worse(firsts)
     harm, broken, safe, last = None, None, None, None
@@ -36,7 +36,7 @@ def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     shown = errors.total(None) if proof is None else at_risk.total(proof)
     low, high = error_bounds(parts, comparisons, levels)
     return Weighed(
-        seen=f"{_errors_seen(shown, firsts, proof)}{_given_up_seen(parts)}{parts.when(proof)}",
+        seen=f"{_errors_seen(shown, firsts, proof)}{_given_up_seen(parts)}{_gap_seen(parts)}{parts.when(proof)}",
         stable=_rate(shown.swapped()),
         candidate=_rate(shown),
         low=low,
@@ -116,9 +116,12 @@ def scaled_margin(rule: MetricRule) -> float:
     return (rule.margin or 0) / (rule.range[1] - rule.range[0])
 
 
-def _firsts(parts: Parts) -> Series:
-    """Who met something bad for the first time, by part."""
-    whole = tuple(series.firsts(part.blocks, part.unit, parts.given_up)[0] for part in parts.whole)
+def _firsts(parts: Parts, errors: Series) -> Series:
+    """Who met something bad for the first time, by part; each request by itself, as in `errors`."""
+    whole = tuple(
+        arms if part.since is None else series.firsts(part.blocks, part.unit, parts.given_up)[0]
+        for arms, part in zip(errors.whole, parts.whole, strict=True)
+    )
     short, rows = series.firsts(parts.short, Unit.SHORT, parts.given_up)
     return Series(parts, whole, short, rows[parts.starts], parts.log_alpha_of_failures)
 
@@ -246,6 +249,12 @@ def _given_up_seen(parts: Parts) -> str:
     if not stable and not candidate:
         return ""
     return f", requests that their clients gave up: {candidate:,} against {stable:,}"
+
+
+def _gap_seen(parts: Parts) -> str:
+    if not parts.unknown or not parts.allowed:
+        return ""
+    return f", beyond {percent(parts.allowed)} of {parts.unknown:,} requests that may all be one user's"
 
 
 def _values_seen(arms: Arms, stable: float | None, candidate: float | None) -> str:

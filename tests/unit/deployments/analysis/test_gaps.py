@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
 from deployments.analysis.gaps import allowed_for
 from deployments.analysis.judge import judge
+from deployments.analysis.series import Unit, errors
 from deployments.analysis.verdict import Ruling
-from deployments.spec import AnalysisSection
+from deployments.spec import AnalysisSection, MetricRule
 from tests.unit.deployments.analysis.blocks import INTERVAL, START
 
 RULES = AnalysisSection()
@@ -68,18 +72,47 @@ def test_harm_that_was_proved_before_a_gap_stays_proved() -> None:
 
 
 def test_what_is_allowed_for_is_used_up_once() -> None:
-    first, second, third = allowed_for([failing(20), failing(0), failing(40)], 0.15)
-    assert [block.candidate.errors for block in (first, second, third)] == [5, 0, 10]
-    assert sum(first.candidate.latency) == 80
-    assert first.stable == failing(0).stable
-    left = allowed_for([hanging(20)], 0.15)[0].candidate
-    assert (left.requests, left.errors, sum(left.given_up)) == (100, 0, 5)
-    assert sum(allowed_for([slow(20)], 0.15)[0].candidate.latency[SLOW:]) == 5
+    blocks = [failing(20), failing(0), known(failing(40)), failing(40)]
+    counted = allowed_for(errors(blocks, Unit.REQUEST, 1.0), blocks, 0.15)
+    assert counted.candidate_bad == pytest.approx([5, 0, 40, 10])
+    assert counted.candidate == pytest.approx([100] * 4)
+    assert counted.stable_bad == pytest.approx([2] * 4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=12))
+def test_no_more_is_counted_than_went_badly_for_others(blocks: list[tuple[int, int, int]]) -> None:
+    """Of each block: what went well, what went badly for others, and what one party sent, all of which did."""
+    asked = np.cumsum([sum(each) for each in blocks])
+    sent = np.diff(np.minimum(np.cumsum([each[2] for each in blocks]), asked // 7), prepend=0)
+    sent = np.clip(sent, 0, [each[2] for each in blocks])
+    counts = [
+        gap(Counts(good + others + party, others + int(most)))
+        for (good, others, party), most in zip(blocks, sent, strict=True)
+    ]
+    seen = allowed_for(errors(counts, Unit.REQUEST, 1.0), counts, 0.15).candidate_bad
+    others = np.cumsum([each[1] for each in blocks])
+    assert (np.cumsum(seen) <= others + 1e-6).all()
+    assert (seen >= 0).all()
+
+
+def test_bursts_of_slow_answers_are_allowed_for_as_failures_are() -> None:
+    burst = [*[slow(0)] * 9, slow(90)]
+    assert judge(burst, RULES).ruling is Ruling.CONTINUE
+    assert judge([known(block) for block in burst], RULES).ruling is Ruling.ROLL_BACK
 
 
 def test_a_gap_says_nothing_of_predictions_and_other_blocks_are_as_they_were() -> None:
-    predicting = gap(Counts(100, predictions={"yes": 100.0}))
-    assert not allowed_for([predicting], 0.15)[0].candidate.predictions
-    assert allowed_for([known(predicting), failing(3)], 0.15)[0] == known(predicting)
+    rules = AnalysisSection(metrics=(MetricRule(metric="predictions", margin=0.5),))
+    usual = known(gap(Counts(100, predictions={"yes": 100.0}), Counts(1900, predictions={"yes": 1900.0})))
+    other = gap(Counts(100, predictions={"no": 100.0}), Counts(1900, predictions={"yes": 1900.0}))
+    assert judge([usual, *[other] * 9], rules).ruling is not Ruling.ROLL_BACK
+    assert judge([usual, *[known(other)] * 9], rules).ruling is Ruling.ROLL_BACK
     blocks = [known(failing(3))]
-    assert allowed_for(blocks, 0.15) is blocks
+    arms = errors(blocks, Unit.REQUEST, 1.0)
+    assert allowed_for(arms, blocks, 0.15) is arms
+
+
+def test_a_finding_says_that_something_was_allowed_for() -> None:
+    reason = judge([hanging(100)], RULES).reason
+    assert "beyond 15 % of 100 requests that may all be one user's" in reason
+    assert "one user" not in judge([known(hanging(100))], RULES).reason
