@@ -6,10 +6,10 @@ and no margin, which is what the peers test, one-sided at 1 %.
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 from typing import Final
 
 from rich.table import Table
@@ -25,6 +25,7 @@ from deployments.spec import AnalysisSection, MetricRule
 EVERY: Final = 3  # blocks from one look to the next
 ERRORS_ALONE: Final = AnalysisSection(metrics=(MetricRule(metric="error_rate", margin=0.0),))
 SEATRIAL: Final = {"default metrics": AnalysisSection(), "errors alone": ERRORS_ALONE}
+Piece = tuple[int, int]  # which one, counted from 1, of how many
 COMMON: Final = ("fixed threshold", "peeked z-test")
 _LATER: Final = LOOKS // 2
 CROWDS: Final = [(users, requests) for requests in (1, 10, 100) for users in (200, 500, 2000)]
@@ -45,12 +46,18 @@ class Outcome:
     promoted: float | None
 
 
-def tables(runs: int) -> Iterator[Table]:
-    """One of healthy candidates, then one of harmful ones; `runs` a scenario."""
+def tables(runs: int, only: str | None, piece: Piece, told: Callable[[str], None]) -> Iterator[Table]:
+    """One of healthy candidates, then one of harmful ones; `runs` a scenario, a quarter of them if it is harmful.
+
+    `only` "healthy" or "harmful" leaves the other out. Each row is `told` at once: a table takes long.
+    Scenarios are dealt out to pieces one by one.
+    """
     with ExitStack() as running:
         peers = {name: running.enter_context(Peer(name)) for name in NAMES}
-        yield _healthy(runs, peers)
-        yield _harmful(runs, peers)
+        if only != "harmful":
+            yield _healthy(runs, peers, piece, told)
+        if only != "healthy":
+            yield _harmful(runs, peers, piece, told)
 
 
 def rollout(crowd: Crowd, seed: int, peers: Mapping[str, Peer]) -> Outcome:
@@ -95,27 +102,32 @@ def _seconds(look: int | None, blocks: int) -> float | None:
     return None if look is None else look * blocks * INTERVAL.total_seconds()
 
 
-def _healthy(runs: int, peers: Mapping[str, Peer]) -> Table:
+def _healthy(runs: int, peers: Mapping[str, Peer], piece: Piece, told: Callable[[str], None]) -> Table:
     table = _table("Healthy candidates rolled back within 15 minutes at 5 %; 2 % of the users send what fails")
-    for users, requests in CROWDS:
+    for users, requests in CROWDS[piece[0] - 1 :: piece[1]]:
         crowd = Crowd(users, requests)
         outcomes = [rollout(crowd, seed, peers) for seed in range(_fewer(runs, crowd))]
         parts = [_part([each.backs[name] for each in outcomes]) for name in _columns(peers)]
-        table.add_row(f"{users:,} users", f"{requests}", f"{len(outcomes):,}", *parts, "–")
+        _add(table, told, f"{users:,} users", f"{requests}", f"{len(outcomes):,}", *parts, "–")
     return table
 
 
-def _harmful(runs: int, peers: Mapping[str, Peer]) -> Table:
+def _harmful(runs: int, peers: Mapping[str, Peer], piece: Piece, told: Callable[[str], None]) -> Table:
     table = _table("Harmful candidates: rolled back, and the median time from the beginning of the harm")
-    returning = [crowd for crowd in CROWDS if crowd[1] > 1]
-    for (name, harm), (users, requests) in product(HARMS.items(), returning):
+    scenarios = product(HARMS.items(), CROWDS)
+    for (name, harm), (users, requests) in islice(scenarios, piece[0] - 1, None, piece[1]):
         crowd = replace(harm, users=users, requests=requests)
         outcomes = [rollout(crowd, 10_000 + seed, peers) for seed in range(_fewer(runs // 4, crowd))]
         began = crowd.begins * INTERVAL.total_seconds()
-        told = [_when([each.backs[rule] for each in outcomes], began) for rule in _columns(peers)]
+        backs = [_when([each.backs[rule] for each in outcomes], began) for rule in _columns(peers)]
         promoted = _part([_after(each.promoted, began) for each in outcomes])
-        table.add_row(f"{name}, {users:,} users", f"{requests}", f"{len(outcomes):,}", *told, promoted)
+        _add(table, told, f"{name}, {users:,} users", f"{requests}", f"{len(outcomes):,}", *backs, promoted)
     return table
+
+
+def _add(table: Table, told: Callable[[str], None], *row: str) -> None:
+    table.add_row(*row)
+    told(" | ".join(row))
 
 
 def _fewer(runs: int, crowd: Crowd) -> int:

@@ -26,7 +26,10 @@ _EDGE: Final = 1e-6  # rates keep this distance from 0 and 1
 WIDEST: Final = 0.999  # no difference beyond is looked at
 _BOLDEST: Final = 0.9  # part of the wealth that a single request may cost
 _LARGEST_GUESS: Final = 0.1  # of a separation; rates near a half seldom move by more
-_PARTS: Final = np.log([0.75, 0.25])  # of the wealth: on what is typical, and on what the blocks before forecast
+_FAR: Final = 0.3  # of what is left up to 1: a separation that a handful of bad ones shows
+# Of the wealth: on what is typical, on what the blocks before forecast, and, for harm, on what is far beyond.
+_PARTS_ABOVE: Final = np.log([0.55, 0.25, 0.2])
+_PARTS_BELOW: Final = np.log([0.75, 0.25])
 _PASSES: Final = 2  # of the projection; more change nothing that matters
 ONE_STRETCH: Final[Starts] = np.zeros(1, np.intp)
 
@@ -68,27 +71,27 @@ def compare(arms: Arms, expected: float, starts: Starts = ONE_STRETCH) -> Compar
 def log_e_above(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at most `delta`"; 0 without blocks."""
     delta = max(-WIDEST, min(delta, WIDEST))
-    return float(_shared(_log_factors(comparison, delta, _bets_above(comparison, delta)).sum(axis=1)))
+    return float(_shared(_log_factors(comparison, delta, _bets_above(comparison, delta)).sum(axis=1), _PARTS_ABOVE))
 
 
 def log_e_ever_above(comparison: Comparison, delta: float) -> float:
     """As `log_e_above`, and quick to see a difference that only began after many blocks without one."""
     delta = max(-WIDEST, min(delta, WIDEST))
     factors = _log_factors(comparison, delta, _bets_above(comparison, delta))
-    return float(log_shared(_shared(since_each(factors.T).T)))
+    return float(log_shared(_shared(since_each(factors.T).T, _PARTS_ABOVE)))
 
 
 def log_e_in_each(comparison: Comparison, delta: float, stretches: int) -> Array:
     """As `log_e_above`, of each of so many stretches by itself; shape (stretches,)."""
     delta = max(-WIDEST, min(delta, WIDEST))
     factors = _log_factors(comparison, delta, _bets_above(comparison, delta))
-    return _shared(np.stack([np.bincount(comparison.stretch, bet, stretches) for bet in factors]))
+    return _shared(np.stack([np.bincount(comparison.stretch, bet, stretches) for bet in factors]), _PARTS_ABOVE)
 
 
 def log_e_below(comparison: Comparison, delta: float) -> float:
     """Log of the e-value against "candidate minus stable is at least `delta`"; 0 without blocks."""
     delta = max(-WIDEST, min(delta, WIDEST))
-    return float(_shared(_log_factors(comparison, delta, _bets_below(comparison, delta)).sum(axis=1)))
+    return float(_shared(_log_factors(comparison, delta, _bets_below(comparison, delta)).sum(axis=1), _PARTS_BELOW))
 
 
 def growth(rates: tuple[float, float], share: float, delta: float) -> float:
@@ -114,10 +117,14 @@ def _before(counts: Array, starts: Starts) -> Array:
 
 
 def _bets_above(comparison: Comparison, delta: float) -> Array:
-    """The separations that are bet on: several times what is allowed but a tenth at most, and the one forecast."""
+    """The separations that are bet on, (3, blocks).
+
+    Several times what is allowed but a tenth at most, the one forecast, and one that is far beyond: forecasts move
+    slowly, and few users that fail at every turn leave no time for them.
+    """
     bound = np.clip(comparison.stable_rate + delta, _EDGE, 1 - _EDGE)
     as_before = np.maximum(comparison.candidate_rate - comparison.stable_rate - delta, 0)
-    return np.stack((np.minimum(2 * bound * (1 - bound), _LARGEST_GUESS), as_before))
+    return np.stack((np.minimum(2 * bound * (1 - bound), _LARGEST_GUESS), as_before, _FAR * (1 - bound)))
 
 
 def _bets_below(comparison: Comparison, delta: float) -> Array:
@@ -129,9 +136,9 @@ def _bets_below(comparison: Comparison, delta: float) -> Array:
     return np.stack((no_different, np.minimum(comparison.candidate_rate - comparison.stable_rate - delta, 0)))
 
 
-def _shared(logs: Array) -> Array:
-    """Log of the wealth of both bets (the first axis) together, begun with unequal parts."""
-    wealth: Array = np.logaddexp(logs[0] + _PARTS[0], logs[1] + _PARTS[1])
+def _shared(logs: Array, parts: Array) -> Array:
+    """Log of the wealth of all bets (the first axis) together, begun with unequal `parts`, told as logs."""
+    wealth: Array = np.logaddexp.reduce((logs.T + parts).T, axis=0)
     return wealth
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from deployments.analysis import ratio, series, share
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block
+from deployments.analysis.gaps import outside
 from deployments.analysis.levels import Levels
 from deployments.analysis.parts import Parts, Series, series_of
 from deployments.analysis.series import Arms, Array, Starts, Unit
@@ -41,7 +42,7 @@ def weigh_latency(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
 
 def weigh_predictions(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Whether the candidate predicts some label more, or less, often than the stable version."""
-    found = [_predicted(part.blocks, part.unit, rule, levels) for part in parts.whole]
+    found = [_predicted(outside(part.blocks), part.unit, rule, levels) for part in parts.whole]
     found += [_predicted(blocks, Unit.SHORT, rule, levels) for blocks in parts.short_stretches]
     logs = np.array([each.log_e for each in found]) + parts.log_alpha
     harm = parts.strength(logs, [each.size for each in found])

@@ -166,6 +166,7 @@ class Block:
     same of the long one, which lasts as long as the split stands; None: requests are the units. What was counted while
     the split was not the configured one, or users could not be told apart, is not `trusted`: it may prove harm, and
     nothing else.
+    `unknown` of the candidate's requests had a key, and nobody knows whose they were.
     `firsts` and `long_firsts` are the users of each stretch who met something bad in this block for the first time,
     beside those they came with; None: nobody counted them.
     """
@@ -182,6 +183,7 @@ class Block:
     trusted: bool = True
     firsts: tuple[Firsts, ...] | None = None
     long_firsts: tuple[Firsts, ...] | None = None
+    unknown: int = 0
 
 
 def block_to_json(block: Block) -> dict[str, Any]:
@@ -204,6 +206,7 @@ def block_to_json(block: Block) -> dict[str, Any]:
         "firsts": _firsts_to_json(block.firsts),
         "long_firsts": _firsts_to_json(block.long_firsts),
         "trusted": block.trusted,
+        "unknown": block.unknown,
     }
 
 
@@ -222,6 +225,7 @@ def block_from_json(document: Mapping[str, Any]) -> Block:
         trusted=document.get("trusted", True),
         firsts=_firsts_from_json(document.get("firsts")),
         long_firsts=_firsts_from_json(document.get("long_firsts")),
+        unknown=document.get("unknown", 0),
     )
 
 

@@ -51,7 +51,7 @@ def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | No
 
 def _weighed(blocks: Sequence[Block], rules: AnalysisSection, level: Levels) -> list[Weighed]:
     """All blocks may prove harm; whatever speaks for the candidate comes from the trusted ones alone."""
-    parts = parted(blocks, rules.given_up)
+    parts = parted(blocks, rules.given_up, rules.chosen_keys)
     weighed = [weigh(parts, rule, level) for rule in rules.metrics]
     trusted = [block for block in blocks if block.trusted]
     if len(trusted) == len(blocks):

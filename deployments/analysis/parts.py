@@ -13,9 +13,11 @@ from datetime import datetime
 import numpy as np
 
 from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.gaps import allowed_for
 from deployments.analysis.series import Arms, Array, Starts, Unit
 
 _SHORT_SHARE = 0.5  # of alpha goes to the short stretches, the rest to the long ones
+_SHORT_SHARE_OF_FAILURES = 1 / 3  # likewise where the first short stretch of each long one has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Parts:
 
     `whole` are the requests (if there are any without stretches) and then the long stretches, oldest first. `short`
     are the blocks of all short stretches, which begin at `starts`. Results that are told by part stand in this order:
-    `whole`, then the short stretches. `given_up` (0-1) is as what part of an error a given-up request counts.
+    `whole`, then the short stretches. `given_up` (0-1) is as what part of an error a given-up request counts,
+    `allowed` (0-1) which part of the candidate's requests of unknown users may go badly for nothing.
     """
 
     blocks: Sequence[Block]
@@ -65,6 +68,12 @@ class Parts:
     short: Sequence[Block]
     starts: Starts
     given_up: float
+    allowed: float = 0.0
+
+    @property
+    def unknown(self) -> int:
+        """The candidate's requests of which nobody knows whose they are."""
+        return sum(block.unknown for block in self.blocks)
 
     @property
     def by_user(self) -> bool:
@@ -89,6 +98,20 @@ class Parts:
         number = np.arange(1, len(self.starts) + 1)
         short = np.log(_SHORT_SHARE) - np.log(number * (number + 1))
         return np.concatenate(([part.log_alpha for part in self.whole], short))
+
+    @property
+    def log_alpha_of_failures(self) -> Array:
+        """Likewise, for whatever is known of a user at once: who fails, and when.
+
+        Of that the first short stretch of a long one has seen nothing else than the long one until it ends, so that it
+        is not tested, and its share goes to the others.
+        """
+        long = np.log(1 - _SHORT_SHARE_OF_FAILURES)
+        whole = [part.log_alpha if part.since is None else part.log_beta + long for part in self.whole]
+        tested = np.array([self.short[start].stretch != self.short[start].long_stretch for start in self.starts], bool)
+        number = np.maximum(np.cumsum(tested), 1)
+        short = np.log(_SHORT_SHARE_OF_FAILURES) - np.log(number * (number + 1))
+        return np.concatenate((whole, np.where(tested, short, -np.inf)))
 
     @property
     def versions(self) -> tuple[list[Counts], list[Counts]]:
@@ -121,7 +144,7 @@ class Parts:
         return "" if since is None else f" since {since:%H:%M:%S}"
 
 
-def parted(blocks: Sequence[Block], given_up: float) -> Parts:
+def parted(blocks: Sequence[Block], given_up: float, allowed: float = 0.0) -> Parts:
     """`blocks`, oldest first, by part."""
     requests = [block for block in blocks if not _by_user(block)]
     users = [block for block in blocks if _by_user(block)] if len(requests) < len(blocks) else []
@@ -132,17 +155,21 @@ def parted(blocks: Sequence[Block], given_up: float) -> Parts:
         since = _long_stretch(users[start]) or users[start].start
         whole.append(Part(users[start:end], Unit.LONG, since, share + float(np.log(1 - _SHORT_SHARE)), share))
     starts = np.array(_stretches(block.stretch for block in users), np.intp)
-    return Parts(blocks, tuple(whole), users, starts, given_up)
+    return Parts(blocks, tuple(whole), users, starts, given_up, allowed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """One metric's arms, by part; short stretches begin at the rows `starts` of `short`."""
+    """One metric's arms, by part; short stretches begin at the rows `starts` of `short`.
+
+    `log_alpha` are the logs of the parts' shares of alpha.
+    """
 
     parts: Parts
     whole: tuple[Arms, ...]
     short: Arms
     starts: Starts
+    log_alpha: Array
 
     def logs(self, whole: Callable[[Arms], Array | float], each: Callable[[Arms, Starts], Array]) -> Array:
         """What a test says, by part, (parts,) or (parts, kinds), as large as it must be to be held against alpha.
@@ -152,8 +179,7 @@ class Series:
         found = np.stack([np.asarray(whole(arms)) for arms in self.whole])
         if self.parts.by_user:
             found = np.concatenate((found, each(self.short, self.starts)))
-        log_alpha = self.parts.log_alpha
-        return found + (log_alpha if found.ndim == 1 else log_alpha[:, None])
+        return found + (self.log_alpha if found.ndim == 1 else self.log_alpha[:, None])
 
     def strength(self, logs: Array) -> Strength:
         """Of `logs` by part, (parts,)."""
@@ -176,10 +202,11 @@ class Series:
         return _total(self.short, slice(self.starts[number], ends[number]))
 
 
-def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms]) -> Series:
-    """A metric's arms, which `read` takes from blocks."""
-    whole = tuple(read(part.blocks, part.unit) for part in parts.whole)
-    return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts)
+def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms], *, at_once: bool = False) -> Series:
+    """A metric's arms, which `read` takes from blocks. `at_once`: it counts users as soon as they fail."""
+    whole = tuple(allowed_for(read(part.blocks, part.unit), part.blocks, parts.allowed) for part in parts.whole)
+    log_alpha = parts.log_alpha_of_failures if at_once else parts.log_alpha
+    return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts, log_alpha)
 
 
 _ALL = slice(None)

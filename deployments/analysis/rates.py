@@ -19,8 +19,8 @@ from deployments.spec import MetricRule
 def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Errors among the units: worse by ratio, beyond the margin by difference, over the limit alone."""
     errors = errors_of(parts)
-    at_risk = series_of(parts, partial(series.at_risk, given_up=parts.given_up)) if parts.by_user else errors
-    firsts = _firsts(parts) if parts.by_user else errors
+    at_risk = _at_risk(parts, parts.given_up) if parts.by_user else errors
+    firsts = _firsts(parts, errors) if parts.by_user else errors
     comparisons = [compare_errors(arms) for arms in errors.whole]
     worse = _log_e_worse(firsts)
     harm, broken, safe, last = None, None, None, None
@@ -36,7 +36,7 @@ def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     shown = errors.total(None) if proof is None else at_risk.total(proof)
     low, high = error_bounds(parts, comparisons, levels)
     return Weighed(
-        seen=f"{_errors_seen(shown, firsts, proof)}{_given_up_seen(parts)}{parts.when(proof)}",
+        seen=f"{_errors_seen(shown, firsts, proof)}{_given_up_seen(parts)}{_gap_seen(parts)}{parts.when(proof)}",
         stable=_rate(shown.swapped()),
         candidate=_rate(shown),
         low=low,
@@ -116,11 +116,19 @@ def scaled_margin(rule: MetricRule) -> float:
     return (rule.margin or 0) / (rule.range[1] - rule.range[0])
 
 
-def _firsts(parts: Parts) -> Series:
-    """Who met something bad for the first time, by part."""
-    whole = tuple(series.firsts(part.blocks, part.unit, parts.given_up)[0] for part in parts.whole)
+def _firsts(parts: Parts, errors: Series) -> Series:
+    """Who met something bad for the first time, by part; each request by itself, as in `errors`."""
+    whole = tuple(
+        arms if part.since is None else series.firsts(part.blocks, part.unit, parts.given_up)[0]
+        for arms, part in zip(errors.whole, parts.whole, strict=True)
+    )
     short, rows = series.firsts(parts.short, Unit.SHORT, parts.given_up)
-    return Series(parts, whole, short, rows[parts.starts])
+    return Series(parts, whole, short, rows[parts.starts], parts.log_alpha_of_failures)
+
+
+def _at_risk(parts: Parts, given_up: float) -> Series:
+    """Who had met nothing bad before, by part."""
+    return series_of(parts, partial(series.at_risk, given_up=given_up), at_once=True)
 
 
 def _log_e_worse(firsts: Series) -> Array:
@@ -138,7 +146,7 @@ def _log_e_beyond(at_risk: Series, known: Sequence[Comparison] | None, margin: f
     if at_risk.parts.by_user:
         short = difference.compare(at_risk.short, difference.ERRORS_EXPECTED, starts)
         logs.extend(difference.log_e_in_each(short, margin, len(starts)))
-    return np.array(logs) + at_risk.parts.log_alpha
+    return np.array(logs) + at_risk.log_alpha
 
 
 def _log_e_within(parts: Parts, comparisons: Sequence[Comparison], margin: float) -> list[float]:
@@ -158,7 +166,7 @@ def _log_e_over(at_risk: Series, limit: float, worse: Array) -> Array:
     over = _log_e_over_alone(at_risk, limit)
     if not at_risk.parts.given_up or not at_risk.parts.anything_given_up:
         return over
-    proper = series_of(at_risk.parts, partial(series.at_risk, given_up=0.0))
+    proper = _at_risk(at_risk.parts, 0.0)
     counts: Array = np.maximum(_log_e_over_alone(proper, limit), worse)
     return np.minimum(over, counts)
 
@@ -241,6 +249,12 @@ def _given_up_seen(parts: Parts) -> str:
     if not stable and not candidate:
         return ""
     return f", requests that their clients gave up: {candidate:,} against {stable:,}"
+
+
+def _gap_seen(parts: Parts) -> str:
+    if not parts.unknown or not parts.allowed:
+        return ""
+    return f", beyond {percent(parts.allowed)} of {parts.unknown:,} requests that may all be one user's"
 
 
 def _values_seen(arms: Arms, stable: float | None, candidate: float | None) -> str:

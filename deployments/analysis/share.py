@@ -5,12 +5,15 @@ Exact at every moment, also when the share moves, as long as it stays on its sid
 """
 
 import math
+from typing import Final
 
 import numpy as np
 from scipy.special import betainc, betaln, xlogy
 
 from deployments.analysis.beginnings import log_shared, since_each
 from deployments.analysis.series import Array, Starts
+
+_SMALLEST: Final = 1e-9  # bound for which a share beyond is expected at three times it
 
 
 def log_e_above(bad: float, total: float, bound: float) -> float:
@@ -61,7 +64,7 @@ def _logs(bad: Array, total: Array, bound: float) -> Array:
 
 def _prior(bound: float) -> tuple[float, float]:
     """A share beyond its bound is expected at about three times the bound."""
-    return 1.0, max(1.0, 1 / (3 * bound))
+    return 1.0, max(1.0, 1 / (3 * max(bound, _SMALLEST)))
 
 
 def _log(probability: Array) -> Array:

@@ -18,6 +18,7 @@ _WRITTEN_WITHIN_SECONDS: Final = 5.0
 # So much of what was counted may be without a line; a gateway that was killed takes half a second along.
 _MISSING: Final = 0.02
 _FEW: Final = 20
+_NOTHING: Final = Counts()
 
 
 @dataclass(slots=True)
@@ -47,32 +48,36 @@ class KnownUsers:
     def complete(self, block: Block, state: RolloutState, readings: tuple[Reading, Reading], doors: Doors) -> "Told":
         """`block`, which lies between the two readings, with the units that it counts, if its split is one by chance.
 
-        Where users cannot be known it is not trusted, and judged by its requests: doubt stops no rollback, but many
-        requests may be one user's, so that they prove nothing for the candidate, nor that the split is wrong.
+        Where users cannot be known it is not trusted, and judged by its requests: doubt stops no rollback. But many
+        requests may be one user's, so that they prove nothing for the candidate, nor that the split is wrong, and harm
+        only beyond what one user may have met.
         """
         before, now = readings
         keyless = now.without_users().since(before.without_users())
+        unknown = block.candidate.requests - keyless.get(state.candidate, _NOTHING).requests
         if block.share is None or state.former is None:
             return Told(block)
         try:
             heard = doors.metrics.heard(state.product, self.mark)
         except TryAgain as error:
             self.mark = None
-            return _untold(block, f"nothing is known of users, so requests are compared: {error}")
+            return _untold(block, unknown, f"nothing is known of users, so requests are compared: {error}")
         begun, self.mark = self.mark is not None, heard.mark
         self.told += len(heard.outcomes)
         self.counted += _requests(now.since(before)) - _requests(keyless)
         if not begun:
             self._forget(heard.mark, now, doors)
-            return _untold(block, "users are known again from now on; what they did meanwhile is compared by requests")
+            return _untold(
+                block, unknown, "users are known again from now on; what they did meanwhile is compared by requests"
+            )
         if not heard.whole or self._missing(doors.clock.monotonic()):
             self._forget(heard.mark, now, doors)
             self.lost = "the gateway's log of users has gaps, so requests are compared: is its disk full?"
-            return _untold(block, self.lost)
+            return _untold(block, unknown, self.lost)
         self.stretches.add(heard.outcomes, now.at)
         users = self.stretches.block(now.at)
         if users is None:
-            return _untold(block, self.lost) if self.counted else Told(block)
+            return _untold(block, unknown, self.lost) if self.counted else Told(block)
         self.lost = ""
         return Told(users.completes(block, state.former, state.candidate, keyless))
 
@@ -99,8 +104,8 @@ class Told:
     trouble: str = ""
 
 
-def _untold(block: Block, why: str) -> Told:
-    return Told(replace(block, trusted=False), why)
+def _untold(block: Block, unknown: int, why: str) -> Told:
+    return Told(replace(block, trusted=False, unknown=max(0, unknown)), why)
 
 
 def _requests(counts: Mapping[int, Counts]) -> int:

@@ -40,6 +40,8 @@ def test_sick_users_roll_back_by_request_and_not_by_user() -> None:
     crowds = [seen(Crowd(200, 100, sick=0.05), seed) for seed in (2, 3, 4)]
     assert any(rolled_back([by_requests(block) for block in blocks], 30) for blocks in crowds)
     assert not any(rolled_back(blocks, 30) for blocks in crowds)
+    gap = [[replace(by_requests(block), unknown=block.candidate.requests) for block in blocks] for blocks in crowds]
+    assert not any(rolled_back(blocks, 30) for blocks in gap), "nor where the log of users has a gap"
 
 
 @pytest.mark.parametrize("harm", [name for name in HARMS if name != "5 % errors or resets"])

@@ -65,6 +65,12 @@ def test_a_difference_beyond_delta_is_proved() -> None:
     assert log_e_below(comparison, 0.01) < 0
 
 
+def test_a_handful_of_failures_of_few_is_proof_at_once() -> None:
+    """Of ten users of the candidate four fail in one look, and of 190 others one."""
+    assert log_e_above(compare(arms((190, 1, 10, 4)), 0.005), 0.01) > log(1000)
+    assert log_e_above(compare(arms((190, 1, 10, 1)), 0.005), 0.01) < log(20)
+
+
 def test_no_difference_is_proved_to_be_below_a_margin() -> None:
     comparison = compare(arms(*[(450, 2, 50, 0), (450, 3, 50, 0), (450, 2, 50, 1), (450, 2, 50, 0)] * 15), 0.005)
     assert log_e_below(comparison, 0.01) > log(20)

@@ -63,6 +63,16 @@ def test_stretches_of_each_kind_share_alpha_and_beta_and_requests_have_theirs_wh
     assert alpha[1:].sum() < 1
 
 
+def test_of_who_fails_a_long_stretch_and_its_first_short_one_are_not_tested_twice() -> None:
+    """The first of each three short stretches begins with a long one."""
+    blocks = [users((1, 90), (0, 10), 3 * long + short, long) for long in range(2) for short in range(3)]
+    blocks = [replace(each, long_stretch=blocks[3 * (number // 3)].stretch) for number, each in enumerate(blocks)]
+    shares = np.exp(parted([errors((1, 90), (0, 10)), *blocks], 1.0).log_alpha_of_failures)
+    assert shares == pytest.approx([1, 1 / 3, 1 / 9, 0, 1 / 6, 1 / 18, 0, 1 / 36, 1 / 60])
+    verdicts = [judge(harmful_users()[:looks], ERRORS).findings[0].harm for looks in (1, 2, 3)]
+    assert verdicts == sorted(verdicts)
+
+
 def test_whoever_counts_users_in_one_way_only_is_judged_too() -> None:
     one_way = [
         replace(each, long_stretch=None, stable=replace(each.stable, long_units=None)) for each in harmful_users()

@@ -42,3 +42,10 @@ def test_huge_counts_give_numbers(bad: int) -> None:
     for bound in (1e-4, 0.1, 0.999):
         assert log_e_above(bad, 10**9, bound) == log_e_above(bad, 10**9, bound)
         assert log_e_below(bad, 10**9, bound) == log_e_below(bad, 10**9, bound)
+
+
+@pytest.mark.parametrize("bound", [5e-324, 1e-309, 1e-300, 1e-12])
+def test_bounds_that_are_hardly_there_give_numbers(bound: float) -> None:
+    assert log_e_above(0, 2, bound) <= 0
+    assert log_e_above(1, 2, bound) > log(1000)
+    assert log_e_below(0, 2, bound) == pytest.approx(0, abs=1e-6)

@@ -1,6 +1,7 @@
 """Users in the place of requests, and what is done where the gateway's log of them has gaps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -161,6 +162,21 @@ def test_harm_that_shows_in_a_gap_is_harm(looks: Looks) -> None:
         looks.world.metrics.lose(PRODUCT, [*met(1, range(200)), *met(2, range(200), failed=True)])
         blocks.append(looks.next().block)
     assert judge(blocks, looks.state.section.analysis).ruling is Ruling.ROLL_BACK
+
+
+def test_one_user_who_fails_in_a_gap_rolls_nobody_back(looks: Looks) -> None:
+    """Two users of ten meet the candidate; one of them fails whatever he asks, and asks little."""
+    blocks = []
+    for _ in range(30):
+        looks.world.metrics.lose(PRODUCT, [*met(1, range(5), each=20), *met(2, [0], each=3, failed=True)])
+        looks.world.metrics.lose(PRODUCT, met(2, range(1, 5), each=10))
+        looks.world.metrics.serve(PRODUCT, 2, requests=4)
+        blocks.append(looks.next().block)
+    assert [block.unknown for block in blocks] == [43] * 30
+    rules = looks.state.section.analysis
+    assert judge(blocks, rules).ruling is Ruling.CONTINUE
+    as_requests = [replace(block, unknown=0) for block in blocks]
+    assert judge(as_requests, rules).ruling is Ruling.ROLL_BACK, "the test can tell the difference"
 
 
 def test_users_that_cannot_be_read_at_the_beginning_hide_no_harm(served: World) -> None:

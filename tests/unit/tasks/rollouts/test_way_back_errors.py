@@ -25,6 +25,7 @@ from deployments.wiring import Doors
 from tasks.rollouts.beginning import begin, put_right, take_over
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import give_up
+from tests.advice import followed
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 
@@ -133,8 +134,9 @@ def test_the_advice_helps_and_the_reason_said_where_users_were(
     served: World, door: str, failure: SeatrialError
 ) -> None:
     doors, failing = with_failing(served, door, failure)
-    with pytest.raises(type(failure)):
+    with pytest.raises(type(failure)) as caught:
         by_its_carrier(served, doors, failing)
+    assert followed("Once that is mended `seatrial rollback ") in str(caught.value)
     state = served.journal.rollout(PRODUCT, "rollout-2")
     assert state.phase is Phase.RESTORING
     again = served.served_by == {1: 100}
