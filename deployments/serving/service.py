@@ -37,8 +37,8 @@ class Service:
     about. `keyed_predictions` are those of `predictions` that users with a key got. `asked` holds the predictions that
     are being answered, by their task. Answers are recorded in `log`, if there is one; the sticky key of a user comes
     where `keys` says. `load_seconds` is how long it took until the model was warm. `remains` is for the server that
-    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not. `sealer` seals
-    the ids of requests as clients get them, unless it is None.
+    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not. `sealer`,
+    unless it is None, seals the ids of requests as clients get them.
     """
 
     model: Model
