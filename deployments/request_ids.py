@@ -17,6 +17,8 @@ from deployments.clock import Clock
 KEY_NAME: Final = "requests"
 # Where a model server finds the file of the key.
 VARIABLE: Final = "SEATRIAL_REQUESTS_KEY"
+# Of an id without its seal.
+LONGEST_ID: Final = 128
 _MAC_BYTES: Final = 12
 _USER_BYTES: Final = 6
 _TIME_BYTES: Final = 4

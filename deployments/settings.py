@@ -67,13 +67,16 @@ class Settings(BaseSettings):
         default=(), description="web pages' origins that may send feedback from a browser"
     )
     feedback_ids: Literal["sealed", "any"] = Field(
-        default="sealed", description="whether feedback needs an id that a server sealed; any: for the time of an upgrade"
+        default="sealed",
+        description="whether feedback needs an id that a server sealed; any: for the time of an upgrade",
     )
     feedback_days: int = Field(
         default=90, ge=1, le=3650, description="days after an answer in which feedback on it is taken, and then kept"
     )
     feedback_rate: int = Field(
-        default=10_000, ge=1, description="values of feedback that one address, or holder of a key, may send in a minute"
+        default=10_000,
+        ge=1,
+        description="values of feedback that one address, or holder of a key, may send in a minute",
     )
     feedback_values: int = Field(
         default=5_000_000, ge=1000, description="most values of feedback that are kept of one product"

@@ -34,7 +34,9 @@ def answers_between(
     return dataset.to_table(columns=list(columns) if columns else None, filter=(time >= start) & (time < end))
 
 
-def parts_of(folder: str, product: str, versions: Collection[int] | None, days: Collection[date]) -> tuple[Any, list[str]]:
+def parts_of(
+    folder: str, product: str, versions: Collection[int] | None, days: Collection[date]
+) -> tuple[Any, list[str]]:
     """Parts of those days, in the order of their names. Days on which nothing was answered cost nothing."""
     system, root = opened(folder)
     base = f"{root}/product={product}"

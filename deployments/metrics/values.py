@@ -38,10 +38,10 @@ from deployments.analysis.evidence import Sums
 from deployments.metrics import keyed
 from deployments.metrics.labels import LABEL
 from deployments.metrics.protocol import Ranges
+from deployments.request_ids import LONGEST_ID
 
 FOLDED_AT_ONCE: Final = 5_000
 _DAY: Final = timedelta(days=1)
-_ID: Final = 128
 
 
 def _values_table(name: str) -> Table:
@@ -50,7 +50,7 @@ def _values_table(name: str) -> Table:
         keyed.schema,
         Column("product", String(40), primary_key=True),
         Column("metric", String(64), primary_key=True),
-        Column("request_id", String(_ID), primary_key=True),
+        Column("request_id", String(LONGEST_ID), primary_key=True),
         Column("version", Integer, nullable=False),
         Column("value", Float, nullable=False),
         Column("latest", Float),
@@ -66,7 +66,7 @@ labels = Table(
     "labels",
     keyed.schema,
     Column("product", String(40), primary_key=True),
-    Column("request_id", String(_ID), primary_key=True),
+    Column("request_id", String(LONGEST_ID), primary_key=True),
     Column("version", Integer, nullable=False),
     Column("label", String(128), nullable=False),
     Column("at", Float),
@@ -80,7 +80,7 @@ _users = Table(
     Column("version", Integer, primary_key=True),
     Column("unit", String(16), primary_key=True),
     Column("day", Integer, primary_key=True),
-    Column("request_id", String(_ID), nullable=False),
+    Column("request_id", String(LONGEST_ID), nullable=False),
 )
 # Sums of what has become too old to be kept one by one.
 _past = Table(
@@ -176,7 +176,9 @@ def fold(connection: Connection, product: str, before: datetime, ranges: Ranges)
     A value outside its range is summed up as the nearer end, as it was counted. The sums of the product stay the same.
     """
     cut = before.timestamp()
-    gone = connection.execute(_oldest(values, product, cut).returning(values.c.version, values.c.metric, values.c.value))
+    gone = connection.execute(
+        _oldest(values, product, cut).returning(values.c.version, values.c.metric, values.c.value)
+    )
     folded: dict[tuple[int, str], Sums] = {}
     number = 0
     for version, metric, value in gone:
@@ -259,7 +261,9 @@ def _add_values(connection: Connection, items: Iterable[Feedback]) -> None:
     """Each where it belongs: among those that count, or beside them."""
     alone = [_value_row(item) for item in items if not _is_of_a_user(item)]
     _add_new(connection, values, alone)
-    theirs = [_value_row(item) | {"the_unit": item.user, "the_day": _day(item)} for item in items if _is_of_a_user(item)]
+    theirs = [
+        _value_row(item) | {"the_unit": item.user, "the_day": _day(item)} for item in items if _is_of_a_user(item)
+    ]
     if not theirs:
         return
     another = exists().where(

@@ -78,10 +78,11 @@ def _own_answer(name: str, match: Json, status: int, body: str) -> Json:
 
 
 def _feedback() -> Json:
-    only_post = [{"name": ":method", "string_match": {"exact": "POST"}}]
+    # A browser asks first, by OPTIONS, whether a page may send.
+    methods = [{"name": ":method", "string_match": {"safe_regex": {"regex": "POST|OPTIONS"}}}]
     return {
         "name": "seatrial.feedback",
-        "match": {"path": FEEDBACK_PATH, "headers": only_post},
+        "match": {"path": FEEDBACK_PATH, "headers": methods},
         "route": {"cluster": CONTROL, "timeout": "10s"},
     }
 
