@@ -83,33 +83,40 @@ class Kept:
             mine[item.metric] = mine.get(item.metric, 0) + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Products:
+    """What is known of them: their newest rollouts, and their keys."""
+
+    section_of: SectionOf
+    key_of: KeyOf
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may be sent in a minute, what is kept, and how old an answer may be. `any_id`: also ids without a seal."""
+
+    rates: Rates
+    kept: Kept
+    within: timedelta
+    any_id: bool = False
+
+
 class Admission:
     """Lets feedback in. Safe for several threads.
 
-    Only request ids that `seals` opens are taken; with `any_id` others, too, of which then nothing more is known.
-    Nothing older than `within` is.
+    Only request ids that `seals` opens are taken; where the bounds say `any_id` others, too, of which then nothing more
+    is known.
     """
 
-    def __init__(
-        self,
-        section_of: SectionOf,
-        key_of: KeyOf,
-        seals: Seals,
-        rates: Rates,
-        kept: Kept,
-        clock: Clock,
-        within: timedelta,
-        *,
-        any_id: bool = False,
-    ) -> None:
-        self._section_of, self._key_of, self._seals, self._any_id = section_of, key_of, seals, any_id
-        self._rates, self._kept, self._clock, self.within = rates, kept, clock, within
+    def __init__(self, products: Products, seals: Seals, bounds: Bounds, clock: Clock) -> None:
+        self._products, self._seals, self._bounds, self._clock = products, seals, bounds, clock
+        self.within = bounds.within
         self._known: OrderedDict[str, tuple[float, RolloutSection | None]] = OrderedDict()
         self._turn = threading.Lock()
 
     def spend(self, sender: str, number: int) -> None:
         """Raises `NotAdmitted` where the sender has sent too much within a minute."""
-        wait = self._rates.take(sender, number)
+        wait = self._bounds.rates.take(sender, number)
         if wait is not None:
             raise NotAdmitted(429, "too much feedback from here within a minute: send it again later", delay=wait)
 
@@ -135,7 +142,7 @@ class Admission:
     def stored(self, admitted: Admitted) -> None:
         """What was admitted is on the disk."""
         with self._turn:
-            self._kept.add(admitted.items)
+            self._bounds.kept.add(admitted.items)
 
     def _sections(self, items: Sequence[Feedback | KeyedFeedback]) -> Mapping[str, RolloutSection]:
         found: dict[str, RolloutSection] = {}
@@ -154,7 +161,7 @@ class Admission:
             until, known = self._known.get(product, (now, None))
         if now < until:
             return known
-        section = self._section_of(product)
+        section = self._products.section_of(product)
         keeps = _UNKNOWN_FOR if section is None else _KNOWN_FOR
         with self._turn:
             self._known[product] = now + keeps.total_seconds(), section
@@ -167,7 +174,7 @@ class Admission:
         self, items: Sequence[Feedback | KeyedFeedback], sections: Mapping[str, RolloutSection], sender: Sender
     ) -> str:
         """By what name a sender that gave the keys of all products is counted; empty for one that needed none."""
-        keys = {product: self._key_of(product, section) for product, section in sections.items()}
+        keys = {product: self._products.key_of(product, section) for product, section in sections.items()}
         for number, item in enumerate(items):
             wanted = keys[item.product]
             if wanted is not None and not hmac.compare_digest(sender.token or b"", wanted):
@@ -184,9 +191,9 @@ class Admission:
     def _check_room(self, items: Sequence[Feedback | KeyedFeedback], sections: Mapping[str, RolloutSection]) -> None:
         for product, section in sections.items():
             with self._turn:
-                kept = dict(self._kept.numbers.get(product, {}))
-            if sum(kept.values()) >= self._kept.most:
-                message = f"{product} has {self._kept.most} values already: the oldest go after {self.within.days} days"
+                kept = dict(self._bounds.kept.numbers.get(product, {}))
+            if sum(kept.values()) >= (most := self._bounds.kept.most):
+                message = f"{product} has {most} values already: the oldest go after {self.within.days} days"
                 raise NotAdmitted(429, message, delay=timedelta(hours=1))
             judged = {*section.analysis.ranges, LABEL}
             names = {*kept} - judged
@@ -202,7 +209,7 @@ class Admission:
         found = self._seals.opened(item.request_id, item.product, item.version)
         if found is None:
             plain = without_seal(item.request_id)
-            return replace(item, request_id=plain) if self._any_id and len(plain) <= LONGEST_ID else _FOREIGN
+            return replace(item, request_id=plain) if self._bounds.any_id and len(plain) <= LONGEST_ID else _FOREIGN
         if found.at < self._clock.now() - self.within:
             return f"the answer is older than {self.within.days} days"
         return _about(item, found)

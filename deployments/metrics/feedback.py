@@ -19,7 +19,9 @@ from deployments.inference_logs import Log, LoggedAnswer
 from deployments.metrics import keyed, values
 from deployments.metrics.keyed import KeyedFeedback
 from deployments.metrics.protocol import UNLIMITED, Ranges
-from deployments.metrics.values import Feedback as Feedback
+from deployments.metrics.values import Feedback
+
+__all__ = ["Feedback", "FeedbackLedger", "UserOf"]
 
 _ASKED_AT_ONCE = 500
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import (
     BaseModel,
@@ -73,7 +73,8 @@ class _Pushed(BaseModel):
     @field_validator("at", mode="plain")
     @classmethod
     def _moment(cls, value: Any, info: ValidationInfo) -> datetime:
-        return _moment(value, *info.context)
+        now, within = cast("tuple[datetime, timedelta]", info.context)
+        return _moment(value, now, within)
 
 
 class PushedByRequest(_Pushed):

@@ -262,7 +262,7 @@ def _add_values(connection: Connection, items: Iterable[Feedback]) -> None:
     alone = [_value_row(item) for item in items if not _is_of_a_user(item)]
     _add_new(connection, values, alone)
     theirs = [
-        _value_row(item) | {"the_unit": item.user, "the_day": _day(item)} for item in items if _is_of_a_user(item)
+        {**_value_row(item), "the_unit": item.user, "the_day": _day(item)} for item in items if _is_of_a_user(item)
     ]
     if not theirs:
         return
@@ -295,8 +295,14 @@ def _day(item: Feedback) -> int:
 
 
 def _user_row(item: Feedback) -> Mapping[str, Any]:
-    row = {"product": item.product, "metric": item.metric, "version": item.version, "request_id": item.request_id}
-    return row | {"unit": item.user, "day": _day(item)}
+    return {
+        "product": item.product,
+        "metric": item.metric,
+        "version": item.version,
+        "unit": item.user,
+        "day": _day(item),
+        "request_id": item.request_id,
+    }
 
 
 def _label_row(item: Feedback) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput, NotFound, SeatrialError
 from deployments.inference_logs import Log
 from deployments.keys import key, known_key
-from deployments.metrics.admission import Admission, Kept, SectionOf
+from deployments.metrics.admission import Admission, Bounds, Kept, Products, SectionOf
 from deployments.metrics.feedback import FeedbackLedger, UserOf
 from deployments.metrics.keyed import ANSWERED_WITHIN
 from deployments.metrics.rates import Rates
@@ -187,9 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept, within = Kept(settings.feedback_values), timedelta(days=settings.feedback_days)
 
     def open_admission() -> Admission:
-        rates = Rates(settings.feedback_rate, clock)
-        any_id = settings.feedback_ids == "any"
-        return Admission(newest_section, key_of(settings), _seals(settings), rates, kept, clock, within, any_id=any_id)
+        rates, any_id = Rates(settings.feedback_rate, clock), settings.feedback_ids == "any"
+        products, bounds = Products(newest_section, key_of(settings)), Bounds(rates, kept, within, any_id)
+        return Admission(products, _seals(settings), bounds, clock)
 
     def user_of(product: str, of: str) -> str:
         return _seals(settings).user(product, of)

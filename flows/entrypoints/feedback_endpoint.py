@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
+from math import ceil
 from typing import Final
 
 import orjson
@@ -25,6 +26,7 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.keyed import NoRoomToWait
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import TAKEN, kind_of
+from deployments.routers.envoy.routes import SENDER_HEADER
 from deployments.serving.bodies import body_within
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -32,6 +34,8 @@ PATH: Final = "/seatrial/feedback"
 _SLOWEST_BODY_SECONDS: Final = 10.0
 # Of requests whose bodies are in memory.
 _MOST_AT_ONCE: Final = 32
+# Whoever asks at the socket itself.
+LOCALHOST: Final = "127.0.0.1"
 _SECONDS_TO_REMEMBER: Final = "600"
 _NOTHING: Final[Mapping[str, str]] = {}
 
@@ -96,19 +100,8 @@ class _Feedback:
         self._under_way += 1
         try:
             return await self._taken(request, kind)
-        except NotAdmitted as error:
-            return _refused(error)
-        except BadFeedback as error:
-            problems = [{"at": place, "error": problem} for place, problem in error.problems]
-            more = {"more": error.more} if error.more else {}
-            return _told(422, {"error": "nothing was stored", "problems": problems, **more})
-        except NoRoomToWait as error:
-            message = f"nothing was stored: too much feedback by key waits for the log of {error.product}"
-            return _told(429, {"error": message}, _come_again(error.delay))
         except SeatrialError as error:
-            _say(f"feedback was not stored: {error}")
-            status = 507 if isinstance(error, DiskFull) else 503
-            return _told(status, {"error": "nothing was stored: send it again later"}, _come_again())
+            return _refusal(error)
         finally:
             self._under_way -= 1
 
@@ -151,14 +144,20 @@ class _Feedback:
 
 
 def _sender(request: Request, behind_gateway: bool) -> Sender:
-    """The gateway adds the address that it was asked from, at the end; all before it is hearsay."""
+    """As the gateway of this machine says; as one in a cluster does, at the end of the list, before which all is hearsay.
+
+    Whoever passes something on for others, from this machine, is not local: then the list has more than one address.
+    """
     told = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     addresses = [address.strip() for address in told if address.strip()]
-    last = addresses[-1] if addresses else (request.client.host if request.client else "")
-    is_local = behind_gateway and all(_is_loopback(address) for address in addresses)
+    peer = request.client.host if request.client else ""
+    address = addresses[-1] if addresses else peer
+    if behind_gateway:
+        address = request.headers.get(SENDER_HEADER, LOCALHOST)
+    is_local = behind_gateway and len(addresses) <= 1 and _is_loopback(address)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     given = token.strip().encode() if scheme.lower() == "bearer" and token.strip() else None
-    return Sender(_network(last), is_local, given)
+    return Sender(_network(address), is_local, given)
 
 
 def _is_loopback(address: str) -> bool:
@@ -189,7 +188,23 @@ def _preflight(origin: str | None) -> Response:
     return Response(b"", 204, headers)
 
 
-def _refused(error: NotAdmitted) -> Response:
+def _refusal(error: SeatrialError) -> Response:
+    match error:
+        case NotAdmitted():
+            return _not_admitted(error)
+        case BadFeedback():
+            problems = [{"at": place, "error": problem} for place, problem in error.problems]
+            more = {"more": error.more} if error.more else {}
+            return _told(422, {"error": "nothing was stored", "problems": problems, **more})
+        case NoRoomToWait():
+            message = f"nothing was stored: too much feedback by key waits for the log of {error.product}"
+            return _told(429, {"error": message}, _come_again(error.delay))
+    _say(f"feedback was not stored: {error}")
+    status = 507 if isinstance(error, DiskFull) else 503
+    return _told(status, {"error": "nothing was stored: send it again later"}, _come_again())
+
+
+def _not_admitted(error: NotAdmitted) -> Response:
     headers = _come_again(error.delay) if error.delay else {}
     if error.status == 401:
         headers = {"www-authenticate": "Bearer"}
@@ -200,7 +215,7 @@ def _refused(error: NotAdmitted) -> Response:
 
 
 def _come_again(after: timedelta | None = None) -> dict[str, str]:
-    seconds = 1 if after is None else max(1, round(after.total_seconds() + 0.5))
+    seconds = 1 if after is None else max(1, ceil(after.total_seconds()))
     return {"retry-after": str(seconds)}
 
 

@@ -18,6 +18,8 @@ HEALTH_PATH = "/seatrial/health"
 FEEDBACK_PATH = "/seatrial/feedback"
 MIRRORED_HEADER = "x-seatrial-mirrored"
 PAIRED_HEADER = "x-seatrial-paired"
+# From which address feedback comes. The other header that says so names this machine's own for whoever is on it.
+SENDER_HEADER = "x-seatrial-sender"
 
 _UNKNOWN = "no product at this path; use /<product>/invocations or /v2/models/<product>/infer"
 
@@ -84,6 +86,7 @@ def _feedback() -> Json:
         "name": "seatrial.feedback",
         "match": {"path": FEEDBACK_PATH, "headers": methods},
         "route": {"cluster": CONTROL, "timeout": "10s"},
+        "request_headers_to_add": [_set(SENDER_HEADER, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%")],
     }
 
 
@@ -160,8 +163,8 @@ def _removed(*headers: str) -> list[Json]:
     return [{"remove": header} for header in headers]
 
 
-def _set(header: str) -> Json:
-    return {"header": {"key": header, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def _set(header: str, value: str = "1") -> Json:
+    return {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _to_version(product: str, version: int, match: Json) -> Json:

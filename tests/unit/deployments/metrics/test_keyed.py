@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import PlatformUnreachable
 from deployments.inference_logs import Log
 from deployments.metrics import keyed
 from deployments.metrics.feedback import Feedback, FeedbackLedger
-from deployments.metrics.keyed import ANSWERED_WITHIN, PATIENCE, KeyedFeedback
+from deployments.metrics.keyed import ANSWERED_WITHIN, PATIENCE, KeyedFeedback, NoRoomToWait
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Tables
 from tests.unit.deployments.serving.inference_log.answered import logged
@@ -177,7 +176,7 @@ def test_it_is_still_there_after_a_crash(scene: Scene) -> None:
 def test_only_so_many_may_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyed, "MOST_WAITING", 3)
     assert scene.push(*(about(f"user-{number}", 1.0, 0) for number in range(3))) == 3
-    with pytest.raises(PlatformUnreachable, match="3 pieces of feedback wait"):
+    with pytest.raises(NoRoomToWait, match="3 pieces of feedback on shop wait"):
         scene.ledger.store([about("one-more", 1.0, 0), Feedback("shop", 1, "a", "clicks", 1.0)])
     assert scene.clicks("a") == {}, "all or none"
     assert scene.push(about("user-0", 2.0, 0)) == 1, "it takes no more room than before"
