@@ -108,7 +108,7 @@ class _Feedback:
     async def _taken(self, request: Request, kind: str) -> Response:
         sender = _sender(request, self._behind_gateway)
         admission = await run_in_threadpool(self._opened)
-        admission.spend(sender.address, 1)
+        admission.spend(f"requests from {sender.address}", 1)
         try:
             async with asyncio.timeout(_SLOWEST_BODY_SECONDS):
                 body = await body_within(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
@@ -144,7 +144,7 @@ class _Feedback:
 
 
 def _sender(request: Request, behind_gateway: bool) -> Sender:
-    """As the gateway of this machine says; as one in a cluster does, at the end of the list, before which all is hearsay.
+    """As the gateway of this machine says; or as one in a cluster does, at the end of the list: all before is hearsay.
 
     Whoever passes something on for others, from this machine, is not local: then the list has more than one address.
     """
