@@ -20,6 +20,7 @@ import psutil
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.keys import known_key
+from deployments.private import keep_to_oneself
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
 from deployments.serving.answers import answers_of
@@ -43,6 +44,7 @@ from deployments.traffic import DEFAULT_KEY
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until told to stop; the exit code."""
+    keep_to_oneself()
     options = _parse(arguments)
     log_as_json()
     try:

@@ -28,6 +28,7 @@ from deployments.metrics.keyed import ANSWERED_WITHIN
 from deployments.metrics.rates import Rates
 from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
+from deployments.private import keep_to_oneself
 from deployments.request_ids import KEY_NAME, Seals
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.settings import Settings, current
@@ -178,6 +179,7 @@ def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control`: what supervisord and a cluster run; serves until SIGTERM."""
+    keep_to_oneself()
     options, settings = _parse(arguments), current()
     clock = SystemClock()
 

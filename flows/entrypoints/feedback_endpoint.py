@@ -26,7 +26,7 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.keyed import NoRoomToWait
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import TAKEN, kind_of
-from deployments.routers.envoy.routes import SENDER_HEADER
+from deployments.routers.envoy.uploads import SENDER_HEADER
 from deployments.serving.bodies import body_within
 
 MAX_BODY_BYTES: Final = 1024 * 1024

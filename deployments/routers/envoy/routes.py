@@ -11,6 +11,7 @@ from deployments.routers.choice import VERSION_HEADER
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.counting import KEYED_HEADER, user_of
 from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.uploads import sent_from, upload_routes
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 
 TABLE = "products"
@@ -18,8 +19,6 @@ HEALTH_PATH = "/seatrial/health"
 FEEDBACK_PATH = "/seatrial/feedback"
 MIRRORED_HEADER = "x-seatrial-mirrored"
 PAIRED_HEADER = "x-seatrial-paired"
-# From which address feedback comes. The other header that says so names this machine's own for whoever is on it.
-SENDER_HEADER = "x-seatrial-sender"
 
 _UNKNOWN = "no product at this path; use /<product>/invocations or /v2/models/<product>/infer"
 
@@ -41,6 +40,7 @@ def route_table(products: Mapping[str, Routing]) -> Json:
 
 
 def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
+    yield from upload_routes()
     yield _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
     yield _feedback()
     for product, routing in sorted(products.items()):
@@ -86,7 +86,7 @@ def _feedback() -> Json:
         "name": "seatrial.feedback",
         "match": {"path": FEEDBACK_PATH, "headers": methods},
         "route": {"cluster": CONTROL, "timeout": "10s"},
-        "request_headers_to_add": [_set(SENDER_HEADER, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%")],
+        "request_headers_to_add": [sent_from()],
     }
 
 
@@ -163,8 +163,8 @@ def _removed(*headers: str) -> list[Json]:
     return [{"remove": header} for header in headers]
 
 
-def _set(header: str, value: str = "1") -> Json:
-    return {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def _set(header: str) -> Json:
+    return {"header": {"key": header, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _to_version(product: str, version: int, match: Json) -> Json:

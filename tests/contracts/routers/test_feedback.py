@@ -17,6 +17,7 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.pairs import PairJoiner
 from deployments.request_ids import Sealer, without_seal
 from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.uploads import SMALL_BYTES
 from deployments.serving.sockets import unix_listener
 from deployments.traffic import Backend, Mirror, Routing, Weights
 from flows.entrypoints.feedback_endpoint import make_app
@@ -156,6 +157,15 @@ def test_a_browser_is_answered_by_its_pages_origin(shop: Shop) -> None:
         assert told.get("access-control-allow-origin") == (origin if wanted == 204 else None)
     status, _, told_of = shop.send("/seatrial/feedback", [], {"content-type": "text/plain"})
     assert (status, "application/json" in told_of["error"]) == (415, True)
+
+
+def test_large_feedback_is_of_the_same_sender(shop: Shop) -> None:
+    large = {"product": "shop", "metric": "label", "value": "x" * 128}
+    items = [large | {"key": f"user-{number}"} for number in range(1000)]
+    assert len(json.dumps(items)) > 2 * SMALL_BYTES
+    assert shop.tell(*items) == (202, {"stored": 1000, "refused": 0})
+    assert shop.tell(*items, **{"x-forwarded-for": "203.0.113.7"})[0] == 401
+    assert shop.tell(*items, **{"x-seatrial-sender": "203.0.113.7"})[0] == 202
 
 
 def test_by_a_users_key_this_machine_may_send(shop: Shop) -> None:
