@@ -154,10 +154,10 @@ def settle(items: Sequence[tuple[KeyedFeedback, int]], product: str, log: Log, n
 
 
 def _of_few_days(items: Sequence[tuple[KeyedFeedback, int]]) -> list[tuple[KeyedFeedback, int]]:
-    """Those of `items`, in their order, whose answers lie in at most 32 days together."""
+    """Those of `items` whose answers lie in at most 32 days together, the newest before all others."""
     days: set[date] = set()
     chosen = []
-    for each in items:
+    for each in sorted(items, key=lambda each: each[0].at, reverse=True):
         more = {*days, *days_between(each[0].at - ANSWERED_WITHIN, each[0].at)}
         if len(more) <= _MOST_DAYS:
             days = more
