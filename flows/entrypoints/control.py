@@ -131,8 +131,9 @@ class Keeper:
         for product in self._ledger.products() if folds else ():
             section = self._section_of(product)
             ranges = section.analysis.ranges if section else {}
-            if any(not self._ledger.fold(product, before, ranges) for _ in range(_MOST_FOLDS)):
-                continue
+            for _ in range(_MOST_FOLDS):
+                if not self._ledger.fold(product, before, ranges):
+                    break
         self._kept.counted(self._ledger.numbers())
 
 
