@@ -16,6 +16,7 @@ from deployments.metrics import keyed
 from deployments.metrics.admission import MOST_METRICS, Kept
 from deployments.metrics.feedback import FeedbackLedger
 from deployments.spec import AnalysisSection, MetricRule, RolloutSection
+from flows.entrypoints import feedback_endpoint
 from flows.entrypoints.feedback_endpoint import MAX_BODY_BYTES, make_app
 from tests.feedback_door import Door, sealed
 
@@ -378,6 +379,17 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(ledger: FeedbackLedger
             yield b" " * 10_000
 
     assert Scene(ledger).send(endless()).status_code == 413
+
+
+def test_a_body_that_never_ends_is_given_up(ledger: FeedbackLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feedback_endpoint, "_SLOWEST_BODY_SECONDS", 0.01)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"["
+        await asyncio.Event().wait()
+
+    response = Scene(ledger).send(silent())
+    assert (response.status_code, response.headers["connection"]) == (408, "close")
 
 
 @pytest.mark.parametrize(
