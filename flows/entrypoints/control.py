@@ -28,7 +28,9 @@ from deployments.metrics.keyed import ANSWERED_WITHIN
 from deployments.metrics.rates import Rates
 from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
+from deployments.printable import in_one_line
 from deployments.private import keep_to_oneself
+from deployments.proxies import heed_proxies
 from deployments.request_ids import KEY_NAME, Seals
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.settings import Settings, current
@@ -153,7 +155,7 @@ def keep_users_small(settings: Settings, clock: Clock) -> None:
 
 
 def _say(what: str) -> None:
-    print(what, flush=True)  # noqa: T201 - the program's log
+    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log
 
 
 def _seals(settings: Settings) -> Seals:
@@ -181,6 +183,7 @@ def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control`: what supervisord and a cluster run; serves until SIGTERM."""
     keep_to_oneself()
+    heed_proxies()
     options, settings = _parse(arguments), current()
     clock = SystemClock()
 

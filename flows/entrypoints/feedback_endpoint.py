@@ -26,6 +26,7 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.keyed import NoRoomToWait
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import TAKEN, kind_of
+from deployments.printable import in_one_line
 from deployments.routers.envoy.uploads import SENDER_HEADER
 from deployments.serving.bodies import body_within
 
@@ -228,4 +229,4 @@ def _told(status: int, content: object, headers: Mapping[str, str] = _NOTHING) -
 
 
 def _say(what: str) -> None:
-    print(what, flush=True)  # noqa: T201 - the program's log
+    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log

@@ -113,9 +113,9 @@ def logs(
 
     if name is None:
         for known in log_names():
-            typer.echo(known)
+            console.line(known)
         return
     for line in last_lines(name, lines):
-        typer.echo(line)
+        console.line(line)
     if follow:
-        follow_log(name, typer.echo)
+        follow_log(name, console.line)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deployments.private import is_same_account, keep_to_oneself
+from deployments.proxies import heed_proxies
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 from flows.entrypoints.watchdog import EVERY, Watchdog, carry_on
@@ -236,6 +237,7 @@ def _state_of_files() -> dict[str, int]:
 def main() -> None:
     """`python -m flows.entrypoints.warm`: what supervisord runs."""
     keep_to_oneself()
+    heed_proxies()
     from flows.entrypoints.cli import run
 
     known_to_cli = import_module("flows.entrypoints.warm")  # this file runs as __main__, which is another module

@@ -22,7 +22,8 @@ from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.services import GATEWAY
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
-from tests.contracts.routers.gateway import eventually, free_port
+from tests.contracts.routers.gateway import eventually
+from tests.ports import free_port
 
 MOST_CONNECTIONS = 5000
 

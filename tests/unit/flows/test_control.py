@@ -25,7 +25,6 @@ from deployments.metrics.admission import Kept
 from deployments.metrics.feedback import Feedback, FeedbackLedger
 from deployments.metrics.keyed import KeyedFeedback
 from deployments.owner import this_process
-from deployments.platform.addresses import free_port
 from deployments.platform.services import control_socket
 from deployments.request_ids import KEY_NAME
 from deployments.rollout.state import Phase, RolloutState
@@ -36,6 +35,7 @@ from deployments.spec import AnalysisSection, FeedbackSection, MetricRule, Rollo
 from deployments.supervision import UnixConnection
 from flows.entrypoints.control import Keeper, Settler, key_of
 from tests.feedback_door import sealed
+from tests.ports import free_port
 from tests.unit.deployments.serving.inference_log.answered import logged
 from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
 
@@ -179,13 +179,13 @@ def test_what_was_accepted_survives_kill_9_and_the_service_comes_back_to_the_sam
         assert pushed(settings, good(settings)) == 202
     finally:
         second.terminate()
-    assert second.wait(10) == 0
+    assert second.wait(60) == 0
     assert not control_socket(settings).exists()
 
 
 def test_with_a_port_it_listens_there_and_makes_no_socket(settings: Settings) -> None:
     rolled_out(settings)
-    port = free_port(18080, "127.0.0.1")
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.entrypoints.control", "--port", str(port)],
         cwd=ROOT,
@@ -198,4 +198,4 @@ def test_with_a_port_it_listens_there_and_makes_no_socket(settings: Settings) ->
         assert not control_socket(settings).exists()
     finally:
         process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0

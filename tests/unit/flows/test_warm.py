@@ -112,7 +112,7 @@ def test_a_file_that_changed_while_it_was_imported_makes_the_process_stale(
     with tempfile.TemporaryDirectory(dir="/tmp") as short, pytest.raises(_EndedError):
         place = Path(short) / "warm.sock"
         warm.serve(Settings(home=tmp_path), lambda: 0)
-    callers[0].join(5)
+    callers[0].join(60)
 
     assert answers == [b""]
 
