@@ -10,6 +10,7 @@ import tempfile
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -19,6 +20,8 @@ from deployments.private import is_private, lasting_runtime_folder, private_fold
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
 _LONGEST_RUN_FOLDER = 60
+# As browsers send it: scheme and host, in small letters, without a path.
+_ORIGIN = r"^https?://[a-z0-9.\[\]:-]+$"
 
 
 class Settings(BaseSettings):
@@ -60,6 +63,24 @@ class Settings(BaseSettings):
     )
     keys: Path | None = Field(
         default=None, description="folder of the platform's own secrets, each a file; None: `keys` in `home`"
+    )
+    feedback_origins: tuple[Annotated[str, Field(pattern=_ORIGIN)], ...] = Field(
+        default=(), description="web pages' origins that may send feedback from a browser"
+    )
+    feedback_ids: Literal["sealed", "any"] = Field(
+        default="sealed",
+        description="whether feedback needs an id that a server sealed; any: for the time of an upgrade",
+    )
+    feedback_days: int = Field(
+        default=90, ge=1, le=3650, description="days after an answer in which feedback on it is taken, and then kept"
+    )
+    feedback_rate: int = Field(
+        default=10_000,
+        ge=1,
+        description="values of feedback that one address, or holder of a key, may send in a minute",
+    )
+    feedback_values: int = Field(
+        default=5_000_000, ge=1000, description="most values of feedback that are kept of one product"
     )
     place: str | None = Field(
         default=None,

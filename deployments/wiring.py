@@ -94,7 +94,7 @@ def doors_as_they_are(product: str) -> Doors:
     """
     from deployments.supervision import Supervisor
 
-    section = _newest_section(product)
+    section = newest_section(product)
     if section is not None and section.target is TargetKind.KUBERNETES:
         return doors(section)
     settings = current()
@@ -103,7 +103,7 @@ def doors_as_they_are(product: str) -> Doors:
 
 def target_of(product: str) -> TargetKind:
     """Where a product was last rolled out; for one that never was, this machine."""
-    section = _newest_section(product)
+    section = newest_section(product)
     return TargetKind.LOCAL if section is None else section.target
 
 
@@ -112,7 +112,7 @@ def pod_log(product: str, pod: str, lines: int) -> str:
     from deployments.cluster import Cluster
     from deployments.targets.kubernetes.manifests import CONTAINER, FETCHER
 
-    section = _newest_section(product)
+    section = newest_section(product)
     if section is None or section.target is not TargetKind.KUBERNETES:
         return ""
     cluster = Cluster.of(section.kubernetes.namespace, section.kubernetes.context)
@@ -120,7 +120,7 @@ def pod_log(product: str, pod: str, lines: int) -> str:
     return next(filter(None, said), "")
 
 
-def _newest_section(product: str) -> RolloutSection | None:
+def newest_section(product: str) -> RolloutSection | None:
     """By which a product was last rolled out; None for one that never was."""
     rollouts = journal().rollouts(product)
     return rollouts[0].section if rollouts else None
@@ -259,7 +259,7 @@ def renewals() -> "Renewals":
 
 def inference_log_of(product: str) -> Log:
     """The log that a product's servers write by its newest rollout; for one without any, where it would be."""
-    section = _newest_section(product)
+    section = newest_section(product)
     log = LogSection() if section is None else section.server.log
     return Log(log.folder or str(current().inference_log), log.flush)
 

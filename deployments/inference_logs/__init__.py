@@ -17,7 +17,7 @@ from deployments.inference_logs.place import (
     opened,
     part_path,
 )
-from deployments.inference_logs.reading import answers_between
+from deployments.inference_logs.reading import answers_between, days_between
 
 __all__ = [
     "FEATURE",
@@ -28,6 +28,7 @@ __all__ = [
     "answers_between",
     "check_place",
     "check_reachable_by_fsspec",
+    "days_between",
     "is_url",
     "newest_answers",
     "opened",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from deployments.inference_logs.reading import dataset_of, parts_of
+from deployments.inference_logs.reading import dataset_of, days_between, parts_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ def newest_answers(
     """For each key and moment the last answer that its user got until then, and not longer than `within` before.
 
     Of any version; mirrored answers do not count, for nobody got them. None where none was logged. Memory does not grow
-    with the log.
+    with the log, and only the days are looked at in which one of them may lie.
     """
     by_key: dict[str, list[int]] = {}
     for place, (key, _) in enumerate(wanted):
@@ -80,7 +80,8 @@ def _answers_to(
     import pyarrow.dataset as ds
 
     start, end = min(at for _, at in wanted) - within, max(at for _, at in wanted)
-    system, paths = parts_of(folder, product, None, start, end)
+    days = {day for _, at in wanted for day in days_between(at - within, at)}
+    system, paths = parts_of(folder, product, None, days)
     if not paths:
         return
     keys: Any = pa.array(sorted({key for key, _ in wanted}), pa.string())

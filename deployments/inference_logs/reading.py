@@ -22,7 +22,7 @@ def answers_between(
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    system, paths = parts_of(folder, product, (version,), start, end)
+    system, paths = parts_of(folder, product, (version,), tuple(days_between(start, end)))
     if not paths:
         return pa.table({})
     # What one server writes always has the same columns.
@@ -35,30 +35,32 @@ def answers_between(
 
 
 def parts_of(
-    folder: str, product: str, versions: Collection[int] | None, start: datetime, end: datetime
+    folder: str, product: str, versions: Collection[int] | None, days: Collection[date]
 ) -> tuple[Any, list[str]]:
-    """Parts that may hold what was answered in that time, in the order of their names."""
+    """Parts of those days, in the order of their names. Days on which nothing was answered cost nothing."""
     system, root = opened(folder)
     base = f"{root}/product={product}"
     if versions is None:
         folders = [path for path in _listed(system, base) if "/version=" in path]
     else:
         folders = [f"{base}/version={version}" for version in versions]
-    days = [f"date={day:%Y-%m-%d}" for day in _days(start, end)]
-    found = (path for each in folders for day in days for path in _listed(system, f"{each}/{day}"))
+    wanted = {f"date={day:%Y-%m-%d}" for day in days}
+    there = (day for each in folders for day in _listed(system, each) if day.rpartition("/")[2] in wanted)
+    found = (path for day in there for path in _listed(system, day))
     return system, sorted(path for path in found if path.endswith(".parquet") and "/part-" in path)
+
+
+def days_between(start: datetime, end: datetime) -> Iterator[date]:
+    """The days of UTC that a time touches, both ends included."""
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 def _listed(system: Any, folder: str) -> list[str]:
     try:
-        return [str(path) for path in system.ls(folder, detail=False)]
-    except FileNotFoundError:
+        return [str(path).rstrip("/") for path in system.ls(folder, detail=False)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _days(start: datetime, end: datetime) -> Iterator[date]:
-    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
-    return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 def dataset_of(system: Any, paths: Sequence[str], schema: "pa.Schema | None" = None) -> Any:

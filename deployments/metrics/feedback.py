@@ -1,34 +1,13 @@
 """What users said of answers: business metrics and the truth, kept by the id of the request that they are about."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Float,
-    Index,
-    Integer,
-    Select,
-    String,
-    Table,
-    bindparam,
-    case,
-    cast,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Select, Table, func, select
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError
 
@@ -37,53 +16,21 @@ from deployments.analysis.readings import Source
 from deployments.database import Database
 from deployments.errors import PlatformUnreachable
 from deployments.inference_logs import Log, LoggedAnswer
-from deployments.metrics import keyed
+from deployments.metrics import keyed, values
 from deployments.metrics.keyed import KeyedFeedback
-from deployments.metrics.labels import LABEL
 from deployments.metrics.protocol import UNLIMITED, Ranges
+from deployments.metrics.values import Feedback
+
+__all__ = ["Feedback", "FeedbackLedger", "UserOf"]
 
 _ASKED_AT_ONCE = 500
 
-_schema = keyed.schema
-_values = Table(
-    "feedback",
-    _schema,
-    Column("product", String(40), primary_key=True),
-    Column("metric", String(64), primary_key=True),
-    Column("request_id", String(128), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("value", Float, nullable=False),
-    Column("latest", Float),
-    Column("at", Float),
-)
-_THE_TIME = bindparam("the_at", type_=Float)
-# Holds all that is summed up, so that the table itself need not be read for it.
-Index("feedback_sums", _values.c.product, _values.c.version, _values.c.metric, _values.c.value)
-_labels = Table(
-    "labels",
-    _schema,
-    Column("product", String(40), primary_key=True),
-    Column("request_id", String(128), primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("label", String(128), nullable=False),
-    Column("at", Float),
-)
+# Product and sticky key to what stands for the user.
+UserOf = Callable[[str, str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """One value about the answer that `version` gave to a request; of metric `label` the truth, as text.
-
-    `at` is when it became known: a correction replaces what is older, in whichever order they come. Among those with
-    the same time, or without one, the one that comes last does.
-    """
-
-    product: str
-    version: int
-    request_id: str
-    metric: str
-    value: float | str
-    at: datetime | None = None
+def _nobody(_product: str, _key: str) -> str:
+    return ""
 
 
 class FeedbackLedger:
@@ -94,7 +41,7 @@ class FeedbackLedger:
     """
 
     def __init__(self, journal: str) -> None:
-        self._database = Database(_beside(journal), _schema, "the feedback ledger")
+        self._database = Database(_beside(journal), keyed.schema, "the feedback ledger")
 
     def close(self) -> None:
         """Let the database's connections go."""
@@ -105,19 +52,20 @@ class FeedbackLedger:
 
         Storing the same again changes nothing. A newer label for the same product and request replaces the old one. Of
         any other metric the sums keep the value that came first, also within `items`, for what a rollout was judged by
-        does not change any more; the newest stands beside it. What goes by a key waits for `settle`.
+        does not change any more; the newest stands beside it. What goes by a key waits for `settle`, and raises
+        `NoRoomToWait` where too much of its product does already.
         """
         pushed = tuple(items)
         with self._storing() as connection:
             waiting = keyed.keep(connection, (item for item in pushed if isinstance(item, KeyedFeedback)))
-            return waiting + _keep(connection, [item for item in pushed if isinstance(item, Feedback)])
+            return waiting + values.keep(connection, [item for item in pushed if isinstance(item, Feedback)])
 
     def waiting(self, now: datetime) -> Sequence[str]:
         """Products of which feedback by key is to be settled."""
         with self._database.transaction(writes=False) as connection:
             return keyed.products_due(connection, now)
 
-    def settle(self, product: str, log: Log, now: datetime) -> Sequence[KeyedFeedback]:
+    def settle(self, product: str, log: Log, now: datetime, user_of: UserOf = _nobody) -> Sequence[KeyedFeedback]:
         """Finds the answers that feedback by key is about, for at most 1,000 that it is time for, and stores it.
 
         Returns those for which there was none for a day: they are forgotten. What is cut short is done again by the
@@ -126,8 +74,9 @@ class FeedbackLedger:
         with self._database.transaction(writes=False) as connection:
             items = keyed.due(connection, product, now)
         settled = tuple(keyed.settle(items, product, log, now))
+        found = [_found(each.item, each.found, user_of) for each in settled if each.found is not None]
         with self._storing() as connection:
-            _keep(connection, [_found(each.item, each.found) for each in settled if each.found is not None])
+            values.keep(connection, found)
             keyed.close(connection, settled)
         return tuple(each.item for each in settled if each.next_try is None and each.found is None)
 
@@ -144,17 +93,8 @@ class FeedbackLedger:
 
         A value outside the range of its metric counts as the nearer end of it.
         """
-        value = _within(ranges)
-        query = (
-            select(_values.c.version, _values.c.metric, func.count(), func.sum(value), func.sum(value * value))
-            .where(_values.c.product == product)
-            .group_by(_values.c.version, _values.c.metric)
-        )
-        found: dict[int, dict[str, Sums]] = {}
         with self._database.transaction(writes=False) as connection:
-            for version, metric, count, total, squares in connection.execute(query):
-                found.setdefault(version, {})[metric] = Sums(count, total, squares)
-        return found
+            return values.sums(connection, product, ranges)
 
     def counts(self, product: str, ranges: Ranges = UNLIMITED) -> Mapping[Source, Counts]:
         """The sums, as a part of a `Reading`."""
@@ -165,14 +105,36 @@ class FeedbackLedger:
 
     def labels(self, product: str, request_ids: Sequence[str]) -> Mapping[str, str]:
         """The truth as text, by request id; ids without a label are left out."""
-        mine = _labels.c.product == product
-        return dict(self._asked(select(_labels.c.request_id, _labels.c.label).where(mine), _labels, request_ids))
+        table = values.labels
+        query = select(table.c.request_id, table.c.label).where(table.c.product == product)
+        return dict(self._asked(query, table, request_ids))
 
     def latest(self, product: str, metric: str, request_ids: Sequence[str]) -> Mapping[str, float]:
         """The newest value of a metric, corrections included, by request id; ids without one are left out."""
-        mine = (_values.c.product == product) & (_values.c.metric == metric)
-        value = func.coalesce(_values.c.latest, _values.c.value)
-        return dict(self._asked(select(_values.c.request_id, value).where(mine), _values, request_ids))
+        found: dict[str, float] = {}
+        for table in (values.beside, values.values):
+            newest = func.coalesce(table.c.latest, table.c.value)
+            query = select(table.c.request_id, newest).where(table.c.product == product, table.c.metric == metric)
+            found |= dict(self._asked(query, table, request_ids))
+        return found
+
+    def numbers(self) -> Mapping[tuple[str, str], int]:
+        """How many values are kept one by one, by product and metric. Takes long where there are many."""
+        with self._database.transaction(writes=False) as connection:
+            return values.numbers(connection)
+
+    def products(self) -> Sequence[str]:
+        """Products of which something is kept."""
+        with self._database.transaction(writes=False) as connection:
+            return values.products(connection)
+
+    def fold(self, product: str, before: datetime, ranges: Ranges = UNLIMITED) -> int:
+        """Sums up some values from before that moment, and forgets some labels; how many. To be repeated until it is 0.
+
+        `ranges` are those by which the product is judged: its sums stay what they are.
+        """
+        with self._storing() as connection:
+            return values.fold(connection, product, before, ranges)
 
     def _asked(self, query: Select[Any], table: Table, request_ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
         remaining = iter(request_ids)
@@ -193,80 +155,8 @@ def _beside(journal: str) -> str:
     return url.set(database=str(file.with_name(f"{file.stem}-feedback{file.suffix}"))).render_as_string()
 
 
-def _within(ranges: Ranges) -> ColumnElement[float]:
-    metric, value = _values.c.metric, _values.c.value
-    ends = [
-        end
-        for name, (low, high) in ranges.items()
-        for end in (((metric == name) & (value < low), low), ((metric == name) & (value > high), high))
-    ]
-    return case(*ends, else_=value) if ends else value
-
-
-def _found(item: KeyedFeedback, answer: LoggedAnswer) -> Feedback:
-    return Feedback(item.product, answer.version, answer.request_id, item.metric, item.value, item.at)
-
-
-def _keep(connection: Connection, items: Sequence[Feedback]) -> int:
-    by_time = sorted(items, key=lambda item: math.inf if item.at is None else item.at.timestamp())
-    labels = {(item.product, item.request_id): _label_row(item) for item in by_time if item.metric == LABEL}
-    values = [item for item in items if item.metric != LABEL]
-    first = {(item.product, item.metric, item.request_id): _value_row(item) for item in reversed(values)}
-    _forget_older(connection, tuple(labels.values()))
-    _add_new(connection, _labels, tuple(labels.values()))
-    _add_new(connection, _values, tuple(first.values()))
-    _correct(connection, [_value_row(item) for item in by_time if item.metric != LABEL])
-    return len(labels) + len(first)
-
-
-def _forget_older(connection: Connection, labels: Sequence[Mapping[str, Any]]) -> None:
-    if labels:
-        connection.execute(_where_older(delete(_labels), _labels), [_given(row) for row in labels])
-
-
-def _correct(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        newer = update(_values).values(latest=bindparam("the_latest"), at=_THE_TIME)
-        connection.execute(_where_older(newer, _values), [_given(row) for row in rows])
-
-
-def _where_older(statement: Any, table: Table) -> Any:
-    """Only rows that are to be replaced by the given one."""
-    for column in table.primary_key.columns:
-        statement = statement.where(column == bindparam(f"the_{column.name}"))
-    return statement.where(or_(table.c.at.is_(None), _THE_TIME.is_(None), table.c.at <= _THE_TIME))
-
-
-def _given(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {f"the_{name}": value for name, value in row.items()}
-
-
-def _add_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Those of `rows` whose key is not there yet."""
-    if not rows:
-        return
-    known = exists().where(*(key == bindparam(key.name) for key in table.primary_key.columns))
-    row = select(*(cast(bindparam(column.name), column.type) for column in table.columns)).where(~known)
-    connection.execute(insert(table).from_select(list(table.columns), row), list(rows))
-
-
-def _label_row(item: Feedback) -> Mapping[str, Any]:
-    return {
-        "product": item.product,
-        "request_id": item.request_id,
-        "version": item.version,
-        "label": str(item.value),
-        "at": item.at.timestamp() if item.at else None,
-    }
-
-
-def _value_row(item: Feedback) -> Mapping[str, Any]:
-    return {
-        "product": item.product,
-        "metric": item.metric,
-        "request_id": item.request_id,
-        "version": item.version,
-        "value": float(item.value),
-        "latest": float(item.value),
-        "at": item.at.timestamp() if item.at else None,
-    }
+def _found(item: KeyedFeedback, answer: LoggedAnswer, user_of: UserOf) -> Feedback:
+    user = user_of(item.product, item.key)
+    return Feedback(
+        item.product, answer.version, answer.request_id, item.metric, item.value, item.at, answer.time, user
+    )

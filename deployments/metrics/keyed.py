@@ -1,8 +1,9 @@
 """Feedback by a user's key: it waits until the inference log tells which answer it is about."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -22,16 +23,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
-from deployments.errors import PlatformUnreachable
-from deployments.inference_logs import Log, LoggedAnswer, newest_answers
+from deployments.errors import TryAgain
+from deployments.inference_logs import Log, LoggedAnswer, days_between, newest_answers
 from deployments.metrics.labels import LABEL
 
 # How old an answer may be that feedback by key is about.
 ANSWERED_WITHIN: Final = timedelta(days=7)
 # How long feedback waits for the log of a server that cannot write it.
 PATIENCE: Final = timedelta(days=1)
-MOST_WAITING: Final = 100_000
+# Of one product; no other one's feedback can take these places.
+MOST_WAITING: Final = 20_000
 _AT_ONCE = 1_000
+# Of which the log is read in one look, so that nobody's odd times make it long for all.
+_MOST_DAYS: Final = 32
 _PLACE = ("product", "metric", "key", "at")
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=15), timedelta(hours=1)
 _WRITING = timedelta(seconds=5)
@@ -49,6 +53,16 @@ _waiting = Table(
     Column("due", Float, nullable=False, index=True),
     Column("tries", Integer, nullable=False),
 )
+
+
+class NoRoomToWait(TryAgain):
+    """So much feedback by key of `product` waits already that no more of it is taken now."""
+
+    delay = timedelta(minutes=1)
+
+    def __init__(self, product: str, waiting: int) -> None:
+        super().__init__(f"{waiting} pieces of feedback on {product} wait for its log already: send these later")
+        self.product = product
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +90,17 @@ class Settled:
 def keep(connection: Connection, items: Iterable[KeyedFeedback]) -> int:
     """Lets them wait; the same key, metric and time again replaces the former value.
 
-    Returns how many. Raises `PlatformUnreachable` when too many wait already.
+    Returns how many. Raises `NoRoomToWait` for a product of which too many wait already.
     """
     rows = {(each.product, each.metric, each.key, each.at): _row(each) for each in items}
     if not rows:
         return 0
     connection.execute(_these(delete(_waiting)), [_place(row) for row in rows.values()])
-    number = connection.execute(select(func.count()).select_from(_waiting)).scalar_one()
-    if number + len(rows) > MOST_WAITING:
-        raise PlatformUnreachable(f"{number} pieces of feedback wait for the inference log already: send these later")
+    for product, more in Counter(product for product, *_ in rows).items():
+        mine = select(func.count()).select_from(_waiting).where(_waiting.c.product == product)
+        number = connection.execute(mine).scalar_one()
+        if number + more > MOST_WAITING:
+            raise NoRoomToWait(product, number)
     connection.execute(insert(_waiting), list(rows.values()))
     return len(rows)
 
@@ -121,17 +137,32 @@ def close(connection: Connection, settled: Sequence[Settled]) -> None:
 
 
 def settle(items: Sequence[tuple[KeyedFeedback, int]], product: str, log: Log, now: datetime) -> Iterator[Settled]:
-    """Looks each up in the log of its product, once everything that was answered until its time must be there."""
+    """Looks each up in the log of its product, once everything that was answered until its time must be there.
+
+    Those whose days are too many for one look have their turn in the next.
+    """
     complete = now - 2 * log.flush - _WRITING
-    ripe = [each for each in items if each[0].at <= complete]
     for item, tries in items:
         if item.at > complete:
             yield Settled(item, tries - 1, None, item.at + (now - complete))
+    ripe = _of_few_days([each for each in items if each[0].at <= complete])
     answers = newest_answers(log.folder, product, [(item.key, item.at) for item, _ in ripe], ANSWERED_WITHIN)
     for (item, tries), answer in zip(ripe, answers, strict=True):
         over = answer is not None or now - item.received > PATIENCE
         pause = min(_FIRST_PAUSE * 2 ** min(tries, 20), _LONGEST_PAUSE)
         yield Settled(item, tries, answer, None if over else now + pause)
+
+
+def _of_few_days(items: Sequence[tuple[KeyedFeedback, int]]) -> list[tuple[KeyedFeedback, int]]:
+    """Those of `items` whose answers lie in at most 32 days together, the newest before all others."""
+    days: set[date] = set()
+    chosen = []
+    for each in sorted(items, key=lambda each: each[0].at, reverse=True):
+        more = {*days, *days_between(each[0].at - ANSWERED_WITHIN, each[0].at)}
+        if len(more) <= _MOST_DAYS:
+            days = more
+            chosen.append(each)
+    return chosen
 
 
 def _these(statement: Any, *more: str) -> Any:

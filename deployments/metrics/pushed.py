@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from pydantic import (
     BaseModel,
@@ -18,24 +18,39 @@ from pydantic import (
 )
 
 from deployments.errors import BadInput
-from deployments.metrics.feedback import Feedback
 from deployments.metrics.keyed import KeyedFeedback
 from deployments.metrics.labels import LABEL, label_text
+from deployments.metrics.values import Feedback
 from deployments.metrics.written import JSON, BadlyWritten, items_in
 
 MOST_ITEMS: Final = 1000
 _LARGEST = 1e15
 _LONGEST_LABEL = 128
+_LONGEST_ID = 192
+# None has as many fields.
+_MOST_FIELDS = 16
+# Of all that is wrong so many are told, and where in so many letters.
+_MOST_PROBLEMS = 20
+_LONGEST_PLACE = 80
 # Clocks differ a little; what is dated far ahead would outlive its corrections.
 _CLOCKS_DIFFER = timedelta(minutes=5)
+_FOR_EVER = timedelta(days=10_000)
 
 
 class BadFeedback(BadInput):
-    """Feedback that cannot be stored; `problems` are pairs of a place, such as `[3].value`, and what is wrong there."""
+    """Feedback that cannot be stored; `problems` are pairs of a place, such as `[3].value`, and what is wrong there.
+
+    The first 20 of them; `more` is how many there are beside these.
+    """
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        super().__init__("\n".join(f"{place}: {problem}" for place, problem in problems))
-        self.problems = tuple(problems)
+        first = [(place[:_LONGEST_PLACE], problem) for place, problem in problems[:_MOST_PROBLEMS]]
+        super().__init__("\n".join(f"{place}: {problem}" for place, problem in first))
+        self.problems = tuple(first)
+        self.more = len(problems) - len(first)
+
+
+_ID = rf"^[A-Za-z0-9._:/+=@-]{{1,{_LONGEST_ID}}}$"
 
 
 class _Pushed(BaseModel):
@@ -58,14 +73,15 @@ class _Pushed(BaseModel):
     @field_validator("at", mode="plain")
     @classmethod
     def _moment(cls, value: Any, info: ValidationInfo) -> datetime:
-        return _moment(value, info.context)
+        now, within = cast("tuple[datetime, timedelta]", info.context)
+        return _moment(value, now, within)
 
 
 class PushedByRequest(_Pushed):
     """One object about the answer to a request; no further field is taken."""
 
     version: int = Field(ge=1, lt=2**31, description="x-seatrial-version of the answer")
-    request_id: str = Field(pattern=r"^[A-Za-z0-9._:/+=@-]{1,128}$", description="x-request-id of the answer")
+    request_id: str = Field(pattern=_ID, description="x-request-id of the answer")
 
 
 class PushedByKey(_Pushed):
@@ -87,23 +103,28 @@ _ITEMS: TypeAdapter[list[PushedByRequest | PushedByKey]] = TypeAdapter(
 )
 
 
-def read_feedback(body: bytes, now: datetime, content_type: str = JSON) -> tuple[Feedback | KeyedFeedback, ...]:
+def read_feedback(
+    body: bytes, now: datetime, content_type: str = JSON, within: timedelta = _FOR_EVER
+) -> tuple[Feedback | KeyedFeedback, ...]:
     """The feedback in a request of at most 1,000 items: a JSON object or list, or lines of JSON, or CSV.
 
-    What has no time of its own is of `now`. Raises `BadFeedback`.
+    What has no time of its own is of `now`; none may be older than `within`. Request ids are as they came. Raises
+    `BadFeedback`.
     """
     try:
-        items = items_in(body, content_type)
+        items = items_in(body, content_type, MOST_ITEMS)
     except BadlyWritten as error:
         raise BadFeedback([(error.place, str(error))]) from None
     is_list = isinstance(items, list)
     listed = items if is_list else [items]
     if not 1 <= len(listed) <= MOST_ITEMS:
-        raise BadFeedback([("", f"send 1 to {MOST_ITEMS} items at once, not {len(listed)}")])
+        raise BadFeedback([("", f"send 1 to {MOST_ITEMS} items at once")])
+    if odd := [number for number, item in enumerate(listed) if isinstance(item, dict) and len(item) > _MOST_FIELDS]:
+        raise BadFeedback([(f"[{number}]" if is_list else "", "has fields that no item has") for number in odd])
     try:
-        pushed = _ITEMS.validate_python(listed, context=now)
+        pushed = _ITEMS.validate_python(listed, context=(now, within))
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        found = error.errors(include_url=False, include_input=False)
         raise BadFeedback([(_place(each["loc"], is_list), _problem(each)) for each in found]) from None
     return tuple(_feedback(each, now) for each in pushed)
 
@@ -131,7 +152,7 @@ def _finite(value: float) -> float:
     return float(value)
 
 
-def _moment(value: Any, now: Any) -> datetime:
+def _moment(value: Any, now: datetime, within: timedelta) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
         at = moment.astimezone(UTC) if moment.tzinfo else None
@@ -140,7 +161,9 @@ def _moment(value: Any, now: Any) -> datetime:
     if at is None or at.year < 1970:
         raise ValueError("must be a time with its zone, such as 2026-03-01T12:00:00Z")
     if at > now + _CLOCKS_DIFFER:
-        raise ValueError("must not lie in the future")
+        raise ValueError(f"must not lie in the future: here it is {now:%Y-%m-%dT%H:%M:%SZ}")
+    if at < now - within:
+        raise ValueError(f"must not be older than {within.days} days, so not before {now - within:%Y-%m-%dT%H:%M:%SZ}")
     return at
 
 

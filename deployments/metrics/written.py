@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import orjson
@@ -11,8 +12,10 @@ import orjson
 from deployments.metrics.labels import LABEL
 
 JSON: Final = "application/json"
-_LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
+_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _CSV = "text/csv"
+# None of these can a web page of another origin send without asking first.
+TAKEN: Final = (JSON, *_LINES, _CSV)
 # How programs write a whole number in a column that may hold others.
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 
@@ -25,13 +28,21 @@ class BadlyWritten(ValueError):
         self.place = place
 
 
-def items_in(body: bytes, content_type: str) -> Any:
-    """A list of items, or a single one. Every type but lines of JSON and CSV is taken for JSON."""
+def kind_of(content_type: str) -> str | None:
+    """Which of `TAKEN` a content type is; None for any other, and for none at all."""
     kind = content_type.partition(";")[0].strip().lower()
+    return kind if kind in TAKEN else None
+
+
+def items_in(body: bytes, kind: str, most: int) -> Any:
+    """A list of items, or a single one, as `kind` says. Of lines and rows no more than one beyond `most` is read."""
     if kind in _LINES:
-        lines = [line for line in body.splitlines() if line.strip()]
-        return [_json(line, f"[{number}]") for number, line in enumerate(lines)]
-    return list(_rows(body)) if kind == _CSV else _json(body, "")
+        return [_json(line, f"[{number}]") for number, line in enumerate(islice(_lines(body), most + 1))]
+    return list(islice(_rows(body), most + 1)) if kind == _CSV else _json(body, "")
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    return (line for line in io.BytesIO(body) if line.strip())
 
 
 def _json(text: bytes, place: str) -> Any:

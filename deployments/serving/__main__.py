@@ -19,7 +19,10 @@ import psutil
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
+from deployments.keys import known_key
 from deployments.private import keep_to_oneself
+from deployments.request_ids import VARIABLE as KEY_VARIABLE
+from deployments.request_ids import Sealer
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.crash_record import VARIABLE, remains_in
@@ -88,6 +91,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             remains=remains,
         )
         service.load_seconds, service.marks = seconds, marks
+        service.sealer = _sealer_of(options, clock)
         service.keys = StickyKeys.of(options.key_header, options.key_cookie)
         say(
             "ready",
@@ -168,6 +172,18 @@ def _limits_of(options: argparse.Namespace) -> Limits:
 def _place_of_remains() -> Path | None:
     named = os.environ.get(VARIABLE)
     return Path(named) if named else None
+
+
+def _sealer_of(options: argparse.Namespace, clock: Clock) -> Sealer | None:
+    """None where there is no key to seal with: users are served all the same, and no feedback of theirs is taken."""
+    path = Path(os.environ.get(KEY_VARIABLE, ""))
+    if not path.name:
+        return None
+    try:
+        return Sealer(known_key(path.parent, path.name), options.product, options.version, clock)
+    except SeatrialError as error:
+        complain("answers have no seal, so that no feedback on them is taken", error=str(error))
+        return None
 
 
 def _recording(

@@ -46,6 +46,7 @@ class Front:
         self._marks = service.marks
         self._beside = service.beside
         self._pace = Pace()
+        self._preview = f"/versions/{service.version}/infer"
         self._identity = [
             (b"x-seatrial-product", service.model.description.product.encode()),
             (b"x-seatrial-version", service.version.encode()),
@@ -69,7 +70,15 @@ class Front:
             mirrored = headers.get(MIRRORED) == b"1"
             key = None if mirrored else self._service.keys.key_of(headers)
             call = Call(dialect, headers, request_id, named, mirrored, self._service.clock.monotonic(), key)
+            call.given_out = self._given_out(call, scope["path"])
             await self._predict(call, scope.get(ANSWERING, set()), receive, send)
+
+    def _given_out(self, call: Call, path: str) -> str:
+        """Who chose the version, or gets no answer, can say nothing of it that versions are compared by."""
+        sealer = self._service.sealer
+        if sealer is None or call.mirrored or _PREVIEW in call.headers or path.endswith(self._preview):
+            return call.request_id
+        return sealer.sealed(call.request_id, call.key, call.since)
 
     def _mark(self, headers: dict[bytes, bytes], port: int) -> None:
         """Where ports say what a request is, callers cannot; but who asks for a version by name is no user of it."""
@@ -134,12 +143,12 @@ class Front:
             return self._worked_out(call, body)
         query = call.dialect.read(call.headers, body)
         answers = await self._beside.answers(query)
-        return query, answers, call.dialect.write(query, answers, call.request_id)
+        return query, answers, call.dialect.write(query, answers, call.given_out)
 
     def _worked_out(self, call: Call, body: bytes) -> tuple[Query, Answers, Written]:
         query = call.dialect.read(call.headers, body)
         answers = guarded_answers_of(self._service.model, query)
-        return query, answers, call.dialect.write(query, answers, call.request_id)
+        return query, answers, call.dialect.write(query, answers, call.given_out)
 
     def _refusal(self, call: Call, error: BaseException) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Code, headers and body of the answer to a request that `error` ended. Raises a cancellation not by time."""
@@ -162,11 +171,13 @@ class Front:
                 raise error
         if status == 503:
             headers.append(_COME_AGAIN)
-        return status, headers, call.dialect.refuse(status, message, call.request_id)
+        if status < 500:
+            call.given_out = call.request_id  # it was no version's fault
+        return status, headers, call.dialect.refuse(status, message, call.given_out)
 
     def _headers(self, call: Call, own: list[tuple[bytes, bytes]], body: bytes) -> list[tuple[bytes, bytes]]:
         length = (b"content-length", b"%d" % len(body))
-        return [*own, length, *self._common(call.request_id)]
+        return [*own, length, *self._common(call.given_out)]
 
     def _common(self, request_id: str) -> list[tuple[bytes, bytes]]:
         headers = [*self._identity, (b"x-request-id", request_id.encode())]

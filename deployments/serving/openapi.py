@@ -26,7 +26,7 @@ _REFUSALS = {
     "503": "Too many requests at once, or the answer took too long: come again after `Retry-After` seconds.",
 }
 _HEADERS = {
-    "x-request-id": "The caller's, if it sent one.",
+    "x-request-id": "The caller's, if it sent one; behind the last dot a seal, for feedback.",
     "x-seatrial-product": "Who answered.",
     "x-seatrial-version": "Which version answered.",
 }

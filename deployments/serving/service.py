@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.clock import Clock, SystemClock
+from deployments.request_ids import Sealer
 from deployments.serving.beside import Beside
 from deployments.serving.call import Call
 from deployments.serving.crash_record import Remains
@@ -36,7 +37,8 @@ class Service:
     about. `keyed_predictions` are those of `predictions` that users with a key got. `asked` holds the predictions that
     are being answered, by their task. Answers are recorded in `log`, if there is one; the sticky key of a user comes
     where `keys` says. `load_seconds` is how long it took until the model was warm. `remains` is for the server that
-    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not.
+    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not. `sealer`,
+    unless it is None, seals the ids of requests as clients get them.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class Service:
     load_seconds: float = 0.0
     keys: StickyKeys = StickyKeys.of(DEFAULT_KEY, None)  # noqa: RUF009 - frozen
     marks: Marks = field(default_factory=dict)
+    sealer: Sealer | None = None
     sample: Query | None = None
     remains: Remains | None = None
     asked: "dict[asyncio.Task[Any], Call]" = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The rollout section of a product spec: what "deploy" means for this product, and by what it is judged."""
 
 from deployments.spec.analysis import AnalysisSection, MetricRule, OnDeadline
+from deployments.spec.feedback import FeedbackSection
 from deployments.spec.kubernetes import (
     AutoscalingSection,
     GatewayMetricsSection,
@@ -31,6 +32,7 @@ __all__ = [
     "BlueGreenSection",
     "CanarySection",
     "CanaryStep",
+    "FeedbackSection",
     "GatewayMetricsSection",
     "GatewaySection",
     "KubernetesSection",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from deployments.durations import Duration
 from deployments.spec.analysis import AnalysisSection
+from deployments.spec.feedback import FeedbackSection
 from deployments.spec.kubernetes import KubernetesSection
 from deployments.spec.section import Section
 from deployments.spec.server import ServerSection, StickyKey
@@ -63,6 +64,7 @@ class RolloutSection(Section):
     shadow: ShadowSection = Field(default=ShadowSection(), description="for strategy shadow")
     analysis: AnalysisSection = Field(default_factory=AnalysisSection, description="by what a candidate is judged")
     server: ServerSection = Field(default=ServerSection(), description="how the model servers behave")
+    feedback: FeedbackSection = Field(default=FeedbackSection(), description="who may send feedback")
     kubernetes: KubernetesSection = Field(default=KubernetesSection(), description="for target kubernetes")
 
     @model_validator(mode="after")

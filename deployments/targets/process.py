@@ -19,6 +19,9 @@ import deployments
 from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
 from deployments.fence import Fences
+from deployments.keys import key
+from deployments.request_ids import KEY_NAME
+from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
 from deployments.targets.flags import server_flags
@@ -128,7 +131,13 @@ class ProcessTarget:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         secret = self._settings.log_secret
         secrets = {"SEATRIAL_LOG_SECRET": secret.get_secret_value()} if secret else {}
+        secrets |= {KEY_VARIABLE: str(self._requests_key())}
         return threads | secrets | {"PYTHONPATH": f"{ours}{os.pathsep}{self._settings.project.resolve()}"}
+
+    def _requests_key(self) -> Path:
+        """The file of the key that request ids are sealed with, drawn first if there is none."""
+        key(self._settings.keys_folder, KEY_NAME)
+        return self._settings.keys_folder.resolve() / KEY_NAME
 
     def _replica(self, name: str, report: ProgramReport | None) -> Replica:
         address = str(self._socket(name))

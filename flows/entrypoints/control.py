@@ -7,6 +7,7 @@ pyarrow only once somebody sends feedback by key.
 """
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -15,81 +16,46 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
-import orjson
 import uvicorn
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from deployments.clock import Clock, SystemClock
-from deployments.errors import DiskFull, SeatrialError
+from deployments.errors import BadInput, NotFound, SeatrialError
 from deployments.inference_logs import Log
-from deployments.metrics.feedback import FeedbackLedger
-from deployments.metrics.pushed import BadFeedback, read_feedback
-from deployments.metrics.written import JSON
+from deployments.keys import key, known_key
+from deployments.metrics.admission import Admission, Bounds, Kept, Products, SectionOf
+from deployments.metrics.feedback import FeedbackLedger, UserOf
+from deployments.metrics.keyed import ANSWERED_WITHIN
+from deployments.metrics.rates import Rates
 from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
 from deployments.printable import in_one_line
 from deployments.private import keep_to_oneself
 from deployments.proxies import heed_proxies
-from deployments.serving.bodies import body_within
+from deployments.request_ids import KEY_NAME, Seals
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.settings import Settings, current
-from deployments.wiring import inference_log_of
+from deployments.spec import RolloutSection
+from deployments.wiring import inference_log_of, newest_section
+from flows.entrypoints.feedback_endpoint import make_app
 
-MAX_BODY_BYTES = 1024 * 1024
 _LONGEST_GOODBYE_SECONDS = 10
 _LOOK_EVERY = timedelta(seconds=5)
 _TRIM_EVERY = timedelta(minutes=1)
-
-
-def make_app(open_ledger: Callable[[], FeedbackLedger], clock: Clock) -> Starlette:
-    """The ASGI application. The first request opens the ledger, so that its database may come up later than this."""
-    endpoint = _Feedback(open_ledger, clock)
-    return Starlette(
-        routes=[
-            Route("/seatrial/feedback", endpoint.push, methods=["POST"]),
-            Route("/health", _health),
-        ]
-    )
-
-
-class _Feedback:
-    def __init__(self, open_ledger: Callable[[], FeedbackLedger], clock: Clock) -> None:
-        self._open_ledger, self._clock = open_ledger, clock
-        self._ledger: FeedbackLedger | None = None
-        self._turn = threading.Lock()
-
-    async def push(self, request: Request) -> Response:
-        body = await body_within(dict(request.scope["headers"]), request.receive, MAX_BODY_BYTES)
-        if body is None:
-            return _told(413, {"error": f"the request is larger than {MAX_BODY_BYTES} bytes: send it in parts"})
-        try:
-            stored = await run_in_threadpool(self._store, body, request.headers.get("content-type", JSON))
-        except BadFeedback as error:
-            problems = [{"at": place, "error": problem} for place, problem in error.problems]
-            return _told(422, {"error": "nothing was stored", "problems": problems})
-        except SeatrialError as error:
-            _say(f"feedback was not stored: {error}")
-            return _told(
-                507 if isinstance(error, DiskFull) else 503, {"error": "nothing was stored: send it again later"}
-            )
-        return _told(202, {"stored": stored})
-
-    def _store(self, body: bytes, content_type: str) -> int:
-        items = read_feedback(body, self._clock.now(), content_type)
-        with self._turn:  # fairer than SQLite, whose waiting writers ask again and again
-            self._ledger = self._ledger or self._open_ledger()
-            return self._ledger.store(items)
+_LOOKS_BETWEEN_FOLDS = 60
+_MOST_FOLDS = 100
 
 
 class Settler:
     """Looks up which answers feedback by key is about; what goes wrong is said once, and tried again."""
 
-    def __init__(self, open_ledger: Callable[[], FeedbackLedger], log_of: Callable[[str], Log], clock: Clock) -> None:
-        self._open_ledger, self._log_of, self._clock = open_ledger, log_of, clock
+    def __init__(
+        self,
+        open_ledger: Callable[[], FeedbackLedger],
+        log_of: Callable[[str], Log],
+        clock: Clock,
+        user_of: UserOf = lambda _product, _key: "",
+    ) -> None:
+        self._open_ledger, self._log_of, self._clock, self._user_of = open_ledger, log_of, clock, user_of
         self._ledger: FeedbackLedger | None = None
         self._complaints: dict[str, str] = {}
 
@@ -113,7 +79,7 @@ class Settler:
         return self._ledger
 
     def _settle(self, product: str) -> None:
-        for lost in self._opened().settle(product, self._log_of(product), self._clock.now()):
+        for lost in self._opened().settle(product, self._log_of(product), self._clock.now(), self._user_of):
             _say(f"{product}: nobody with that key was answered in time, a value of {lost.metric} is dropped")
 
     @contextmanager
@@ -127,6 +93,50 @@ class Settler:
             if self._complaints.get(what) != complaint:
                 _say(f"feedback by key waits for {what}: {complaint}")
             self._complaints[what] = complaint
+
+
+class Keeper:
+    """Counts what is kept of the products, and sums up what nobody can say anything of any more."""
+
+    def __init__(
+        self,
+        open_ledger: Callable[[], FeedbackLedger],
+        kept: Kept,
+        section_of: SectionOf,
+        clock: Clock,
+        within: timedelta,
+    ) -> None:
+        self._open_ledger, self._kept, self._section_of, self._clock = open_ledger, kept, section_of, clock
+        # Feedback by a key is about an answer of up to so long before its own time.
+        self._keeps = within + ANSWERED_WITHIN + timedelta(days=1)
+        self._ledger: FeedbackLedger | None = None
+
+    def run_for_ever(self) -> None:
+        """Every minute a count, every hour a fold."""
+        said, looks = "", 0
+        while True:
+            try:
+                self.look(folds=looks % _LOOKS_BETWEEN_FOLDS == 0)
+                said = ""
+            except Exception as error:  # noqa: BLE001 - the edge of a thread
+                complaint = str(error) if isinstance(error, SeatrialError) else type(error).__name__
+                if complaint != said:
+                    _say(f"feedback is not counted: {complaint}")
+                said = complaint
+            looks += 1
+            self._clock.sleep(_TRIM_EVERY)
+
+    def look(self, *, folds: bool) -> None:
+        """A count, after a fold if `folds`."""
+        self._ledger = self._ledger or self._open_ledger()
+        before = self._clock.now() - self._keeps
+        for product in self._ledger.products() if folds else ():
+            section = self._section_of(product)
+            ranges = section.analysis.ranges if section else {}
+            for _ in range(_MOST_FOLDS):
+                if not self._ledger.fold(product, before, ranges):
+                    break
+        self._kept.counted(self._ledger.numbers())
 
 
 def keep_users_small(settings: Settings, clock: Clock) -> None:
@@ -148,12 +158,26 @@ def _say(what: str) -> None:
     print(in_one_line(what), flush=True)  # noqa: T201 - the program's log
 
 
-async def _health(_: Request) -> Response:
-    return _told(200, {"ready": True})
+def _seals(settings: Settings) -> Seals:
+    return Seals(key(settings.keys_folder, KEY_NAME))
 
 
-def _told(status: int, content: object) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
+def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
+    """What senders of a product's feedback must give: what its spec names, or the file that somebody has put there."""
+
+    def found(product: str, section: RolloutSection) -> bytes | None:
+        variable = section.feedback.key_env
+        if variable is not None:
+            given = os.environ.get(variable, "").strip()
+            if not given:
+                raise BadInput(f"{variable} is not set where the control service runs: put the key of {product} there")
+            return given.encode()
+        try:
+            return known_key(settings.keys_folder, f"feedback-{product}")
+        except NotFound:
+            return None
+
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -166,10 +190,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def open_ledger() -> FeedbackLedger:
         return FeedbackLedger(settings.feedback_database)
 
-    settler = Settler(open_ledger, inference_log_of, clock)
+    kept, within = Kept(settings.feedback_values), timedelta(days=settings.feedback_days)
+
+    def open_admission() -> Admission:
+        rates, any_id = Rates(settings.feedback_rate, clock), settings.feedback_ids == "any"
+        products, bounds = Products(newest_section, key_of(settings)), Bounds(rates, kept, within, any_id)
+        return Admission(products, _seals(settings), bounds, clock)
+
+    def user_of(product: str, of: str) -> str:
+        return _seals(settings).user(product, of)
+
+    settler = Settler(open_ledger, inference_log_of, clock, user_of)
+    keeper = Keeper(open_ledger, kept, newest_section, clock, within)
     threading.Thread(target=settler.run_for_ever, name="settler", daemon=True).start()
+    threading.Thread(target=keeper.run_for_ever, name="keeper", daemon=True).start()
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
-    app = make_app(open_ledger, clock)
+    behind_gateway = options.port is None
+    app = make_app(open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway)
     config = uvicorn.Config(
         app,
         ws="none",

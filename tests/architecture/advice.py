@@ -39,7 +39,7 @@ _NO_FIELDS = re.compile(
 )
 # Set by Seatrial itself for processes that it starts.
 _INTERNAL = re.compile(
-    r"SEATRIAL_(SUPERVISOR|SCRIPT|REMAINS|PROGRAM|TAKES_OVER|BUILD|PYTHON|OF_IMAGE|MODEL|IMAGE)[A-Z_]*"
+    r"SEATRIAL_(SUPERVISOR|SCRIPT|REMAINS|REQUESTS_KEY|PROGRAM|TAKES_OVER|BUILD|PYTHON|OF_IMAGE|MODEL|IMAGE)[A-Z_]*"
 )
 _NO_COMMANDS = {"deal"}  # the seed of a split
 _ADVISES = re.compile(

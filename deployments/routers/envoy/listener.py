@@ -8,7 +8,7 @@ from deployments.routers.envoy.counting import KEYED_HEADER, attempt_logs, histo
 from deployments.routers.envoy.files import EnvoyFiles, Json
 from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
-from deployments.routers.envoy.uploads import SMALL_BYTES, UPLOAD_HEADER, hold_whole, upload_cluster
+from deployments.routers.envoy.uploads import SENDER_HEADER, SMALL_BYTES, UPLOAD_HEADER, hold_whole, upload_cluster
 
 STAT_PREFIX = "gateway"
 _REGEX_SIZE = 400
@@ -126,7 +126,6 @@ def _connection_manager(routes: Json, users: Path) -> Json:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_header_transformation": "PASS_THROUGH",
-        "always_set_request_id_in_response": True,
         # Against clients that send slowly or not at all, on connections that others need; the stream's limit must
         # exceed the slowest prediction.
         "request_headers_timeout": "10s",
@@ -151,7 +150,8 @@ def _connection_manager(routes: Json, users: Path) -> Json:
 
 def _without_our_own_marks() -> Json:
     mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    removed = [{"remove": header} for header in (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER, UPLOAD_HEADER)]
+    marks = (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER, UPLOAD_HEADER, SENDER_HEADER)
+    removed = [{"remove": header} for header in marks]
     return {"name": "own-marks", "typed_config": {"@type": f"{TYPE}{mutation}", "mutations": removed}}
 
 
@@ -160,12 +160,24 @@ def _filter(name: str, kind: str, **settings: int | bool | list[Json]) -> Json:
 
 
 def _own_replies() -> Json:
-    """What Envoy answers itself is JSON: an error says `error`, a success is passed on as it stands."""
+    """What Envoy answers itself is JSON: an error says `error`, a success is passed on as it stands.
+
+    Either has the request's id. What servers answer has it from them, and with a seal: Envoy would take that off.
+    """
+    named = {"headers_to_add": [{"header": {"key": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}}]}
     success = {
         "status_code_filter": {"comparison": {"op": "EQ", "value": {"default_value": 200, "runtime_key": "unused"}}}
     }
     as_it_stands = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "application/json"}
     return {
-        "mappers": [{"filter": success, "body_format_override": as_it_stands}],
+        "mappers": [
+            {"filter": success, "body_format_override": as_it_stands, **named},
+            {"filter": _any_code(), **named},
+        ],
         "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}},
     }
+
+
+def _any_code() -> Json:
+    value = {"default_value": 100, "runtime_key": "unused"}
+    return {"status_code_filter": {"comparison": {"op": "GE", "value": value}}}

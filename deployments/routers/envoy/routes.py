@@ -11,7 +11,7 @@ from deployments.routers.choice import VERSION_HEADER
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.counting import KEYED_HEADER, user_of
 from deployments.routers.envoy.files import Json
-from deployments.routers.envoy.uploads import upload_routes
+from deployments.routers.envoy.uploads import sent_from, upload_routes
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 
 TABLE = "products"
@@ -80,11 +80,13 @@ def _own_answer(name: str, match: Json, status: int, body: str) -> Json:
 
 
 def _feedback() -> Json:
-    only_post = [{"name": ":method", "string_match": {"exact": "POST"}}]
+    # A browser asks first, by OPTIONS, whether a page may send.
+    methods = [{"name": ":method", "string_match": {"safe_regex": {"regex": "POST|OPTIONS"}}}]
     return {
         "name": "seatrial.feedback",
-        "match": {"path": FEEDBACK_PATH, "headers": only_post},
+        "match": {"path": FEEDBACK_PATH, "headers": methods},
         "route": {"cluster": CONTROL, "timeout": "10s"},
+        "request_headers_to_add": [sent_from()],
     }
 
 

@@ -19,6 +19,9 @@ AT_ONCE: Final = 32
 CLUSTER: Final = "uploads"
 # Set on the way to the second listener, where the same table of routes must not lead there again.
 UPLOAD_HEADER: Final = "x-seatrial-upload"
+# From which address a request comes, as the first listener knows. In `x-forwarded-for` it writes its own address for
+# whoever comes by loopback.
+SENDER_HEADER: Final = "x-seatrial-sender"
 _NAME: Final = "seatrial.upload"
 _FILTER: Final = "envoy.filters.http.buffer"
 _BUFFER: Final = f"{TYPE}envoy.extensions.filters.http.buffer.v3"
@@ -70,12 +73,18 @@ def _length_from(least: int) -> Json:
     return {"name": "content-length", "range_match": {"start": least, "end": _ANY_LARGER}}
 
 
+def sent_from() -> Json:
+    """Says who the sender is, unless that is said already; a client cannot say it."""
+    value = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
+    return {"header": {"key": SENDER_HEADER, "value": value}, "append_action": "ADD_IF_ABSENT"}
+
+
 def _inwards() -> Json:
     mark = {"header": {"key": UPLOAD_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     as_it_comes = {"@type": f"{_BUFFER}.BufferPerRoute", "disabled": True}
     return {
         # The second listener has limits of its own, and always ends.
         "route": {"cluster": CLUSTER, "timeout": "0s"},
-        "request_headers_to_add": [mark],
+        "request_headers_to_add": [mark, sent_from()],
         "typed_per_filter_config": {_FILTER: as_it_comes},
     }

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, TEMPLATE, labels_of, object_name
 from deployments.images.context import BAKED
+from deployments.request_ids import KEY_NAME, VARIABLE
 from deployments.spec import AutoscalingSection, KubernetesSection, ServerSection, VolumeRule
 from deployments.targets.flags import server_flags
 from deployments.targets.protocol import Launch
@@ -23,6 +24,8 @@ _FAREWELL_SECONDS: Final = 5
 # Before the kubelet begins anew, whoever waits for the server.
 _LOADING_SECONDS: Final = 300
 _USER: Final = 65532
+_KEY_VOLUME: Final = "requests-key"
+_KEY_FOLDER: Final = "/seatrial/keys"
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _LOCKED: Final = {
     "allowPrivilegeEscalation": False,
@@ -131,7 +134,7 @@ def _pod(served: Served) -> Object:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_server(served)],
-        "volumes": [_scratch("tmp"), _scratch("models"), *_volumes(section.volumes)],
+        "volumes": [_scratch("tmp"), _scratch("models"), _key(section), *_volumes(section.volumes)],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -173,6 +176,8 @@ def _server(served: Served) -> Object:
     container = _container(served, CONTAINER)
     # By the environment: a server in an older image does not mind. The folder outlives a container that dies.
     container["env"].append({"name": "SEATRIAL_REMAINS", "value": "/tmp/remains"})  # noqa: S108 - the pod's own
+    container["env"].append({"name": VARIABLE, "value": f"{_KEY_FOLDER}/{KEY_NAME}"})
+    container["volumeMounts"].append({"name": _KEY_VOLUME, "mountPath": _KEY_FOLDER, "readOnly": True})
     return {
         **container,
         "command": [*command, "--version", str(launch.version), "--host", "*", *ports, *trusted, *flags],
@@ -243,6 +248,13 @@ def _volumes(volumes: tuple[VolumeRule, ...]) -> list[Object]:
         else:
             found.append({"name": name, "persistentVolumeClaim": {"claimName": each.claim}})
     return found
+
+
+def _key(section: KubernetesSection) -> Object:
+    """Without the Secret a server serves all the same, but nobody can send feedback on its answers."""
+    items = [{"key": KEY_NAME, "path": KEY_NAME}]
+    secret = {"secretName": section.requests_secret, "optional": True, "defaultMode": 0o440, "items": items}
+    return {"name": _KEY_VOLUME, "secret": secret}
 
 
 def _scratch(name: str) -> Object:

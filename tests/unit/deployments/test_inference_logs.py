@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from deployments.errors import BadInput
-from deployments.inference_logs import answers_between, check_place, check_reachable_by_fsspec, newest_answers
+from deployments.inference_logs import (
+    answers_between,
+    check_place,
+    check_reachable_by_fsspec,
+    newest_answers,
+    reading,
+)
 from deployments.serving.inference_log import Logged
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Masking, Tables
@@ -161,3 +167,22 @@ def test_what_names_no_place_or_holds_a_secret_is_refused_without_telling_it(fol
 @pytest.mark.parametrize("folder", ["log", "memory://log", "file:///log"])
 def test_what_can_be_written_to_is_not_complained_of(folder: str) -> None:
     check_reachable_by_fsspec(folder)
+
+
+def test_only_days_are_listed_in_which_an_answer_may_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = str(tmp_path / "log")
+    for version in (1, 2):
+        parts = Parts(store_of(log), "shop", str(version), f"e{version}")
+        tables = Tables(FLIGHTS)
+        for day in range(30):
+            for date, block in tables.blocks([logged("a", key=b"ann", answered=-day * 86400.0)], NOON.timestamp()):
+                parts.write(date, tables.table([block]))
+    listed: list[str] = []
+    real = reading._listed
+    monkeypatch.setattr(reading, "_listed", lambda system, path: (listed.append(path), real(system, path))[1])
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    found = newest_answers(log, "shop", [("ann", NOON), ("ann", long_ago)], 7 * DAY)
+    assert [answer and answer.time for answer in found] == [NOON, None]
+    days = {path.rpartition("date=")[2] for path in listed if "date=" in path}
+    assert min(days) >= "2026-02-22"
+    assert len(listed) <= 1 + 2 + 2 * 8

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.errors import PlatformUnreachable
 from deployments.inference_logs import Log
 from deployments.metrics import keyed
 from deployments.metrics.feedback import Feedback, FeedbackLedger
-from deployments.metrics.keyed import ANSWERED_WITHIN, PATIENCE, KeyedFeedback
+from deployments.metrics.keyed import ANSWERED_WITHIN, PATIENCE, KeyedFeedback, NoRoomToWait
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Tables
 from tests.unit.deployments.serving.inference_log.answered import logged
@@ -177,7 +176,28 @@ def test_it_is_still_there_after_a_crash(scene: Scene) -> None:
 def test_only_so_many_may_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyed, "MOST_WAITING", 3)
     assert scene.push(*(about(f"user-{number}", 1.0, 0) for number in range(3))) == 3
-    with pytest.raises(PlatformUnreachable, match="3 pieces of feedback wait"):
+    with pytest.raises(NoRoomToWait, match="3 pieces of feedback on shop wait"):
         scene.ledger.store([about("one-more", 1.0, 0), Feedback("shop", 1, "a", "clicks", 1.0)])
     assert scene.clicks("a") == {}, "all or none"
     assert scene.push(about("user-0", 2.0, 0)) == 1, "it takes no more room than before"
+
+
+def test_another_products_places_are_not_taken(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyed, "MOST_WAITING", 3)
+    others = [replace(about(f"user-{number}", 1.0, 0), product=f"other-{number % 2}") for number in range(6)]
+    assert scene.push(*others) == 6
+    assert scene.push(about("ann", 1.0, 0)) == 1
+
+
+def test_odd_times_have_their_turn_and_keep_nobody_waiting(scene: Scene) -> None:
+    """Of each look the days are bounded; what is about further ones is settled by a later look."""
+    scene.write(("ann", "mine", 1), *((f"u-{day}", f"a-{day}", -day * 1440 - 1.0) for day in range(0, 80, 10)))
+    old = [about(f"u-{day}", 1.0, -day * 1440.0) for day in range(0, 80, 10)]
+    scene.push(about("ann", 1.0, 5), *old)
+    scene.settle(10)
+    assert scene.clicks("mine") == {"mine": 1.0}
+    found = len(scene.clicks(*(f"a-{day}" for day in range(0, 80, 10))))
+    assert 1 <= found < 8
+    for minutes in (11, 12, 13):
+        scene.settle(minutes)
+    assert len(scene.clicks(*(f"a-{day}" for day in range(0, 80, 10)))) == 8

@@ -1,0 +1,23 @@
+"""What a model server's process is told of secrets: where their files are."""
+
+from pathlib import Path
+
+from deployments.keys import known_key
+from deployments.request_ids import KEY_NAME, VARIABLE
+from deployments.settings import Settings
+from deployments.supervision import Supervisor
+from deployments.targets.process import ProcessTarget
+from deployments.targets.protocol import Launch
+
+
+def test_the_key_of_request_ids_is_told_by_its_path_and_stands_nowhere_else(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", project=tmp_path)
+    launch = Launch("shop", 3, tmp_path / "model", 1)
+    target = ProcessTarget(Supervisor.of(settings), settings)
+    programs = [target._program("model-shop-v3-0", launch) for _ in range(2)]
+    secret = known_key(settings.keys_folder, KEY_NAME)
+    path = Path(programs[0].environment[VARIABLE])
+    assert path.read_bytes() == secret
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert secret.decode() not in repr(programs), "neither on the command line nor in the environment"
+    assert programs[0].environment == programs[1].environment, "servers of one platform seal with one key"
