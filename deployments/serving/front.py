@@ -215,7 +215,7 @@ class Front:
             main_answer(answers),
             ended,
             ended - call.since,
-            call.body_bytes,
+            None if b"content-encoding" in headers else call.body_bytes,
         )
 
     async def _pass_on(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,7 @@ from tests.unit.deployments.serving.inference_log.answered import ROW, logged
 
 
 def kept(log: InferenceLog) -> list[str]:
-    return [answer.request_id for answer in log.some(10**9, 10**9)]
+    return [answer.request_id for answer in log.some(10**9, 10**9, 10**12)]
 
 
 def test_answers_are_given_in_the_order_in_which_they_came_as_many_rows_as_are_wanted() -> None:
