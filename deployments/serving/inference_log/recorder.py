@@ -77,14 +77,17 @@ class Recorder:
     def flush(self) -> None:
         """Writes all that there is, or as much as the store takes."""
         self._take()
+        alone = False
         while self._days:
             day = min(self._days)
-            some = _first_rows(self._days[day], self._part_bytes)
+            some = self._days[day][:1] if alone else _first_rows(self._days[day], self._part_bytes)
             try:
                 self._parts.write(day, self._tables.table(some))
             except TooLarge:
+                if alone := len(some) > 1:
+                    continue
                 self._over(day, some)
-                self._log.lost(sum(block.rows for block in some), Reason.TOO_LARGE)
+                self._log.lost(some[0].rows, Reason.TOO_LARGE)
                 continue
             except Exception as error:  # noqa: BLE001 - whatever a store raises must never stop the server
                 self._put_off(error)
