@@ -209,11 +209,14 @@ class InferenceLog:
         return zlib.crc32(request_id.encode()) * _SPREAD % _ALL < self._threshold
 
     def _is_allowed(self, length: int, now: float) -> bool:
-        """Whether so many bytes more are within the rate. Small answers find room where large ones do not."""
+        """Whether so many bytes more are within the rate.
+
+        Nobody takes more than half of what is left, so that small answers find room beside large ones without end.
+        """
         rate = self._bounds.rate
         self._allowance = min(rate * _BURST_SECONDS, self._allowance + (now - self._allowed_at) * rate)
         self._allowed_at = now
-        if length > self._allowance:
+        if 2 * length > self._allowance:
             return False
         self._allowance -= length
         return True

@@ -157,7 +157,7 @@ def test_what_waits_takes_no_more_memory_than_is_counted(kind: str, compressed: 
         del batch, column
         taken = tracemalloc.get_traced_memory()[0] - before
         assert taken <= log.waiting_bytes
-        assert log.waiting_bytes < 30 * len(body) + 20_000, "a bound that tells something"
+        assert log.waiting_bytes < 8 * len(body) + 256 * rows + 20_000, "a bound that tells something"
         counted, answers = log.waiting_bytes, log.some(9, 10**9)
         made = list(tables.blocks(answers, 0.0))
         assert sum(block.nbytes for _, block in made) <= counted
