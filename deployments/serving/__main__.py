@@ -6,9 +6,11 @@ Ends with 0 after SIGTERM, with 2 for a model that must not be served; the last 
 import argparse
 import contextlib
 import gc
+import logging
 import os
 import socket
 import sys
+import threading
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
@@ -59,10 +61,12 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     started = clock.monotonic()
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
-    model = load(options.model, options.product, options.trust)
+    model = _loaded(options)
     limits = _limits_of(options)
     _check_categories(model, limits)
+    asked = clock.monotonic()
     sample, together = warm_up(model, options.model, limits)
+    sample_seconds = clock.monotonic() - asked
     version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
     with (
         _recording(log_options, model, version, epoch, clock) as log,
@@ -81,6 +85,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             clock=clock,
             together=together,
             sample=sample,
+            sample_seconds=sample_seconds,
             log=log,
             spans=spans,
             remains=remains,
@@ -98,6 +103,18 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             pid=os.getpid(),
         )
         return serve_until_told(service, *listeners)
+
+
+def _loaded(options: argparse.Namespace) -> Model:
+    """Raises `BadArtifact` for a model that fails in whatever way; another start would change nothing."""
+    try:
+        return load(options.model, options.product, options.trust)
+    except (SeatrialError, KeyboardInterrupt, OSError, MemoryError):
+        raise
+    except BaseException as error:
+        raise BadArtifact(
+            f"the model in {options.model} failed while it was loaded ({place_of(error)}): train it anew"
+        ) from error
 
 
 def _check_categories(model: Model, limits: Limits) -> None:
@@ -126,7 +143,9 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> tuple[Query, bool]:
         return Query(next(iter(query.batch.each())), query.wanted), answers_alike_in_company(model, query)
     except SeatrialError as error:
         raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise BadArtifact(
             f"the model in {folder} failed on its verification rows ({place_of(error)}): train it anew"
         ) from error
@@ -218,5 +237,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _leave(code: int) -> None:
+    """Ends the process, also where a model left threads behind for which Python would wait for ever."""
+    own = threading.main_thread()
+    if any(thread is not own and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -33,10 +33,11 @@ class Service:
     """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
 
     `together` says that the model answers rows in company as it answers each alone, `sample` is something to ask it
-    about. `keyed_predictions` are those of `predictions` that users with a key got. `asked` holds the predictions that
-    are being answered, by their task. Answers are recorded in `log`, if there is one; the sticky key of a user comes
-    where `keys` says. `load_seconds` is how long it took until the model was warm. `remains` is for the server that
-    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not.
+    about, which takes at most `sample_seconds` as a rule. `keyed_predictions` are those of `predictions` that users
+    with a key got. `asked` holds the predictions that are being answered, by their task. Answers are recorded in `log`,
+    if there is one; the sticky key of a user comes where `keys` says. `load_seconds` is how long it took until the
+    model was warm. `remains` is for the server that comes after this one dies. `marks` says which requests are copies
+    or copied, where the headers do not.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class Service:
     keys: StickyKeys = StickyKeys.of(DEFAULT_KEY, None)  # noqa: RUF009 - frozen
     marks: Marks = field(default_factory=dict)
     sample: Query | None = None
+    sample_seconds: float = 0.0
     remains: Remains | None = None
     asked: "dict[asyncio.Task[Any], Call]" = field(default_factory=dict)
     began: datetime = field(init=False)
@@ -65,7 +67,12 @@ class Service:
 
     def __post_init__(self) -> None:
         self.beside = Beside(
-            self.model, together=self.together, clock=self.clock, time=self.limits.time, sample=self.sample
+            self.model,
+            together=self.together,
+            clock=self.clock,
+            time=self.limits.time,
+            sample=self.sample,
+            sample_seconds=self.sample_seconds,
         )
         self.began = self.clock.now()
         if self.remains is not None:
@@ -76,7 +83,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether users are to be sent here: not while it leaves, nor while the model lets everybody wait in vain."""
-        return not self.draining and self.beside.hangs_for < 1
+        return not self.draining and not self.beside.is_silent
 
     @property
     def beyond_hope(self) -> bool:

@@ -6,6 +6,7 @@ there are few threads, so that many such calls cost no more than the process.
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ class Threads:
         self._line: deque[Job] = deque()
         self._since: dict[threading.Thread, float | None] = {}
         self._ended = clock.monotonic()
+        self._process = os.getpid()
 
     def put(self, job: Job) -> None:
         """Lets it be done, soon."""
@@ -96,6 +98,9 @@ class Threads:
                 jobs = self._next()
                 self._since[me] = self._clock.monotonic()
             done = self._done(jobs) if jobs else ()
+            if os.getpid() != self._process:
+                # The model made a copy of the process, which comes back as if it were the server.
+                os._exit(0)
             with self._change:
                 self._since[me], self._ended = None, self._clock.monotonic()
                 enough = self._some_free(me)

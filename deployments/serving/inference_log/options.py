@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from deployments.inference_logs import is_url
 from deployments.traffic import DEFAULT_KEY
 
 SECRET_VARIABLE: Final = "SEATRIAL_LOG_SECRET"  # noqa: S105 - its name, not the secret
@@ -54,7 +55,8 @@ def options_of(parsed: argparse.Namespace) -> LogOptions | None:
         return None
     secret = os.environ.get(SECRET_VARIABLE, "").encode()
     return LogOptions(
-        folder=parsed.log_folder,
+        # A model may go where it likes.
+        folder=parsed.log_folder if is_url(parsed.log_folder) else os.path.abspath(parsed.log_folder),  # noqa: PTH100
         sample=parsed.log_sample,
         flush=timedelta(seconds=parsed.log_flush),
         mask=frozenset(parsed.log_mask),
