@@ -19,7 +19,7 @@ class Call:
 
     `key` is the sticky one of a user, None for a user without one, and for a copy. `read`: its body is here. `late`: it
     was counted as slow already, while it was still being answered. `body_bytes` is what the body takes, once it is
-    known; of a compressed one, what it may take at most.
+    known; of a compressed one, what it may take at most. `taken_bytes` is what it took of the room for large ones.
     """
 
     dialect: Dialect
@@ -32,6 +32,7 @@ class Call:
     read: bool = False
     late: bool = False
     body_bytes: int = 0
+    taken_bytes: int = 0
 
     @property
     def names(self) -> dict[str, str]:

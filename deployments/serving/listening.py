@@ -16,7 +16,7 @@ import uvicorn
 
 from deployments.serving.app import make_app
 from deployments.serving.call import TOO_LONG
-from deployments.serving.connection import Connection
+from deployments.serving.connection import Connection, end_unfinished
 from deployments.serving.events import complain, say
 from deployments.serving.metrics import LATE_SECONDS
 from deployments.serving.service import HOPELESS, Service
@@ -147,6 +147,7 @@ class _Server(uvicorn.Server):
         connection: Any
         for connection in list(self.server_state.connections):
             connection.end_if_waiting_since(connection.loop.time() - longest)
+        end_unfinished(self.server_state.connections)
 
 
 def _inode_of(number: int) -> int | None:
