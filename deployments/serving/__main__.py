@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         complain("cannot listen", address=_address(options), error=str(error))
         return 1
+    except Exception as error:  # noqa: BLE001 - the edge of the process; of what a model did there may be no other trace
+        complain("failed", error=place_of(error))
+        return 1
     say("stopped")
     return 0 if served else 1
 

@@ -33,6 +33,8 @@ _STOPPED_SECONDS: Final = 2.0
 _STILL_SECONDS: Final = 1800.0
 # Whoever keeps the process takes one that ends sooner for one that cannot start, and may leave it at that.
 _YOUNG_SECONDS: Final = 20.0
+# Whatever a model has made of `sys.stderr`.
+_STDERR: Final = 2
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
@@ -59,7 +61,7 @@ def serve_until_told(service: Service, *listeners: socket.socket) -> bool:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     # Its timer leaves a traceback, and ends the process.
-    faulthandler.register(signal.SIGPROF, chain=True)
+    faulthandler.register(signal.SIGPROF, file=_STDERR, chain=True)
     os.register_at_fork(after_in_child=lambda: _close_all(listeners))
     server = _Server(config, service, listeners)
     server.run(sockets=list(listeners))
@@ -107,7 +109,7 @@ class _Server(uvicorn.Server):
         self._watched = now
         young = max(0.0, _YOUNG_SECONDS - (now - self._began))
         signal.setitimer(signal.ITIMER_PROF, max(HOPELESS * longest, young) + _GRACE_SECONDS)
-        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True)
+        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True, file=_STDERR)
         if self.should_exit or young:
             return
         if self._service.beyond_hope:

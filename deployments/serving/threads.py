@@ -47,6 +47,7 @@ class Threads:
         self._change = threading.Condition()
         self._line: deque[Job] = deque()
         self._since: dict[threading.Thread, float | None] = {}
+        self._in_company: dict[threading.Thread, list[Job]] = {}
         self._ended = clock.monotonic()
         self._process = os.getpid()
 
@@ -58,8 +59,12 @@ class Threads:
             self._change.notify()
 
     def relieve(self) -> bool:
-        """Begins another thread if some work waits and nobody is there to do it; whether there is any work at all."""
+        """Begins another thread if some work waits and nobody is there to do it; whether there is any work at all.
+
+        Who was put with others to a model that is held up is put to it alone: one of them is to blame, not all.
+        """
         with self._change:
+            self._part_company()
             while self._line and self._line[0].future.done():
                 self._line.popleft()  # its caller is gone
             if self._line:
@@ -76,6 +81,14 @@ class Threads:
         """What passed until now was no time for anybody to come to an end."""
         with self._change:
             self._ended = self._clock.monotonic()
+
+    def _part_company(self) -> None:
+        late = self._clock.monotonic() - self._patience
+        for thread, jobs in list(self._in_company.items()):
+            since = self._since.get(thread)
+            if since is not None and since <= late:
+                del self._in_company[thread]
+                self._line.extend(Job(job.future, job.work) for job in jobs if not job.future.done())
 
     def _relieve(self) -> None:
         if len(self._since) < MOST_THREADS and not self._some_free(None):
@@ -97,12 +110,15 @@ class Threads:
                     return
                 jobs = self._next()
                 self._since[me] = self._clock.monotonic()
+                if len(jobs) > 1:
+                    self._in_company[me] = jobs
             done = self._done(jobs) if jobs else ()
             if os.getpid() != self._process:
                 # The model made a copy of the process, which comes back as if it were the server.
                 os._exit(0)
             with self._change:
                 self._since[me], self._ended = None, self._clock.monotonic()
+                self._in_company.pop(me, None)
                 enough = self._some_free(me)
                 if enough:
                     del self._since[me]

@@ -107,7 +107,7 @@ MISDEEDS: tuple[Callable[[], object], ...] = (
     _recursing,
     lambda: iter(()),
     lambda: (row for row in [[0.5, 0.5]]),
-    lambda: [[0.5, 0.5]] * 2,
+    lambda: [[0.5, 0.5]] * 99,
     lambda: [0.5],
     lambda: [[0.5, 0.25, 0.25]],
     lambda: [[0.5, float("nan")]],
