@@ -22,6 +22,7 @@ import psutil
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
+from deployments.serving.allocator import give_back_memory
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.crash_record import VARIABLE, remains_in
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until told to stop; the exit code."""
     options = _parse(arguments)
     log_as_json()
+    give_back_memory()
     try:
         served = _serve(options, SystemClock())
     except SeatrialError as error:

@@ -13,7 +13,7 @@ MOST_MADE: Final = 192 * MIB
 # Numbers that a model says of one request: a row has as many as there are classes.
 MOST_NUMBERS: Final = 4 * 1024 * 1024
 # Python's objects, with their places in a list: by what JSON writes for them, at least so many bytes.
-_LIST, _OBJECT, _PAIR, _TEXT, _PLACE, _NUMBER_A_BYTE = 80, 256, 64, 64, 16, 8
+_LIST, _OBJECT, _PAIR, _TEXT, _PLACE, _NUMBER_A_BYTE = 80, 256, 64, 64, 32, 8
 _CELL, _LINE = 80, 96
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from traceback import clear_frames
 from typing import Any, Final
 
 from deployments.clock import Clock
@@ -123,6 +124,8 @@ class Threads:
                 if enough:
                     del self._since[me]
             _hand_over(jobs, done)
+            # Whoever waits for work holds on to none.
+            jobs, done = [], ()
             if enough:
                 return
 
@@ -145,7 +148,13 @@ class Threads:
         try:
             return self._together(queries) if queries else [jobs[0].work()]
         except BaseException as error:  # noqa: BLE001 - nothing that a model does may end the thread
-            return [_to_raise(error)] * len(jobs)
+            return [_to_raise(_without_hold(error))] * len(jobs)
+
+
+def _without_hold(error: BaseException) -> BaseException:
+    """The same; but what worked at it, and failed, holds on to no body and no row, until the collector finds it."""
+    clear_frames(error.__traceback__)
+    return error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
 
 
 def _to_raise(error: BaseException) -> Exception:

@@ -58,13 +58,13 @@ def _leaving_a_thread_behind() -> object:
 
 
 def _sockets() -> list[int]:
-    numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    numbers = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
     return [number for number in numbers if _is_socket(number)]
 
 
 def _is_socket(number: int) -> bool:
     try:
-        return os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+        return str(Path(f"/proc/self/fd/{number}").readlink()).startswith("socket:")
     except OSError:
         return False
 
@@ -86,7 +86,7 @@ def _changing_the_process() -> object:
     os.environ.clear()
     sys.stdout = sys.stderr = None  # type: ignore[assignment]
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 - as people do
+    np.random.seed(0)
     np.seterr(all="raise")
     warnings.simplefilter("error")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -126,7 +126,7 @@ MISDEEDS: tuple[Callable[[], object], ...] = (
     _deep_below_python,
     lambda: os._exit(3),
     lambda: ctypes.string_at(0),
-    lambda: os.abort(),
+    os.abort,
     lambda: os.kill(os.getpid(), signal.SIGKILL),
     _closing_what_it_listens_at,
     _closing_everything,

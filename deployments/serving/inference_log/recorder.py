@@ -181,9 +181,13 @@ def recording(
 
     To be entered in the process that answers, before it does: what it imports takes a while.
     """
+    import pyarrow as pa
+
     from deployments.serving.inference_log.parts import Parts, store_of
     from deployments.serving.inference_log.table import Masking, Tables
 
+    # Arrow's own keeps what it once had.
+    pa.set_memory_pool(pa.system_memory_pool())
     log = InferenceLog(options.sample, Bounds(rate=options.rate))
     store = store_of(options.folder)
     tables = Tables(description, Masking(options.mask, options.secret), options.key_cookie)

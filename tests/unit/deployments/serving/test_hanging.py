@@ -99,8 +99,7 @@ def test_a_model_that_is_silent_is_not_ready_long_before_a_request_has_had_its_t
     slow = Service(Model(DESCRIPTION, estimator), "3", clock=clock, sample=query(1), sample_seconds=1.0)
 
     async def scene() -> None:
-        for each in (service, slow):
-            await hang(each.beside, estimator)
+        hanging = [*await hang(service.beside, estimator), *await hang(slow.beside, estimator)]
         clock.advance(timedelta(seconds=7))
         assert service.ready
         clock.advance(timedelta(seconds=1))
@@ -110,11 +109,10 @@ def test_a_model_that_is_silent_is_not_ready_long_before_a_request_has_had_its_t
         assert not slow.ready
         assert not service.beyond_hope
         estimator.let_go.set()
+        await asyncio.gather(*hanging)
+        assert service.ready
 
     asyncio.run(scene())
-    deadline = threading.Event()
-    while not service.ready:
-        assert not deadline.wait(0.01)
 
 
 def test_threads_are_few_however_much_hangs_and_work_again_once_one_comes_back(estimator: Hanging) -> None:
