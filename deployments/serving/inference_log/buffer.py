@@ -84,7 +84,8 @@ class InferenceLog:
         self._bounds = bounds
         self._waiting: deque[tuple[Logged, int]] = deque()
         self._taken_rows = self._taken_bytes = 0
-        self._allowance, self._allowed_at = bounds.rate * _BURST_SECONDS, 0.0
+        self._allowance = self._burst = bounds.rate * _BURST_SECONDS
+        self._allowed_at = 0.0
         self._dropped_here = _no_drops()
         self.much = threading.Event()
         # From here on the writer's.
@@ -100,21 +101,28 @@ class InferenceLog:
         """One more answer; only for the event loop. Never fails, never waits."""
         if self._threshold < _ALL and not self._chosen(answer.request_id):
             return
-        rows = answer.batch.rows
+        rows, bounds = answer.batch.rows, self._bounds
         size, length = _sizes_of(answer)
         waiting = self._taken_bytes - self._given_bytes
         if (
-            self._taken_rows - self._settled_rows + rows > self._bounds.rows
-            or waiting + self.held_bytes + size > self._bounds.memory_bytes
+            self._taken_rows - self._settled_rows + rows > bounds.rows
+            or waiting + self.held_bytes + size > bounds.memory_bytes
         ):
             self._dropped_here[self.outage or Reason.BUFFER_FULL] += rows
             return
-        if not self._is_allowed(length, answer.answered):
+        # Nobody takes more than half of what the rate leaves: small answers find room beside large ones without end.
+        allowance = self._allowance + (answer.answered - self._allowed_at) * bounds.rate
+        if allowance > self._burst:  # noqa: PLR1730 - a call costs as much as all the rest
+            allowance = self._burst
+        self._allowed_at = answer.answered
+        if 2 * length > allowance:
+            self._allowance = allowance
             self._dropped_here[Reason.RATE] += rows
             return
+        self._allowance = allowance - length
         self._taken_rows += rows
         self._taken_bytes += size
-        self._waiting.append((_by_itself(answer), size))
+        self._waiting.append((answer if answer.predictions.base is None else _by_itself(answer), size))
         if waiting + size > _MUCH:
             self.much.set()
 
@@ -208,45 +216,34 @@ class InferenceLog:
     def _chosen(self, request_id: str) -> bool:
         return zlib.crc32(request_id.encode()) * _SPREAD % _ALL < self._threshold
 
-    def _is_allowed(self, length: int, now: float) -> bool:
-        """Whether so many bytes more are within the rate.
-
-        Nobody takes more than half of what is left, so that small answers find room beside large ones without end.
-        """
-        rate = self._bounds.rate
-        self._allowance = min(rate * _BURST_SECONDS, self._allowance + (now - self._allowed_at) * rate)
-        self._allowed_at = now
-        if 2 * length > self._allowance:
-            return False
-        self._allowance -= length
-        return True
-
 
 def _sizes_of(answer: Logged) -> tuple[int, int]:
     """What an answer takes in memory, at most, as it is or in a table; and what it adds to the log, uncompressed.
 
     By the length of its body, for looking at each text would take longer than all the rest.
     """
-    batch = answer.batch
+    batch, body, key = answer.batch, answer.body_bytes, answer.key
     rows, columns = batch.rows, len(batch.categories)
-    key = 0 if answer.key is None else len(answer.key)
-    arrays = batch.numbers.nbytes + answer.predictions.nbytes
-    table = arrays + rows * (
-        _BYTES_PER_ROW + _OF_A_TABLE_TEXT * columns + len(answer.request_id) + min(key, _WIDEST * LONGEST_KEY)
-    )
+    table = batch.numbers.nbytes + answer.predictions.nbytes
+    if key is None:
+        table += rows * (_BYTES_PER_ROW + _OF_A_TABLE_TEXT * columns + len(answer.request_id))
+        size = table + _BYTES_PER_ANSWER
+    else:
+        in_table = min(len(key), _WIDEST * LONGEST_KEY)
+        table += rows * (_BYTES_PER_ROW + _OF_A_TABLE_TEXT * columns + len(answer.request_id) + in_table)
+        size = table + _BYTES_PER_ANSWER + len(key)
     if not columns:
-        return max(table, arrays) + _BYTES_PER_ANSWER + key, table
-    if answer.body_bytes is None:
+        return size, table
+    if body is None:
         texts = sum(map(getsizeof, chain.from_iterable(batch.categories))) + 8 * rows * columns
-        return table + texts + _BYTES_PER_ANSWER + key, table + texts
-    texts = _WIDEST * answer.body_bytes + _BYTES_PER_TEXT * rows * columns
-    return table + texts + _BYTES_PER_ANSWER + key, table + answer.body_bytes
+        return size + texts, table + texts
+    return size + _WIDEST * body + _BYTES_PER_TEXT * rows * columns, table + body
 
 
 def _by_itself(answer: Logged) -> Logged:
     """The same without a hold on what other answers are in: those that were worked out in company share an array."""
     whole = answer.predictions.base
-    if whole is None or getattr(whole, "nbytes", 0) <= 2 * answer.predictions.nbytes + _BYTES_PER_ANSWER:
+    if getattr(whole, "nbytes", 0) <= 2 * answer.predictions.nbytes + _BYTES_PER_ANSWER:
         return answer
     return answer._replace(predictions=answer.predictions.copy())
 
