@@ -1,8 +1,9 @@
-"""Inference logs as the model servers leave them: where the parts lie, and reading them.
+"""Inference logs as the model servers leave them: where the parts lie, reading them, and what they take.
 
 A log is a folder, here or at an fsspec URL, of Parquet parts at `product=…/version=…/date=YYYY-MM-DD/part-….parquet`;
 dates are of UTC. Product, version and date stand in the path alone, as whoever reads partitioned data expects. What
-lies in `.incoming` is not finished. Does not belong here: writing parts (`deployments.serving.inference_log`).
+lies in `.incoming` is not finished. Whoever writes makes room by removing the oldest parts, so a reader may miss one
+that was listed. Does not belong here: writing parts (`deployments.serving.inference_log`).
 """
 
 from deployments.inference_logs.by_key import LoggedAnswer, newest_answers
@@ -18,6 +19,7 @@ from deployments.inference_logs.place import (
     part_path,
 )
 from deployments.inference_logs.reading import answers_between, days_between
+from deployments.inference_logs.stored import StoredPart, lacking, oldest, parts_at, parts_in, remove_part
 
 __all__ = [
     "FEATURE",
@@ -25,12 +27,18 @@ __all__ = [
     "INCOMING",
     "Log",
     "LoggedAnswer",
+    "StoredPart",
     "answers_between",
     "check_place",
     "check_reachable_by_fsspec",
     "days_between",
     "is_url",
+    "lacking",
     "newest_answers",
+    "oldest",
     "opened",
     "part_path",
+    "parts_at",
+    "parts_in",
+    "remove_part",
 ]

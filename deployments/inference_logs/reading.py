@@ -1,14 +1,28 @@
 """Reading a log: rows of a version and a time, as one table."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from deployments.errors import BadInput
 from deployments.inference_logs.place import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+T = TypeVar("T")
+# A server removes parts once in a long while, many at a time.
+_MOST_TRIES: Final = 5
+
+
+def whatever_goes_meanwhile(read: Callable[[], T]) -> T:
+    """What `read` returns, which lists parts and reads them; again if one of them has given way in between."""
+    for _ in range(_MOST_TRIES - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            continue
+    return read()
 
 
 def answers_between(
@@ -19,9 +33,16 @@ def answers_between(
     `columns` are those wanted, all for None; an unknown one raises `BadInput`. The table has no columns at all when
     nothing was logged.
     """
+    return whatever_goes_meanwhile(lambda: _answers_between(folder, product, version, (start, end), columns))
+
+
+def _answers_between(
+    folder: str, product: str, version: int, times: tuple[datetime, datetime], columns: Sequence[str] | None
+) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.dataset as ds
 
+    start, end = times
     system, paths = parts_of(folder, product, (version,), tuple(days_between(start, end)))
     if not paths:
         return pa.table({})

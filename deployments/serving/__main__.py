@@ -6,12 +6,15 @@ Ends with 0 after SIGTERM, with 2 for a model that must not be served; the last 
 import argparse
 import contextlib
 import gc
+import logging
 import os
 import socket
 import sys
+import threading
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from deployments.keys import known_key
 from deployments.private import keep_to_oneself
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
+from deployments.serving.allocator import give_back_memory
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.crash_record import VARIABLE, remains_in
@@ -36,6 +40,7 @@ from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 from deployments.serving.query import Query
+from deployments.serving.room import MOST_NUMBERS
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.serving.tracing import tracing
@@ -47,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_to_oneself()
     options = _parse(arguments)
     log_as_json()
+    give_back_memory()
     try:
         served = _serve(options, SystemClock())
     except SeatrialError as error:
@@ -54,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except OSError as error:
         complain("cannot listen", address=_address(options), error=str(error))
+        return 1
+    except Exception as error:  # noqa: BLE001 - the edge of the process; of what a model did there may be no other trace
+        complain("failed", error=place_of(error))
         return 1
     say("stopped")
     return 0 if served else 1
@@ -64,10 +73,14 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     started = clock.monotonic()
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
-    model = load(options.model, options.product, options.trust)
+    model = _loaded(options)
     limits = _limits_of(options)
+    most = MOST_NUMBERS // max(1, len(model.description.classes))
+    limits = replace(limits, rows=min(limits.rows, most))
     _check_categories(model, limits)
+    asked = clock.monotonic()
     sample, together = warm_up(model, options.model, limits)
+    sample_seconds = clock.monotonic() - asked
     version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
     with (
         _recording(log_options, model, version, epoch, clock) as log,
@@ -86,6 +99,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             clock=clock,
             together=together,
             sample=sample,
+            sample_seconds=sample_seconds,
             log=log,
             spans=spans,
             remains=remains,
@@ -104,6 +118,18 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             pid=os.getpid(),
         )
         return serve_until_told(service, *listeners)
+
+
+def _loaded(options: argparse.Namespace) -> Model:
+    """Raises `BadArtifact` for a model that fails in whatever way; another start would change nothing."""
+    try:
+        return load(options.model, options.product, options.trust)
+    except (SeatrialError, KeyboardInterrupt, OSError, MemoryError):
+        raise
+    except BaseException as error:
+        raise BadArtifact(
+            f"the model in {options.model} failed while it was loaded ({place_of(error)}): train it anew"
+        ) from error
 
 
 def _check_categories(model: Model, limits: Limits) -> None:
@@ -132,7 +158,9 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> tuple[Query, bool]:
         return Query(next(iter(query.batch.each())), query.wanted), answers_alike_in_company(model, query)
     except SeatrialError as error:
         raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise BadArtifact(
             f"the model in {folder} failed on its verification rows ({place_of(error)}): train it anew"
         ) from error
@@ -236,5 +264,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _leave(code: int) -> None:
+    """Ends the process, also where a model left threads behind for which Python would wait for ever."""
+    own = threading.main_thread()
+    if any(thread is not own and not thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

@@ -26,11 +26,14 @@ class Batch:
     categories: tuple[Sequence[str | None], ...]
 
     def frame(self, features: Sequence[Feature]) -> "pd.DataFrame":
-        """The same as the frame that a pipeline was trained on: its columns in the order of `features`."""
+        """The same as the frame that a pipeline was trained on: its columns in the order of `features`.
+
+        It is the model's to change.
+        """
         import pandas as pd
 
         index = pd.RangeIndex(self.rows)
-        numbers, categories = iter(self.numbers.T), iter(self.categories)
+        numbers, categories = iter(self.numbers.T.copy()), iter(self.categories)
         columns = {
             feature.name: next(numbers)
             if feature.kind is Kind.NUMERIC

@@ -21,6 +21,11 @@ T = TypeVar("T")
 _FEW_ROWS: Final = 32
 # Of the time that a request may take: who works longer at something is held up, and others are let past.
 _PATIENCE: Final = 0.1
+# A model that answers nothing for that share of the time, nor for so many seconds, nor for so many times as long as
+# a row of its own usually takes, is not ready.
+_SILENT: Final = 0.25
+_SILENT_SECONDS: Final = 5.0
+_SAMPLES: Final = 20.0
 _USUAL_TIME: Final = Limits().time
 
 
@@ -29,7 +34,8 @@ class Beside:
 
     Only if `together`, which says that the model answers rows in company as it answers each alone. A call that takes
     long, or never ends, holds nobody up for longer than a tenth of the `time` that a request may take. `sample` is
-    asked where nothing else came to its end for so long, to tell one call that hangs from a model that does.
+    asked where nothing else came to its end for so long, to tell one call that hangs from a model that does; it usually
+    takes no longer than `sample_seconds`.
     """
 
     def __init__(
@@ -40,12 +46,15 @@ class Beside:
         clock: Clock | None = None,
         time: timedelta = _USUAL_TIME,
         sample: Query | None = None,
+        sample_seconds: float = 0.0,
     ) -> None:
         self._model = model
         self._together = together
         self.sample = sample
         self._time = time.total_seconds()
         self._patience = time.total_seconds() * _PATIENCE
+        usual = max(_SILENT * self._time, _SILENT_SECONDS, _SAMPLES * sample_seconds)
+        self._silent_after = self._time if sample is None else min(self._time, usual)
         self._threads = Threads(self._answers_of, clock or SystemClock(), time * _PATIENCE)
         self._watching: asyncio.TimerHandle | None = None
         self._probe: asyncio.Future[Answers] | None = None
@@ -70,6 +79,14 @@ class Beside:
         From 1 on nobody gets an answer; 0 while nothing is asked.
         """
         return self._threads.held_up_for() / self._time
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no call came to its end for so long that nobody who asks now is likely to get an answer.
+
+        Sooner than after the time of a request, where a row of its own was put to the model meanwhile, in vain.
+        """
+        return self._threads.held_up_for() >= self._silent_after
 
     def disregard(self) -> None:
         """Until now nobody could come to an end: the whole process stood still."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import select
-from collections.abc import Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -16,7 +16,14 @@ from deployments.serving.call import ANSWERING, CLIENT_LEFT
 _LONGEST_HEAD: Final = 65_536
 _MOST_IN_LINE: Final = 128
 # Of a body, in bytes, before its request takes it over.
-_MUCH: Final = 1 << 20
+_MUCH: Final = 1 << 18
+# Far more than anybody sends; each takes some 150 bytes, however short it is.
+_MOST_HEADERS: Final = 256
+# Beyond so many, those go that have waited longest for a request.
+_MOST_CONNECTIONS: Final = 5_000
+# Of all connections together: answers that are not taken; heads that are not complete.
+_MOST_UNREAD: Final = 64 << 20
+_MOST_UNFINISHED: Final = 16 << 20
 _HEAD_TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -40,6 +47,8 @@ class Connection(HttpToolsProtocol):
         self.flow = _Flow(self.transport, self.pipeline)
         self._answering: set[asyncio.Task[Any]] = set()
         self._asks_since = self.loop.time()
+        if len(self.connections) > _MOST_CONNECTIONS:
+            self._end_first(lambda other: other._asks_since)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more for what is still being worked out."""
@@ -58,7 +67,8 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._answered and self._asks_since is None:
             self._asks_since = self.loop.time()
-        if self._not_understood > _LONGEST_HEAD and not self.transport.is_closing():
+        too_long = self._not_understood > _LONGEST_HEAD or len(self.headers or ()) > _MOST_HEADERS
+        if too_long and not self.transport.is_closing():
             self._refuse_head()
 
     def on_message_begin(self) -> None:
@@ -69,8 +79,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """From here on the request's own time runs."""
+        """From here on the request's own time runs. Raises, which ends the connection, for too many headers."""
         self._asks_since = None
+        if len(self.headers) > _MOST_HEADERS:
+            self._refuse_head()
+            raise ConnectionAbortedError
         self._complete, self._not_understood = False, 0
         self.scope[ANSWERING] = self._answering  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
@@ -106,6 +119,10 @@ class Connection(HttpToolsProtocol):
         """The client takes too little of what it asked for."""
         super().pause_writing()
         self._takes_since = self.loop.time()
+        unread = self.transport.get_write_buffer_size()
+        unread += sum(other.unread for other in self._others())
+        while unread > _MOST_UNREAD and (ended := self._end_first(lambda other: other._takes_since)) is not None:
+            unread -= ended
 
     def resume_writing(self) -> None:
         """It has taken enough."""
@@ -124,6 +141,29 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     @property
+    def unread(self) -> int:
+        """Bytes of answers that its client could have taken, and has not."""
+        return 0 if self._takes_since is None else int(self.transport.get_write_buffer_size())
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes that came and are no complete request yet."""
+        return self._not_understood
+
+    def _others(self) -> "Iterator[Connection]":
+        return (other for other in self.connections if other is not self and isinstance(other, Connection))
+
+    def _end_first(self, since: "Callable[[Connection], float | None]") -> int | None:
+        """Hangs up on whoever let us wait longest, but this one; what was unread there. None if nobody lets us wait."""
+        waiting = [(begun, other.unread, other) for other in self._others() if (begun := since(other)) is not None]
+        if not waiting:
+            return None
+        _, unread, longest = min(waiting, key=lambda each: each[0])
+        longest.transport.abort()
+        longest._asks_since = longest._takes_since = None
+        return unread
+
+    @property
     def _answered(self) -> bool:
         """Whether nothing is left to be answered."""
         return self.cycle is None or self.cycle.response_complete
@@ -138,6 +178,15 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         else:
             self.transport.abort()
+
+
+def end_unfinished(connections: Iterable[Any]) -> None:
+    """Hangs up on those with the longest unfinished heads, until all of them together take little."""
+    by_length = sorted((each for each in connections if isinstance(each, Connection)), key=lambda each: each.unfinished)
+    total = sum(each.unfinished for each in by_length)
+    while total > _MOST_UNFINISHED:
+        total -= by_length[-1].unfinished
+        by_length.pop().transport.abort()
 
 
 def _without_upgrade(data: bytes) -> bytes:

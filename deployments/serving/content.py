@@ -2,11 +2,13 @@
 
 import re
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from deployments.serving.query import Headers
+from deployments.serving.room import MOST_MADE, SMALL_BYTES, json_takes
 from deployments.serving.schema import Unanswerable
 
 JSON, CSV, BINARY = b"application/json", b"text/csv", b"application/octet-stream"
@@ -54,8 +56,15 @@ def unpacked(headers: Headers, body: bytes, limit: int) -> bytes:
     return plain
 
 
+def check_size(body: bytes | memoryview, takes: Callable[[bytes | memoryview], int] = json_takes) -> None:
+    """Raises `Unanswerable`, 413, for a large body of which more would be made than one request may take."""
+    if len(body) > SMALL_BYTES and takes(body) > MOST_MADE:
+        raise Unanswerable(413, "the request holds too many values: send its rows in parts")
+
+
 def parsed(body: bytes | memoryview) -> Any:
-    """The JSON document in `body`. Raises `Unanswerable`, 400."""
+    """The JSON document in `body`. Raises `Unanswerable`: 400, or 413 for one that takes too much memory."""
+    check_size(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -64,6 +73,7 @@ def parsed(body: bytes | memoryview) -> Any:
 
 def parsed_with_nan(body: bytes) -> Any:
     """The same, but `NaN`, which Python and pandas write into what they call JSON, counts as null."""
+    check_size(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -18,6 +18,8 @@ MISSING: Final = frozenset(
     {"", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A"}
     | {f"{sign}{word}" for sign in ("", "-") for word in ("NaN", "nan", "1.#IND", "1.#QNAN")}
 )
+# Nobody's model has so many, and each that is none of its columns takes a name.
+_MOST_COLUMNS: Final = 100_000
 # Python would read `1_000` and digits of other scripts as numbers too.
 _IN_A_NUMBER = frozenset("0123456789+-.eE \t")
 
@@ -43,6 +45,8 @@ def columns_of_csv(body: bytes, features: Sequence[Feature], most_rows: int) -> 
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[str]], features: Sequence[Feature]) -> Columns:
+    if len(names) > _MOST_COLUMNS:
+        raise Unanswerable(422, f"the header has more than {_MOST_COLUMNS} columns")
     if set(map(len, rows)) - {len(names)}:
         number = next(number for number, row in enumerate(rows) if len(row) != len(names))
         raise Unanswerable(422, f"row {number} has {len(rows[number])} values for {len(names)} columns")

@@ -25,6 +25,7 @@ from deployments.serving.metrics import CLIENT_GONE, bucket_of
 from deployments.serving.model import NotFinite
 from deployments.serving.pace import Pace
 from deployments.serving.query import Answers, Dialect, Query, Written
+from deployments.serving.room import Room
 from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
 
@@ -47,6 +48,7 @@ class Front:
         self._beside = service.beside
         self._pace = Pace()
         self._preview = f"/versions/{service.version}/infer"
+        self._room = Room()
         self._identity = [
             (b"x-seatrial-product", service.model.description.product.encode()),
             (b"x-seatrial-version", service.version.encode()),
@@ -114,6 +116,8 @@ class Front:
         finally:
             waited_for.discard(task)
             service.asked.pop(task, None)
+            if call.taken_bytes:
+                self._room.give_back(call.taken_bytes)
             if service.remains is not None:
                 service.remains.end(call)
             ended = service.clock.monotonic()
@@ -130,7 +134,7 @@ class Front:
             raise Unanswerable(503, f"{limits.in_flight} requests are being answered already: come again in a second")
         # Whoever came at the same time is counted before the first one is answered.
         await asyncio.sleep(0)
-        body = await body_within(call.headers, receive, limits.body_bytes)
+        body = await body_within(call.headers, receive, limits.body_bytes, partial(self._take, call))
         if body is None:
             raise Unanswerable(413, f"the request is larger than {limits.body_bytes} bytes: send its rows in parts")
         call.read = True
@@ -144,6 +148,12 @@ class Front:
         query = call.dialect.read(call.headers, body)
         answers = await self._beside.answers(query)
         return query, answers, call.dialect.write(query, answers, call.given_out)
+
+    def _take(self, call: Call, size: int) -> bool:
+        if not self._room.take(size):
+            return False
+        call.taken_bytes += size
+        return True
 
     def _worked_out(self, call: Call, body: bytes) -> tuple[Query, Answers, Written]:
         query = call.dialect.read(call.headers, body)
@@ -226,7 +236,7 @@ class Front:
             main_answer(answers),
             ended,
             ended - call.since,
-            call.body_bytes,
+            None if b"content-encoding" in headers else call.body_bytes,
         )
 
     async def _pass_on(self, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,10 +1,14 @@
 """A server that listens, does not wait for ever for anybody, and leaves without losing a request."""
 
 import asyncio
+import contextlib
 import faulthandler
+import os
 import resource
 import signal
 import socket
+import stat
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Final
 
@@ -12,7 +16,7 @@ import uvicorn
 
 from deployments.serving.app import make_app
 from deployments.serving.call import TOO_LONG
-from deployments.serving.connection import Connection
+from deployments.serving.connection import Connection, end_unfinished
 from deployments.serving.events import complain, say
 from deployments.serving.metrics import LATE_SECONDS
 from deployments.serving.service import HOPELESS, Service
@@ -29,6 +33,8 @@ _STOPPED_SECONDS: Final = 2.0
 _STILL_SECONDS: Final = 1800.0
 # Whoever keeps the process takes one that ends sooner for one that cannot start, and may leave it at that.
 _YOUNG_SECONDS: Final = 20.0
+# Whatever a model has made of `sys.stderr`.
+_STDERR: Final = 2
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
@@ -55,15 +61,17 @@ def serve_until_told(service: Service, *listeners: socket.socket) -> bool:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     # Its timer leaves a traceback, and ends the process.
-    faulthandler.register(signal.SIGPROF, chain=True)
-    server = _Server(config, service)
+    faulthandler.register(signal.SIGPROF, file=_STDERR, chain=True)
+    os.register_at_fork(after_in_child=lambda: _close_all(listeners))
+    server = _Server(config, service, listeners)
     server.run(sockets=list(listeners))
     return not server.gave_up
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, listeners: Sequence[socket.socket]) -> None:
         super().__init__(config)
+        self._listeners = {listener.fileno(): _inode_of(listener.fileno()) for listener in listeners}
         self._service = service
         self._leaving_since = 0.0
         self._began = self._watched = service.clock.monotonic()
@@ -101,12 +109,17 @@ class _Server(uvicorn.Server):
         self._watched = now
         young = max(0.0, _YOUNG_SECONDS - (now - self._began))
         signal.setitimer(signal.ITIMER_PROF, max(HOPELESS * longest, young) + _GRACE_SECONDS)
-        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True)
-        if self._service.beyond_hope and not young and not self.should_exit:
-            complain(
-                "hangs", error=f"no call to the model has ended for {HOPELESS * longest:g} s: the server ends itself"
-            )
-            self.gave_up = self._service.draining = self.should_exit = self.force_exit = True
+        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True, file=_STDERR)
+        if self.should_exit or young:
+            return
+        if self._service.beyond_hope:
+            self._give_up("hangs", f"no call to the model has ended for {HOPELESS * longest:g} s")
+        elif any(_inode_of(number) != inode for number, inode in self._listeners.items()):
+            self._give_up("does not listen", "somebody has closed the socket of the server, which only a model can do")
+
+    def _give_up(self, event: str, why: str) -> None:
+        complain(event, error=f"{why}: the server ends itself")
+        self.gave_up = self._service.draining = self.should_exit = self.force_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finishes what is being answered; nobody can draw that out, for sweeping goes on."""
@@ -136,3 +149,20 @@ class _Server(uvicorn.Server):
         connection: Any
         for connection in list(self.server_state.connections):
             connection.end_if_waiting_since(connection.loop.time() - longest)
+        end_unfinished(self.server_state.connections)
+
+
+def _inode_of(number: int) -> int | None:
+    """Which socket a file descriptor stands for; None for none."""
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return status.st_ino if stat.S_ISSOCK(status.st_mode) else None
+
+
+def _close_all(listeners: Sequence[socket.socket]) -> None:
+    """In a copy of the process that a model has made: else callers would wait there for whoever accepts them."""
+    for listener in listeners:
+        with contextlib.suppress(OSError):
+            os.close(listener.fileno())

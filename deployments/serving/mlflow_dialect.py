@@ -6,11 +6,12 @@ from typing import Any
 
 import orjson
 
-from deployments.serving.content import CSV, JSON, media_type, parsed_with_nan, unpacked
+from deployments.serving.content import CSV, JSON, check_size, media_type, parsed_with_nan, unpacked
 from deployments.serving.csv_rows import columns_of_csv
 from deployments.serving.description import Description, Feature
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
+from deployments.serving.room import csv_takes
 from deployments.serving.schema import Columns, Unanswerable, batch_of, is_list_of, matrix_of, missing
 
 _HEADERS = [(b"content-type", JSON)]
@@ -34,6 +35,7 @@ class MlflowDialect:
             raise Unanswerable(415, "send the request as application/json or text/csv, with no parameter but charset")
         plain = unpacked(headers, body, self._limits.body_bytes)
         if kind == CSV:
+            check_size(plain, csv_takes)
             return self._query(columns_of_csv(plain, self._features, self._limits.rows))
         return self.question_in(parsed_with_nan(plain))
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,10 @@ class NotFinite(ArithmeticError):
     """The model predicted NaN or an infinity, which no JSON can carry."""
 
 
+class NoAnswer(TypeError):
+    """What the model returned are no predictions of the rows that it was asked about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A loaded model; `quick` gives the estimator's own answers at a fraction of the cost, where it is there."""
@@ -41,15 +46,21 @@ class Model:
     quick: Quick | None = None
 
     def predictions(self, batch: Batch) -> "np.ndarray[Any, Any]":
-        """A class or a number a row, shape (rows,).
+        """A class or a number a row, shape (rows,); of some regressions several numbers, shape (rows, numbers).
 
-        Raises `NotFinite`, and `Unanswerable` for numbers that the estimator refuses.
+        Raises `NotFinite`, `NoAnswer`, and `Unanswerable` for numbers that the estimator refuses.
         """
-        return _finite(self._asked("predict", batch))
+        array = _finite(self._asked("predict", batch))
+        if array.shape[:1] != (batch.rows,) or array.ndim > 2 or (array.ndim == 2 and self.description.classes):
+            raise NoAnswer
+        return array
 
     def probabilities(self, batch: Batch) -> "np.ndarray[Any, Any]":
         """Probabilities of `description.classes` in their order, shape (rows, classes). Raises as `predictions`."""
-        return _finite(self._asked("predict_proba", batch))
+        array = _finite(self._asked("predict_proba", batch))
+        if array.shape != (batch.rows, len(self.description.classes)) or array.dtype.kind != "f":
+            raise NoAnswer
+        return array
 
     def _asked(self, method: str, batch: Batch) -> Any:
         import numpy as np
@@ -161,8 +172,24 @@ def _finite(values: Any) -> "np.ndarray[Any, Any]":
     import numpy as np
 
     array = np.asarray(values)
-    if array.dtype.kind != "f":
-        return array
-    if not np.isfinite(array).all():
-        raise NotFinite
-    return array.astype(np.float64, copy=False)
+    kind = array.dtype.kind
+    if kind == "f":
+        array = array.astype(np.float64, copy=False)  # a longer one may be infinite now
+        if not np.isfinite(array).all():
+            raise NotFinite
+    elif kind == "O":
+        _check_objects(array)
+    elif kind not in "biuU":
+        raise NoAnswer
+    return array
+
+
+def _check_objects(array: "np.ndarray[Any, Any]") -> None:
+    """Raises `NoAnswer` unless they are labels or numbers, each its own value; `NotFinite` as for numbers."""
+    import numpy as np
+
+    for value in array.ravel().tolist():
+        if not isinstance(value, str | int | float | np.generic):
+            raise NoAnswer
+        if isinstance(value, float | np.floating) and not isfinite(value):
+            raise NotFinite

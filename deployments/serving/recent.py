@@ -7,6 +7,8 @@ from itertools import islice
 from typing import Final
 
 KEPT: Final = 20_000
+# Of all answers together: those about many rows have many.
+_MOST_VALUES: Final = 200_000
 _MOST_AT_ONCE = 2_000
 
 
@@ -23,9 +25,10 @@ class RecentAnswer:
 class RecentAnswers:
     """The last answers, numbered from 1 on without a gap. Not for several threads: only the event loop touches it."""
 
-    def __init__(self, capacity: int = KEPT) -> None:
-        self._answers: deque[RecentAnswer] = deque(maxlen=capacity)
-        self._last = 0
+    def __init__(self, capacity: int = KEPT, values: int = _MOST_VALUES) -> None:
+        self._answers: deque[RecentAnswer] = deque()
+        self._capacity, self._most_values = capacity, values
+        self._values = self._last = 0
 
     @property
     def last(self) -> int:
@@ -33,9 +36,12 @@ class RecentAnswers:
         return self._last
 
     def keep(self, request_id: str, mirrored: bool, predicted: tuple[str | float, ...] | None) -> None:
-        """One more answer; it pushes the oldest out when there is no room."""
+        """One more answer; it pushes the oldest ones out when there is no room."""
         self._last += 1
+        self._values += len(predicted or ())
         self._answers.append(RecentAnswer(self._last, request_id, mirrored, predicted))
+        while len(self._answers) > self._capacity or self._values > self._most_values:
+            self._values -= len(self._answers.popleft().predicted or ())
 
     def after(self, number: int, limit: int) -> tuple[Sequence[RecentAnswer], int]:
         """The oldest answers beyond `number`, at most `limit` (and 2,000), and how many beyond it are forgotten."""

@@ -34,11 +34,12 @@ class Service:
     """A loaded, warm model and how it is served; it counts since `began`, in `epoch`. `draining` changes once.
 
     `together` says that the model answers rows in company as it answers each alone, `sample` is something to ask it
-    about. `keyed_predictions` are those of `predictions` that users with a key got. `asked` holds the predictions that
-    are being answered, by their task. Answers are recorded in `log`, if there is one; the sticky key of a user comes
-    where `keys` says. `load_seconds` is how long it took until the model was warm. `remains` is for the server that
-    comes after this one dies. `marks` says which requests are copies or copied, where the headers do not. `sealer`,
-    unless it is None, seals the ids of requests as clients get them.
+    about, which takes at most `sample_seconds` as a rule. `keyed_predictions` are those of `predictions` that users
+    with a key got. `asked` holds the predictions that are being answered, by their task. Answers are recorded in `log`,
+    if there is one; the sticky key of a user comes where `keys` says. `load_seconds` is how long it took until the
+    model was warm. `remains` is for the server that comes after this one dies. `marks` says which requests are copies
+    or copied, where the headers do not. `sealer`, unless it is None, seals the ids of
+    requests as clients get them.
     """
 
     model: Model
@@ -60,6 +61,7 @@ class Service:
     marks: Marks = field(default_factory=dict)
     sealer: Sealer | None = None
     sample: Query | None = None
+    sample_seconds: float = 0.0
     remains: Remains | None = None
     asked: "dict[asyncio.Task[Any], Call]" = field(default_factory=dict)
     began: datetime = field(init=False)
@@ -68,7 +70,12 @@ class Service:
 
     def __post_init__(self) -> None:
         self.beside = Beside(
-            self.model, together=self.together, clock=self.clock, time=self.limits.time, sample=self.sample
+            self.model,
+            together=self.together,
+            clock=self.clock,
+            time=self.limits.time,
+            sample=self.sample,
+            sample_seconds=self.sample_seconds,
         )
         self.began = self.clock.now()
         if self.remains is not None:
@@ -79,7 +86,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether users are to be sent here: not while it leaves, nor while the model lets everybody wait in vain."""
-        return not self.draining and self.beside.hangs_for < 1
+        return not self.draining and not self.beside.is_silent
 
     @property
     def beyond_hope(self) -> bool:

@@ -6,11 +6,13 @@ there are few threads, so that many such calls cost no more than the process.
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from traceback import clear_frames
 from typing import Any, Final
 
 from deployments.clock import Clock
@@ -46,7 +48,9 @@ class Threads:
         self._change = threading.Condition()
         self._line: deque[Job] = deque()
         self._since: dict[threading.Thread, float | None] = {}
+        self._in_company: dict[threading.Thread, list[Job]] = {}
         self._ended = clock.monotonic()
+        self._process = os.getpid()
 
     def put(self, job: Job) -> None:
         """Lets it be done, soon."""
@@ -56,8 +60,12 @@ class Threads:
             self._change.notify()
 
     def relieve(self) -> bool:
-        """Begins another thread if some work waits and nobody is there to do it; whether there is any work at all."""
+        """Begins another thread if some work waits and nobody is there to do it; whether there is any work at all.
+
+        Who was put with others to a model that is held up is put to it alone: one of them is to blame, not all.
+        """
         with self._change:
+            self._part_company()
             while self._line and self._line[0].future.done():
                 self._line.popleft()  # its caller is gone
             if self._line:
@@ -74,6 +82,14 @@ class Threads:
         """What passed until now was no time for anybody to come to an end."""
         with self._change:
             self._ended = self._clock.monotonic()
+
+    def _part_company(self) -> None:
+        late = self._clock.monotonic() - self._patience
+        for thread, jobs in list(self._in_company.items()):
+            since = self._since.get(thread)
+            if since is not None and since <= late:
+                del self._in_company[thread]
+                self._line.extend(Job(job.future, job.work) for job in jobs if not job.future.done())
 
     def _relieve(self) -> None:
         if len(self._since) < MOST_THREADS and not self._some_free(None):
@@ -95,13 +111,21 @@ class Threads:
                     return
                 jobs = self._next()
                 self._since[me] = self._clock.monotonic()
+                if len(jobs) > 1:
+                    self._in_company[me] = jobs
             done = self._done(jobs) if jobs else ()
+            if os.getpid() != self._process:
+                # The model made a copy of the process, which comes back as if it were the server.
+                os._exit(0)
             with self._change:
                 self._since[me], self._ended = None, self._clock.monotonic()
+                self._in_company.pop(me, None)
                 enough = self._some_free(me)
                 if enough:
                     del self._since[me]
             _hand_over(jobs, done)
+            # Whoever waits for work holds on to none.
+            jobs, done = [], ()
             if enough:
                 return
 
@@ -124,7 +148,13 @@ class Threads:
         try:
             return self._together(queries) if queries else [jobs[0].work()]
         except BaseException as error:  # noqa: BLE001 - nothing that a model does may end the thread
-            return [_to_raise(error)] * len(jobs)
+            return [_to_raise(_without_hold(error))] * len(jobs)
+
+
+def _without_hold(error: BaseException) -> BaseException:
+    """The same; but what worked at it, and failed, holds on to no body and no row, until the collector finds it."""
+    clear_frames(error.__traceback__)
+    return error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None)
 
 
 def _to_raise(error: BaseException) -> Exception:

@@ -40,6 +40,14 @@ class LogSection(Section):
         le=timedelta(hours=1),
         description="how soon an answer is on the disk; what is younger is lost when a server is killed",
     )
+    size: Annotated[int, Field(ge=16 * 1024**2, le=2**50)] = Field(
+        default=5 * 1024**3,
+        description="bytes that the logs of the product may take together; the oldest parts go first",
+    )
+    rate: Annotated[int, Field(ge=1024, le=2**30)] = Field(
+        default=2 * 1024**2,
+        description="bytes a second, before compression, that one server adds at most; what is beyond is not kept",
+    )
     mask: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         default=(), description="features whose values are left out"
     )

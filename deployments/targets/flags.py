@@ -32,4 +32,5 @@ def _log_flags(log: LogSection, log_folder: Path) -> Iterator[str]:
         return
     yield from ("--log-folder", log.folder or str(log_folder))
     yield from ("--log-sample", str(log.sample), "--log-flush", str(log.flush.total_seconds()))
+    yield from ("--log-size", str(log.size), "--log-rate", str(log.rate))
     yield from (word for column in log.mask for word in ("--log-mask", column))

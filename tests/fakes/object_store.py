@@ -17,6 +17,7 @@ ACCESS: Final = {
 def object_store(bucket: str) -> Iterator[Mapping[str, str]]:
     """A store with one empty bucket; gives the environment that leads to it."""
     import boto3
+    from fsspec import get_filesystem_class
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -35,3 +36,5 @@ def object_store(bucket: str) -> Iterator[Mapping[str, str]]:
         yield ACCESS | {"AWS_ENDPOINT_URL": address}
     finally:
         server.stop()
+        # Else whoever opens the next one in this process is led to this one.
+        get_filesystem_class("s3").clear_instance_cache()

@@ -1,15 +1,29 @@
 """Parts into their store, whole or not at all: a folder of this machine, or an fsspec URL."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deployments.disk import write_atomically
-from deployments.inference_logs import FEATURE, INCOMING, is_url, opened, part_path
+from deployments.inference_logs import (
+    FEATURE,
+    INCOMING,
+    StoredPart,
+    is_url,
+    lacking,
+    opened,
+    part_path,
+    parts_at,
+    parts_in,
+    remove_part,
+)
 from deployments.owner import Owner, this_process
+
+if TYPE_CHECKING:
+    from deployments.serving.inference_log.space import Space
 
 _BY_DICTIONARY = ("key", "prediction")
 _PRIVATE = 0o600
@@ -17,6 +31,9 @@ _PRIVATE = 0o600
 
 class Store(Protocol):
     """Where parts are kept. Whatever goes wrong raises the store's own errors; nothing of the part is then there."""
+
+    seldom: timedelta
+    """How often it is worth while to look at all that is there."""
 
     def keep(self, path: str, content: memoryview) -> None:
         """A new part; `path` counts from the log's folder."""
@@ -26,19 +43,36 @@ class Store(Protocol):
         """Removes what servers that are gone left unfinished; how many files."""
         ...
 
+    def stored(self, product: str) -> list[StoredPart]:
+        """All parts of a product, by whatever server."""
+        ...
+
+    def remove(self, part: StoredPart) -> bool:
+        """Whether a part was still there; now it is not."""
+        ...
+
+    def lacks(self) -> int:
+        """How many bytes are missing until as much is free on the disk as a log leaves to others; 0 for none."""
+        ...
+
 
 class Parts:
-    """The parts of one server, numbered from 1 on."""
+    """The parts of one server, numbered from 1 on, as many as there is `space` for."""
 
-    def __init__(self, store: Store, product: str, version: str, epoch: str) -> None:
-        self._store, self._product, self._version, self._epoch = store, product, version, epoch
+    def __init__(self, store: Store, product: str, version: str, epoch: str, space: "Space | None" = None) -> None:
+        self._store, self._product, self._version, self._epoch, self._space = store, product, version, epoch, space
         self._number = 0
 
     def write(self, day: datetime, rows: pa.Table) -> None:
-        """One part, of rows that were answered on one day. Raises what the store does; then it may be repeated."""
+        """One part, of rows of one day. Raises what the store and the space do; then it may be repeated."""
         name = f"part-{self._epoch}-{self._number + 1:06}.parquet"
-        self._store.keep(part_path(self._product, self._version, day.date(), name), as_parquet(rows))
+        content = as_parquet(rows)
+        if self._space is not None:
+            self._space.make(len(content))
+        self._store.keep(part_path(self._product, self._version, day.date(), name), content)
         self._number += 1
+        if self._space is not None:
+            self._space.took(len(content))
 
 
 def as_parquet(rows: pa.Table) -> memoryview:
@@ -59,6 +93,8 @@ def store_of(folder: str) -> Store:
 
 
 class _LocalFolder:
+    seldom = timedelta(minutes=5)
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incoming = folder / INCOMING / _signature()
@@ -77,9 +113,20 @@ class _LocalFolder:
                 folder.rmdir()
         return swept
 
+    def stored(self, product: str) -> list[StoredPart]:
+        return parts_in(self._folder, product)
+
+    def remove(self, part: StoredPart) -> bool:
+        return remove_part(part)
+
+    def lacks(self) -> int:
+        return lacking(self._folder)
+
 
 class _Elsewhere:
     """Written under a name of its own first, and moved when it is whole."""
+
+    seldom = timedelta(hours=1)
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -105,6 +152,21 @@ class _Elsewhere:
                 swept += len(system.ls(folder, detail=False))
                 system.rm(folder, recursive=True)
         return swept
+
+    def stored(self, product: str) -> list[StoredPart]:
+        system, root = self._opened()
+        return parts_at(system, root, product)
+
+    def remove(self, part: StoredPart) -> bool:
+        system, _ = self._opened()
+        try:
+            system.rm_file(part.path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def lacks(self) -> int:
+        return 0
 
     def _opened(self) -> tuple[Any, str]:
         self._known = self._known or opened(self._folder)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from deployments.inference_logs import FEATURE, HASHED
 from deployments.metrics.labels import label_text
 from deployments.serving.description import Description, Kind
-from deployments.serving.inference_log.buffer import Logged
+from deployments.serving.inference_log.buffer import LONGEST_KEY, Logged
 from deployments.serving.inference_log.texts import Texts, Vocabulary, bits, texts_of
 
 _HASH_CHARACTERS = 32
@@ -120,7 +120,7 @@ class Tables:
         if self._cookie is not None:
             found = self._cookie.match(text)
             text = found[1] if found else ""
-        return text or None
+        return text if 0 < len(text) <= LONGEST_KEY else None
 
     def _of_features(
         self, answers: Sequence[Logged], numbers: "np.ndarray[Any, Any]"

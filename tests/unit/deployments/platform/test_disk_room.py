@@ -49,3 +49,22 @@ def test_at_worst_all_logs_are_empty_and_records_are_whole(settings: Settings, m
     assert make_room(settings) == 406
     assert sizes(settings) == {"gateway.log": 0, "warm.log": 0}
     assert (settings.home / "journal.db").read_bytes() == b"kept"
+
+
+def test_where_logs_of_programs_are_not_enough_the_oldest_answers_give_way(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (1, 2, 3):
+        part = settings.inference_log / f"product=flights/version=3/date=2026-03-0{day}/part-e-000001.parquet"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(bytes(4096))
+
+    def usage(_: object) -> Usage:
+        return Usage(10**9, 0, 10**9 if len(left()) < 2 else 0)
+
+    def left() -> list[str]:
+        return sorted(path.parent.name for path in settings.inference_log.rglob("*.parquet"))
+
+    monkeypatch.setattr(disk_room.shutil, "disk_usage", usage)
+    assert make_room(settings) == 406 + 2 * 4096
+    assert left() == ["date=2026-03-03"]

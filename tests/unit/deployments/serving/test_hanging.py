@@ -83,6 +83,43 @@ def test_whoever_comes_after_one_that_hangs_is_answered(estimator: Hanging, toge
     assert asyncio.run(scene()) == [2.0, 3.0, 4.0, 0.0]
 
 
+def test_who_was_put_to_a_model_with_one_that_hangs_is_put_to_it_alone(estimator: Hanging) -> None:
+    beside = Beside(Model(DESCRIPTION, estimator), together=True, time=SOON)
+
+    async def scene() -> list[float]:
+        first = await hang(beside, estimator)
+        company = [asyncio.ensure_future(beside.answers(query(number))) for number in (1.0, -1.0, 2.0)]
+        said = [float((await company[place])[Output.PREDICTION][0]) for place in (0, 2)]
+        assert not company[1].done()
+        estimator.let_go.set()
+        await asyncio.gather(*first, company[1])
+        return said
+
+    assert asyncio.run(scene()) == [2.0, 3.0]
+
+
+def test_a_model_that_is_silent_is_not_ready_long_before_a_request_has_had_its_time(estimator: Hanging) -> None:
+    clock = ManualClock()
+    service = Service(Model(DESCRIPTION, estimator), "3", clock=clock, sample=query(1))
+    slow = Service(Model(DESCRIPTION, estimator), "3", clock=clock, sample=query(1), sample_seconds=1.0)
+
+    async def scene() -> None:
+        hanging = [*await hang(service.beside, estimator), *await hang(slow.beside, estimator)]
+        clock.advance(timedelta(seconds=7))
+        assert service.ready
+        clock.advance(timedelta(seconds=1))
+        assert not service.ready
+        assert slow.ready, "a row of its own may take a second"
+        clock.advance(timedelta(seconds=13))
+        assert not slow.ready
+        assert not service.beyond_hope
+        estimator.let_go.set()
+        await asyncio.gather(*hanging)
+        assert service.ready
+
+    asyncio.run(scene())
+
+
 def test_threads_are_few_however_much_hangs_and_work_again_once_one_comes_back(estimator: Hanging) -> None:
     beside = Beside(Model(DESCRIPTION, estimator), together=False, time=SOON)
     before = at_work()

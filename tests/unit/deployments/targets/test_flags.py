@@ -25,8 +25,16 @@ def test_by_default_all_is_logged_in_the_home() -> None:
 
 
 def test_everything_that_a_spec_says_arrives() -> None:
-    log = LogSection(sample=0.25, folder="s3://bucket/log", flush=timedelta(minutes=1), mask=("age", "-- name"))
-    wanted = LogOptions("s3://bucket/log", 0.25, timedelta(minutes=1), frozenset({"age", "-- name"}), "x-user")
+    log = LogSection(
+        sample=0.25,
+        folder="s3://bucket/log",
+        flush=timedelta(minutes=1),
+        mask=("age", "-- name"),
+        size=2**30,
+        rate=2**20,
+    )
+    names = frozenset({"age", "-- name"})
+    wanted = LogOptions("s3://bucket/log", 0.25, timedelta(minutes=1), names, "x-user", size=2**30, rate=2**20)
     assert read(log) == wanted
 
 
@@ -48,7 +56,9 @@ def test_the_secret_comes_by_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert options.secret == b"hunter2"
 
 
-@pytest.mark.parametrize("wrong", [["--log-sample", "1.5"], ["--log-flush", "0"], ["--log-flush", "soon"]])
+@pytest.mark.parametrize(
+    "wrong", [["--log-sample", "1.5"], ["--log-flush", "0"], ["--log-flush", "soon"], ["--log-size", "0"]]
+)
 def test_a_flag_that_makes_no_sense_is_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         _parse(["--model", "m", "--product", "p", "--version", "1", "--port", "1", *wrong])

@@ -1,16 +1,23 @@
 """Answers are kept within bounds, by a share that their ids decide, and whatever is not kept is counted."""
 
+import tracemalloc
 import uuid
+from typing import Any
 
+import numpy as np
+import orjson
 import pytest
 
+from deployments.serving.batch import Batch
 from deployments.serving.inference_log import Bounds, InferenceLog
 from deployments.serving.inference_log.buffer import Reason
+from deployments.serving.inference_log.table import Tables
 from tests.unit.deployments.serving.inference_log.answered import ROW, logged
+from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
 
 
 def kept(log: InferenceLog) -> list[str]:
-    return [answer.request_id for answer in log.some(10**9, 10**9)]
+    return [answer.request_id for answer in log.some(10**9, 10**9, 10**12)]
 
 
 def test_answers_are_given_in_the_order_in_which_they_came_as_many_rows_as_are_wanted() -> None:
@@ -116,3 +123,99 @@ def test_prometheus_own_parser_reads_the_counts() -> None:
     assert told["seatrial_server_log_buffered_rows", None] == 1
     assert told["seatrial_server_log_dropped_total", "buffer_full"] == 1
     assert told["seatrial_server_log_dropped_total", "disk_full"] == 0
+
+
+def texts(kind: str) -> list[str]:
+    return {
+        "emoji": ["😀" * 100_000],
+        "one emoji makes all characters wide": ["a" * 400_000 + "😀"],
+        "tiny": ["ab"] * 20_000,
+        "empty": [""] * 20_000,
+        "two bytes": ["ж" * 200_000],
+        "long": ["a" * 500_000],
+        "escapes": ["\u0001" * 50_000],
+    }[kind]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["emoji", "one emoji makes all characters wide", "tiny", "empty", "two bytes", "long", "escapes"]
+)
+def test_what_waits_takes_no_more_memory_than_is_counted(kind: str, compressed: bool) -> None:
+    """As it is, and as a block of a table."""
+    body = orjson.dumps(texts(kind))
+    log = InferenceLog(bounds=Bounds(memory_bytes=2**40, rate=2**40))
+    tables = Tables(FLIGHTS)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        column = orjson.loads(body)
+        rows = len(column)
+        batch = Batch(rows, np.zeros((rows, 2)), (column,))
+        length = None if compressed else len(body)
+        log.record(logged("a", batch=batch, predictions=np.zeros((rows, 2)), body_bytes=length, key=b"ann"))
+        del batch, column
+        taken = tracemalloc.get_traced_memory()[0] - before
+        assert taken <= log.waiting_bytes
+        assert log.waiting_bytes < 8 * len(body) + 256 * rows + 20_000, "a bound that tells something"
+        counted, answers = log.waiting_bytes, log.some(9, 10**9)
+        made = list(tables.blocks(answers, 0.0))
+        assert sum(block.nbytes for _, block in made) <= counted
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_key_does_not_stand_in_every_row() -> None:
+    rows = ((1.0, 2.0, "UA"),) * 1000
+    [(_, block)] = Tables(FLIGHTS).blocks([logged("a", rows, key=b"k" * 60_000)], 0.0)
+    assert block.nbytes < 200_000
+    log = InferenceLog(bounds=Bounds(memory_bytes=50_000))
+    log.record(logged("a", key=b"k" * 60_000))
+    assert log.dropped[Reason.BUFFER_FULL] == 1
+
+
+def test_what_was_taken_counts_until_it_is_in_a_table() -> None:
+    log = InferenceLog(bounds=Bounds(memory_bytes=6_000))
+    log.record(logged("a"))
+    log.record(logged("b"))
+    assert len(log.some(9, 9)) == 2
+    counted = log.waiting_bytes
+    assert counted > 3_000
+    log.record(logged("c"))
+    assert log.dropped[Reason.BUFFER_FULL] == 1
+    log.done()
+    assert log.waiting_bytes == 0
+    log.record(logged("d"))
+    assert log.dropped[Reason.BUFFER_FULL] == 1
+
+
+def test_an_answer_holds_on_to_no_others_that_were_worked_out_with_it() -> None:
+    whole = np.zeros((64, 1000))
+    log = InferenceLog()
+    log.record(logged(predictions=whole[3:4]))
+    [answer] = log.some(9, 9)
+    assert answer.predictions.base is None
+
+
+def test_rows_come_no_faster_than_the_log_may_grow_and_small_ones_find_room() -> None:
+    def large(at: float) -> Any:
+        return logged("large", ((1.0, 2.0, "x" * 9_000),), body_bytes=9_000, answered=at)
+
+    log = InferenceLog(bounds=Bounds(rate=1_000, memory_bytes=2**30))
+    for second in range(100):
+        log.record(large(1000.0 + second))
+        log.record(logged("small", answered=1000.0 + second))
+    written = kept(log)
+    assert written.count("small") == 100
+    assert written.count("large") < 15, "30 s at once, and then as many as there is room for"
+    assert log.dropped[Reason.RATE] == 100 - written.count("large")
+    log.record(large(2000.0))
+    assert kept(log) == ["large"]
+
+
+def test_the_writer_is_woken_for_much() -> None:
+    log = InferenceLog()
+    log.record(logged())
+    assert not log.much.is_set()
+    log.record(logged(body_bytes=2**21))
+    assert log.much.is_set()
