@@ -11,6 +11,7 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput
 from deployments.inference_logs import Log
 from deployments.journals.protocol import Journal, Lease
+from deployments.journals.registrations import registration_of
 from deployments.metrics.protocol import Metrics
 from deployments.place import this_place
 from deployments.registry.protocol import Champions
@@ -269,4 +270,9 @@ def registry() -> "ModelRegistry":
     """The model registry; needs nothing to be up but its database."""
     from deployments.registry import ModelRegistry
 
-    return ModelRegistry(current().mlflow_uri)
+    return ModelRegistry(current().mlflow_uri, current().keys_folder, _noted_seal)
+
+
+def _noted_seal(product: str, version: int) -> str | None:
+    noted = registration_of(journal().events(product), version)
+    return None if noted is None else noted.seal

@@ -19,6 +19,7 @@ import psutil
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
+from deployments.manifest import DIGEST_VARIABLE
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.crash_record import VARIABLE, remains_in
@@ -59,7 +60,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     started = clock.monotonic()
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
-    model = load(options.model, options.product, options.trust)
+    model = load(options.model, options.product, options.trust, options.digest)
     limits = _limits_of(options)
     _check_categories(model, limits)
     sample, together = warm_up(model, options.model, limits)
@@ -200,6 +201,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="model folder, with its manifest.json")
     parser.add_argument("--product", required=True, help="name of the product; the folder must be of the same")
     parser.add_argument("--version", type=int, required=True, help="version of the model")
+    parser.add_argument(
+        "--digest",
+        default=os.environ.get(DIGEST_VARIABLE, ""),
+        help=f"of the only manifest.json that is taken; by default ${DIGEST_VARIABLE}, else any",
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--uds", type=Path, help="Unix socket to listen on; taken over from whoever listens there")
     where.add_argument("--port", type=int, help="TCP port to listen on")
