@@ -73,6 +73,6 @@ def _misfit(seal: Seal, raw: Any) -> str:
 def _told(raw: Any, doubt: str) -> str:
     product, version = str(raw.name), int(raw.version)
     return (
-        f"{product} v{version} is not known to be what was judged: {doubt}; `seatrial repair {product}` seals it again if "
-        f"the journal or a folder here knows it, `seatrial repair {product} --vouch {version}` on your word"
+        f"{product} v{version} is not known to be what was judged: {doubt}; `seatrial repair {product}` seals it again "
+        f"if the journal or a folder here knows it, `seatrial repair {product} --vouch {version}` on your word"
     )

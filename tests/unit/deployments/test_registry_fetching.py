@@ -20,6 +20,7 @@ __all__ = ["settings"]
 @pytest.fixture(autouse=True)
 def of_this_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SEATRIAL_TRACKING_URI", settings.mlflow_uri)
+    monkeypatch.setenv("SEATRIAL_KEYS", str(settings.keys_folder))
     current.cache_clear()
     yield
     current.cache_clear()
