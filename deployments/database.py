@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable, SeatrialError
+from deployments.private import FOLDER_MODE
 from deployments.secrets import masked, without_secrets
 
 
@@ -164,7 +165,7 @@ def _engine_for(url: str, setting: str) -> Engine:
 
 def _make(folder: Path, setting: str) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
             f"no database can be kept in {folder} ({error.strerror}): set SEATRIAL_HOME or {setting} to another place"

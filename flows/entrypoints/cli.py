@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from deployments.errors import SeatrialError
+from deployments.private import keep_to_oneself
 from flows.entrypoints import console, following, images, moving, platform, specs, verbs
 from flows.entrypoints.options import INTERRUPTED
 from tasks.interruption import PRESENT, CommandInterruptedError
@@ -34,6 +35,7 @@ UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
+    keep_to_oneself()
     PRESENT.heed()
     code = run()
     with suppress(OSError):

@@ -31,6 +31,7 @@ from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import JSON
 from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
+from deployments.private import keep_to_oneself
 from deployments.serving.bodies import body_within
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.settings import Settings, current
@@ -155,6 +156,7 @@ def _told(status: int, content: object) -> Response:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control`: what supervisord and a cluster run; serves until SIGTERM."""
+    keep_to_oneself()
     options, settings = _parse(arguments), current()
     clock = SystemClock()
 

@@ -83,6 +83,23 @@ def repair(
 
 
 @app.command(rich_help_panel=_PANEL)
+def doctor(
+    mend: Annotated[bool, typer.Option("--mend", help="take from others what they may do in the home")] = False,
+    json: Json = False,
+) -> None:
+    """Look for what other accounts of this machine may read or change: home, databases, snapshots, keys, sockets.
+
+    Ends with 1 while there is any. Homes of earlier releases kept the mode that they were made with.
+    """
+    from flows.entrypoints.doctor import doctor_report, print_doctor
+
+    report = doctor_report(mend)
+    console.print_json(report) if json else print_doctor(report)
+    if report["exposed"]:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=_PANEL)
 def history(
     product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None,
     limit: Annotated[int, typer.Option(min=1, help="how many entries, newest last")] = 40,

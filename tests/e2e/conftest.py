@@ -114,6 +114,7 @@ def seatrial() -> Iterator[Seatrial]:
     """The platform, up. Afterwards nothing of it may run."""
     folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
     platform = seatrial_in(folder)
+    platform.home.mkdir(mode=0o755)  # as homes of earlier releases were made
     try:
         started = platform.run("up")
         assert started.returncode == 0, started.stderr

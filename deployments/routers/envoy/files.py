@@ -23,6 +23,7 @@ Json = dict[str, Any]
 
 ADMIN_SOCKET = "envoy.sock"
 CONTROL_SOCKET = "control.sock"
+_UPLOAD_SOCKET = "uploads.sock"
 
 _PRIVATE = 0o600
 # A retreat writes three files; so many products may retreat on a full disk before anybody frees some room.
@@ -67,6 +68,11 @@ class EnvoyFiles:
     def control_socket(self) -> Path:
         """Where the control service listens, if it runs."""
         return self.run_folder / CONTROL_SOCKET
+
+    @property
+    def upload_socket(self) -> Path:
+        """Where Envoy listens for large requests that it passes to itself."""
+        return self.run_folder / _UPLOAD_SOCKET
 
     @property
     def user_log(self) -> Path:
