@@ -4,6 +4,7 @@ import cProfile
 import functools
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,11 @@ LISTED = ["cProfile.run", "functools.partial"]
 class Mlflow:
     """A registry of two versions that Seatrial registered, and MLflow's own client: what an attacker has."""
 
-    def __init__(self, folder: Path) -> None:
-        self.settings = settings_in(folder)
+    def __init__(self, settings: Settings, made: tuple[ModelVersion, ...] = ()) -> None:
+        self.settings = settings
         self.client = connect(self.settings.mlflow_uri)
         self.registry = self.opened()
-        self.made = [self._registered("first"), self._registered("second")]
+        self.made = made or (self._registered("first"), self._registered("second"))
 
     def opened(self, noted: Callable[[str, int], str | None] = lambda _product, _version: None) -> ModelRegistry:
         """The registry as a new process sees it."""
@@ -60,9 +61,22 @@ class Mlflow:
         return self.registry.register("flights", run, uri, facts(manifest))
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Mlflow:
+    """To be copied; the files of its runs stay where they are, and are not for tests to change."""
+    return Mlflow(settings_in(tmp_path_factory.mktemp("template")))
+
+
 @pytest.fixture
-def mlflow(tmp_path: Path) -> Mlflow:
-    return Mlflow(tmp_path)
+def mlflow(template: Mlflow, tmp_path: Path) -> Mlflow:
+    shutil.copytree(template.settings.home, tmp_path / "home")
+    return Mlflow(Settings(home=tmp_path / "home", project=tmp_path), template.made)
+
+
+@pytest.fixture
+def with_files(tmp_path: Path) -> Mlflow:
+    """One with files of its own."""
+    return Mlflow(settings_in(tmp_path))
 
 
 def evil(folder: Path, marker: Path) -> Path:
@@ -243,12 +257,12 @@ def _replaced_by_pipe(path: Path) -> None:
     ],
 )
 def test_other_files_in_the_store_are_refused_within_bounds(
-    mlflow: Mlflow, damage: Callable[[Path], Any], named: str
+    with_files: Mlflow, damage: Callable[[Path], Any], named: str
 ) -> None:
-    damage(mlflow.files(1) / "model.skops")
+    damage(with_files.files(1) / "model.skops")
     with pytest.raises(BadArtifact, match=named):
-        mlflow.registry.fetch("flights", 1, mlflow.settings.models)
-    assert list((mlflow.settings.models / "flights").iterdir()) == []
+        with_files.registry.fetch("flights", 1, with_files.settings.models)
+    assert list((with_files.settings.models / "flights").iterdir()) == []
 
 
 def test_registering_a_run_for_which_somebody_made_a_version_before_seals_the_files_of_the_run(
