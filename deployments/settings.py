@@ -12,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.errors import BadInput
 from deployments.private import is_private, lasting_runtime_folder, private_folder
+from deployments.trusted import refusal
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
 _LONGEST_RUN_FOLDER = 60
@@ -88,6 +89,13 @@ class Settings(BaseSettings):
         description="name of this platform among those that share its journal; None: an id of `home`",
     )
     warm: bool = Field(default=True, description="run releases in a fork of the platform's warm process, if it is up")
+
+    @field_validator("trusted_types")
+    @classmethod
+    def _trustworthy(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        if why := next(filter(None, map(refusal, kinds)), ""):
+            raise ValueError(why)
+        return kinds
 
     @property
     def specs_folder(self) -> Path:

@@ -11,6 +11,7 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput
 from deployments.inference_logs import Log
 from deployments.journals.protocol import Journal, Lease
+from deployments.journals.registrations import registration_of
 from deployments.metrics.protocol import Metrics
 from deployments.place import this_place
 from deployments.registry.protocol import Champions
@@ -198,7 +199,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
-    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock)
+    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock, settings.trusted_types)
     counts = counters.counts
     if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:
         counts = GatewayCounts(
@@ -269,4 +270,9 @@ def registry() -> "ModelRegistry":
     """The model registry; needs nothing to be up but its database."""
     from deployments.registry import ModelRegistry
 
-    return ModelRegistry(current().mlflow_uri)
+    return ModelRegistry(current().mlflow_uri, current().keys_folder, _noted_seal)
+
+
+def _noted_seal(product: str, version: int) -> str | None:
+    noted = registration_of(journal().events(product), version)
+    return None if noted is None else noted.seal

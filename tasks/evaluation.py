@@ -28,14 +28,18 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     settings = current()
     serving = who_serves(run.product, wiring.doors(run.spec.rollout))
     place = wiring.registry().fetch_candidate(
-        candidate.run_id, candidate.model_uri, candidate.manifest, settings.candidates
+        candidate.run_id,
+        candidate.model_uri,
+        candidate.manifest,
+        settings.candidates,
+        round(candidate.size_mb * 1e6),
     )
     try:
         evaluation = judge_models(
             run.spec,
             split_by_time(load_snapshot(snapshot), run.spec.data).evaluation,
             place,
-            None if serving is None else _champion(run.product, serving, settings),
+            None if serving is None else _champion(run, serving, settings),
             settings,
         )
     finally:
@@ -54,10 +58,13 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     return evaluation
 
 
-def _champion(product: str, version: int, settings: Settings) -> Champion | Unscorable:
-    """The model that serves, whatever name the registry gives it; it may be gone from there, and from this machine."""
+def _champion(run: Run, version: int, settings: Settings) -> Champion | Unscorable:
+    """The model that serves, whatever name the registry gives it; it may be gone from there, and from this machine.
+
+    It may hold the types that its seal names; without one, those of the spec.
+    """
     try:
-        model = wiring.registry().model(product, version, settings.models)
+        model = wiring.registry().model(run.product, version, settings.models)
     except (NotFound, BadArtifact) as error:
         return Unscorable(f"v{version} serves, but its model cannot be had ({error})")
-    return Champion(model.folder, model.trusted)
+    return Champion(model.folder, model.trusted if model.sealed else run.spec.model.trusted_types)

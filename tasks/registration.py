@@ -6,6 +6,7 @@ from prefect.cache_policies import NO_CACHE
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.journals.protocol import Journal
+from deployments.journals.registrations import REGISTERED
 from deployments.registry import ModelVersion
 from tasks import retries
 from tasks.artifacts import leave_links, leave_markdown, name_run
@@ -28,13 +29,13 @@ def register(run: Run, snapshot: Snapshot, candidate: TrainedModel, evaluation: 
     leave_links(run, version.version)
     leave_markdown(f"{run.product}-version", _card(version), f"{version.name}, as it stands in the registry")
     tell("model.registered", version=f"v{version.version}", size=f"{facts.size_mb:.2f} MB")
-    record(run, "model.registered", version=version.version, mlflow_run=candidate.run_id)
+    record(run, REGISTERED, version=version.version, mlflow_run=candidate.run_id, seal=version.seal)
     return version.version
 
 
 def _highest_known(product: str, journal: Journal) -> int:
     """The newest number that was ever given; the registry may have been renamed, emptied or lost since."""
-    given = (event.detail.get("version") for event in journal.events(product) if event.kind == "model.registered")
+    given = (event.detail.get("version") for event in journal.events(product) if event.kind == REGISTERED)
     rolled_out = (each.candidate for each in journal.rollouts(product))
     return max((*(int(number) for number in given if number), *rolled_out), default=0)
 

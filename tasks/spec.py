@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from deployments.durations import Duration
 from deployments.spec import RolloutSection, Section
+from deployments.trusted import refusal
 from tasks.kinds import TaskKind
 
 _GATEWAYS_OWN = {"v2", "seatrial"}
@@ -223,6 +224,8 @@ class ModelSection(Section):
     def _one_maker(self) -> Self:
         if (self.estimator is None) == (self.factory is None):
             raise ValueError("give exactly one of estimator or factory")
+        if why := next(filter(None, map(refusal, self.trusted_types)), ""):
+            raise ValueError(f"trusted_types: {why}")
         if self.output is Output.PROBABILITY and self.task is TaskKind.REGRESSION:
             raise ValueError("a regression has no probabilities: use output: prediction")
         return self

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deployments.disk import saying_when_full
-from deployments.errors import BadArtifact, BadInput, DiskFull, NotFound, RegistryUnreachable, SeatrialError
+from deployments.errors import BadInput, DiskFull, NotFound, RegistryUnreachable, SeatrialError
 from deployments.secrets import masked, without_secrets
 
 _SQLITE: Final = "sqlite:///"
@@ -98,26 +98,6 @@ def _naming_what_is_full(otherwise: Path) -> Iterator[None]:
         place = error.filename2 or error.filename or otherwise
         with saying_when_full(Path(str(place))):
             raise
-
-
-def download(tracking_uri: str, location: str, into: Path) -> Path:
-    """The copy, in the folder `into`, of the file or folder at `location`.
-
-    Raises `BadArtifact` if it is gone, and `DiskFull` if `into` has no room.
-    """
-    prepare_mlflow()
-    try:
-        with answering(tracking_uri):
-            import mlflow.artifacts
-
-            copy = mlflow.artifacts.download_artifacts(
-                artifact_uri=location, dst_path=str(into), tracking_uri=tracking_uri
-            )
-            return Path(copy)
-    except DiskFull as error:
-        raise DiskFull(f"no space left while writing {into}: free some room and run the same command again") from error
-    except NotFound as error:
-        raise BadArtifact(f"{location} is gone from the artifact store: train and register the model anew") from error
 
 
 def _open(database: Path) -> None:

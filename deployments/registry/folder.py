@@ -5,7 +5,6 @@
 <folder>/manifest.json         relative path → SHA-256 of every other file
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -15,33 +14,11 @@ from typing import Final
 
 from deployments.disk import saying_when_full, write_atomically
 from deployments.errors import BadArtifact
+from deployments.manifest import MANIFEST, check_intact, files_in
 
 MODEL: Final = "model"
 MODEL_FILE: Final = f"{MODEL}/model.skops"
 VERIFICATION: Final = "verification.json"
-MANIFEST: Final = "manifest.json"
-
-
-def manifest_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder`, the manifest itself excepted, by its path relative to `folder`."""
-    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files if path != folder / MANIFEST}
-
-
-def check_intact(folder: Path, manifest: Mapping[str, str]) -> None:
-    """Raises `BadArtifact`, naming the file, if one is missing, differs by a byte, or was added."""
-    found = manifest_of(folder)
-    for path in sorted(manifest.keys() | found.keys()):
-        match manifest.get(path), found.get(path):
-            case expected, None:
-                problem = f"is missing (expected SHA-256 {expected})"
-            case None, _:
-                problem = "was not there when the model was stored"
-            case expected, actual if expected != actual:
-                problem = f"has SHA-256 {actual}, not {expected}"
-            case _:
-                continue
-        raise BadArtifact(f"{path} in {folder} {problem}: this is not the model that was judged; train it anew")
 
 
 def keep(folder: Path, manifest: Mapping[str, str], fill: Callable[[Path], None]) -> Path:
@@ -70,7 +47,12 @@ def keep(folder: Path, manifest: Mapping[str, str], fill: Callable[[Path], None]
 
 def size_mb(folder: Path) -> float:
     """Real size of all files below `folder`, in units of 10^6 bytes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    return size_of(folder) / 1e6
+
+
+def size_of(folder: Path) -> int:
+    """The same in bytes; the manifest is not counted."""
+    return sum(path.stat().st_size for path in files_in(folder).values())
 
 
 def _is_kept(folder: Path, manifest: Mapping[str, str]) -> bool:
@@ -85,8 +67,3 @@ def _put_in_place(fresh: Path, folder: Path, former: Path) -> None:
     if folder.exists():
         folder.replace(former)
     fresh.replace(folder)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

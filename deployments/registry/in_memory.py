@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from deployments.errors import NotFound
+from deployments.errors import BadArtifact, NotFound
 from deployments.registry.kept import Kept
 from deployments.registry.standing import Edit, Standing, beyond_repair, edits
 from deployments.registry.versions import (
@@ -21,7 +21,7 @@ from deployments.registry.versions import (
 class InMemoryRegistry:
     """The contract of `Champions` in plain dictionaries. `add` takes the place of training and registering.
 
-    `edit_…` and `delete` do what people do to a registry by hand.
+    `edit_…` and `delete` do what people do to a registry by hand. The seal of a version is that nobody doubts it.
     """
 
     def __init__(self) -> None:
@@ -56,6 +56,11 @@ class InMemoryRegistry:
             problem = f"the tag {STATUS} says {word!r}, which is no status"
             changed = replace(found, status=DeploymentStatus.UNREADABLE, problems=(problem,))
         self._versions[product, version] = changed
+
+    def edit_seal(self, product: str, version: int) -> None:
+        """Take the seal of a version away."""
+        doubt = f"{product} v{version} is not known to be what was judged: it has no seal of Seatrial's"
+        self._versions[product, version] = replace(self.get(product, version), doubt=doubt)
 
     def delete(self, product: str, version: int) -> None:
         """Delete a version and its names; what was fetched of it stays."""
@@ -147,11 +152,22 @@ class InMemoryRegistry:
     def model(self, product: str, version: int, folder: Path) -> Kept:
         """See `Champions.model`; `folder` is not used, the files lie ready."""
         if (product, version) not in self._kept:
-            trusted = self.get(product, version).facts.trusted_types
+            asked = self.get(product, version)
+            if asked.doubt:
+                raise BadArtifact(f"{asked.doubt}; `seatrial repair {product} --vouch {version}` seals it on your word")
+            trusted = asked.facts.trusted_types
             self._kept.add((product, version))
-            return Kept(self._folders[product, version], trusted)
+            return Kept(self._folders[product, version], trusted, sealed=True)
         found = self._versions.get((product, version))
-        return Kept(self._folders[product, version], found.facts.trusted_types if found else ())
+        return Kept(self._folders[product, version], found.facts.trusted_types if found else (), sealed=True)
+
+    def reseal(self, product: str, version: int, run: str, noted: str | None, folder: Path) -> str:
+        """See `Champions.reseal`: whatever came of that run, and was fetched."""
+        found = self.get(product, version)
+        if found.run_id != run or (product, version) not in self._kept:
+            return ""
+        self._versions[product, version] = replace(found, doubt="")
+        return f"its files lie in {self._folders[product, version]}"
 
     def _aliases(self, product: str) -> dict[str, int]:
         return {name: number for (owner, name), number in self._names.items() if owner == product}

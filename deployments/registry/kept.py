@@ -4,20 +4,26 @@ The registry may be away, or say something else by now, just when the former cha
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployments.disk import write_atomically
 from deployments.errors import BadArtifact, DiskFull
-from deployments.registry.folder import MANIFEST, check_intact
+from deployments.manifest import MANIFEST, check_intact, digest_of
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A model folder, and the types of the user's own that it may hold."""
+    """A model folder, the types of the user's own that it may hold, and the digest of its manifest.
+
+    The digest is empty where nobody knows it. `sealed` says that a seal told all of it; of others the types are those
+    that the version was started with here by a Seatrial that knew no seals.
+    """
 
     folder: Path
     trusted: tuple[str, ...]
+    digest: str = ""
+    sealed: bool = False
 
 
 def keep_note(models: Path, product: str, version: int, kept: Kept) -> None:
@@ -43,7 +49,9 @@ def kept(models: Path, product: str, version: int) -> Kept | None:
         if found is None:
             return None
         if (found.folder / MANIFEST).is_file():
-            check_intact(found.folder, json.loads((found.folder / MANIFEST).read_bytes()))
+            manifest = json.loads((found.folder / MANIFEST).read_bytes())
+            check_intact(found.folder, manifest)
+            found = replace(found, digest=digest_of(manifest))
     except (OSError, ValueError, KeyError, TypeError, BadArtifact):
         return None
     return found if found.folder.is_dir() else None
@@ -54,11 +62,12 @@ def _noted(models: Path, product: str, version: int) -> Kept | None:
         told = json.loads(_note(models, product, version).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return Kept(Path(told["folder"]), tuple(map(str, told["trusted"])))
+    return Kept(Path(told["folder"]), tuple(map(str, told["trusted"])), sealed=told.get("sealed") is True)
 
 
 def _document(kept: Kept) -> bytes:
-    return json.dumps({"folder": str(kept.folder.resolve()), "trusted": list(kept.trusted)}).encode()
+    told = {"folder": str(kept.folder.resolve()), "trusted": list(kept.trusted), "sealed": kept.sealed}
+    return json.dumps(told).encode()
 
 
 def _note(models: Path, product: str, version: int) -> Path:

@@ -67,9 +67,19 @@ class Champions(Protocol):
         ...
 
     def fetch(self, product: str, version: int, folder: Path) -> Path:
-        """The model folder of a version, every byte checked."""
+        """The model folder of a version, every byte checked against the version's seal."""
         ...
 
     def model(self, product: str, version: int, folder: Path) -> Kept:
-        """The same with the types that the model may hold; also without the registry, if it was fetched before."""
+        """The same with the types that the model may hold; also without the registry, if it was fetched before.
+
+        Raises `BadArtifact`, with the next step, for a version that has no seal of this platform's.
+        """
+        ...
+
+    def reseal(self, product: str, version: int, run: str, noted: str | None, folder: Path) -> str:
+        """Seal a version that came of `run` again, by the journal's note or the files in `folder`; how it is known.
+
+        Empty where it is not known.
+        """
         ...

@@ -1,22 +1,28 @@
 """The versions of each product and the three names that matter: champion, challenger, previous."""
 
 import contextlib
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from deployments.errors import NotFound, RegistryUnreachable
-from deployments.registry.connection import answering, connect, download
-from deployments.registry.folder import MODEL, VERIFICATION, keep
+from deployments.errors import BadArtifact, NotFound, RegistryUnreachable
+from deployments.manifest import check_intact, digest_of, manifest_of
+from deployments.registry.artifacts import download
+from deployments.registry.connection import answering, connect
+from deployments.registry.folder import MODEL, MODEL_FILE, VERIFICATION, keep, size_of
 from deployments.registry.kept import Kept, keep_note, kept
+from deployments.registry.proving import Noted, Prover, nothing_noted, seal_of
+from deployments.registry.seal import Sealer, Statement
 from deployments.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Edit, Standing, beyond_repair, edits
 from deployments.registry.versions import (
     DEPLOYED_AT,
     IMAGE,
-    PREFIX,
     ROLLBACK_VERSION,
+    SEAL,
     STATUS,
     DeploymentStatus,
     ModelVersion,
@@ -25,20 +31,27 @@ from deployments.registry.versions import (
     tags_of,
     version_of,
 )
+from deployments.trusted import DEFAULT_TRUSTED_TYPES, check_types
 
 _RUN: Final = "run_id = '{}'"
+_MOST_VOUCHED_BYTES: Final = 16_000_000_000
 
 
 class ModelRegistry:
     """The model registry in the MLflow at `tracking_uri`: `sqlite:///…` or an http server.
+
+    `keys` is the folder with the key that versions are sealed with; `noted` gives the digest of a version's seal that
+    the journal keeps.
 
     It connects at the first call. Every method raises `RegistryUnreachable` when MLflow does not answer, `NotFound` for
     an unknown product or version, `DiskFull` when the database or the disk has no room. One writer per product is
     assumed (MLflow's aliases know no compare-and-swap): callers hold the product's lease while they promote.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, keys: Path, noted: Noted = nothing_noted) -> None:
         self._uri = tracking_uri
+        self._sealer = Sealer(keys)
+        self._prover = Prover(self._sealer, noted)
 
     def register(self, product: str, run_id: str, model_uri: str, facts: VersionFacts, beyond: int = 0) -> ModelVersion:
         """The version of this run; made with all its metadata in one call, or the one that exists already.
@@ -50,7 +63,7 @@ class ModelRegistry:
             self._see_to_product(product)
             for raw in self._search(product):
                 if raw.run_id == run_id and is_ours(raw.tags):
-                    return self.get(product, int(raw.version))
+                    return self._sealed(product, int(raw.version), run_id, facts)
             model_id = _model_id(model_uri)
             # The model's own location: resolving `models:/…` in the store would ask the process-wide tracking URI.
             source = self._client.get_logged_model(model_id).artifact_location
@@ -58,13 +71,13 @@ class ModelRegistry:
             raw = self._client.create_model_version(
                 product, source, run_id=run_id, tags=tags_of(facts), model_id=model_id
             )
-        return version_of(raw, aliases=())
+            return self._sealed(product, int(raw.version), run_id, facts)
 
     def get(self, product: str, version: int) -> ModelVersion:
         """One version, as it is now."""
         with answering(self._uri):
             raw = self._client.get_model_version(product, str(version))
-        return version_of(raw, aliases=tuple(raw.aliases))
+        return self._version(raw, tuple(raw.aliases))
 
     def champion(self, product: str) -> ModelVersion | None:
         """The version that serves; None if there is none, or no such product."""
@@ -83,7 +96,7 @@ class ModelRegistry:
         with answering(self._uri):
             aliases = _by_version(self._aliases(product))
             found = [raw for raw in self._search(product) if is_ours(raw.tags)]
-        versions = (version_of(raw, aliases.get(int(raw.version), ())) for raw in found)
+        versions = (self._version(raw, aliases.get(int(raw.version), ())) for raw in found)
         return tuple(sorted(versions, key=lambda each: each.version))
 
     def products(self) -> tuple[str, ...]:
@@ -171,7 +184,7 @@ class ModelRegistry:
             self._tag(product, version, IMAGE, image)
 
     def fetch(self, product: str, version: int, folder: Path) -> Path:
-        """`<folder>/<product>/v<version>`: the model folder of a version, every byte checked against its manifest.
+        """`<folder>/<product>/v<version>`: the model folder of a version, every byte checked against its seal.
 
         An intact copy is used again. Raises `BadArtifact`, naming the file, if a byte differs or a file is missing or
         added; the folder then keeps what it had before.
@@ -179,34 +192,91 @@ class ModelRegistry:
         return self.model(product, version, folder).folder
 
     def model(self, product: str, version: int, folder: Path) -> Kept:
-        """The model folder as `fetch` gives it, and the types that the model was allowed to hold.
+        """The model folder as `fetch` gives it, and the types that the model was allowed to hold, by its seal.
 
         A version that was fetched here before is still had when the registry does not answer, does not know it any
-        more, or cannot tell its manifest: then by the manifest that lies in the folder.
+        more, or has it without a seal that fits: then by the manifest that lies in the folder.
         """
         try:
-            found = self.get(product, version)
-        except (NotFound, RegistryUnreachable):
+            with answering(self._uri):
+                raw = self._client.get_model_version(product, str(version))
+            statement = self._prover.statement(raw)
+        except (NotFound, RegistryUnreachable, BadArtifact):
             if (before := kept(folder, product, version)) is None:
                 raise
             return before
-        unknown = any(
-            f"{PREFIX}{tag} " in problem for problem in found.problems for tag in ("manifest", "trusted_types")
-        )
-        if unknown and (before := kept(folder, product, version)) is not None:
-            return before
         place = folder / product / f"v{version}"
-        keep(place, found.facts.manifest, lambda into: self._fill(found.model_uri, found.run_id, into))
-        model = Kept(place, found.facts.trusted_types)
+        keep(place, statement.files, lambda into: self._fill(raw.source or "", statement.run, into, statement.size))
+        model = Kept(place, statement.trusted, digest_of(statement.files), sealed=True)
         if model.trusted:
             keep_note(folder, product, version, model)
         return model
 
-    def fetch_candidate(self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path) -> Path:
+    def fetch_pinned(self, product: str, version: int, digest: str, most_bytes: int, folder: Path) -> Path:
+        """`fetch` for whoever was told the digest of the manifest by somebody who proved it, and has no key.
+
+        Raises `BadArtifact` where the registry has no manifest of that digest, or other files.
+        """
+        with answering(self._uri):
+            raw = self._client.get_model_version(product, str(version))
+        files = next((each for each in _manifests(raw) if digest_of(each) == digest), None)
+        if files is None:
+            raise BadArtifact(
+                f"the registry has another manifest of {product} v{version} than the one with digest {digest} that was "
+                f"judged: somebody edited it; `seatrial status {product}` says what differs"
+            )
+        place = folder / product / f"v{version}"
+        return keep(place, files, lambda into: self._fill(raw.source or "", raw.run_id or "", into, most_bytes))
+
+    def fetch_candidate(
+        self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path, most_bytes: int
+    ) -> Path:
         """`<folder>/<run_id>`: the model folder of a run that is not registered yet; otherwise like `fetch`."""
         with answering(self._uri):
             source = self._client.get_logged_model(_model_id(model_uri)).artifact_location
-        return keep(folder / run_id, manifest, lambda into: self._fill(source, run_id, into))
+        return keep(folder / run_id, manifest, lambda into: self._fill(source, run_id, into, most_bytes))
+
+    def reseal(self, product: str, version: int, run: str, noted: str | None, folder: Path) -> str:
+        """Seals a version again that Seatrial registered from `run`; how it is known, or empty if it is not.
+
+        Known is what the journal `noted` (the seal is whole, its key was lost), and what lies in `folder` since it was
+        fetched for the version. Safe to repeat.
+        """
+        with answering(self._uri):
+            raw = self._client.get_model_version(product, str(version))
+            if raw.run_id != run:
+                return ""
+            with contextlib.suppress(ValueError):
+                seal = seal_of(raw)
+                if seal is not None and seal.digest == noted:
+                    self._tag(product, version, SEAL, self._sealer.seal(seal.statement))
+                    return "the journal knows its seal"
+            before = kept(folder, product, version)
+            # What older versions of Seatrial noted of types came from tags.
+            if before is None or not before.digest or (before.trusted and not before.sealed):
+                return ""
+            statement = _statement(product, version, run, before.folder, before.trusted)
+            self._tag(product, version, SEAL, self._sealer.seal(statement))
+        return f"its files lie in {before.folder}"
+
+    def vouch(self, product: str, version: int, trusted: tuple[str, ...], folder: Path) -> Statement:
+        """Seals what the registry holds of a version, because a person says so; `trusted` are the types by its spec.
+
+        Raises `BadArtifact` where its files are not those of its own manifest, or hold types that nobody trusts.
+        """
+        found = self.get(product, version)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".vouched-", dir=folder) as scratch:
+            place = Path(scratch)
+            self._fill(found.model_uri, found.run_id, place, _MOST_VOUCHED_BYTES)
+            if found.facts.manifest:
+                check_intact(place, found.facts.manifest)
+            check_types(place / MODEL_FILE, (*DEFAULT_TRUSTED_TYPES, *trusted))
+            statement = _statement(product, version, found.run_id, place, trusted)
+        with answering(self._uri):
+            self._tag(product, version, SEAL, self._sealer.seal(statement))
+        keep_note(folder, product, version, self.model(product, version, folder))
+        return statement
 
     @cached_property
     def _client(self) -> Any:
@@ -313,11 +383,40 @@ class ModelRegistry:
             self._client.delete_registered_model_alias(product, CHALLENGER)
         self._tag(product, champion, STATUS, DeploymentStatus.LIVE)
 
-    def _fill(self, source: str, run_id: str, into: Path) -> None:
+    def _version(self, raw: Any, aliases: tuple[str, ...]) -> ModelVersion:
+        found = version_of(raw, aliases)
+        doubt, seal = self._prover.proof(raw)
+        return replace(found, doubt=doubt, seal=seal)
+
+    def _sealed(self, product: str, version: int, run: str, facts: VersionFacts) -> ModelVersion:
+        """The version with the seal that `facts` give it: a kill, or somebody else, may have come between."""
+        statement = Statement(product, version, run, facts.manifest, round(facts.size_mb * 1e6), facts.trusted_types)
+        found = self.get(product, version)
+        if found.doubt:
+            for tag, value in tags_of(facts).items():
+                if tag != STATUS:
+                    self._tag(product, version, tag, value)
+            self._tag(product, version, SEAL, self._sealer.seal(statement))
+            found = self.get(product, version)
+        return found
+
+    def _fill(self, source: str, run_id: str, into: Path, most_bytes: int) -> None:
         with answering(self._uri):
             artifacts = self._client.get_run(run_id).info.artifact_uri
-        download(self._uri, source, into).replace(into / MODEL)
-        download(self._uri, f"{artifacts}/{VERIFICATION}", into)
+        download(self._uri, source, into, most_bytes).replace(into / MODEL)
+        download(self._uri, f"{artifacts}/{VERIFICATION}", into, most_bytes)
+
+
+def _manifests(raw: Any) -> Iterator[Mapping[str, str]]:
+    """What the registry says that a version's files are, from its seal and from its tag; nothing of it is proved."""
+    with contextlib.suppress(ValueError):
+        if seal := seal_of(raw):
+            yield seal.statement.files
+    yield version_of(raw, ()).facts.manifest
+
+
+def _statement(product: str, version: int, run: str, folder: Path, trusted: tuple[str, ...]) -> Statement:
+    return Statement(product, version, run, manifest_of(folder), size_of(folder), trusted)
 
 
 def _by_version(aliases: Mapping[str, int]) -> dict[int, tuple[str, ...]]:

@@ -71,6 +71,8 @@ def beyond_repair(found: Sequence[ModelVersion], wanted: Standing) -> Iterator[s
     mended = {STATUS, DEPLOYED_AT, ROLLBACK_VERSION}
     for each in found:
         yield from (f"v{each.version}: {it}" for it in each.problems if not any(f" {tag} " in it for tag in mended))
+        if each.doubt:
+            yield each.doubt
 
 
 def _name(alias: str, wanted: int | None, now: int | None, known: Mapping[int, ModelVersion]) -> Edit | None:

@@ -17,6 +17,7 @@ STATUS: Final = f"{PREFIX}status"
 DEPLOYED_AT: Final = f"{PREFIX}deployed_at"
 ROLLBACK_VERSION: Final = f"{PREFIX}rollback_version"
 IMAGE: Final = f"{PREFIX}image"
+SEAL: Final = f"{PREFIX}seal"
 
 
 class DeploymentStatus(StrEnum):
@@ -37,7 +38,8 @@ class VersionFacts:
 
     `model_type` is the kind of task (classification, regression), `algorithm` the estimator's class, `size_mb` the real
     size of all its files in units of 10^6 bytes, `manifest` the SHA-256 of every file of the model folder by its path.
-    A metric that could not be computed is NaN. `trusted_types` are those that the spec allowed the model to hold.
+    A metric that could not be computed is NaN. `trusted_types` are those that the spec allowed the model to hold. As
+    they come back from the registry all of them are for people to read: what is loaded follows from the seal alone.
     """
 
     created_at: datetime
@@ -58,7 +60,9 @@ class ModelVersion:
 
     `image` is the container image that holds its model, with its digest; None if none was built. `problems` says, a
     sentence each, which of its tags are missing or cannot be read: somebody edited them. What they held is then unknown
-    here (an empty mapping, NaN, None, or `UNREADABLE`); everything else stands.
+    here (an empty mapping, NaN, None, or `UNREADABLE`); everything else stands. `doubt` says why its files and types
+    are not known to be those that Seatrial judged, with the next step; empty: they are. `seal` is then the digest of
+    what was sealed.
     """
 
     product: str
@@ -72,6 +76,8 @@ class ModelVersion:
     image: str | None = None
     aliases: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    doubt: str = ""
+    seal: str = ""
 
     @property
     def name(self) -> str:

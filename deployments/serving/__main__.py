@@ -23,6 +23,7 @@ import psutil
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.keys import known_key
+from deployments.manifest import DIGEST_VARIABLE
 from deployments.private import keep_to_oneself
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
@@ -123,7 +124,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
 def _loaded(options: argparse.Namespace) -> Model:
     """Raises `BadArtifact` for a model that fails in whatever way; another start would change nothing."""
     try:
-        return load(options.model, options.product, options.trust)
+        return load(options.model, options.product, options.trust, options.digest)
     except (SeatrialError, KeyboardInterrupt, OSError, MemoryError):
         raise
     except BaseException as error:
@@ -246,6 +247,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="model folder, with its manifest.json")
     parser.add_argument("--product", required=True, help="name of the product; the folder must be of the same")
     parser.add_argument("--version", type=int, required=True, help="version of the model")
+    parser.add_argument(
+        "--digest",
+        default=os.environ.get(DIGEST_VARIABLE, ""),
+        help=f"of the only manifest.json that is taken; by default ${DIGEST_VARIABLE}, else any",
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--uds", type=Path, help="Unix socket to listen on; taken over from whoever listens there")
     where.add_argument("--port", type=int, help="TCP port to listen on")

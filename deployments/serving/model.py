@@ -1,7 +1,6 @@
 """A model folder, checked and loaded: what the server knows of its model, and how it predicts."""
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from deployments.errors import BadArtifact, SeatrialError
+from deployments.manifest import MANIFEST, digest_of, files_in, sha256_of
 from deployments.serving.batch import Batch
 from deployments.serving.description import DESCRIPTION, FETCH, Description, Feature, Kind, Output, read_description
 from deployments.serving.known import with_known_categories
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _MODEL = "model/model.skops"
 _VERIFICATION = "verification.json"
-_MANIFEST = "manifest.json"
 _MOST_SAMPLES: Final = 10_000
 _LARGEST_FLOAT32: Final = 3.4028234663852886e38
 
@@ -78,13 +77,14 @@ class Model:
                 raise
 
 
-def load(folder: Path, product: str, trusted: Sequence[str] = ()) -> Model:
+def load(folder: Path, product: str, trusted: Sequence[str] = (), digest: str = "") -> Model:
     """The model in `folder`, every file of which is what it was when the model was stored; compiled if it can be.
 
-    `trusted` names types beyond `DEFAULT_TRUSTED_TYPES` that it may hold. Raises `BadArtifact` before anything of the
-    model is constructed: a file is missing, changed or new, the description is broken, or of another product.
+    `trusted` names types beyond `DEFAULT_TRUSTED_TYPES` that it may hold, `digest` stands for the only manifest that is
+    taken (see `deployments.manifest`; empty: the one that lies beside the model). Raises `BadArtifact` before anything
+    of the model is constructed: a file is missing, changed or new, the description is broken, or of another product.
     """
-    check_manifest(folder)
+    check_manifest(folder, digest)
     description = read_description(folder)
     if description.product != product:
         raise BadArtifact(
@@ -97,20 +97,25 @@ def load(folder: Path, product: str, trusted: Sequence[str] = ()) -> Model:
     return Model(described, estimator, _compiled(estimator, description.features, folder))
 
 
-def check_manifest(folder: Path) -> None:
-    """Raises `BadArtifact`, naming the file, unless `folder` holds exactly the files of its manifest, byte for byte."""
-    manifest = _read_json(folder / _MANIFEST)
+def check_manifest(folder: Path, digest: str = "") -> None:
+    """Raises `BadArtifact`, naming the file, unless `folder` holds exactly the files of its manifest, byte for byte.
+
+    With a `digest` it must be the manifest that this stands for.
+    """
+    manifest = _read_json(folder / MANIFEST)
     if not isinstance(manifest, dict) or not {_MODEL, DESCRIPTION, _VERIFICATION} <= manifest.keys():
-        raise BadArtifact(f"{folder / _MANIFEST} does not list {_MODEL}, {DESCRIPTION} and {_VERIFICATION}: {FETCH}")
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {_MANIFEST}
-    if strangers := present - manifest.keys():
+        raise BadArtifact(f"{folder / MANIFEST} does not list {_MODEL}, {DESCRIPTION} and {_VERIFICATION}: {FETCH}")
+    if digest and digest_of(manifest) != digest:
+        raise BadArtifact(
+            f"{folder / MANIFEST} has the digest {digest_of(manifest)}, and the model that was judged {digest}: {FETCH}"
+        )
+    present = files_in(folder)
+    if strangers := present.keys() - manifest.keys():
         raise BadArtifact(f"{folder / min(strangers)} was not there when the model was stored: {FETCH}")
     for name, expected in sorted(manifest.items()):
         if name not in present:
             raise BadArtifact(f"{folder / name} is missing: {FETCH}")
-        with (folder / name).open("rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
-        if actual != expected:
+        if (actual := sha256_of(present[name])) != expected:
             raise BadArtifact(f"{folder / name} has SHA-256 {actual}, not {expected}: {FETCH}")
 
 

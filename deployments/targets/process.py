@@ -113,10 +113,11 @@ class ProcessTarget:
         server = [sys.executable, "-P", "-m", "deployments.serving", "--model", str(launch.model.resolve())]
         identity = ["--product", launch.product, "--version", str(launch.version), "--uds", str(socket)]
         trusted = [word for kind in (*self._settings.trusted_types, *launch.trusted) for word in ("--trust", kind)]
+        digest = ("--digest", launch.digest) if launch.digest else ()
         options = server_flags(launch.server, launch.key, self._settings.inference_log)
         return Program(
             name=name,
-            command=(*server, *identity, *trusted, *options),
+            command=(*server, *identity, *digest, *trusted, *options),
             directory=self._settings.project.resolve(),
             log=self._log(name),
             environment=self._environment(),

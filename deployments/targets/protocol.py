@@ -19,6 +19,8 @@ class Launch:
     """What to run: `replicas` servers of one version, each loading the model folder `model` (see registry.fetch).
 
     `trusted` names the types of the user's own that the model may hold; `key` is where a user's sticky key stands.
+    `digest` stands for the manifest of the files that were judged, which together have `size` bytes; servers take no
+    other. It is empty where nobody knows it.
     Servers that are not ready `within` that time are waited for no longer.
     """
 
@@ -30,6 +32,8 @@ class Launch:
     server: ServerSection = field(default_factory=ServerSection)
     key: StickyKey = field(default_factory=lambda: StickyKey(header=DEFAULT_KEY))
     within: timedelta = timedelta(seconds=60)
+    digest: str = ""
+    size: int = 0
 
 
 class ReplicaState(StrEnum):

@@ -57,16 +57,28 @@ def status(
 
 
 @app.command(rich_help_panel=_PANEL)
-def repair(product: Product, json: Json = False) -> None:
-    """Make the registry say again what is true: names, tags and statuses as journal and traffic have them.
+def repair(
+    product: Product,
+    vouch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="VERSION",
+            help="seal this version as the registry holds it now: you know that nobody put it there but Seatrial",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make the registry say again what is true: names, tags, statuses and seals as journal and traffic have them.
 
-    For after somebody edited MLflow by hand (`seatrial status` shows what differs). No traffic moves.
+    For after somebody edited MLflow by hand (`seatrial status` shows what differs), lost the key of the seals, or came
+    from a Seatrial that knew none. No traffic moves.
 
     Example: seatrial repair flights
     """
     from flows.entrypoints.repair import print_repair, repair_report
 
-    report = repair_report(name_of(product))
+    report = repair_report(name_of(product), vouch, product)
     console.print_json(report) if json else print_repair(report)
 
 

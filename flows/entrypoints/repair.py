@@ -5,15 +5,23 @@ from typing import Any
 from deployments import wiring
 from deployments.errors import NotFound
 from flows.entrypoints import console
+from tasks.models.vouching import vouch
 from tasks.rollouts.registry_sync import repair
 
 
-def repair_report(product: str) -> dict[str, Any]:
-    """What was changed and what is left. Raises `NotFound` for a product that was never rolled out."""
+def repair_report(product: str, vouch_for: int | None = None, spec: str = "") -> dict[str, Any]:
+    """What was changed and what is left; with the version `vouch_for` sealed first, on the caller's word.
+
+    `spec` is the name or path of the spec that says which types such a version may hold.
+
+    Raises `NotFound` for a product that was never rolled out, and `BadArtifact` for a version that cannot be sealed.
+    """
     if not wiring.journal().events(product):
         raise NotFound(f"nothing is known of {product!r}: check the name with `seatrial status`")
+    vouched = [vouch(product, vouch_for, spec or product)] if vouch_for is not None else []
     done = repair(product, wiring.doors_as_they_are(product))
-    return {"product": product, "serving": done.serving, "changed": list(done.changed), "left": list(done.left)}
+    changed = [*vouched, *done.changed]
+    return {"product": product, "serving": done.serving, "changed": changed, "left": list(done.left)}
 
 
 def print_repair(report: dict[str, Any]) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from deployments.clock import Clock, SystemClock
+from deployments.manifest import manifest_of
 from deployments.registry.connection import answering
-from deployments.registry.folder import MODEL, VERIFICATION, manifest_of, size_mb
+from deployments.registry.folder import MODEL, VERIFICATION, size_mb
 from deployments.registry.versions import VersionFacts
 from deployments.secrets import masked
 from deployments.settings import Settings

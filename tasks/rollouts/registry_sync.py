@@ -4,10 +4,12 @@ Somebody edited MLflow by hand, or lost it. Nothing that serves rests on what it
 nothing else follows from it, until a person asks for the repair.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployments.errors import Busy, SeatrialError
 from deployments.journals.protocol import Event
+from deployments.journals.registrations import registration_of
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import hold, under_way
 from tasks.rollouts.standing import standing_of
@@ -60,8 +62,19 @@ def repair(product: str, doors: Doors) -> Repaired:
         known = {str(run) for event in doors.journal.events(product) if (run := event.detail.get("mlflow_run"))}
         back = doors.registry.bring_back(product, sorted(known))
         wanted = standing_of(product, doors)
-        changed = (*back, *doors.registry.repair(product, wanted))
+        changed = (*back, *_sealed_again(product, doors), *doors.registry.repair(product, wanted))
         found = Repaired(product, wanted.champion, changed, doors.registry.differences(product, wanted))
         detail = {"seen": "; ".join(changed) or "nothing to change", "left": list(found.left)}
         doors.journal.record(Event(product, "", doors.clock.now(), "registry.repaired", detail))
         return found
+
+
+def _sealed_again(product: str, doors: Doors) -> Iterator[str]:
+    """Seals whatever the journal knows to be Seatrial's: its key was lost, or it is from before there were seals."""
+    events = doors.journal.events(product)
+    for each in doors.registry.versions(product):
+        known = registration_of(events, each.version) if each.doubt else None
+        if known is None:
+            continue
+        if why := doors.registry.reseal(product, each.version, known.run, known.seal, doors.models):
+            yield f"v{each.version} is sealed again: {why}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deployments.errors import NotFound
+from deployments.errors import BadArtifact, NotFound
 from deployments.registry import ModelVersion
 from deployments.rollout.state import Phase, RolloutState
 from deployments.strategies.plan import Goal, goal_of
@@ -24,17 +24,20 @@ def again(
     champion: int | None,
     wanted: int | None,
 ) -> Again:
-    """The version `wanted`, or the newest that was refused or never brought to its end.
+    """The version `wanted`, or the newest of proved origin that was refused or never brought to its end.
 
     `versions` are all of the product, `rollouts` newest first, `champion` serves. What was seen of the version beside
     the present champion counts again: a fresh start would be a second chance for a harmful one. Raises `NotFound` when
-    there is nothing to retry.
+    there is nothing to retry, and `BadArtifact` for a version that is not known to be what was judged.
     """
     if wanted is None:
-        open_ones = [each.version for each in versions if _is_open(each, champion, rollouts)]
-        if not open_ones:
+        open_ones = [each for each in versions if _is_open(each, champion, rollouts)]
+        proved = [each.version for each in open_ones if not each.doubt]
+        if open_ones and not proved:
+            raise BadArtifact(open_ones[-1].doubt)
+        if not proved:
             raise NotFound(f"{product} has no version to retry: every one was champion; `seatrial release {product}`")
-        return Again(max(open_ones), _evidence_on(max(open_ones), champion, rollouts))
+        return Again(max(proved), _evidence_on(max(proved), champion, rollouts))
     version = next((each for each in versions if each.version == wanted), None)
     if version is None:
         raise NotFound(f"no version {wanted} of {product!r}: see `seatrial status {product}`")
@@ -44,6 +47,8 @@ def again(
         raise NotFound(
             f"{product} v{wanted} was champion before: `seatrial rollback {product} --to {wanted}` brings it back"
         )
+    if version.doubt:
+        raise BadArtifact(version.doubt)
     return Again(wanted, _evidence_on(wanted, champion, rollouts))
 
 

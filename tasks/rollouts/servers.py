@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.durations import format_duration
 from deployments.errors import NeverReady, SeatrialError
+from deployments.registry.folder import size_of
 from deployments.registry.kept import Kept, keep_note, kept
 from deployments.spec import RolloutSection, TargetKind
 from deployments.targets.protocol import Launch as Servers
@@ -57,7 +58,16 @@ def ready(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
 
 def _start(product: str, version: int, replicas: int, section: RolloutSection, model: Kept, doors: Doors) -> None:
     servers = Servers(
-        product, version, model.folder, replicas, model.trusted, section.server, section.key, section.ready_timeout
+        product,
+        version,
+        model.folder,
+        replicas,
+        model.trusted,
+        section.server,
+        section.key,
+        section.ready_timeout,
+        model.digest,
+        size_of(model.folder) if model.digest else 0,
     )
     doors.target.launch(servers)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import skops.io
 
+from deployments.manifest import manifest_of
 from deployments.registry import ModelRegistry, VersionFacts
 from deployments.registry.connection import connect
-from deployments.registry.folder import manifest_of
 from deployments.settings import Settings
 from deployments.trusted import DEFAULT_TRUSTED_TYPES
 from tests.model_folder import ROWS, description_of, frame_of, store, write_model_folder
@@ -25,7 +25,7 @@ class Fleet:
         """`artifacts` is where the registry's server keeps files."""
         self.settings, self._folder, self._artifacts = settings, folder, artifacts
         self._models: dict[tuple[str, int], str] = {}
-        self.registry = ModelRegistry(settings.mlflow_uri)
+        self.registry = ModelRegistry(settings.mlflow_uri, settings.keys_folder)
 
     def add(self, product: str, *, broken: bool = False) -> int:
         """The next version; a broken one answers 500 to requests with a `FAR` distance."""

@@ -81,7 +81,9 @@ def live(order: Order, ended_at: set[str]) -> None:
     settings = Settings(home=Path(order.home), project=Path(order.home), tracking_uri=order.tracking)
     wiring.current = lambda: settings  # type: ignore[assignment]
     wish, cluster = order.wish(), Cluster.of(order.namespace)
-    doors = doors_to(cluster, wish.section.kubernetes, settings, ModelRegistry(settings.mlflow_uri))
+    doors = doors_to(
+        cluster, wish.section.kubernetes, settings, ModelRegistry(settings.mlflow_uri, settings.keys_folder)
+    )
     mortal = replace(doors, journal=DyingJournal(ClusterJournal(cluster), die))  # type: ignore[arg-type]
     known = {each.rollout_id: each for each in mortal.journal.rollouts(order.product)}
     left = known.get(wish.rollout_id)

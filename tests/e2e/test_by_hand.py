@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -12,11 +13,12 @@ from tests.e2e.traffic import Traffic
 pytestmark = pytest.mark.platform
 
 
-def mlflow(seatrial: Seatrial, method: str, path: str, **parameters: str) -> None:
+def mlflow(seatrial: Seatrial, method: str, path: str, **parameters: Any) -> Any:
     port = json.loads((seatrial.home / "platform.json").read_text())["mlflow"]
     address = f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}"
     answer = httpx.request(method, address, json=parameters, timeout=60, trust_env=False)
     assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def test_a_name_that_was_removed_and_a_tag_that_was_garbled_take_nobody_off_the_air(
@@ -42,6 +44,22 @@ def test_a_name_that_was_removed_and_a_tag_that_was_garbled_take_nobody_off_the_
     repaired = seatrial.product(shop.name)
     assert repaired["registry"] == []
     assert [(each["status"], each["aliases"]) for each in repaired["versions"]] == [("live", ["champion"])]
+
+    # A version of somebody's own, with everything that the registry says of v1: it is tried by nobody.
+    found = mlflow(seatrial, "GET", f"model-versions/get?name={shop.name}&version=1")["model_version"]
+    planted = {"name": shop.name, "source": found["source"], "run_id": found["run_id"], "tags": found["tags"]}
+    mlflow(seatrial, "POST", "model-versions/create", **planted)
+    for asked in (("retry", str(shop.file)), ("retry", str(shop.file), "--version", "2")):
+        tried = seatrial.run(*asked)
+        assert tried.returncode == 2, tried.stderr
+        assert f"{shop.name} v2 is not known to be what was judged: its seal is that of version '1'" in tried.stderr
+    # As after an upgrade: the champion has no seal, and the files that lie here are known to be Seatrial's.
+    mlflow(seatrial, "DELETE", "model-versions/delete-tag", name=shop.name, version="1", key="seatrial.seal")
+    mlflow(seatrial, "DELETE", "model-versions/delete", name=shop.name, version="2")
+    assert any("v1 is not known to be what was judged" in each for each in seatrial.product(shop.name)["registry"])
+    (sealed,) = seatrial.told("repair", str(shop.file))["changed"]
+    assert sealed.startswith("v1 is sealed again: its files lie in ")
+    assert seatrial.product(shop.name)["registry"] == []
 
 
 @pytest.mark.crash  # the same at a real gateway, without the platform: tests/contracts/routers/test_mending.py

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, TEMPLATE, labels_of, object_name
 from deployments.images.context import BAKED
+from deployments.manifest import BYTES_VARIABLE, DIGEST_VARIABLE
 from deployments.request_ids import KEY_NAME, VARIABLE
 from deployments.spec import AutoscalingSection, KubernetesSection, ServerSection, VolumeRule
 from deployments.targets.flags import server_flags
@@ -216,11 +217,15 @@ def _container(served: Served, name: str) -> Object:
     environment = dict.fromkeys(_THREADS, "1") | {"HOME": "/tmp", "SEATRIAL_HOME": "/tmp/seatrial"}  # noqa: S108 - the pod's own
     if served.tracking:
         environment["SEATRIAL_TRACKING_URI"] = served.tracking
+    # By the environment, as above; nothing of the user's own takes its place.
+    judged = {DIGEST_VARIABLE: served.launch.digest, BYTES_VARIABLE: str(served.launch.size)}
+    if not served.launch.digest:
+        judged = {}
     container: Object = {
         "name": name,
         "image": section.image,
         "imagePullPolicy": section.pull_policy,
-        "env": [{"name": key, "value": value} for key, value in (environment | section.environment).items()],
+        "env": [{"name": key, "value": value} for key, value in (environment | section.environment | judged).items()],
         "resources": {"requests": {"cpu": resources.cpu, "memory": resources.memory}, "limits": limits},
         "securityContext": _LOCKED,
         "volumeMounts": [

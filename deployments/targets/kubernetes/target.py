@@ -6,6 +6,7 @@ Everything is in the cluster: whoever asks sees the same.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -62,16 +63,28 @@ _POLL: Final = timedelta(seconds=1)
 
 
 class KubernetesTarget:
-    """Runs model servers in a cluster, as a product's `section` says. `tracking`: where pods find the registry."""
+    """Runs model servers in a cluster, as a product's `section` says. `tracking`: where pods find the registry.
 
-    def __init__(self, cluster: Cluster, section: KubernetesSection, tracking: str | None, clock: Clock) -> None:
+    `trusted` names types that every model may hold, beyond those of its own launch.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        section: KubernetesSection,
+        tracking: str | None,
+        clock: Clock,
+        trusted: tuple[str, ...] = (),
+    ) -> None:
         self._cluster, self._section, self._tracking, self._clock = cluster, section, tracking, clock
+        self._trusted = trusted
         # By labels, up to when `replicas` has seen what happened to pods.
         self._seen: dict[str, str] = {}
 
     def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours; nothing is begun then."""
-        served = Served(launch, self._section, self._tracking)
+        told = replace(launch, trusted=(*self._trusted, *launch.trusted))
+        served = Served(told, self._section, self._tracking)
         with self._reaching():
             self._claim(launch.product, token)
             found = self._ours(served)

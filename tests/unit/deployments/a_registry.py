@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from deployments.manifest import manifest_of
 from deployments.registry import ModelRegistry, ModelVersion, VersionFacts
 from deployments.registry.connection import connect
-from deployments.registry.folder import manifest_of
 from deployments.settings import Settings
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

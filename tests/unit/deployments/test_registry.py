@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from deployments.errors import BadArtifact, NotFound
+from deployments.manifest import MANIFEST, manifest_of
 from deployments.registry import DeploymentStatus, ModelRegistry
 from deployments.registry.connection import connect
-from deployments.registry.folder import MANIFEST, manifest_of
 from deployments.settings import Settings
 from tests.unit.deployments.a_registry import MONDAY, DyingClient, Killed, facts, registered, stored
 from tests.unit.tasks.models.real_mlflow import settings_in
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def registry(settings: Settings) -> ModelRegistry:
-    return ModelRegistry(settings.mlflow_uri)
+    return ModelRegistry(settings.mlflow_uri, settings.keys_folder)
 
 
 def test_a_version_comes_back_as_it_was_registered(registry: ModelRegistry, settings: Settings) -> None:
@@ -31,7 +31,7 @@ def test_a_version_comes_back_as_it_was_registered(registry: ModelRegistry, sett
 
     made = registry.register("flights", run, uri, facts(manifest))
 
-    found = ModelRegistry(settings.mlflow_uri).get("flights", made.version)
+    found = ModelRegistry(settings.mlflow_uri, settings.keys_folder).get("flights", made.version)
     assert (found.product, found.version, found.run_id) == ("flights", 1, run)
     assert found.facts.metrics["roc_auc"] == 0.71
     assert math.isnan(found.facts.metrics["precision"])
@@ -46,7 +46,7 @@ def test_registering_a_run_twice_gives_one_version(registry: ModelRegistry, sett
     run, uri, manifest = stored(settings)
 
     first = registry.register("flights", run, uri, facts(manifest))
-    again = ModelRegistry(settings.mlflow_uri).register("flights", run, uri, facts(manifest))
+    again = ModelRegistry(settings.mlflow_uri, settings.keys_folder).register("flights", run, uri, facts(manifest))
 
     assert again.version == first.version
     assert len(registry.versions("flights")) == 1
@@ -71,7 +71,7 @@ def test_registering_that_is_killed_leaves_no_half_version(
     with pytest.raises(Killed):
         registry.register("flights", run, uri, facts(manifest))
 
-    survivor = ModelRegistry(settings.mlflow_uri)
+    survivor = ModelRegistry(settings.mlflow_uri, settings.keys_folder)
     assert survivor.versions("flights") == ()
     assert survivor.register("flights", run, uri, facts(manifest)).version == 1
 

@@ -31,7 +31,7 @@ WANTED = Standing(
 def _filled(folder: Path) -> Settings:
     """Three versions, of which v2 serves."""
     settings = settings_in(folder)
-    made = ModelRegistry(settings.mlflow_uri)
+    made = ModelRegistry(settings.mlflow_uri, settings.keys_folder)
     for content in ("first", "second", "third"):
         registered(made, settings, content)
     made.promote("flights", 1, MONDAY, None)
@@ -55,7 +55,7 @@ def settings(filled: Path, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def registry(settings: Settings) -> ModelRegistry:
-    return ModelRegistry(settings.mlflow_uri)
+    return ModelRegistry(settings.mlflow_uri, settings.keys_folder)
 
 
 @pytest.fixture
@@ -198,7 +198,7 @@ def test_what_a_model_may_hold_is_known_without_the_registry(
 
 def test_a_run_or_files_that_are_gone_stop_nothing_that_was_fetched(tmp_path: Path) -> None:
     settings = _filled(tmp_path)
-    registry, mlflow = ModelRegistry(settings.mlflow_uri), connect(settings.mlflow_uri)
+    registry, mlflow = ModelRegistry(settings.mlflow_uri, settings.keys_folder), connect(settings.mlflow_uri)
     for path in (settings.home / "mlflow" / "artifacts").rglob("model.skops"):
         path.unlink()
     mlflow.delete_run(registry.get("flights", 2).run_id)

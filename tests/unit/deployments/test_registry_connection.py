@@ -27,19 +27,19 @@ def test_a_file_that_is_no_database_is_unreachable(tmp_path: Path) -> None:
         connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
-def test_a_server_that_is_down_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_down_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
     with pytest.raises(RegistryUnreachable, match=r"http://127\.0\.0\.1:9 does not answer"):
-        ModelRegistry("http://127.0.0.1:9").get("flights", 1)
+        ModelRegistry("http://127.0.0.1:9", tmp_path).get("flights", 1)
 
 
-def test_a_password_in_the_address_is_in_no_error_and_no_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_in_the_address_is_in_no_error_and_no_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     password = "hunter2"  # noqa: S105 - nobody's
 
     with pytest.raises(RegistryUnreachable, match=r"http://\*\*\*@127\.0\.0\.1:9 does not answer") as caught:
-        ModelRegistry(f"http://ann:{password}@127.0.0.1:9").get("flights", 1)
+        ModelRegistry(f"http://ann:{password}@127.0.0.1:9", tmp_path).get("flights", 1)
 
     assert password not in "".join(traceback.format_exception(caught.value))
 

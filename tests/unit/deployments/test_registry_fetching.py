@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployments.manifest import check_intact, manifest_of
 from deployments.registry import ModelRegistry
 from deployments.registry.connection import connect
 from deployments.registry.fetching import main
-from deployments.registry.folder import check_intact, manifest_of
 from deployments.settings import Settings, current
 from tests.unit.deployments.a_registry import registered
 from tests.unit.deployments.test_registry import settings
@@ -21,6 +21,7 @@ __all__ = ["settings"]
 @pytest.fixture(autouse=True)
 def of_this_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("SEATRIAL_TRACKING_URI", settings.mlflow_uri)
+    monkeypatch.setenv("SEATRIAL_KEYS", str(settings.keys_folder))
     current.cache_clear()
     yield
     current.cache_clear()
@@ -33,7 +34,7 @@ def fetch(into: Path, version: int = 1) -> int:
 def test_the_folder_that_is_printed_holds_exactly_the_registered_files(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version = registered(ModelRegistry(settings.mlflow_uri), settings)
+    version = registered(ModelRegistry(settings.mlflow_uri, settings.keys_folder), settings)
     assert fetch(tmp_path / "models") == 0
     folder = tmp_path / "models" / "flights" / "v1"
     assert capsys.readouterr().out == f"{folder}\n"
@@ -44,7 +45,7 @@ def test_the_folder_that_is_printed_holds_exactly_the_registered_files(
 def test_a_byte_that_differs_from_the_manifest_ends_it_with_2_and_leaves_nothing(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version = registered(ModelRegistry(settings.mlflow_uri), settings)
+    version = registered(ModelRegistry(settings.mlflow_uri, settings.keys_folder), settings)
     source = Path(version.model_uri.removeprefix("file://"))
     (source / "model.skops").write_text("Weights")
     assert fetch(tmp_path / "models") == 2

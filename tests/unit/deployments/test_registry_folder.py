@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import BadArtifact, DiskFull
-from deployments.registry.folder import MANIFEST, check_intact, keep, manifest_of, size_mb
+from deployments.manifest import MANIFEST, check_intact, manifest_of
+from deployments.registry.folder import keep, size_mb
 
 CONTENT = {"model/MLmodel": "a", "verification.json": "b"}
 

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def registry(settings: Settings) -> ModelRegistry:
-    return ModelRegistry(settings.mlflow_uri)
+    return ModelRegistry(settings.mlflow_uri, settings.keys_folder)
 
 
 def test_the_first_promotion_makes_a_champion_without_a_predecessor(

@@ -14,6 +14,11 @@ from deployments.settings import Settings, current
         ("SEATRIAL_GATEWAY_PORT", "banana", r"SEATRIAL_GATEWAY_PORT: .*valid integer.*docs/settings\.md"),
         ("SEATRIAL_TRAINING_JOBS", "0", "SEATRIAL_TRAINING_JOBS: .*greater than or equal to 1"),
         ("SEATRIAL_ALLOWED_PACKAGES", "[1]", "SEATRIAL_ALLOWED_PACKAGES: .*valid string"),
+        (
+            "SEATRIAL_TRUSTED_TYPES",
+            '["os.system"]',
+            r"SEATRIAL_TRUSTED_TYPES: .*os\.system can be made to run any code",
+        ),
         ("SEATRIAL_ALLOWED_PACKAGES", "sklearn", r"allowed_packages.*hold a list are JSON, such as '\[\"sklearn\"\]'"),
     ],
 )

@@ -1,3 +1,5 @@
+import functools
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
 from deployments.errors import BadArtifact
-from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model, untrusted_types
+from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model, refusal, untrusted_types
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2))
 LABELS = (ROWS[:, 0] > 0).astype(int)
@@ -76,7 +78,6 @@ def test_a_missing_file_is_a_bad_artifact(tmp_path: Path) -> None:
 def test_a_schema_that_breaks_while_loading_is_a_bad_artifact(tmp_path: Path) -> None:
     """The archive is whole and names trusted types only, but what it describes cannot be built."""
     import json
-    import zipfile
 
     path = stored(tmp_path, OrderedDict(a=1))
     with zipfile.ZipFile(path) as archive:
@@ -86,4 +87,46 @@ def test_a_schema_that_breaks_while_loading_is_a_bad_artifact(tmp_path: Path) ->
         archive.writestr("schema.json", json.dumps(schema))
 
     with pytest.raises(BadArtifact, match="cannot be loaded"):
+        load_model(path, DEFAULT_TRUSTED_TYPES)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("cProfile.run", "functools.partial", "builtins.eval", "builtins.getattr", "operator.methodcaller"),
+        *("os.system", "posix.system", "subprocess.Popen", "importlib.import_module", "types.FunctionType"),
+        *("timeit.timeit", "pdb.run", "runpy.run_path", "code.interact", "pickle.loads", "ctypes.CDLL"),
+        *("joblib.load", "joblib.numpy_pickle.load", "cloudpickle.loads", "numpy.load", "numpy.f2py.compile"),
+        *("pandas.read_pickle", "pandas.io.pickle.read_pickle", "pandas.eval", "sklearn.utils._testing.ignore"),
+        *("deployments.trusted.load_model", "mlflow.pyfunc.load_model", "numpy.testing.rundocs"),
+    ],
+)
+def test_what_can_be_made_to_run_any_code_is_trusted_for_nobody(kind: str) -> None:
+    assert refusal(kind).startswith(f"{kind} can be made to run any code")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *DEFAULT_TRUSTED_TYPES,
+        *("my_models.Halved", "numpy.linalg.norm", "collections.OrderedDict", "datetime.timedelta", "math.log"),
+        *("builtins.slice", "pandas.DataFrame", "xgboost.sklearn.XGBClassifier", "numpy.loadtxt_like", "osmnx.Graph"),
+    ],
+)
+def test_values_and_a_users_own_things_may_be_trusted(kind: str) -> None:
+    assert refusal(kind) == ""
+
+
+def test_a_partial_is_refused_although_its_types_are_trusted(tmp_path: Path) -> None:
+    path = stored(tmp_path, FunctionTransformer(functools.partial(np.linalg.norm, axis=1)))
+    with pytest.raises(BadArtifact, match=r"functools\.partial can be made to run any code.*kw_args"):
+        load_model(path, (*DEFAULT_TRUSTED_TYPES, "functools.partial", "numpy.linalg.norm"))
+
+
+def test_an_archive_that_is_there_to_fill_the_memory_is_not_unpacked(tmp_path: Path) -> None:
+    path = stored(tmp_path, LogisticRegression().fit(ROWS, LABELS))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.npy", bytes(100_000_000))
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(BadArtifact, match=r"would take 1000\d{5} unpacked"):
         load_model(path, DEFAULT_TRUSTED_TYPES)

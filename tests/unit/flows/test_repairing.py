@@ -6,6 +6,7 @@ import pytest
 
 from deployments import wiring
 from deployments.errors import NotFound, RegistryUnreachable
+from deployments.journals.protocol import Event
 from deployments.registry import ModelVersion
 from flows.entrypoints import reports
 from tests.unit.flows.conftest import Seatrial
@@ -103,3 +104,21 @@ def test_a_renamed_model_is_still_shown_under_the_name_of_its_product(looked_at:
     assert (report["champion"], report["traffic"]) == (1, {"1": 100})
     assert report["registry"] == ["v1 (champion) is not in the registry any more, or is not Seatrial's there"]
     assert wiring.registry().products() == ()
+
+
+def test_repair_seals_again_what_the_journal_registered_and_the_home_holds(
+    looked_at: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    """v1 serves from files here; v2 is said to be registered, and was never fetched; v3 is nobody's."""
+    for version in (1, 2):
+        detail = {"version": version, "mlflow_run": f"run-{version}"}
+        looked_at.journal.record(Event(PRODUCT, "", looked_at.clock.now(), "model.registered", detail))
+    looked_at.registry.model(PRODUCT, 1, looked_at.folder)
+    for version in (1, 2, 3):
+        looked_at.registry.edit_seal(PRODUCT, version)
+    assert seatrial("repair", PRODUCT, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    (sealed,) = told["changed"]
+    assert sealed.startswith("v1 is sealed again: its files lie in ")
+    assert [each.split(" is not known to be what was judged")[0] for each in told["left"]] == ["bikes v2", "bikes v3"]
+    assert looked_at.served_by == {1: 100}

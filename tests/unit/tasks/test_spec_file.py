@@ -97,6 +97,7 @@ ON_CLUSTER: dict[str, Any] = {"target": "kubernetes", "kubernetes": {"image": "s
         ("data.window", {"start": "2013-03-01", "end": "2013-01-01"}, "ends (2013-01-01) before it starts"),
         ("data.window", {"start": "2013-13-01"}, "data.window.start"),
         ("data.time_column", ..., "data.window: needs data.time_column"),
+        ("model.trusted_types", ["own.Step", "cProfile.run"], "cProfile.run can be made to run any code"),
         ("preprocessing", {"numeric": {"columns": ["left"]}}, "the target 'left' is among the features"),
         ("preprocessing", {}, "no features"),
         ("preprocessing.categorical.columns", ["age"], "named more than once: age"),

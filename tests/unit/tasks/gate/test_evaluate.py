@@ -29,8 +29,9 @@ def settings(tmp_path: Path) -> Settings:
 
 def folder(settings: Settings, product: ProductSpec) -> Path:
     model = train(product, ROWS, data_facts(), settings, ManualClock())
-    registry = ModelRegistry(settings.mlflow_uri)
-    return registry.fetch_candidate(model.run_id, model.model_uri, model.manifest, settings.home / "candidates")
+    registry = ModelRegistry(settings.mlflow_uri, settings.keys_folder)
+    most = round(model.size_mb * 1e6)
+    return registry.fetch_candidate(model.run_id, model.model_uri, model.manifest, settings.home / "candidates", most)
 
 
 def champion_of(settings: Settings, product: ProductSpec) -> Champion:

@@ -10,10 +10,11 @@ import pytest
 
 from deployments.clock import ManualClock
 from deployments.errors import BadData, BadModel, DiskFull, RegistryUnreachable
+from deployments.manifest import check_intact
 from deployments.owner import this_process
 from deployments.registry import ModelRegistry
 from deployments.registry.connection import connect
-from deployments.registry.folder import MODEL_FILE, check_intact, size_mb
+from deployments.registry.folder import MODEL_FILE, size_mb
 from deployments.settings import Settings
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
 from tasks.models import record
@@ -34,8 +35,9 @@ def trained(settings: Settings, product: ProductSpec | None = None, report: str 
 
 
 def folder_of(settings: Settings, model: TrainedModel) -> Path:
-    registry = ModelRegistry(settings.mlflow_uri)
-    return registry.fetch_candidate(model.run_id, model.model_uri, model.manifest, settings.home / "candidates")
+    registry = ModelRegistry(settings.mlflow_uri, settings.keys_folder)
+    most = round(model.size_mb * 1e6)
+    return registry.fetch_candidate(model.run_id, model.model_uri, model.manifest, settings.home / "candidates", most)
 
 
 def run_of(settings: Settings) -> Any:
@@ -337,11 +339,13 @@ def test_the_facts_for_the_registry_carry_everything(settings: Settings) -> None
     at = ManualClock().now()
 
     known = version_facts(model, spec(), data_facts().snapshot, Scores({"roc_auc": 0.7}, {}), at)
-    version = ModelRegistry(settings.mlflow_uri).register("punctual", model.run_id, model.model_uri, known)
+    version = ModelRegistry(settings.mlflow_uri, settings.keys_folder).register(
+        "punctual", model.run_id, model.model_uri, known
+    )
 
     assert version.facts == known
     assert (known.model_type, known.data_fingerprint, known.created_at) == ("classification", "f" * 64, at)
-    fetched = ModelRegistry(settings.mlflow_uri).fetch("punctual", 1, settings.models)
+    fetched = ModelRegistry(settings.mlflow_uri, settings.keys_folder).fetch("punctual", 1, settings.models)
     check_intact(folder_of(settings, model), json.loads((fetched / "manifest.json").read_text()))
 
 

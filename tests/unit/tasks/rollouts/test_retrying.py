@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployments.errors import NotFound
+from deployments.errors import BadArtifact, NotFound
 from deployments.registry import ModelVersion
 from deployments.rollout.state import Phase
 from deployments.spec import Strategy
@@ -81,3 +81,14 @@ def test_a_version_whose_rollout_died_is_tried(served: World) -> None:
     begin(served.wish(3, Strategy.CANARY), served.doors)
     known = [replace(each, aliases=tuple(a for a in each.aliases if a != "challenger")) for each in versions(served)]
     assert again(PRODUCT, known, served.journal.rollouts(PRODUCT), 1, None) == Again(3, "rollout-3")
+
+
+def test_a_version_of_doubtful_origin_is_tried_neither_by_itself_nor_by_its_number(served: World) -> None:
+    served.registry.edit_seal(PRODUCT, 3)
+    assert chosen(served).version == 2
+    with pytest.raises(BadArtifact, match="bikes v3 is not known to be what was judged"):
+        chosen(served, 3)
+    served.registry.edit_seal(PRODUCT, 2)
+    served.registry.edit_seal(PRODUCT, 1)
+    with pytest.raises(BadArtifact, match="bikes v3 is not known"):
+        chosen(served)
