@@ -14,7 +14,7 @@ from deployments.pages.serving import Place, add_place, behind_door, place_of, s
 from deployments.settings import current
 
 PART = "mlflow"
-_OPEN = ("/health", "/version")
+_OPEN = ("/health",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
