@@ -1,8 +1,8 @@
 """The door itself: an ASGI application around another one, which hears only from those whom it let in.
 
 Asked for in this order: by which name (`Host`), from which page (`Origin`, `Sec-Fetch-Site`), by whom (a session's
-cookie, or the password as Basic or Bearer). A browser sends cookies by itself, so a cookie counts only where the browser
-says that a page of ours asks. What the application inside is shown is the password, whatever was shown here.
+cookie, or the password as Basic or Bearer). A browser sends cookies by itself, so a cookie counts only where the
+browser says that a page of ours asks. What the application inside is shown is the password, whatever was shown here.
 """
 
 import hmac
@@ -39,8 +39,8 @@ _OUR_HEADERS = {
 class Door:
     """Before `inside`, which is `part` of the platform.
 
-    `open_paths` are answered to everybody who asks with GET: probes ask by the address of a pod. `asks_sockets`: whether
-    `inside` itself demands the password of those who open a WebSocket; else none is opened.
+    `open_paths` are answered to everybody who asks with GET: probes ask by the address of a pod. `asks_sockets`:
+    whether `inside` itself demands the password of those who open a WebSocket; else none is opened.
     """
 
     inside: ASGIApp

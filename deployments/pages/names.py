@@ -1,4 +1,4 @@
-"""The names by which a server may be asked: a page that had its own name lead to this machine (DNS rebinding) is not."""
+"""The names by which a server may be asked: not by one that a page had lead to this machine (DNS rebinding)."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """`hosts` in lower case. `port`: the only one; None: any, where somebody else chooses it (`kubectl port-forward`)."""
+    """`hosts` in lower case. `port`: the only one; None: any, where somebody else chooses it (`port-forward`)."""
 
     hosts: frozenset[str]
     port: int | None

@@ -32,6 +32,7 @@ def write_leading_file(path: Path, address: str) -> None:
     target = json.dumps(address).replace("<", "\\u003c")
     content = (
         '<!doctype html><meta charset="utf-8"><title>Seatrial</title>'
-        f'<p><a href="{html.escape(address)}" rel="noreferrer">Go on</a></p><script>location.replace({target})</script>\n'
+        f'<p><a href="{html.escape(address)}" rel="noreferrer">Go on</a></p>'
+        f"<script>location.replace({target})</script>\n"
     )
     write_atomically(path, content.encode(), mode=_PRIVATE)

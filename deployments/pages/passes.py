@@ -1,7 +1,7 @@
 """What a browser shows instead of the password: a ticket that is good once, for which it gets a session.
 
-Both are an end of validity and a digest of it under the key of the pages (HMAC-SHA256), so that no server keeps lists of
-who may come in, and several of them agree. Each is good for one part only: a ticket of MLflow opens no Prefect.
+Both are an end of validity and a digest of it under the key of the pages (HMAC-SHA256), so that no server keeps lists
+of who may come in, and several of them agree. Each is good for one part only: a ticket of MLflow opens no Prefect.
 """
 
 import hashlib

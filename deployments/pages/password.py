@@ -10,7 +10,7 @@ _NAME = "prefect"
 
 
 def drawn_password(keys: Path) -> str:
-    """Of the platform whose secrets lie in `keys`; drawn if there is none yet. Raises as `deployments.keys.key` does."""
+    """Of the platform whose secrets lie in `keys`; drawn if there is none. Raises as `deployments.keys.key`."""
     return key(keys, _NAME).decode()
 
 

@@ -36,7 +36,7 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
 
 
 def environment_with_password(settings: Settings, addresses: Addresses) -> dict[str, str]:
-    """Of a process that speaks to this platform's Prefect: it shows the password to that server, and to no other one."""
+    """Of a process that speaks to this platform's Prefect: it shows that server the password, and no other one."""
     known = environment(settings, addresses)
     return known if addresses.prefect is None else known | password_of_prefect(settings)
 

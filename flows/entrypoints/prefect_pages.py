@@ -1,7 +1,7 @@
 """`python -m flows.entrypoints.prefect_pages`: Prefect's API, scheduler and pages, behind the door of the platform.
 
-As `prefect server start`, whose application takes nothing before it. Prefect's own authentication is on, too: it is what
-those are asked for who open a WebSocket.
+As `prefect server start`, whose application takes nothing before it. Prefect's own authentication is on, too: it is
+what those are asked for who open a WebSocket.
 """
 
 import argparse

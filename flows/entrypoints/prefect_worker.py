@@ -15,7 +15,7 @@ from deployments.settings import current
 def main() -> NoReturn:
     """Becomes the worker."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", sys.argv[1], "--type", "process"]
-    os.execve(command[0], command, os.environ | password_of_prefect(current()))
+    os.execve(command[0], command, os.environ | password_of_prefect(current()))  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":
