@@ -198,7 +198,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
-    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock)
+    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock, settings.tracking_secret)
     counts = counters.counts
     if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:
         counts = GatewayCounts(

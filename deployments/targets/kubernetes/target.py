@@ -61,16 +61,22 @@ _POLL: Final = timedelta(seconds=1)
 
 
 class KubernetesTarget:
-    """Runs model servers in a cluster, as a product's `section` says. `tracking`: where pods find the registry."""
+    """Runs model servers in a cluster, as a product's `section` says. `tracking`: where pods find the registry.
 
-    def __init__(self, cluster: Cluster, section: KubernetesSection, tracking: str | None, clock: Clock) -> None:
+    `login`: see `Served`.
+    """
+
+    def __init__(
+        self, cluster: Cluster, section: KubernetesSection, tracking: str | None, clock: Clock, login: str | None = None
+    ) -> None:
         self._cluster, self._section, self._tracking, self._clock = cluster, section, tracking, clock
+        self._login = login
         # By labels, up to when `replicas` has seen what happened to pods.
         self._seen: dict[str, str] = {}
 
     def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours; nothing is begun then."""
-        served = Served(launch, self._section, self._tracking)
+        served = Served(launch, self._section, self._tracking, self._login)
         with self._reaching():
             self._claim(launch.product, token)
             found = self._ours(served)
