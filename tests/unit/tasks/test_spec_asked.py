@@ -37,7 +37,8 @@ def test_one_in_the_folder_is_found(specs: Path, product: str, file: str) -> Non
     [
         "../evil", "../../evil", "evil.yaml", "../evil.yaml", "specs/../evil.yaml", "specs/../../evil.yaml",
         "team/../../evil", "{outside}/evil.yaml", "{outside}/evil", "{specs}/../evil.yaml",
-        "specs/team/../../../evil.yaml",        "", ".", "..", "/", "/etc/passwd", "~/evil.yaml", "../specs2/x", "{specs}",
+        "specs/team/../../../evil.yaml", "", ".", "..", "/", "/etc/passwd", "~/evil.yaml", "../specs2/x",
+        "{specs}",
     ],
 )  # fmt: skip
 def test_one_outside_is_refused_and_never_read(specs: Path, tmp_path: Path, product: str) -> None:
