@@ -73,7 +73,7 @@ class Door:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         if request.method in {"GET", "HEAD"} and scope["path"] in self.open_paths:
-            await self.inside(scope, receive, send)
+            await self.inside(_without(scope, b"origin", b"cookie"), receive, send)
             return
         answer = self._refused(request)
         if answer is None and scope["path"] == LOGIN:
@@ -153,10 +153,13 @@ class Door:
         return answer
 
     def _shown_password(self, scope: Scope) -> Scope:
-        """The request as `inside` is to see it."""
-        kept: Iterable[tuple[bytes, bytes]] = scope["headers"]
-        headers = [(name, value) for name, value in kept if name != b"authorization"]
-        return {**scope, "headers": [*headers, (b"authorization", basic(self.password).encode())]}
+        """The request as `inside` is to see it: which page asks has been asked here, by names that it does not know."""
+        shown = _without(scope, b"authorization", b"origin")
+        return {**shown, "headers": [*shown["headers"], (b"authorization", basic(self.password).encode())]}
+
+
+def _without(scope: Scope, *names: bytes) -> Scope:
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in names]}
 
 
 def _is_ours(origin: str, headers: Headers) -> bool:

@@ -33,18 +33,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tell_mlflow(uri: str, options: argparse.Namespace) -> None:
-    """What `mlflow server` tells its workers: they hear nothing but their environment."""
+    """What `mlflow server` tells its workers: they hear nothing but their environment, some of it while imported."""
+    os.environ.update(
+        {
+            "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
+            "_MLFLOW_IN_JOB_EXECUTOR": "false",
+            "_MLFLOW_SGI_NAME": "uvicorn",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": "*",  # the door has asked for the name
+        }
+    )
     from mlflow.server import constants
 
     told = {
         constants.BACKEND_STORE_URI_ENV_VAR: uri,
         constants.REGISTRY_STORE_URI_ENV_VAR: uri,
         constants.ARTIFACT_ROOT_ENV_VAR: options.default_artifact_root or "mlflow-artifacts:/",
-        "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
-        "_MLFLOW_IN_JOB_EXECUTOR": "false",
-        "_MLFLOW_SGI_NAME": "uvicorn",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_SERVER_ALLOWED_HOSTS": "*",  # the door has asked for the name
     }
     if options.artifacts_destination:
         told[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"

@@ -26,7 +26,8 @@ HTML = {"accept": "text/html,*/*"}
 
 
 async def _heard(request: Request) -> Response:
-    return JSONResponse({"authorization": request.headers.getlist("authorization"), "method": request.method})
+    heard = {"authorization": request.headers.getlist("authorization"), "method": request.method}
+    return JSONResponse(heard | {"origin": request.headers.get("origin")})
 
 
 async def _socket(socket: WebSocket) -> None:
@@ -119,7 +120,7 @@ def test_a_probe_is_answered_without_a_password_by_any_name_and_nothing_else_of_
 @pytest.mark.parametrize("shown", [basic(PASSWORD), f"Bearer {PASSWORD}"])
 def test_the_password_lets_in_and_the_application_hears_it_as_prefect_wants_it(client: Client, shown: str) -> None:
     answer = client.post("/api/x", headers={"authorization": shown})
-    assert answer.json() == {"authorization": [basic(PASSWORD)], "method": "POST"}
+    assert answer.json() == {"authorization": [basic(PASSWORD)], "method": "POST", "origin": None}
 
 
 @pytest.mark.parametrize(
