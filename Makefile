@@ -25,10 +25,11 @@ down: $(READY) ## end it; nothing is left running
 
 test: $(READY) ## every test, with a sample of the crashes and of what is hostile
 	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture $(LIGHT)
-	@$(BIN)/python -m pytest -m "not crash and not hostile" $(LIGHT:%=--ignore=%) tests/contracts tests/hostile tests/e2e
+	@$(BIN)/python -m pytest -m "not crash" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
+	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/hostile
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
-	@$(BIN)/python -m pytest -m crash
+	@$(BIN)/python -m pytest -m crash --hypothesis-profile=exploring
 
 test-clients: $(READY) $(CLIENTS)/.ready ## Triton's and KServe's own clients, from an environment of theirs
 	@$(BIN)/python -m pytest -m clients tests/clients

@@ -88,8 +88,10 @@ def main(requests: int, rate: float) -> int:
     return 0 if all(each.as_wanted for each in found) else 1
 
 
-def measure(case: Case, requests: int, rate: float, rules: AnalysisSection | None = None) -> Hurt:
-    """One canary under constant load, from its start until so many requests have been sent."""
+def measure(
+    case: Case, requests: int, rate: float, rules: AnalysisSection | None = None, *, to_its_end: bool = False
+) -> Hurt:
+    """One canary under constant load, from its start until so many requests have been sent; or until it has ended."""
     seconds = timedelta(seconds=requests / rate)
     canary = CanarySection(steps=(CanaryStep(weight=PERCENT),), wait=0.8 * seconds)
     analysis = rules or AnalysisSection()
@@ -107,7 +109,7 @@ def measure(case: Case, requests: int, rate: float, rules: AnalysisSection | Non
             wish = promotion(on, Strategy.CANARY, section)
             on.target.behaviours[wish.candidate] = case.candidate
             state = carry(on, wish)
-            while running.due < requests:
+            while running.due < requests and not to_its_end:
                 time.sleep(0.01)
         assert running.answers is not None
         return _hurt(case, on, state, running.answers)

@@ -69,6 +69,11 @@ class LightTarget:
         """See `Target`."""
         return tuple(sorted(version for owner, version in self._servers if owner == product))
 
+    def newest_token(self, product: str) -> int:
+        """See `Target`: nobody is fenced here."""
+        del product
+        return 0
+
     def unsettled(self, product: str, version: int) -> str:
         """See `Target`."""
         del product, version

@@ -12,6 +12,8 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable, SeatrialError
+from deployments.postgresql import bounded_engine
+from deployments.private import FOLDER_MODE
 from deployments.secrets import masked, without_secrets
 
 
@@ -50,8 +52,8 @@ class Database:
     def transaction(self, writes: bool = True) -> Iterator[Connection]:
         """All of the block or nothing of it; durable once the block is left.
 
-        SQLite has one writer at a time: others wait up to 30 s. Raises `DiskFull`, `PlatformUnreachable` when the
-        database does not answer, `BadInput` when it refuses.
+        SQLite has one writer at a time: others wait up to 30 s, and as long for a PostgreSQL that says nothing. Raises
+        `DiskFull`, `PlatformUnreachable` when the database does not answer, `BadInput` when it refuses.
         """
         with self._transaction(writes) as connection:
             yield connection
@@ -130,6 +132,8 @@ def _missing_columns(connection: Connection, schema: MetaData) -> list[Column[An
 def _engine_for(url: str, setting: str) -> Engine:
     try:
         parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            return bounded_engine(parsed)
         if not parsed.drivername.startswith("sqlite"):
             return create_engine(parsed, pool_pre_ping=True)
     except ImportError as error:
@@ -164,7 +168,7 @@ def _engine_for(url: str, setting: str) -> Engine:
 
 def _make(folder: Path, setting: str) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(
             f"no database can be kept in {folder} ({error.strerror}): set SEATRIAL_HOME or {setting} to another place"

@@ -54,7 +54,7 @@ def set_aside(folder: Path, count: int, size: int) -> None:
             return
 
 
-def write_reserved(path: Path, content: bytes, room: Path, mode: int = 0o644) -> None:
+def write_reserved(path: Path, content: bytes, room: Path, mode: int = 0o600) -> None:
     """`write_atomically`, where need be into one of the files that were set aside in the folder `room`.
 
     Raises `DiskFull` when all of them are used up.
@@ -93,7 +93,7 @@ def _allocate(path: Path, size: int) -> None:
             file.write(bytes(size))
 
 
-def write_atomically(path: Path, content: bytes | memoryview, mode: int = 0o644, by_way_of: Path | None = None) -> None:
+def write_atomically(path: Path, content: bytes | memoryview, mode: int = 0o600, by_way_of: Path | None = None) -> None:
     """Replaces `path` by `content` in one step that survives a crash: temporary file, fsync, rename.
 
     `by_way_of` is a folder of the same disk for the temporary file, whose name then begins with that of `path`; None:

@@ -40,8 +40,12 @@ class Tokens:
 
     def admit(self, product: str, token: int | None) -> None:
         """Remember `token`. Raises `Busy` if a higher one was seen."""
-        if token is not None and admit(product, token, self.seen.get(product, 0)):
+        if token is not None and admit(product, token, self.newest(product)):
             self.seen[product] = token
+
+    def newest(self, product: str) -> int:
+        """The highest token that was seen; 0 for none."""
+        return self.seen.get(product, 0)
 
 
 @dataclass(frozen=True, slots=True)

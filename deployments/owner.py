@@ -21,6 +21,7 @@ _FORM: Final = "2"
 # The PID namespace that the kernel itself begins with has this inode on every Linux (PROC_PID_INIT_INO).
 _OF_THE_KERNEL: Final = str(0xEFFFFFFC)
 _DEAD: Final = frozenset("ZXx")
+_STOPPED: Final = frozenset("Tt")
 # What follows the name of the program in /proc/<pid>/stat: its state first, the start in ticks 19 further on.
 _STATE, _START = 0, 19
 
@@ -97,6 +98,11 @@ class Owner:
     def is_gone(self, proc: Path = PROC) -> bool:
         """True only when the process is known to have ended."""
         return self.lives(proc) is False
+
+    def is_stopped(self, proc: Path = PROC) -> bool:
+        """True only when the process is known to run and to have been stopped, by a signal or a debugger."""
+        found = _stat(proc / str(self.pid) / "stat") if self.lives(proc) else None
+        return found is not None and found[0] in _STOPPED
 
     def is_here(self, proc: Path = PROC) -> bool:
         """True only when the process is known to run, where this process could send it a signal."""

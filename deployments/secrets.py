@@ -1,8 +1,12 @@
 """Addresses as they may be shown: without passwords, keys and tokens."""
 
+import json
+import re
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _HIDDEN = "***"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"']+")
+_SECRET_NAME = re.compile(r"passw|passwd|secret|token|credential|api_?key|access_?key|private_?key", re.IGNORECASE)
 
 
 def _quoted(secret: str) -> str:
@@ -18,6 +22,34 @@ def masked(address: str) -> str:
     if "://" not in address:
         return address
     return "::".join(_masked_link(link) for link in address.split("::"))
+
+
+def quoted(value: object, most: int = 80) -> str:
+    """`value` as JSON in an error: cut after `most` characters, addresses masked, and so is what a secret is called.
+
+    Masked before it is cut: half an address would not be known as one.
+    """
+    text = json.dumps(_hushed(value), default=str, ensure_ascii=False)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether a field or variable of that name may hold a password, a key or a token."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def _hushed(value: object) -> object:
+    match value:
+        case str():
+            return _ADDRESS.sub(lambda found: masked(found[0]), value)
+        case dict():
+            return {
+                name: _HIDDEN if sounds_secret(str(name)) and isinstance(each, str) else _hushed(each)
+                for name, each in value.items()
+            }
+        case list() | tuple():
+            return [_hushed(each) for each in value]
+    return value
 
 
 def without_secrets(text: str, address: str) -> str:

@@ -6,8 +6,8 @@ needed: every field is printed by `Settings().model_dump()` and documented in do
 
 import hashlib
 import os
-import stat
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.errors import BadInput
+from deployments.private import is_private, lasting_runtime_folder, private_folder
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
 _LONGEST_RUN_FOLDER = 60
@@ -132,28 +133,67 @@ class Settings(BaseSettings):
         """Log files of every process of the platform."""
         return self.home.resolve() / "logs"
 
+    def private_home(self) -> Path:
+        """`home`, made if need be, with its links resolved: snapshots hold people's data, so it is its owner's alone.
+
+        Raises `BadInput` for one that belongs to somebody else.
+        """
+        try:
+            place = self.home.resolve()
+        except (OSError, RuntimeError) as error:  # a circle of links
+            raise BadInput(f"{self.home} leads nowhere ({error}): {_ELSEWHERE}") from None
+        return private_folder(place, _ELSEWHERE)
+
     @property
     def run_folder(self) -> Path:
         """Short private folder for sockets and pid files (a socket's path holds 107 bytes).
 
-        `home` is made with it if need be, private as well: snapshots hold people's data.
+        `run` in the home where that is short enough. Else that is a link, which only we can write, to a folder of ours
+        elsewhere: all processes find the same one, whatever their environment says.
         """
-        try:
-            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInput(
-                f"{self.home} cannot be made ({error.strerror}): set SEATRIAL_HOME to another place"
-            ) from None
-        folder = self.home.resolve() / "run"
-        if len(os.fsencode(folder)) > _LONGEST_RUN_FOLDER:
-            digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
-            folder = Path(tempfile.gettempdir()) / f"seatrial-{os.getuid()}-{digest}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid() or stat.S_IMODE(folder.stat().st_mode) & 0o077:
-            raise BadInput(
-                f"{folder} must belong to you alone (mode 0700): remove it or set SEATRIAL_HOME to another place"
-            )
+        inside = self.private_home() / "run"
+        if len(os.fsencode(inside)) <= _LONGEST_RUN_FOLDER:
+            return private_folder(inside, f"remove it, or {_ELSEWHERE}")
+        name = f"seatrial-{os.getuid()}-{hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]}"
+        return _run_folder_behind(inside, name) or _agreed(inside, _fresh_run_folder(name), name)
+
+
+_ELSEWHERE = "set SEATRIAL_HOME to another place"
+
+
+def _run_folder_behind(link: Path, name: str) -> Path | None:
+    """Where `link` leads; None if that is no private folder of this home (it may be a copy)."""
+    try:
+        folder = link.readlink()
+    except OSError:
+        return None
+    return folder if folder.name.startswith(name) and is_private(folder) else None
+
+
+def _fresh_run_folder(name: str) -> Path:
+    """A private folder whose name begins so, where names are short. Its name cannot be taken before by anybody else."""
+    usual = Path(tempfile.gettempdir()) / name
+    if is_private(usual):  # of the time before there was a link
+        return usual
+    lasting = lasting_runtime_folder()
+    longest = _LONGEST_RUN_FOLDER - len(f"/{name}-12345678")
+    place = lasting if lasting is not None and len(os.fsencode(lasting)) <= longest else None
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=place))
+
+
+def _agreed(link: Path, folder: Path, name: str) -> Path:
+    """`folder`, to which `link` leads from now on; or what another process chose at the same moment."""
+    with suppress(FileExistsError):
+        link.symlink_to(folder)
         return folder
+    if chosen := _run_folder_behind(link, name):
+        with suppress(OSError):
+            folder.rmdir()
+        return chosen
+    if not link.is_symlink():
+        raise BadInput(f"{link} must be a link to a folder with a short name: remove it, or {_ELSEWHERE}")
+    link.unlink(missing_ok=True)
+    return _agreed(link, folder, name)
 
 
 @lru_cache(maxsize=1)

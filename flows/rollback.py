@@ -1,5 +1,7 @@
 """Puts a former champion back."""
 
+from dataclasses import replace
+
 from prefect import flow
 from prefect.runtime import flow_run
 
@@ -28,8 +30,9 @@ def rollback(request: RollbackRequest) -> Result:
     record_asked(run, "rollback", version=request.version)
     with failure_recorded(run, "rollback"):
         ended = end_under_way(run, "rollback")
-        recover(run, mlflow=False)
+        seen = recover(run, going_back=True)
         if ended is not None and request.version in {None, ended.version}:
+            ended = replace(ended, outcome=f"{ended.outcome}; {seen}") if seen else ended
             record(run, "rollback.done", reason=ended.outcome)
             return ended
         version = former_version(run, request.version)

@@ -6,7 +6,6 @@ any process may carry it on after a crash.
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 from prefect import flow
 
@@ -26,25 +25,19 @@ from tasks.rollout import (
     resume,
     take_step,
 )
+from tasks.rollouts.in_hand import in_hand
 from tasks.runs import is_of_prefect
 from tasks.secondary_errors import after
-
-
-@dataclass(slots=True)
-class _Known:
-    """How far the rollout is, as far as this process knows: what is left to go by while the journal is away."""
-
-    state: RolloutState | None = None
 
 
 def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> Result:
     """Bring `version` to traffic by the spec's strategy. Raises `RolloutFailed` with the reason if that failed."""
 
-    def carry(known: _Known) -> Result:
-        state = known.state = begin_rollout(run, version, goal, carries)
+    def carry() -> Result:
+        state = begin_rollout(run, version, goal, carries)
         if any(isinstance(step, Observe | Approve) for step in state.steps):
             return rollout(RolloutRequest(product=run.product, rollout_id=state.rollout_id))
-        return result_of(_to_its_end(state, known))
+        return result_of(_to_its_end(state))
 
     return _or_put_back(run.product, run.run_id, carry).since(run.started_at)
 
@@ -56,38 +49,34 @@ def rollout(request: RolloutRequest) -> Result:
     Raises `Busy` while another process carries the rollout, `RolloutFailed` with the reason when it was given up.
     """
     product, rollout_id = request.product, request.rollout_id
-    return _or_put_back(product, rollout_id, lambda known: result_of(_to_its_end(resume(product, rollout_id), known)))
+    return _or_put_back(product, rollout_id, lambda: result_of(_to_its_end(resume(product, rollout_id))))
 
 
 def carry_without_prefect(product: str, rollout_id: str) -> Result:
     """What `rollout` does, while Prefect can begin no run: its pages show nothing, but users are looked after."""
 
-    def carry(known: _Known) -> Result:
-        known.state = resume.fn(product, rollout_id)
-        return result_of(carry_on_without_prefect(known.state))
+    def carry() -> Result:
+        return result_of(carry_on_without_prefect(resume.fn(product, rollout_id)))
 
     return _or_put_back(product, rollout_id, carry, without_prefect=True)
 
 
-def _or_put_back(
-    product: str, rollout_id: str, carry: Callable[[_Known], Result], without_prefect: bool = False
-) -> Result:
+def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result], without_prefect: bool = False) -> Result:
     """What `carry` returns. Whatever interrupts it, even before its first step, the champion is put back.
 
     Users are back before Prefect is asked for anything; without it the rest is done all the same. A Ctrl-C while that
     is done waits for its end; one more leaves the rollout to the platform, as after a crash.
     """
-    known = _Known()
     with PRESENT.kept():
         try:
-            return carry(known)
+            return carry()
         except BaseException as error:
             cause = PRESENT.cause(error)
             if not PRESENT.insisted:
                 with PRESENT.held(), after(cause, "putting the champion back"):
-                    state = abandon(product, rollout_id, cause, known.state)
+                    state = abandon(product, rollout_id, cause)
                     if state is not None:
-                        state = _put_back(state, known, without_prefect or is_of_prefect(error))
+                        state = _put_back(state, without_prefect or is_of_prefect(error))
                     elif is_of_prefect(error):  # it may have come to its end, though Prefect could not be told
                         state = how_it_ended(product, rollout_id)
                 if state is not None and isinstance(cause, Exception):
@@ -97,21 +86,20 @@ def _or_put_back(
             raise cause from error
 
 
-def _put_back(state: RolloutState, known: _Known, without_prefect: bool) -> RolloutState:
+def _put_back(state: RolloutState, without_prefect: bool) -> RolloutState:
     if without_prefect:
         return carry_on_without_prefect(state)
     try:
-        return _to_its_end(state, known)
+        return _to_its_end(state)
     except Exception as error:
         if not is_of_prefect(error):
             raise
-    return carry_on_without_prefect(known.state or state)
+    return carry_on_without_prefect(in_hand(state.rollout_id) or state)
 
 
-def _to_its_end(state: RolloutState, known: _Known) -> RolloutState:
-    known.state = state
+def _to_its_end(state: RolloutState) -> RolloutState:
     while state.live:
         PRESENT.check()
         with PRESENT.held() if state.phase is Phase.RESTORING else nullcontext():
-            state = known.state = take_step.with_options(task_run_name=next_step(state))(state)
+            state = take_step.with_options(task_run_name=next_step(state))(state)
     return state

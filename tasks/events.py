@@ -6,6 +6,8 @@ turns them into its progress.
 
 import logging
 
+from deployments.printable import in_one_line
+
 LOGGER = logging.getLogger("seatrial")
 
 
@@ -14,6 +16,6 @@ def tell(event: str, **facts: object) -> None:
     LOGGER.info(
         "%s %s",
         event,
-        " ".join(f"{name}={value}" for name, value in facts.items()),
+        " ".join(f"{name}={in_one_line(value)}" for name, value in facts.items()),
         extra={"event": event, "facts": facts},
     )

@@ -26,7 +26,7 @@ class Proposal:
             raise BadInput(
                 f"{self.place} is there already: move it away first, or compare with `seatrial profile` without --write"
             )
-        write_atomically(self.place, f"{json.dumps(self.suite, indent=2, ensure_ascii=False)}\n".encode())
+        write_atomically(self.place, f"{json.dumps(self.suite, indent=2, ensure_ascii=False)}\n".encode(), mode=0o644)
         return self.place
 
 

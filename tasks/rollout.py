@@ -1,6 +1,7 @@
 """The steps of a rollout as tasks: the only place where traffic is moved."""
 
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 
 from prefect import task
@@ -24,7 +25,9 @@ from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.in_hand import in_hand, keep_in_hand
 from tasks.rollouts.keeping import explain, give_up_for, outcome
+from tasks.rollouts.retreat import give_back
 from tasks.rollouts.rollback_target import back_to
 from tasks.rollouts.speaking_clock import SpeakingClock
 from tasks.runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
@@ -32,20 +35,22 @@ from tasks.wait_progress import Speaker, speaking_of_others
 
 
 @task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def recover(run: Run, mlflow: bool = True) -> None:
+def recover(run: Run, going_back: bool = False) -> str | None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
-    Without `mlflow` its runs are left for `close_left_open`: an MLflow that hangs would keep users waiting. Raises
-    `Busy` where another rollout is under way and the spec rejects a second one.
+    `going_back`: to the former champion, however far the candidate came; MLflow's runs are left for `close_left_open`,
+    for one that hangs would keep users waiting. Returns what was seen, None if nothing was left. Raises `Busy` where
+    another rollout is under way and the spec rejects a second one.
     """
     doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
-    seen = put_right(run.product, run.spec.rollout, doors)
+    seen = put_right(run.product, run.spec.rollout, doors, going_back=going_back)
     if seen:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
         close_dead_run(died)
-    if mlflow:
+    if not going_back:
         close_left_open(run)
+    return seen
 
 
 def close_left_open(run: Run) -> None:
@@ -69,7 +74,7 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     section = run.spec.rollout
     wish = Wish(run.run_id, run.product, version, section, section.strategy, goal, carries)
     doors = speaking_of_others(run.product, run.run_id, wiring.doors(section))
-    state = begin(wish, doors, stop=cancellation(run.run_id))
+    state = keep_in_hand(begin(wish, doors, stop=cancellation(run.run_id)))
     tell("rollout.planned", version=f"v{version}", strategy=state.strategy, steps=len(state.steps))
     return state
 
@@ -81,13 +86,16 @@ def take_step(state: RolloutState) -> RolloutState:
     Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
     """
     doors = wiring.doors(state.section)
-    now, told = _where_it_is(state, doors), ""
+    now, told, delayed = _where_it_is(state, doors), "", ""
     speaker = Speaker(doors.clock, now)
     carrier = Carrier(replace(doors, clock=SpeakingClock(doors.clock, speaker.speak)), cancellation(state.rollout_id))
     try:
         while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
-            before, now = now, carrier.advance(now)
+            before, now = now, keep_in_hand(carrier.advance(now))
             speaker.state = now
+            if carrier.delayed and carrier.delayed != delayed:
+                delayed = carrier.delayed
+                tell("rollout.delayed", step=next_step(before), why=delayed)
             if not now.watched:
                 if before.phase is not now.phase or before.done != now.done:
                     break
@@ -150,25 +158,37 @@ def _tell_of(state: RolloutState, now: RolloutState) -> None:
         tell(f"rollout.{now.phase}", step=next_step(state) if now.live else "", reason=now.reason)
 
 
-def abandon(
-    product: str, rollout_id: str, error: BaseException, known: RolloutState | None = None
-) -> RolloutState | None:
+def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState | None:
     """From here on the champion is put back; None where this process does not carry the rollout (any more).
 
     If only clearing up was left that is tried once more. Users are given back before anything else, and neither Prefect
-    nor the journal is needed for it: this is no task, and while the journal is away the rollout is where it was `known`
-    to be.
+    nor the journal is asked before: this is no task, and while the journal is away the rollout is where this process
+    left it.
     """
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
     for each in chain(error):
         traceback.clear_frames(each.__traceback__)
-    found = _carried(product, rollout_id, known, isinstance(error, Busy))
+    known = None if isinstance(error, Busy) else in_hand(rollout_id)
+    if known is not None:
+        _users_first(known, error)
+    found = _carried(product, rollout_id, known)
     if found is None:
         return None
     state, doors = found
-    after = give_up_for(error, state, doors.as_last_held(product))
+    after = keep_in_hand(give_up_for(error, state, doors.as_last_held(product)))
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
+
+
+def _users_first(known: RolloutState, error: BaseException) -> None:
+    """The champion's users are back before the journal is asked: one that hangs keeps whoever asks for half a minute.
+
+    Of a candidate that has arrived they are not taken away by a failure.
+    """
+    if known.live and not known.decided:
+        reason = known.reason if known.phase is Phase.RESTORING else explain(error)
+        with suppress(SeatrialError):
+            give_back(replace(known, reason=reason), wiring.doors(known.section).as_last_held(known.product))
 
 
 def how_it_ended(product: str, rollout_id: str) -> RolloutState | None:
@@ -180,23 +200,20 @@ def how_it_ended(product: str, rollout_id: str) -> RolloutState | None:
     return None if state.live else state
 
 
-def _carried(
-    product: str, rollout_id: str, known: RolloutState | None, lost: bool
-) -> tuple[RolloutState, Doors] | None:
-    """Where the rollout is that this process carries, and its doors; one whose lease was `lost` is another's."""
+def _carried(product: str, rollout_id: str, known: RolloutState | None) -> tuple[RolloutState, Doors] | None:
+    """Where the rollout is that this process carries, and its doors; while the journal is away it is as `known`."""
     try:
         doors = _doors_of(product, rollout_id)
         state = carried_here(product, rollout_id, doors)
     except NotFound:
         return None
     except SeatrialError:
-        if lost or known is None or not known.live:
+        if known is None or not known.live:
             return None
         return known, wiring.doors(known.section)
     if state is None:
         return None
-    taken_back = known is not None and known.phase is Phase.RESTORING and known.rollout_id == rollout_id
-    return (known if taken_back and known is not None else state), doors
+    return (known if known is not None and known.phase is Phase.RESTORING else state), doors
 
 
 @task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retries.PROCESS)
@@ -207,7 +224,7 @@ def resume(product: str, rollout_id: str) -> RolloutState:
     """
     doors = _doors_of(product, rollout_id)
     ours = carried_here(product, rollout_id, doors) is not None
-    state = take_over(doors.journal.rollout(product, rollout_id), doors)
+    state = keep_in_hand(take_over(doors.journal.rollout(product, rollout_id), doors))
     name_present_run(f"{product} v{state.candidate} rollout")
     if not ours:
         close_dead_run(rollout_id)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
@@ -16,6 +15,7 @@ from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.inference_logs import check_reachable_by_fsspec, is_url
 from deployments.routers.service import nearest
+from deployments.secrets import quoted
 from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
@@ -29,6 +29,7 @@ from tasks.spec import (
     Threshold,
     Window,
 )
+from tasks.spec_yaml import read_yaml
 
 S = TypeVar("S", bound=Section)
 
@@ -81,7 +82,7 @@ def load_product(path: Path) -> ProductSpec:
     Raises `NotFound` for a missing file and `BadSpec` with every problem at once, one a line: path of the field, what
     is wrong with it, what would be right.
     """
-    raw = _read_yaml(path)
+    raw = read_yaml(path)
     document = _with_absolute_paths(raw, path.parent)
     spec, problems = _check(document)
     problems = [*problems, *_impossible(document)]
@@ -138,49 +139,13 @@ class _Schema(GenerateJsonSchema):
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice instead of silently keeping the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int) and key in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark)
-            if isinstance(key, str | int):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# Dates stay text here; the spec's own types read them and name the field when one is wrong.
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except FileNotFoundError:
-        raise NotFound(f"no spec at {path}: check the path") from None
-    except IsADirectoryError:
-        raise BadSpec(f"{path} is a folder: give the YAML file itself") from None
-    except UnicodeDecodeError as error:
-        raise BadSpec(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-    except yaml.YAMLError as error:
-        raise BadSpec(f"{path} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise BadSpec(f"{path} must be a mapping that starts with `product: name`, not {type(content).__name__}")
-    return content
-
-
 def _with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(
         json.dumps(raw, default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value))
     )
     for holder, name in ((_dig(document, "data", "source"), "path"), (_dig(document, "validation"), "suite")):
-        if isinstance(holder, dict) and isinstance(holder.get(name), str):
+        # A URL stays as it is, for the spec to say where it belongs.
+        if isinstance(holder, dict) and isinstance(holder.get(name), str) and not is_url(holder[name]):
             holder[name] = str((folder / holder[name]).resolve())
     log = _dig(document, "rollout", "server", "log")
     if isinstance(log, dict) and isinstance(log.get("folder"), str) and log["folder"] and not is_url(log["folder"]):
@@ -215,7 +180,7 @@ def _explain(detail: Any) -> Problem:
         case "value_error" | "json_invalid":
             pass
         case _:
-            message = f"{message[0].lower()}{message[1:]}, not {json.dumps(detail['input'], default=str)[:80]}"
+            message = f"{message[0].lower()}{message[1:]}, not {quoted(detail['input'])}"
     return Problem(field, message)
 
 

@@ -77,7 +77,7 @@ class Fleet:
 
         thread = threading.Thread(target=run)
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         self._running[address] = (server, thread)
         self.addresses[version] = tuple(sorted({*self.addresses.get(version, ()), address}))
         return RunningServer(version, address, service)
@@ -86,7 +86,7 @@ class Fleet:
         """Its process is gone; its address is still known."""
         running, thread = self._running.pop(server.address)
         running.should_exit = True
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
     def stop_all(self) -> None:
@@ -94,7 +94,7 @@ class Fleet:
         for running, _ in self._running.values():
             running.should_exit = True
         for _, thread in self._running.values():
-            thread.join(10)
+            thread.join(60)
 
     def servers(self, product: str) -> dict[int, tuple[str, ...]]:
         """What wiring tells the metrics of product `shop`."""

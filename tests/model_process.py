@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,34 +10,50 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tests.ports import free_ports
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORD = json.dumps({"dataframe_records": [{"distance": 1400.0, "hour": 5, "carrier": "UA"}]})
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens at."""
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [listener.getsockname()[1] for listener in listeners]
+# The program itself, but for the time that callers have to come back once it leaves.
+_WITH_FAREWELL = """
+import sys
+from deployments.serving import listening
+from deployments.serving.__main__ import main
+listening._FAREWELL_SECONDS = float(sys.argv[1])
+sys.exit(main(sys.argv[2:]))
+"""
 
 
 class ServerProcess:
-    """Serves the model of flights in `folder`, at `ports` if they are given; ready once it is made."""
+    """Serves the model of flights in `folder`, at `ports` if they are given; ready once it is made.
 
-    def __init__(self, folder: Path, version: int = 3, ports: list[int] | None = None) -> None:
+    `farewell`: seconds for which it still takes callers on once it was told to leave; None is what it does by itself.
+    """
+
+    def __init__(
+        self, folder: Path, version: int = 3, ports: list[int] | None = None, farewell: float | None = None
+    ) -> None:
         self.ports = ports or free_ports(3)
         self.users, self.copies, self.paired = self.ports
         flags = ["--port", self.users, "--copies-port", self.copies, "--paired-port", self.paired]
         options = ["--model", folder, "--product", "flights", "--version", version, *flags]
-        command = [sys.executable, "-m", "deployments.serving", *map(str, options)]
+        program = ["-m", "deployments.serving"] if farewell is None else ["-c", _WITH_FAREWELL, str(farewell)]
+        command = [sys.executable, *program, *map(str, options)]
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        while json.loads(self.process.stdout.readline())["event"] != "ready":
+        self.wait_until_it_says("ready")
+
+    def wait_until_it_says(self, event: str) -> None:
+        """Read what it says as far as that."""
+        assert self.process.stdout is not None
+        while json.loads(self.process.stdout.readline())["event"] != event:
             assert self.process.poll() is None
 
     def connected(self, port: int) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def ask(self, port: int, times: int = 1) -> list[int]:
         """The codes of so many requests, over one connection."""

@@ -15,7 +15,7 @@ from deployments.cluster.errors import (
     Missing,
     errors_as,
 )
-from deployments.cluster.fencing import TRIES, annotation, shown
+from deployments.cluster.fencing import TRIES, annotation, newest_shown, shown
 from deployments.cluster.kinds import Kind
 from deployments.cluster.names import MANAGER, is_ours, labels_of, object_name, selector_of
 
@@ -36,6 +36,7 @@ __all__ = [
     "errors_as",
     "is_ours",
     "labels_of",
+    "newest_shown",
     "object_name",
     "selector_of",
     "shown",

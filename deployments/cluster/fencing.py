@@ -22,8 +22,13 @@ def shown(found: Iterable[Mapping[str, Any]], product: str, token: int | None) -
     Raises `Busy` if one of them was written under a higher one.
     """
     name = f"{_LEASE}{safe(product)}"
-    newest = max((_token(each, name) for each in found), default=0)
+    newest = newest_shown(found, product)
     return {name: str(token)} if token is not None and admit(product, token, newest) else {}
+
+
+def newest_shown(found: Iterable[Mapping[str, Any]], product: str) -> int:
+    """The highest token under which one of these objects was written; 0 for none."""
+    return max((_token(each, f"{_LEASE}{safe(product)}") for each in found), default=0)
 
 
 def annotation(product: str, token: int | None, found: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -93,20 +93,20 @@ class DatabaseJournal:
         """Let the database's connections go."""
         self._database.close()
 
-    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
+    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta, above: int = 0) -> Lease:
         """See `Journal.acquire`."""
         with self._database.transaction() as connection:
             held = connection.execute(
                 select(_leases).where(_leases.c.product == product).with_for_update()
             ).one_or_none()
             if held is None:
-                return self._first_lease(connection, Lease(product, holder, next_token(0, now)), now + ttl)
-            if held.holder == str(holder):
+                return self._first_lease(connection, Lease(product, holder, next_token(above, now)), now + ttl)
+            if held.holder == str(holder) and held.token > above:
                 lease = Lease(product, holder, held.token)
-            elif (present := _holder_of(held, now)) is not None:
+            elif held.holder != str(holder) and (present := _holder_of(held, now)) is not None:
                 raise held_by(product, present)
             else:
-                lease = Lease(product, holder, next_token(held.token, now))
+                lease = Lease(product, holder, next_token(max(held.token, above), now))
             connection.execute(
                 update(_leases)
                 .where(_leases.c.product == product)

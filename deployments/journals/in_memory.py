@@ -24,15 +24,16 @@ class InMemoryJournal:
         self._blocks: dict[str, list[Block]] = {}
         self._orders: list[Order] = []
 
-    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
+    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta, above: int = 0) -> Lease:
         """See `Journal.acquire`."""
         held = self._leases.get(product)
-        if held is not None and held[0].holder == holder:
+        ours = held is not None and held[0].holder == holder
+        if held is not None and ours and held[0].token > above:
             self._leases[product] = (held[0], now + ttl)
             return held[0]
-        if held is not None and held[0].holder.keeps(held[1], now):
+        if held is not None and not ours and held[0].holder.keeps(held[1], now):
             raise held_by(product, held[0].holder)
-        self._tokens[product] = next_token(self._tokens.get(product, 0), now)
+        self._tokens[product] = next_token(max(self._tokens.get(product, 0), above), now)
         lease = Lease(product, holder, self._tokens[product])
         self._leases[product] = (lease, now + ttl)
         return lease

@@ -39,11 +39,12 @@ class Journal(Protocol):
         """How often `orders` may be asked without being a burden to whoever keeps them."""
         ...
 
-    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
+    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta, above: int = 0) -> Lease:
         """The lease on a product until `now + ttl`; again for the same holder renews it.
 
         A lease whose holder is known to be gone is taken over with a higher token, and one of a holder of which nothing
-        can be known from here once its time is over (see `Owner.keeps`). Tokens also grow from one journal to the next.
+        can be known from here once its time is over (see `Owner.keeps`). Tokens also grow from one journal to the next,
+        as clocks do; one that is to be `above` another, seen elsewhere, is so for the same holder, too.
         Raises `Busy` while somebody else holds it.
         """
         ...

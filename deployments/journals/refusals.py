@@ -20,4 +20,4 @@ def is_over(lease: Lease) -> Busy:
 
 def is_unknown(product: str, rollout_id: str) -> NotFound:
     """There is no such rollout."""
-    return NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product}` lists them")
+    return NotFound(f"{product} has no rollout {rollout_id!r}: `seatrial history {product} --json` lists them")

@@ -30,7 +30,7 @@ def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor
     orders.
     """
     clock = clock or SystemClock()
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.private_home()
     supervisor = Supervisor.of(settings)
     with FileLock(settings.home / "gateway.lock", timeout=120):
         supervisor.start()

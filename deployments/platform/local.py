@@ -38,7 +38,7 @@ def up(settings: Settings, tell: Progress, clock: Clock | None = None) -> Addres
     with the log to read when a part does not come up; what did come up stays, so that calling again goes on from there.
     """
     clock = clock or SystemClock()
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.private_home()
     try:
         with FileLock(settings.home / "up.lock", timeout=0):
             return _up(settings, tell, clock)

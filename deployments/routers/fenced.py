@@ -43,6 +43,10 @@ class FencedRouter:
         """See `Router.retreated`."""
         return self.router.retreated(product)
 
+    def newest_token(self, product: str) -> int:
+        """See `Router.newest_token`."""
+        return self.router.newest_token(product)
+
     def in_flight(self, product: str, version: int) -> int:
         """See `Router.in_flight`."""
         return self.router.in_flight(product, version)

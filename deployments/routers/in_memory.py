@@ -105,6 +105,10 @@ class InMemoryRouter:
         self._copies.clear()
         self._epoch = _new_epoch()
 
+    def newest_token(self, product: str) -> int:
+        """See `Router.newest_token`."""
+        return self._tokens.newest(product)
+
     def in_flight(self, product: str, version: int) -> int:
         """Requests entered with `request` that are not finished."""
         return self._in_flight[product, version]

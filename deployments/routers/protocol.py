@@ -54,6 +54,10 @@ class Router(Protocol):
         """The note of the retreat that the present routing comes from; None: it was applied."""
         ...
 
+    def newest_token(self, product: str) -> int:
+        """The highest token of a lease that was shown for this product; 0 where none is known any more."""
+        ...
+
     def in_flight(self, product: str, version: int) -> int:
         """Requests that this version is answering right now; 0 for one the gateway does not know."""
         ...

@@ -19,6 +19,7 @@ import psutil
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
+from deployments.private import keep_to_oneself
 from deployments.serving.answers import answers_of
 from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.crash_record import VARIABLE, remains_in
@@ -40,6 +41,7 @@ from deployments.traffic import DEFAULT_KEY
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until told to stop; the exit code."""
+    keep_to_oneself()
     options = _parse(arguments)
     log_as_json()
     try:

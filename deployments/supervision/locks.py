@@ -1,25 +1,30 @@
-"""One at a time, across processes and threads; a lock dies with its holder."""
+"""One at a time, across processes and threads: who starts and ends programs."""
 
 import contextlib
-import fcntl
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from deployments.clock import Clock, SystemClock
+from deployments.errors import TargetUnreachable
+from deployments.file_lock import LockHeldError, alone
 
 # Names share this many lock files, so that their number does not grow with the versions.
 _SLOTS = 16
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock of `path`, which is made if need be; waits for whoever has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+def locked(path: Path, clock: Clock | None = None) -> Iterator[None]:
+    """Holds the lock of `path`, which is made if need be; waits for whoever has it.
+
+    Raises `TargetUnreachable` if that process was stopped.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(path, clock or SystemClock(), None))
+        except LockHeldError as error:
+            raise TargetUnreachable(str(error)) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def slot_of(folder: Path, name: str) -> Path:

@@ -4,6 +4,8 @@ import http.client
 import socket
 from pathlib import Path
 
+from deployments.private import is_same_account
+
 
 class UnixConnection(http.client.HTTPConnection):
     """A connection to the server that listens at `path`; each step of it may take `timeout` seconds."""
@@ -18,6 +20,8 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
         try:
             self.sock.connect(str(self._path))
+            if not is_same_account(self.sock):
+                raise PermissionError(f"another account listens at {self._path}")
         except OSError:
             self.close()
             raise

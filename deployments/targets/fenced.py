@@ -39,6 +39,10 @@ class FencedTarget:
         """See `Target.unsettled`."""
         return self.target.unsettled(product, version)
 
+    def newest_token(self, product: str) -> int:
+        """See `Target.newest_token`."""
+        return self.target.newest_token(product)
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target.ask`."""
         return self.target.ask(replica, path, body)

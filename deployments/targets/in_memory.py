@@ -102,6 +102,10 @@ class InMemoryTarget:
         self._reach()
         return ""
 
+    def newest_token(self, product: str) -> int:
+        """See `Target.newest_token`."""
+        return self._tokens.newest(product)
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`. 404 for any path but /invocations, 422 for any request but the verification's."""
         self._reach()

@@ -89,6 +89,10 @@ class ProcessTarget:
                 f"{replica.name} does not answer on {replica.address} ({error!r}): see {self._log(replica.name)}"
             ) from error
 
+    def newest_token(self, product: str) -> int:
+        """See `Target.newest_token`."""
+        return self._fences.newest(product)
+
     def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. A server that is still answering after `drain` is killed."""
         allowed = partial(self._fences.admit, product, token)

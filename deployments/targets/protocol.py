@@ -98,6 +98,10 @@ class Target(Protocol):
         """
         ...
 
+    def newest_token(self, product: str) -> int:
+        """The highest token of a lease that was shown for this product; 0 where none is known any more."""
+        ...
+
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """POST a JSON body to one server directly, past the router (to verify it before it gets traffic).
 

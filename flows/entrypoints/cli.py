@@ -14,6 +14,8 @@ import typer
 from pydantic import ValidationError
 
 from deployments.errors import SeatrialError
+from deployments.private import keep_to_oneself
+from deployments.proxies import heed_proxies
 from flows.entrypoints import console, following, images, moving, opening, platform, specs, verbs
 from flows.entrypoints.options import INTERRUPTED
 from tasks.interruption import PRESENT, CommandInterruptedError
@@ -34,6 +36,9 @@ UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
+    keep_to_oneself()
+    for sentence in heed_proxies():
+        console.warn(sentence)
     PRESENT.heed()
     code = run()
     with suppress(OSError):

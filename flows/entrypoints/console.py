@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deployments.printable import in_lines, in_one_line
+
 
 class Terminal(Console):
     """A console whose reader may go away (`| head`, a closed window) without ending what is under way."""
@@ -43,7 +45,9 @@ class Progress(logging.Handler):
             return
         facts: Mapping[str, Any] = getattr(record, "facts", {})
         told = "  ".join(
-            f"[dim]{name}[/dim] {_escape(value)}" for name, value in facts.items() if value not in (None, "")
+            f"[dim]{name}[/dim] {_escape(in_one_line(value))}"
+            for name, value in facts.items()
+            if value not in (None, "")
         )
         err().print(f"{_mark(event)} {event:<22} {told}", soft_wrap=True)
 
@@ -58,7 +62,12 @@ def show_progress(quiet: bool) -> None:
 
 def say(text: str) -> None:
     """Text for people on standard output as it stands: what is in brackets is no markup, whoever wrote it."""
-    out().print(text, soft_wrap=True, markup=False)
+    out().print(in_lines(text), soft_wrap=True, markup=False)
+
+
+def line(text: str) -> None:
+    """One line for people on standard output, never wrapped: it may be long, and be read by `grep`."""
+    typer.echo(in_lines(text))
 
 
 def say_done(what: str) -> None:
@@ -82,7 +91,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else _escape(cell) for cell in row))
+        table.add_row(*("" if cell is None else _escape(in_one_line(cell)) for cell in row))
     out().print(table)
 
 
@@ -119,4 +128,4 @@ def _mark(event: str) -> str:
 
 
 def _escape(value: object) -> str:
-    return str(value).replace("[", r"\[")
+    return in_lines(value).replace("[", r"\[")

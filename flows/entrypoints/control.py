@@ -31,6 +31,9 @@ from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import JSON
 from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
+from deployments.printable import in_one_line
+from deployments.private import keep_to_oneself
+from deployments.proxies import heed_proxies
 from deployments.serving.bodies import body_within
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.settings import Settings, current
@@ -142,7 +145,7 @@ def keep_users_small(settings: Settings, clock: Clock) -> None:
 
 
 def _say(what: str) -> None:
-    print(what, flush=True)  # noqa: T201 - the program's log
+    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log
 
 
 async def _health(_: Request) -> Response:
@@ -155,6 +158,8 @@ def _told(status: int, content: object) -> Response:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control`: what supervisord and a cluster run; serves until SIGTERM."""
+    keep_to_oneself()
+    heed_proxies()
     options, settings = _parse(arguments), current()
     clock = SystemClock()
 

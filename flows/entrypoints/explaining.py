@@ -3,14 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
-import typer
-
 from deployments import wiring
 from deployments.analysis.verdict import Finding
 from deployments.clock import SystemClock
 from deployments.journals.protocol import Event
 from deployments.rollout.state import RolloutState
 from deployments.rollout.waiting import waiting
+from flows.entrypoints import console
 from tasks.rollouts.explaining import Explanation, explain, find, replay
 
 _LINES = 14  # of the timeline, so that all fits one screen
@@ -66,23 +65,25 @@ def print_explanation(found: Explanation) -> None:
     state = found.state
     against = f"v{state.former}" if state.former else "nothing before it"
     carries = f", with the evidence of {state.carries}" if state.carries else ""
-    typer.echo(f"{state.product}: v{state.candidate} by {state.strategy} against {against}{carries}")
-    typer.echo(f"  asked    {state.started_at:%Y-%m-%d %H:%M:%S}, rollout {state.rollout_id}, {len(state.steps)} steps")
-    typer.echo(f"  now      {where(state)}{_carrier(found)}")
-    typer.echo("seen" if found.blocks else "seen: nothing yet")
+    console.line(f"{state.product}: v{state.candidate} by {state.strategy} against {against}{carries}")
+    console.line(
+        f"  asked    {state.started_at:%Y-%m-%d %H:%M:%S}, rollout {state.rollout_id}, {len(state.steps)} steps"
+    )
+    console.line(f"  now      {where(state)}{_carrier(found)}")
+    console.line("seen" if found.blocks else "seen: nothing yet")
     for finding in found.verdict.findings if found.blocks else ():
-        typer.echo(f"  {mark(finding)} {finding.sentence}{' (dry run)' if finding.dry_run else ''}")
+        console.line(f"  {mark(finding)} {finding.sentence}{' (dry run)' if finding.dry_run else ''}")
     if found.looked_at:
-        typer.echo(f"  → {found.verdict.ruling} by {len(found.blocks)} looks, the last {found.looked_at:%H:%M:%S}")
-    typer.echo("decided")
+        console.line(f"  → {found.verdict.ruling} by {len(found.blocks)} looks, the last {found.looked_at:%H:%M:%S}")
+    console.line("decided")
     if (left_out := len(found.timeline) - _LINES) > 0:
-        typer.echo(f"  … {left_out} earlier: `seatrial history {state.product}`")
+        console.line(f"  … {left_out} earlier: `seatrial history {state.product}`")
     for event in found.timeline[-_LINES:]:
-        typer.echo(f"  {event.at:%m-%d %H:%M:%S}  {event.kind.partition('.')[2]:<12} {_told(event)}"[:200])
+        console.line(f"  {event.at:%m-%d %H:%M:%S}  {event.kind.partition('.')[2]:<12} {_told(event)}"[:200])
     for sentence in found.needed:
-        typer.echo(f"still needed: {sentence}")
+        console.line(f"still needed: {sentence}")
     if wait := waiting(state):
-        typer.echo(wait.sentence(SystemClock().now()))
+        console.line(wait.sentence(SystemClock().now()))
 
 
 def where(state: RolloutState) -> str:
@@ -125,16 +126,16 @@ def replay_report(product: str, rollout_id: str | None) -> dict[str, Any]:
 
 def print_replay(report: dict[str, Any]) -> None:
     """One line a verdict."""
-    typer.echo(f"{report['product']} v{report['candidate']}, rollout {report['rollout']}")
+    console.line(f"{report['product']} v{report['candidate']}, rollout {report['rollout']}")
     for each in report["verdicts"]:
         sign = "✓ identical" if each["identical"] else f"✗ now {each['now']} ({each['now_why']}), recorded"
         note = " [the hold was for a reason outside the counts; the findings are compared]" * each["from_outside"]
-        typer.echo(
+        console.line(
             f"  {each['at']:%H:%M:%S}  {each['blocks']:>5} looks  {sign}: {each['recorded']}: {each['why']}{note}"
         )
     known = len(report["verdicts"])
     same = sum(each["identical"] for each in report["verdicts"])
-    typer.echo(f"{same} of {known} verdicts identical" if known else "no verdict was recorded: nothing was judged")
+    console.line(f"{same} of {known} verdicts identical" if known else "no verdict was recorded: nothing was judged")
 
 
 def _carrier(found: Explanation) -> str:

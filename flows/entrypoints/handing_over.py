@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deployments.clock import SystemClock
+from deployments.printable import in_one_line
 from deployments.rollout.state import RolloutState
 from deployments.settings import current
 from flows.entrypoints.watchdog import EVERY, Watchdog
@@ -51,7 +52,7 @@ def hand_to_worker(orphan: RolloutState) -> None:
 
 
 def _say(what: str) -> None:
-    print(what, flush=True)  # noqa: T201 - the program's log
+    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log
 
 
 if __name__ == "__main__":

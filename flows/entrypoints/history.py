@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
 from deployments import wiring
 from deployments.errors import NotFound
+from flows.entrypoints import console
 
 _DETAILS = {"step.intended"}
 _SHOWN = (
@@ -49,7 +48,7 @@ def print_history(report: list[dict[str, Any]]) -> None:
     for entry in report:
         if entry["event"] not in _DETAILS:
             known = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}"
-            typer.echo("  ".join([known, *_fields(entry)]))
+            console.line("  ".join([known, *_fields(entry)]))
 
 
 def _fields(entry: dict[str, Any]) -> Iterator[str]:

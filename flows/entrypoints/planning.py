@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import typer
-
 from deployments import wiring
 from deployments.analysis.difference import ERRORS_EXPECTED
 from deployments.clock import SystemClock
@@ -58,13 +56,13 @@ def print_plan(ahead: Outlook) -> None:
     """The steps for people, one a line, with warnings at the end."""
     against = f"v{ahead.change.champion}" if ahead.change.champion else "nothing: the first version serves at once"
     strategy = ahead.section.strategy.value
-    typer.echo(f"{ahead.product}: v{ahead.change.candidate} by {strategy} against {against}. Nothing is moved.")
+    console.line(f"{ahead.product}: v{ahead.change.candidate} by {strategy} against {against}. Nothing is moved.")
     for each in ahead.forecasts:
         told = ", ".join(part for part in (in_words(each.time) if each.time is not None else "", each.reason) if part)
-        typer.echo(f"{each.number:>3}  {each.step}{f'  ({told})' if told else ''}")
+        console.line(f"{each.number:>3}  {each.step}{f'  ({told})' if told else ''}")
     known, left_out = total(ahead.forecasts)
     beside = f", and what cannot be told: {', '.join(left_out)}" if left_out else ""
-    typer.echo(f"Expected: {in_words(known)}{beside}.{_assumed(ahead)}")
+    console.line(f"Expected: {in_words(known)}{beside}.{_assumed(ahead)}")
     for each in ahead.forecasts:
         if each.warning:
             console.warn(f"step {each.number}: {each.warning}")

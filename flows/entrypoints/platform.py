@@ -73,6 +73,23 @@ def repair(product: Product, json: Json = False) -> None:
 
 
 @app.command(rich_help_panel=_PANEL)
+def doctor(
+    mend: Annotated[bool, typer.Option("--mend", help="take from others what they may do in the home")] = False,
+    json: Json = False,
+) -> None:
+    """Look for what other accounts of this machine may read or change: home, databases, snapshots, keys, sockets.
+
+    Ends with 1 while there is any. Homes of earlier releases kept the mode that they were made with.
+    """
+    from flows.entrypoints.doctor import doctor_report, print_doctor
+
+    report = doctor_report(mend)
+    console.print_json(report) if json else print_doctor(report)
+    if report["exposed"]:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=_PANEL)
 def history(
     product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None,
     limit: Annotated[int, typer.Option(min=1, help="how many entries, newest last")] = 40,
@@ -98,9 +115,9 @@ def logs(
 
     if name is None:
         for known in log_names():
-            typer.echo(known)
+            console.line(known)
         return
     for line in last_lines(name, lines):
-        typer.echo(line)
+        console.line(line)
     if follow:
-        follow_log(name, typer.echo)
+        follow_log(name, console.line)

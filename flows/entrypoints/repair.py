@@ -26,7 +26,8 @@ def print_repair(report: dict[str, Any]) -> None:
         console.say_done(f"mended: {each}")
     for each in report["left"]:
         console.warn(f"cannot be repaired: {each}")
-    if report["left"] and report["serving"]:
+    # What another version lost is made good by nothing, and keeps nobody from serving.
+    if any(each.startswith(f"v{report['serving']} ") for each in report["left"]):
         console.say(
             f"{report['product']} {serving} on all the same, from its model folder here; "
             f"`seatrial release {report['product']}` registers a version that is whole"

@@ -22,6 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from deployments.private import is_same_account, keep_to_oneself
+from deployments.proxies import heed_proxies
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 from flows.entrypoints.watchdog import EVERY, Watchdog, carry_on
@@ -55,6 +57,9 @@ def run_warm(settings: Settings, arguments: list[str]) -> int | None:
     try:
         caller.connect(str(socket_of(settings)))
     except OSError:
+        caller.close()
+        return None
+    if not is_same_account(caller):  # who gets a command gets its environment and its terminal
         caller.close()
         return None
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
@@ -139,6 +144,9 @@ def _next_caller(listener: socket.socket) -> socket.socket | None:
     try:
         caller, _ = listener.accept()
     except TimeoutError:
+        return None
+    if not is_same_account(caller):
+        caller.close()
         return None
     caller.settimeout(None)
     return caller
@@ -228,6 +236,8 @@ def _state_of_files() -> dict[str, int]:
 
 def main() -> None:
     """`python -m flows.entrypoints.warm`: what supervisord runs."""
+    keep_to_oneself()
+    heed_proxies()
     from flows.entrypoints.cli import run
 
     known_to_cli = import_module("flows.entrypoints.warm")  # this file runs as __main__, which is another module

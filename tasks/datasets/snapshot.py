@@ -53,7 +53,7 @@ def take_snapshot(spec: ProductSpec, folder: Path, window: Window | None = None)
     digest = fingerprint(table)
     path = folder / spec.product / f"{digest}.parquet"
     if not _holds(path, digest):
-        write_atomically(path, _as_parquet(table), mode=0o444)
+        write_atomically(path, _as_parquet(table), mode=0o400)
     time = spec.data.time_column
     start, end = span(table, time) if time else (None, None)
     columns = tuple((field.name, str(field.type).removeprefix("large_")) for field in table.schema)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from deployments.errors import Busy, RolloutFailed
+from deployments.errors import Busy, DiskFull, RegistryUnreachable, RolloutFailed
 from deployments.journals.protocol import Event, Journal, Lease
 from deployments.place import is_elsewhere
 from deployments.registry import DeploymentStatus
@@ -17,6 +17,7 @@ from deployments.wiring import Doors
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.keeping import (
     GLANCE,
+    ON_THE_WAY_BACK,
     Stop,
     cause_of,
     check_place,
@@ -27,9 +28,11 @@ from tasks.rollouts.keeping import (
     patiently,
     under_way,
 )
+from tasks.rollouts.perform import unsaid
 from tasks.rollouts.registry_sync import note_differences
-from tasks.rollouts.restore import arrived, at_rest, put_back, restore
+from tasks.rollouts.restore import arrived, at_rest, lead_back, put_back, restore, take_back_in_registry
 from tasks.rollouts.retreat import give_back
+from tasks.rollouts.way_back_errors import told_of_way_back
 from tasks.secondary_errors import beside, released_after
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
@@ -176,7 +179,7 @@ def orphans(journal: Journal, now: datetime, here: str = "") -> tuple[RolloutSta
     return tuple(state for state in within_reach if journal.holder(state.product, now) is None)
 
 
-def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None:
+def put_right(product: str, section: RolloutSection, doors: Doors, *, going_back: bool = False) -> str | None:
     """What `settle` does, before a new release begins its work; None also where another rollout comes first.
 
     That is one that somebody carries, unless the section rejects a second one: then `Busy` is raised, before anything
@@ -197,7 +200,7 @@ def put_right(product: str, section: RolloutSection, doors: Doors) -> str | None
                 raise
         doors.clock.sleep(GLANCE)
     with released_after(lease, doors):
-        return settle(product, section, doors.under(lease), lease)
+        return settle(product, section, doors.under(lease), lease, going_back=going_back)
 
 
 def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
@@ -214,25 +217,35 @@ def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
     return state.phase is Phase.RESTORING or not waits
 
 
-def settle(product: str, section: RolloutSection, doors: Doors, lease: Lease) -> str | None:
+def settle(
+    product: str, section: RolloutSection, doors: Doors, lease: Lease, *, going_back: bool = False
+) -> str | None:
     """Put right what rollouts whose process died left behind; None when there was nothing.
 
     The lease shows that nobody works on them any more. A new release is wanted instead of them, so the champion gets
     all traffic back; without one they would be carried on (see `take_over`). Servers and routes that no rollout
     accounts for, and a route that other hands changed, are put right, too.
+
+    `going_back`: a person wants the former champion, however far the candidate came. Nobody is asked before the traffic
+    moves, and a registry that does not answer is told nothing.
     """
     live = [state for state in doors.journal.rollouts(product) if state.live]
     for state in live:
         check_place(state, doors)
-    ended = [_end(state, doors, lease) for state in live]
+    ended = [_ended(state, doors, lease, going_back) for state in live]
     if ended:
         return ended[-1]
-    rest = patiently(lambda: at_rest(product, doors), doors)
-    if rest:
-        return None
-    seen = patiently(lambda: restore(product, section, doors), doors)
+    with told_of_way_back(product, None, doors):
+        if patiently(lambda: at_rest(product, doors), doors):
+            return None
+        seen = patiently(lambda: restore(product, section, doors), doors)
     doors.journal.record(Event(product, "", doors.clock.now(), "traffic.repaired", {"seen": seen}))
     return seen
+
+
+def _ended(state: RolloutState, doors: Doors, lease: Lease, going_back: bool) -> str:
+    with told_of_way_back(state.product, state.former, doors):
+        return _taken_back(state, doors, lease) if going_back else _end(state, doors, lease)
 
 
 def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
@@ -240,7 +253,26 @@ def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
     if not stays:
         state = _given_up(state, doors, lease)
     seen = patiently(lambda: put_back(state, doors), doors)
-    over = _closed(state, stays, doors)
+    return _over(_closed(state, stays, doors), seen, doors, lease)
+
+
+def _taken_back(state: RolloutState, doors: Doors, lease: Lease) -> str:
+    """A rollout before which nobody served has no way back, and ends as it would have anyway."""
+    former = state.former
+    if former is None:
+        return _end(state, doors, lease)
+    state = _given_up(state, doors, lease)
+    seen = patiently(lambda: lead_back(state, doors), doors, ON_THE_WAY_BACK)
+    over = _closed(state, False, doors)
+    try:
+        patiently(lambda: take_back_in_registry(state, doors), doors, ON_THE_WAY_BACK)
+    except (RegistryUnreachable, DiskFull) as error:
+        seen = unsaid(former, error)
+        over = replace(over, reason=f"{over.reason}; {seen}")
+    return _over(over, seen, doors, lease)
+
+
+def _over(over: RolloutState, seen: str, doors: Doors, lease: Lease) -> str:
     doors.journal.save(over, lease)
     note(over, f"rollout.{over.phase.value}", doors, seen=seen)
     return seen

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Ruling
-from deployments.errors import DiskFull, RegistryUnreachable, SeatrialError, TryAgain
+from deployments.errors import Busy, SeatrialError, TryAgain
 from deployments.journals.protocol import Lease
 from deployments.rollout.decide import (
     Finish,
@@ -23,7 +23,7 @@ from deployments.rollout.decide import (
 )
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Conclude, Launch, Reinstate, Retire, Step, Verify
+from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
 from deployments.routers.retreats import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
@@ -38,18 +38,19 @@ from tasks.rollouts.keeping import (
     cause_of,
     hold,
     nobody_stops,
-    not_retired,
     note,
     note_verdict,
     patiently,
     so_far,
 )
-from tasks.rollouts.perform import perform, unsaid
+from tasks.rollouts.perform import perform
 from tasks.rollouts.restore import arrived, bring_back, put_back
 from tasks.rollouts.retreat import give_back, given_back
 from tasks.rollouts.servers import NotWholeError, await_news, never_whole, start_again
 from tasks.rollouts.traffic import uphold
+from tasks.rollouts.undone_steps import go_on_without
 from tasks.rollouts.watching import Watcher
+from tasks.rollouts.way_back_errors import way_back_error
 
 
 @dataclass(slots=True)
@@ -59,7 +60,8 @@ class Carrier:
     `stop` is asked twice a second while something is waited for; a text means that the run was cancelled, and why.
     `left` is how the last call of `advance` left the rollout; `decided` is what the journal is still to be told: that
     the champion is put back. `waited` is since when that has been tried (on the monotonic clock), `trying` which step
-    could not be done yet, and since when; `started` is the one for which servers were started that it lacked.
+    could not be done yet, and since when, `delayed` why (empty: none); `started` is the one for which servers were
+    started that it lacked.
     """
 
     doors: Doors
@@ -70,6 +72,7 @@ class Carrier:
     decided: RolloutState | None = None
     waited: float | None = None
     trying: tuple[int, float] | None = None
+    delayed: str = ""
     started: int | None = None
 
     def advance(self, state: RolloutState) -> RolloutState:
@@ -193,7 +196,7 @@ class Carrier:
                 bring_back(state.product, state.former, state.section, doors)
         self.decided, self.waited = state, doors.clock.monotonic() if since is None else since
         if doors.clock.monotonic() - self.waited >= PATIENCE.total_seconds():
-            raise away.reason
+            raise way_back_error(state.product, state.former, away.reason, doors) from away
         doors.clock.sleep(GLANCE)
         return state
 
@@ -220,9 +223,10 @@ class Carrier:
             return self._undone(step, state, never_whole(state.candidate, str(lack), state.section))
         except SeatrialError as error:
             if isinstance(error, TryAgain) and self._tried_for() < PATIENCE:
+                self.delayed = str(error)
                 return self._meanwhile(state, lease)
             return self._undone(step, state, error)
-        self.trying = None
+        self.trying, self.delayed = None, ""
         after = state.with_step_done(doors.clock.now(), seen if isinstance(step, Conclude) else state.reason)
         note(after, "step.done", doors, step=str(step), seen=seen)
         return after
@@ -234,11 +238,7 @@ class Carrier:
     def _undone(self, step: Act, state: RolloutState, error: SeatrialError) -> RolloutState:
         """What follows from a step that cannot be done: `error` is raised, unless the rollout can go on without it."""
         self.trying = None
-        if isinstance(step, Retire):
-            return self._left_behind(step, state, error)
-        if isinstance(step, Reinstate) and isinstance(error, RegistryUnreachable | DiskFull):
-            return self._untold(step, state, error)
-        raise error
+        return go_on_without(step, state, error, self._doors)
 
     def _until_whole(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Servers that the candidate lacks are started again, once, and waited for, with the candidate watched."""
@@ -269,21 +269,6 @@ class Carrier:
         if why is not None or look.block is not None:
             self._save(state, lease, look.block)
         return state
-
-    def _left_behind(self, step: Retire, state: RolloutState, error: SeatrialError) -> RolloutState:
-        """Servers without traffic harm nobody; they are cleared up before the next release or rollback."""
-        left = not_retired(step.version, error)
-        reason = f"{state.reason}; {left}" if state.reason else left
-        after = state.with_step_done(self._doors.clock.now(), reason)
-        note(after, "rollout.left_behind", self._doors, step=str(step), version=step.version)
-        return after
-
-    def _untold(self, step: Reinstate, state: RolloutState, error: SeatrialError) -> RolloutState:
-        """Who was rolled back stays so: that the registry cannot be told of it leads nobody to that version again."""
-        untold = unsaid(step.version, error)
-        after = state.with_step_done(self._doors.clock.now(), f"{state.reason}; {untold}" if state.reason else untold)
-        note(after, "step.done", self._doors, step=str(step), seen=untold)
-        return after
 
     def _watch(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Wait for one interval, unless a person or a cancellation cuts it short; then look."""
@@ -349,9 +334,11 @@ class Carrier:
         try:
             stays = patiently(lambda: arrived(state, doors), doors)
             seen = patiently(lambda: put_back(state, doors), doors, ON_THE_WAY_BACK)
+        except Busy:
+            raise
         except SeatrialError as error:
             self._tell_what_is_left(state, error, lease)
-            raise
+            raise way_back_error(state.product, state.former, error, doors) from error
         now = doors.clock.now()
         if stays:
             reason = f"v{state.candidate} is champion already, and there was none before it ({cause_of(state)})"
@@ -362,16 +349,14 @@ class Carrier:
         return after
 
     def _tell_what_is_left(self, state: RolloutState, error: SeatrialError, lease: Lease) -> None:
-        """Users are back, and the rest is tried again by whoever comes next: the rollout says so."""
+        """What is left is tried again by whoever comes next: the rollout says so, and whether its users are back."""
         doors = self._doors
         with suppress(SeatrialError):
-            told = so_far(state, error)
-            if (
-                state.former is not None
-                and told != state.reason
-                and has_everything(state.former, doors.router.read(state.product))
-            ):
-                self._save(state.with_phase(Phase.RESTORING, told, doors.clock.now()), lease)
+            if state.former is not None:
+                back = has_everything(state.former, doors.router.read(state.product))
+                left = so_far(state, error, users_are_back=back)
+                if left != state.reason:
+                    self._save(state.with_phase(Phase.RESTORING, left, doors.clock.now()), lease)
 
 
 def _harm(look: Look) -> str | None:

@@ -54,8 +54,23 @@ def hold(product: str, doors: Doors, section: RolloutSection | None = None) -> L
     """
     waits = section.ready_timeout + 2 * section.drain_timeout + section.analysis.interval if section else timedelta(0)
     lease = doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE)
+    last = doors.last_lease(product)
+    if (last is None or last.token != lease.token) and (newest := _newest_token(product, doors)) > lease.token:
+        lease = doors.journal.acquire(product, this_process(), doors.clock.now(), LEASE, above=newest)
     doors.keep(lease, LEASE, SILENCE + waits)
     return lease
+
+
+def _newest_token(product: str, doors: Doors) -> int:
+    """Which token routers and servers were shown by now: a journal that began anew, by a late clock, begins above it.
+
+    Whoever has the lease by the journal has it; who does not answer now refuses later, at worst.
+    """
+    newest = 0
+    for door in (doors.router, doors.target):
+        with suppress(SeatrialError):
+            newest = max(newest, door.newest_token(product))
+    return newest
 
 
 def check_place(state: RolloutState, doors: Doors) -> None:
@@ -131,18 +146,22 @@ def give_up_for(error: BaseException, state: RolloutState, doors: Doors) -> Roll
     return give_up(state, explain(error), doors)
 
 
-def so_far(state: RolloutState, error: Exception) -> str:
-    """The reason of a rollout whose users are back, while something is still left to do of it."""
-    return f"{cause_of(state)}{_back(state)}{error}"
+def so_far(state: RolloutState, error: Exception, *, users_are_back: bool) -> str:
+    """The reason of a rollout on its way back, while something is still left to do of it."""
+    return f"{cause_of(state)}{_back(state) if users_are_back else _not_back(state)}{error}"
 
 
 def cause_of(state: RolloutState) -> str:
     """Why it was given up, without what is still left to do."""
-    return state.reason.partition(_back(state))[0]
+    return state.reason.partition(_back(state))[0].partition(_not_back(state))[0]
 
 
 def _back(state: RolloutState) -> str:
     return f"; v{state.former} has all traffic again, the rest follows: "
+
+
+def _not_back(state: RolloutState) -> str:
+    return f"; v{state.former} has not all traffic yet: "
 
 
 def outcome(state: RolloutState) -> RolloutState:

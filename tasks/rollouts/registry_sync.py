@@ -51,8 +51,9 @@ def repair(product: str, doors: Doors) -> Repaired:
     carried, holder = under_way(product, doors.journal), doors.journal.holder(product, doors.clock.now())
     if carried is not None and holder is not None:
         raise Busy(
-            f"{product}: a rollout of v{carried.candidate} is under way ({holder} carries it), and writes the names "
-            f"itself when it ends: `seatrial watch {product}`, then repair what still differs"
+            f"{product}: a rollout of v{carried.candidate} is under way (process {holder.pid} on {holder.place} "
+            f"carries it), and writes the names itself when it ends: `seatrial watch {product}`, then repair what "
+            "still differs"
         )
     lease = hold(product, doors)
     with released_after(lease, doors):

@@ -23,13 +23,17 @@ def put_back(state: RolloutState, doors: Doors) -> str:
     Only what had arrived (see `arrived`) stays. Who is put back is told by the rollout's state, never by the registry.
     Returns what was seen. Safe to repeat.
     """
-    stays = arrived(state, doors)
-    if not stays:
-        give_back(state, doors)
-    seen = _restored(state.product, state.candidate if stays else state.former, state.section, doors)
-    if not stays:
-        take_back_in_registry(state, doors)
+    if arrived(state, doors):
+        return _restored(state.product, state.candidate, state.section, doors)
+    seen = lead_back(state, doors)
+    take_back_in_registry(state, doors)
     return seen
+
+
+def lead_back(state: RolloutState, doors: Doors) -> str:
+    """The part of `put_back` that needs no registry, for a rollout that has not arrived."""
+    give_back(state, doors)
+    return _restored(state.product, state.former, state.section, doors)
 
 
 def arrived(state: RolloutState, doors: Doors) -> bool:

@@ -12,12 +12,11 @@ from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
 from deployments.wiring import Doors
-from tasks.rollouts.answer_shortfall import Answering, Seen, Split
+from tasks.rollouts.answer_shortfall import Split
+from tasks.rollouts.candidate_answers import CandidateAnswers, Counted
 from tasks.rollouts.gathering import compared, gathered
 from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.retreat import given_back
-from tasks.rollouts.server_readiness import Presence, champion_again
-from tasks.rollouts.stall import Waiting
 from tasks.rollouts.traffic import flows_as, shift
 from tasks.rollouts.user_evidence import KnownUsers
 
@@ -39,19 +38,18 @@ class Watcher:
     verdict: Verdict | None = None
     evidence: tuple[Block, ...] | None = None
     users: KnownUsers = field(default_factory=KnownUsers)
-    presence: Presence = field(default_factory=Presence)
+    answers: CandidateAnswers = field(default_factory=CandidateAnswers)
     told: frozenset[Source] = frozenset()
-    answering: Answering | None = None
     unwritten: tuple[Block, ...] = ()
     gone: str | None = None
-    waiting: Waiting = field(default_factory=Waiting)
 
     def begin(self, state: RolloutState, doors: Doors) -> None:
         """Take the first reading of the present split, if that is still to be done and the counters can be read."""
         if self.last is not None and self.split == state.split:
             return
         self.split, self.looked_at = state.split, doors.clock.monotonic()
-        self.last, self.answering = None, None
+        self.last = None
+        self.answers.begin(None)
         try:
             self._count_from(_reading(state, doors), state, doors)
         except TryAgain:
@@ -83,54 +81,23 @@ class Watcher:
             block, trouble, whole = self._counted(state, doors, uphold=written)
         except TryAgain as error:
             block, trouble = None, f"nothing is known of the traffic: {error}"
-        seen = self._answers(state, block, healthy, whole)
-        absent, lasting = self._servers(state, block, seen, doors, again=written)
         blocks = self._with(block)
         verdict = judge(blocks, state.section.analysis)
-        unanswered = self._unanswered(state, block, trouble, doors)
-        trouble = trouble or absent or seen.trouble or _silence(state, blocks) or ""
+        counted = Counted(self.split, block, trouble == _NO_TRAFFIC, healthy, whole, self.evidence or ())
+        answered = self.answers.look(state, counted, doors, again=written)
+        trouble = trouble or answered.trouble or _silence(state, blocks) or ""
         if trouble and verdict.ruling is not Ruling.ROLL_BACK:
             verdict = Verdict(Ruling.HOLD, trouble, verdict.findings)
         self.verdict = verdict
         return Look(
             verdict,
-            seen.healthy,
+            answered.healthy,
             _bound(state, blocks),
             compared(state, blocks),
             _unwatched(state, doors),
             block,
-            self.gone or lasting or unanswered or seen.lost,
-            seen.silent,
-        )
-
-    def _answers(self, state: RolloutState, block: Block | None, healthy: timedelta, whole: bool) -> Seen:
-        """Whether those who were sent to the candidate got answers of it; of a split that asks it, with a block."""
-        asked = self.split is not None and self.split.asks(state.candidate)
-        if block is None or self.answering is None or not asked:
-            return Seen(healthy)
-        return self.answering.look(block, healthy, whole)
-
-    def _unanswered(self, state: RolloutState, block: Block | None, trouble: str, doors: Doors) -> str | None:
-        """That the candidate keeps everybody waiting, once that has lasted; None while it does not, or is not known."""
-        now = doors.clock.monotonic()
-        asked = self.split is not None and self.split.asks(state.candidate)
-        is_silent = trouble == _NO_TRAFFIC if block is None else not block.candidate.requests
-        if self.split is None or not asked or not is_silent:
-            self.waiting.forget()
-            return None
-        try:
-            in_flight = doors.router.in_flight(state.product, state.candidate)
-        except TryAgain:
-            self.waiting.forget()
-            return None
-        self.waiting.look(now, in_flight, block.stable.requests if block else 0)
-        alone = self.split.weights.of(state.candidate) == 100
-        lasting = self.waiting.lasts(now, self.evidence or (), alone=alone)
-        if lasting is None:
-            return None
-        return (
-            f"v{state.candidate} has answered nothing for {lasting.total_seconds():.0f} s, "
-            f"while at least {self.waiting.fewest:,} requests wait for it"
+            self.gone or answered.lasting,
+            answered.silent,
         )
 
     def _with(self, block: Block | None) -> tuple[Block, ...]:
@@ -141,22 +108,6 @@ class Watcher:
             return self.unwritten
         self.evidence = (*self.evidence, *new)
         return self.evidence
-
-    def _servers(
-        self, state: RolloutState, block: Block | None, seen: Seen, doors: Doors, *, again: bool
-    ) -> tuple[str, str | None]:
-        """What is wrong with the servers that the split asks, empty for nothing; and why the candidate has none.
-
-        With `again` a champion that has none any more gets new ones.
-        """
-        if self.split is None or not self.split.asks(state.candidate):
-            return "", None
-        answers = block is not None and bool(block.candidate.requests) and not seen.trouble
-        problem, lasting = self.presence.candidate(state, answers, doors)
-        silent = block is None or not block.stable.requests
-        if again and silent and state.former is not None and self.split.asks(state.former):
-            problem = problem or champion_again(state, state.former, doors)
-        return problem, lasting
 
     def _counted(self, state: RolloutState, doors: Doors, *, uphold: bool) -> tuple[Block | None, str, bool]:
         """What was counted, or None and why it cannot be trusted; and whether nothing is missing or late in it."""
@@ -205,7 +156,7 @@ class Watcher:
         share = _share(self.split, state.candidate)
         number = sum(isinstance(step, Shift) for step in state.steps[: state.done])
         tolerance = doors.router.shortfall
-        self.answering = Answering(Split(state.candidate, state.former, share, tolerance, number, reading.at))
+        self.answers.begin(Split(state.candidate, state.former, share, tolerance, number, reading.at))
 
 
 def _reading(state: RolloutState, doors: Doors) -> Reading:

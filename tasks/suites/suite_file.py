@@ -19,7 +19,6 @@ now), with now (`now`), or with a date.
 
 import datetime as dt
 import difflib
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from deployments.durations import Duration
 from deployments.errors import BadSpec, NotFound
+from deployments.secrets import quoted
 from deployments.spec import Section
 from tasks.suites.findings import Severity
 
@@ -104,7 +104,7 @@ def load_suite(path: Path) -> Suite:
 def _explain(detail: Any) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "(whole file)"
     if detail["type"] != "extra_forbidden":
-        return f"{place}: {detail['msg']}, not {json.dumps(detail['input'], default=str)[:80]}"
+        return f"{place}: {detail['msg']}, not {quoted(detail['input'])}"
     known = _fields_of(detail["loc"])
     near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
     return f"{place}: unknown field{f', did you mean {near[0]!r}?' if near else ''}; known: {', '.join(known)}"

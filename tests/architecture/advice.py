@@ -20,6 +20,13 @@ from flows.entrypoints.cli import app
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("deployments", "tasks", "flows")
+TESTS = Path(__file__).parents[1]
+# Descriptions of fields and options, tables and a query: nobody is told to do anything.
+_NO_ADVICE = re.compile(
+    r"^(name (of|in) |send it to the registry|run releases in|let the platform's worker|give order$|"
+    r"train \{run|write the suite beside|id of the rollout|how much is done|Great Expectations suite|MLflow  )|"
+    r"^name = |\(your own, by SEATRIAL_TRACKING_URI\)"
+)
 _FILLED = "\N{HORIZONTAL ELLIPSIS}"
 _COMMAND = re.compile(r"seatrial ([a-z]+)((?: [^`\s,;:.)]+)*)")
 _VARIABLE = re.compile(r"SEATRIAL_[A-Z_]+[A-Z]")
@@ -64,7 +71,31 @@ def texts(root: Path = ROOT) -> Iterator[Text]:
 
 def advice() -> Iterator[Text]:
     """Those that tell somebody what to do."""
-    return (text for text in texts() if " " in text.words and _ADVISES.search(text.words))
+    for text in texts():
+        if " " in text.words and _ADVISES.search(text.words) and not _NO_ADVICE.search(text.words):
+            yield text
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A part of a text whose advice a test follows, as the test names it; `path` where several files say the same."""
+
+    fragment: str
+    path: str
+
+    def is_of(self, text: Text) -> bool:
+        """Whether that text is meant."""
+        return self.fragment in text.words and self.path in {"", text.path}
+
+
+def what_tests_follow(root: Path = TESTS) -> Iterator[Followed]:
+    """What tests give to `tests.advice.followed`."""
+    for path in sorted(root.rglob("test_*.py")):
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)) if "followed(" in source else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "followed":
+                words = [str(part.value) for part in node.args if isinstance(part, ast.Constant)]
+                yield Followed(words[0], words[1] if len(words) > 1 else "")
 
 
 def mistakes(text: Text) -> Iterator[str]:

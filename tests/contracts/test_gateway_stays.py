@@ -22,7 +22,8 @@ from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.services import GATEWAY
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
-from tests.contracts.routers.gateway import eventually, free_port
+from tests.contracts.routers.gateway import eventually
+from tests.ports import free_port
 
 MOST_CONNECTIONS = 5000
 
@@ -84,8 +85,9 @@ def test_a_client_that_holds_every_connection_does_not_make_it_start_anew(home: 
     before = home.pid
     address = ("127.0.0.1", int(home.url.split(":")[2].split("/")[0]))
     with contextlib.ExitStack() as held:
-        for _ in range(MOST_CONNECTIONS + 50):
-            held.enter_context(contextlib.closing(socket.create_connection(address, timeout=5)))
+        for number in range(MOST_CONNECTIONS + 50):
+            source = (f"127.0.1.{number % 200 + 1}", 0)  # of one address it takes fewer
+            held.enter_context(contextlib.closing(socket.create_connection(address, 5, source_address=source)))
         eventually(lambda: not served(home.url))
         assert is_up(home.settings, home.supervisor)
         home.ensure()

@@ -23,7 +23,7 @@ BY_NAME = {case.name: case for case in CASES}
     ],
 )
 def test_a_candidate_that_gives_users_no_answer_goes_within_a_minute(name: str, said: str) -> None:
-    found = measure(BY_NAME[name], 6000, 150, RULES)
+    found = measure(BY_NAME[name], 6000, 150, RULES, to_its_end=True)
     assert found.state.phase is Phase.ROLLED_BACK, found.state.reason
     assert said in found.state.reason
     assert found.as_wanted

@@ -25,6 +25,8 @@ from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TTL = timedelta(seconds=30)
+# Later than any clock of these tests tells.
+FAR = 2**29
 ELSEWHERE = Owner("another-host", 1, 0.0)
 DEAD = replace(this_process(), pid=2**22 + 7)
 # As journals of earlier releases name a process of this host.
@@ -326,3 +328,27 @@ def test_an_address_that_cannot_be_used_says_what_to_do_without_its_password(url
     with pytest.raises(BadInput, match=message) as caught:
         DatabaseJournal(url)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("above", [FAR, FAR + 5])
+def test_a_lease_above_what_was_seen_elsewhere_is_granted_to_its_holder_and_to_nobody_else(
+    journal: Journal, above: int
+) -> None:
+    """This journal is younger than the gateway, and its clock is late."""
+    first = journal.acquire("flights", this_process(), NOW, TTL)
+    assert first.token < above
+    with pytest.raises(Busy):
+        journal.acquire("flights", ELSEWHERE, NOW, TTL, above=above)
+    raised = journal.acquire("flights", this_process(), NOW, TTL, above=above)
+    assert raised.token > above
+    assert journal.acquire("flights", this_process(), NOW, TTL, above=above) == raised
+    assert journal.acquire("flights", this_process(), NOW, TTL) == raised
+    journal.renew(raised, NOW, TTL)
+    with pytest.raises(Busy, match="is over"):
+        journal.renew(first, NOW, TTL)
+    journal.release(raised)
+    assert journal.acquire("flights", ELSEWHERE, NOW, TTL).token > raised.token
+
+
+def test_a_first_lease_may_be_above_what_was_seen_elsewhere_at_once(journal: Journal) -> None:
+    assert journal.acquire("flights", this_process(), NOW, TTL, above=FAR).token == FAR + 1

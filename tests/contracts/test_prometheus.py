@@ -23,7 +23,8 @@ from deployments.errors import MetricsUnreachable
 from deployments.metrics.prometheus import PrometheusCounters, TargetLabels
 from deployments.metrics.promql import Prometheus
 from tests.model_folder import write_model_folder
-from tests.model_process import ServerProcess, free_ports
+from tests.model_process import ServerProcess
+from tests.ports import free_port
 
 BINARY = shutil.which(os.environ.get("SEATRIAL_TEST_PROMETHEUS", "prometheus"))
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no prometheus: name one in SEATRIAL_TEST_PROMETHEUS")
@@ -63,7 +64,7 @@ class Scraped:
 
 @pytest.fixture
 def scraped(tmp_path: Path) -> Iterator[Scraped]:
-    [port] = free_ports(1)
+    port = free_port()
     scraped = Scraped(tmp_path, f"http://127.0.0.1:{port}")
     scraped.tell()
     files = {"files": [str(tmp_path / "targets.json")], "refresh_interval": "1s"}

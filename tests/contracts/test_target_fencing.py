@@ -75,6 +75,14 @@ def test_under_a_former_lease_nothing_is_started_and_nothing_stopped(place: Plac
         target.launch(wanted(place, 1), 7)
 
 
+def test_whoever_begins_anew_can_ask_for_the_highest_token_that_was_shown(place: Place) -> None:
+    assert place.target.newest_token("flights") == 0
+    place.target.launch(wanted(place, 1), 5)
+    place.target.launch(wanted(place, 1), 9)
+    assert FencedTarget.of(place.target, 3).newest_token("flights") == place.target.newest_token("flights") == 9
+    assert place.target.newest_token("bikes") == 0
+
+
 def test_a_persons_tool_is_let_in_and_other_products_are_others(place: Place) -> None:
     place.target.launch(wanted(place, 1), 7)
     place.target.launch(wanted(place, 2))

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,11 @@ import psutil
 import pytest
 import yaml
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
+# Seconds after which what a command does will not come about; on a busy machine a start alone takes minutes.
+_PATIENCE = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Seatrial:
             cwd=self.project,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=_PATIENCE,
             check=False,
         )
 
@@ -94,7 +97,7 @@ class Seatrial:
         return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
+def until(condition: Callable[[], bool], seconds: float = _PATIENCE) -> bool:
     """Whether `condition` came true in time; asked four times a second."""
     end = time.monotonic() + seconds
     while not condition():
@@ -102,12 +105,6 @@ def until(condition: Callable[[], bool], seconds: float = 120.0) -> bool:
             return False
         time.sleep(0.25)
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def seatrial_in(folder: Path) -> Seatrial:
@@ -119,11 +116,19 @@ def seatrial_in(folder: Path) -> Seatrial:
     return Seatrial(folder / "home", project, environment | ports | places | {"PYTHONPATH": str(ROOT)})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            # Longer than whatever one waits for, so that this says what did not come about.
+            item.add_marker(pytest.mark.timeout(2 * _PATIENCE), append=False)
+
+
 @pytest.fixture(scope="session")
 def seatrial() -> Iterator[Seatrial]:
-    """The platform, up. Afterwards nothing of it may run."""
+    """The platform, up, one for each worker of a run. Afterwards nothing of it may run."""
     folder = Path(tempfile.mkdtemp(prefix="st-", dir="/tmp"))
     platform = seatrial_in(folder)
+    platform.home.mkdir(mode=0o755)  # as homes of earlier releases were made
     try:
         started = platform.run("up")
         assert started.returncode == 0, started.stderr
@@ -157,7 +162,8 @@ SPEC: dict[str, Any] = {
         "thresholds": [{"metric": "roc_auc", "min": 0.7}],
         "against_champion": [{"metric": "roc_auc", "margin": 0.02}],
     },
-    "rollout": {"replicas": 1, "drain_timeout": "5s"},
+    # A busy machine takes more than the minute that is usual until a server is ready.
+    "rollout": {"replicas": 1, "drain_timeout": "5s", "ready_timeout": "10m"},
 }
 SUITE = {
     "name": "shop",

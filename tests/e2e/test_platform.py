@@ -16,7 +16,7 @@ from tests.e2e.conftest import SPEC, Seatrial, Shop, seatrial_in, until
 from tests.e2e.traffic import ROW
 from tests.e2e.under_way import UnderWay, of_home, whole
 
-pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.platform
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_champions_come_back_after_down_and_up(own: Seatrial, tmp_path: Path) ->
     assert own.run("down").returncode == 0
     assert of_home(own) == []
     assert own.run("up").returncode == 0
-    assert until(lambda: own.ask("shop", [ROW]).status_code == 200, seconds=60)
+    assert until(lambda: own.ask("shop", [ROW]).status_code == 200)
     assert whole(own, "shop") == 1
 
 
@@ -147,7 +147,7 @@ def test_what_was_killed_is_repaired(seatrial: Seatrial, shop: Shop, what: str) 
         process.kill()
     if what in {"supervisord", "all"}:
         assert seatrial.run("up").returncode == 0
-    assert until(lambda: _serves(seatrial, shop), seconds=60)
+    assert until(lambda: _serves(seatrial, shop))
     assert whole(seatrial, shop.name) == 1
     assert seatrial.told("release", str(shop.file))["version"] == 2
     assert whole(seatrial, shop.name) == 2

@@ -52,6 +52,7 @@ def test_bikeshare_goes_the_same_way_from_its_spec_alone(seatrial: Seatrial) -> 
     assert released["version"] == 1
     metrics = seatrial.product("bikeshare")["versions"][0]["metrics"]
     assert metrics["mae"] < 60
+    assert seatrial.told("doctor")["exposed"] == []  # of all that a platform and two products leave behind
 
 
 def test_a_worse_candidate_is_refused_and_the_champion_serves_on(seatrial: Seatrial, shop: Shop) -> None:

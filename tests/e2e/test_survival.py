@@ -77,7 +77,7 @@ def test_what_is_advised_after_a_kill_is_true(seatrial: Seatrial, served: Shop) 
     def over() -> bool:
         return ": done" in seatrial.run(*command).stdout.replace("now      done", ": done")
 
-    assert until(over, seconds=90)
+    assert until(over)
     assert whole(seatrial, served.name) > before
 
 
@@ -131,7 +131,7 @@ def test_a_release_whose_terminal_dies_ends_by_itself_and_puts_traffic_back(
         assert fork.pid != release.command.pid
         release.command.kill()
         release.end()
-        assert until(lambda: is_over(fork), seconds=60)
+        assert until(lambda: is_over(fork))
     assert traffic.failures == []
     assert whole(seatrial, served.name) == before
     assert running_in_mlflow(seatrial) == []

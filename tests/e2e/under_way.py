@@ -26,7 +26,7 @@ LAST_LINE_BEFORE = {
     "finish": "step drain and retire",
 }
 WATCHING = "rollout.watched"
-_PATIENCE = 150.0
+_PATIENCE = 600.0
 
 
 class UnderWay:
@@ -71,7 +71,7 @@ class UnderWay:
     def end(self) -> int:
         """The exit code, once the command has ended."""
         code = self.command.wait(timeout=_PATIENCE)
-        self._reader.join(timeout=10)
+        self._reader.join(timeout=60)
         return code
 
     @property

@@ -61,7 +61,7 @@ class ClusterJournal:
         self._cluster.close()
 
     @_reached
-    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta) -> Lease:
+    def acquire(self, product: str, holder: Owner, now: datetime, ttl: timedelta, above: int = 0) -> Lease:
         """See `Journal.acquire`. At most one call, and for a third of the lease's time none."""
         left: list[str] = []
 
@@ -72,7 +72,7 @@ class ClusterJournal:
             return max((head.token for head in heads), default=0)
 
         with self._one_at_a_time:
-            held = self._leases.take(product, holder, now, ttl, highest)
+            held = self._leases.take(product, holder, now, ttl, highest, above)
         lease = Lease(product, holder, held.token)
         if self._writing.get(product, (None, ""))[0] != lease:
             self._writing.pop(product, None)

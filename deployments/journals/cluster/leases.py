@@ -68,15 +68,21 @@ class Leases:
         return Held.of(read(self._cluster, LEASE, _name(product)))
 
     def take(
-        self, product: str, holder: Owner, now: datetime, ttl: timedelta, floor: Callable[[], int] = lambda: 0
+        self,
+        product: str,
+        holder: Owner,
+        now: datetime,
+        ttl: timedelta,
+        floor: Callable[[], int] = lambda: 0,
+        above: int = 0,
     ) -> Held:
         """The lease for `holder`, with a higher token unless it has it already. Raises `Busy` while another lives.
 
         One that `holder` renewed a moment ago is not renewed again. `floor`: a token that was given out, by a Lease
-        that is there no more.
+        that is there no more; `above`: one that somebody else was shown.
         """
         known = self._written.get(product)
-        if known is not None and _is_fresh(known, holder, now, ttl):
+        if known is not None and _is_fresh(known, holder, now, ttl) and Held.of(known).token > above:
             return Held.of(known)
         if known is not None and not Held.of(known).belongs_to(holder):
             del self._written[product]
@@ -84,11 +90,12 @@ class Leases:
 
         def taken(found: Object | None) -> Object | None:
             held = Held.of(found)
-            if found is not None and held.belongs_to(holder):
+            ours = found is not None and held.belongs_to(holder)
+            if found is not None and ours and held.token > above:
                 return found | {"spec": found["spec"] | renewed}
-            if held.holder is not None and held.lives(now):
+            if held.holder is not None and not ours and held.lives(now):
                 raise held_by(product, held.holder)
-            former = held.token if found is not None else floor()
+            former = max(above, held.token if found is not None else floor())
             token = {"leaseTransitions": next_token(former, now), "acquireTime": renewed["renewTime"]}
             return _manifest(product, {"holderIdentity": str(holder)} | token | renewed, held.writes)
 

@@ -51,8 +51,8 @@ def control_cluster(socket: Path) -> Json:
         "name": CONTROL,
         "connect_timeout": "0.5s",
         "type": "STATIC",
-        "load_assignment": _load_assignment(CONTROL, (str(socket),)),
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol()},
+        "load_assignment": load_assignment(CONTROL, (str(socket),)),
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol()},
     }
 
 
@@ -64,12 +64,12 @@ def watched_cluster(name: str, endpoints_file: Path) -> Json:
 
 def fixed_cluster(name: str, addresses: Iterable[str]) -> Json:
     """The same cluster with its addresses inline: what `--mode validate` can see."""
-    return {**_treatment(name), "type": "STATIC", "load_assignment": _load_assignment(name, addresses)}
+    return {**_treatment(name), "type": "STATIC", "load_assignment": load_assignment(name, addresses)}
 
 
 def endpoints(name: str, addresses: Iterable[str]) -> Json:
     """The addresses of one cluster as Envoy's endpoint discovery reads them."""
-    return {"@type": f"{TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment", **_load_assignment(name, addresses)}
+    return {"@type": f"{TYPE}envoy.config.endpoint.v3.ClusterLoadAssignment", **load_assignment(name, addresses)}
 
 
 def address_of(endpoint: Json) -> str:
@@ -88,7 +88,8 @@ def addresses_in(endpoints_resource: Json) -> tuple[str, ...]:
     )
 
 
-def _load_assignment(name: str, addresses: Iterable[str]) -> Json:
+def load_assignment(name: str, addresses: Iterable[str]) -> Json:
+    """The servers of one cluster, inline."""
     members = [{"endpoint": {"address": _endpoint(address)}} for address in addresses]
     return {"cluster_name": name, "endpoints": [{"lb_endpoints": members}]}
 
@@ -117,7 +118,7 @@ def _treatment(name: str) -> Json:
         },
         "health_checks": [_health_check()],
         "outlier_detection": _outlier_detection(),
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol()},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol()},
     }
 
 
@@ -149,7 +150,8 @@ def _outlier_detection() -> Json:
     }
 
 
-def _protocol() -> Json:
+def protocol() -> Json:
+    """How Envoy speaks to servers: HTTP/1.1 on connections that it closes before they do."""
     return {
         "@type": f"{TYPE}envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         # Below the server's keep-alive (5 s), or the two race and requests are lost.

@@ -4,11 +4,9 @@ Envoy notices a file only when another one is renamed onto it, and each file is 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,17 +16,18 @@ from typing import Any
 from deployments.clock import Clock
 from deployments.disk import set_aside, write_atomically, write_reserved
 from deployments.errors import RouterUnreachable
+from deployments.file_lock import LockHeldError, alone
 
 Json = dict[str, Any]
 
 ADMIN_SOCKET = "envoy.sock"
 CONTROL_SOCKET = "control.sock"
+_UPLOAD_SOCKET = "uploads.sock"
 
 _PRIVATE = 0o600
 # A retreat writes three files; so many products may retreat on a full disk before anybody frees some room.
 _RETREATS = 8
 _SMALLEST_RESERVE = 64 * 1024
-_POLL = timedelta(milliseconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,11 @@ class EnvoyFiles:
         return self.run_folder / CONTROL_SOCKET
 
     @property
+    def upload_socket(self) -> Path:
+        """Where Envoy listens for large requests that it passes to itself."""
+        return self.run_folder / _UPLOAD_SOCKET
+
+    @property
     def user_log(self) -> Path:
         """One line for each request with a key while a split stands; holds personal keys, for its owner only."""
         return self.folder / "users.jsonl"
@@ -82,7 +86,7 @@ class EnvoyFiles:
 def sole_writer(files: EnvoyFiles, clock: Clock, timeout: timedelta) -> Iterator[None]:
     """Only one process (or thread) at a time is inside the block; the lock goes with its holder, whatever kills it.
 
-    Raises `RouterUnreachable` when it is not free within `timeout`.
+    Raises `RouterUnreachable` when it is not free within `timeout`, and within seconds if its holder was stopped.
     """
     with _alone(files.folder / "lock", clock, timeout):
         yield
@@ -98,12 +102,12 @@ def sole_writer_of_routes(files: EnvoyFiles, clock: Clock, timeout: timedelta) -
 @contextlib.contextmanager
 def _alone(path: Path, clock: Clock, timeout: timedelta) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
-    try:
-        _take(descriptor, path, clock, timeout)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(path, clock, timeout))
+        except LockHeldError as error:
+            raise RouterUnreachable(str(error)) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
@@ -156,18 +160,3 @@ def versioned(resources: Sequence[Json]) -> Json:
     """A discovery document whose version says its content, so that Envoy's answer tells what it took."""
     digest = hashlib.sha256(as_bytes({"resources": list(resources)})).hexdigest()
     return {"version_info": digest[:16], "resources": list(resources)}
-
-
-def _take(descriptor: int, path: Path, clock: Clock, timeout: timedelta) -> None:
-    deadline = clock.monotonic() + timeout.total_seconds()
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if clock.monotonic() >= deadline:
-                raise RouterUnreachable(
-                    f"{path} has been held by another process for {timeout.total_seconds():g} s: "
-                    "see what that waits for, then try again"
-                ) from None
-            clock.sleep(_POLL)

@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from deployments.routers.envoy.clusters import TYPE, control_cluster
+from deployments.routers.envoy.clusters import TYPE, control_cluster, protocol
 from deployments.routers.envoy.counting import KEYED_HEADER, attempt_logs, histogram_buckets, nobody, request_logs
 from deployments.routers.envoy.files import EnvoyFiles, Json
+from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
+from deployments.routers.envoy.uploads import SMALL_BYTES, UPLOAD_HEADER, hold_whole, upload_cluster
 
 STAT_PREFIX = "gateway"
-MAX_BODY_BYTES = 8 * 1024 * 1024
-
-_MAX_CONNECTIONS = 5000
 _REGEX_SIZE = 400
+_HTTP2_WINDOW = 64 * 1024
 _FILTERS = f"{TYPE}envoy.extensions.filters"
 _SOURCE_VERSION = "V3"
 _ADMIN_PATHS = (
@@ -37,8 +37,8 @@ def bootstrap(files: EnvoyFiles, host: str, port: int) -> Json:
         },
         "dynamic_resources": {"cds_config": _watched(str(files.clusters))},
         "static_resources": {
-            "listeners": [_listener(host, port, routes, files.user_log)],
-            "clusters": [control_cluster(files.control_socket)],
+            "listeners": [_listener(host, port, routes, files.user_log), _for_uploads(files, routes)],
+            "clusters": _own_clusters(files),
         },
     }
 
@@ -51,7 +51,7 @@ def candidate(files: EnvoyFiles, clusters: Iterable[Json], table: Json) -> Json:
         **_process(),
         "static_resources": {
             "listeners": [_listener("127.0.0.1", 0, inline, files.user_log)],
-            "clusters": [control_cluster(files.control_socket), *listed],
+            "clusters": [*_own_clusters(files), *listed],
         },
     }
 
@@ -61,8 +61,6 @@ def _watched(path: str) -> Json:
 
 
 def _process() -> Json:
-    connections = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    limit = {"@type": f"{TYPE}{connections}", "max_active_downstream_connections": _MAX_CONNECTIONS}
     return {
         "node": {"id": "seatrial-gateway", "cluster": "seatrial"},
         # Histograms are merged at this pace; the default of 5 s is too late for a judge.
@@ -73,23 +71,50 @@ def _process() -> Json:
             "layers": [{"name": "limits", "static_layer": {"re2.max_program_size.error_level": _REGEX_SIZE}}]
         },
         "application_log_config": {"log_format": {"text_format": "%Y-%m-%dT%H:%M:%S.%e%z %l envoy.%n %_"}},
-        "overload_manager": {
-            "resource_monitors": [
-                {"name": "envoy.resource_monitors.global_downstream_max_connections", "typed_config": limit}
-            ]
-        },
+        "overload_manager": overload_manager(),
     }
 
 
+def _own_clusters(files: EnvoyFiles) -> list[Json]:
+    return [control_cluster(files.control_socket), upload_cluster(files.upload_socket, protocol())]
+
+
 def _listener(host: str, port: int, routes: Json, users: Path) -> Json:
-    manager = {"name": "http", "typed_config": _connection_manager(routes, users)}
+    manager = {"name": "http", "typed_config": _connection_manager(routes, users) | _for_clients()}
     return {
         "name": "main",
         "address": {"socket_address": {"address": host, "port_value": port}},
         # With the default a second process shares the port in silence.
         "enable_reuse_port": False,
-        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        "per_connection_buffer_limit_bytes": SMALL_BYTES,
+        **chains([manager]),
+    }
+
+
+def _for_uploads(files: EnvoyFiles, routes: Json) -> Json:
+    """Large requests come in here again, from the first listener only."""
+    inner = {"use_remote_address": False, "preserve_external_request_id": True}
+    manager = {"name": "http", "typed_config": _connection_manager(routes, files.user_log) | inner}
+    return {
+        "name": "uploads",
+        "address": {"pipe": {"path": str(files.upload_socket), "mode": 0o600}},
+        "per_connection_buffer_limit_bytes": SMALL_BYTES,
         "filter_chains": [{"filters": [manager]}],
+    }
+
+
+def _for_clients() -> Json:
+    return {
+        # Strips the headers by which a client could pretend to be the gateway.
+        "use_remote_address": True,
+        "early_header_mutation_extensions": [_without_our_own_marks()],
+        # nginx and ab speak it by default.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "seatrial"},
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": _HTTP2_WINDOW,
+            "initial_connection_window_size": _HTTP2_WINDOW,
+        },
     }
 
 
@@ -97,9 +122,6 @@ def _connection_manager(routes: Json, users: Path) -> Json:
     return {
         "@type": f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
-        # Strips the headers by which a client could pretend to be the gateway.
-        "use_remote_address": True,
-        "early_header_mutation_extensions": [_without_our_own_marks()],
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
@@ -114,7 +136,7 @@ def _connection_manager(routes: Json, users: Path) -> Json:
         "local_reply_config": _own_replies(),
         "access_log": request_logs(users),
         "http_filters": [
-            _filter("buffer", f"{_FILTERS}.http.buffer.v3.Buffer", max_request_bytes=MAX_BODY_BYTES),
+            hold_whole(),
             nobody(),
             _filter(
                 "router",
@@ -129,7 +151,7 @@ def _connection_manager(routes: Json, users: Path) -> Json:
 
 def _without_our_own_marks() -> Json:
     mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    removed = [{"remove": header} for header in (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER)]
+    removed = [{"remove": header} for header in (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER, UPLOAD_HEADER)]
     return {"name": "own-marks", "typed_config": {"@type": f"{TYPE}{mutation}", "mutations": removed}}
 
 

@@ -134,6 +134,10 @@ class EnvoyRouter:
         """See `Router.retreated`."""
         return self._records.retreat(product)
 
+    def newest_token(self, product: str) -> int:
+        """See `Router.newest_token`."""
+        return self._fences.newest(product)
+
     def in_flight(self, product: str, version: int) -> int:
         """Requests, and mirrored copies, that are sent to this version or held back for it, and not answered."""
         return sum(

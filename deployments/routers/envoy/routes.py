@@ -11,6 +11,7 @@ from deployments.routers.choice import VERSION_HEADER
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.counting import KEYED_HEADER, user_of
 from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.uploads import upload_routes
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 
 TABLE = "products"
@@ -39,6 +40,7 @@ def route_table(products: Mapping[str, Routing]) -> Json:
 
 
 def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
+    yield from upload_routes()
     yield _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
     yield _feedback()
     for product, routing in sorted(products.items()):

@@ -16,6 +16,7 @@ from deployments.cluster import (
     errors_as,
     is_ours,
     labels_of,
+    newest_shown,
     object_name,
     selector_of,
     shown,
@@ -122,6 +123,12 @@ class GatewayApiRouter(CountedElsewhere):
         if refusal:
             self._put_back(product, former, written, token)
             raise RouterRefused(f"{product}: the gateway does not take the route: {refusal}")
+
+    def newest_token(self, product: str) -> int:
+        """See `Router.newest_token`."""
+        with self._reaching():
+            route = self._route(product)
+            return newest_shown((route,) if route else (), product)
 
     def remove(self, product: str, token: int | None = None) -> None:
         """See `Router`. A route of the user's stays, without our rules; with an own one its token is forgotten."""

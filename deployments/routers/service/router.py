@@ -20,6 +20,7 @@ from deployments.cluster import (
     errors_as,
     is_ours,
     labels_of,
+    newest_shown,
     selector_of,
     shown,
 )
@@ -110,6 +111,12 @@ class ServiceRouter(CountedElsewhere):
                     self._cluster.delete(SERVICE, _name(found), uid=found["metadata"]["uid"], version=version)
                     return
             raise _others_are_quicker(product)
+
+    def newest_token(self, product: str) -> int:
+        """See `Router.newest_token`."""
+        with self._reaching():
+            found = self._service(product)
+            return newest_shown((found,) if found else (), product)
 
     def _claimed(self, product: str, token: int | None) -> Object | None:
         """The Service, once it remembers `token`: pods are marked one by one, and nobody else does so meanwhile."""

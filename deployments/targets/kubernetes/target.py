@@ -19,6 +19,7 @@ from deployments.cluster import (
     annotation,
     errors_as,
     is_ours,
+    newest_shown,
     object_name,
     selector_of,
     shown,
@@ -134,6 +135,12 @@ class KubernetesTarget:
         with errors_as(TargetUnreachable, f"{replica.name} does not answer through {self._cluster.address}"):
             said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS)
         return Answer(said.status, said.body)
+
+    def newest_token(self, product: str) -> int:
+        """See `Target.newest_token`."""
+        with self._reaching():
+            found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
+        return newest_shown(found, product)
 
     def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. Pods finish what they are answering within the time that any request may take."""

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from deployments.clock import SystemClock
 from deployments.errors import RouterUnreachable
 from deployments.routers.envoy import EnvoyRouter, Patience, prepare
+from tests.ports import free_port
 
 ENOUGH = timedelta(seconds=10)
 IMPATIENT = Patience(ready=timedelta(seconds=0.6), drain=timedelta(seconds=3))
@@ -60,13 +60,6 @@ class Gateway:
             self.process.send_signal(how)
             self.process.wait(10)
             self.process = None
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def eventually(claim: Callable[[], bool], within: timedelta = ENOUGH) -> None:

@@ -20,6 +20,7 @@ from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld, World, one, two
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.journals.runners import NOW, Watched
+from tests.unit.deployments.test_file_lock import holder_of, stopped
 
 
 def test_a_write_under_a_former_lease_is_refused_and_the_routing_stays(world: World, product: str) -> None:
@@ -50,6 +51,17 @@ def test_a_lease_that_changes_nothing_is_remembered_all_the_same(world: World, p
     with pytest.raises(Busy):
         world.router.apply(product, one(2, world.server(2)), 5)
     assert world.router.read(product) == wanted
+
+
+def test_whoever_begins_anew_can_ask_for_the_highest_token_that_was_shown(world: World, product: str) -> None:
+    assert world.router.newest_token(product) == 0
+    world.router.apply(product, one(1, world.server(1)), 5)
+    world.router.apply(product, one(1, world.server(1)), 9)
+    with pytest.raises(Busy):
+        world.router.apply(product, one(1, world.server(1)), 7)
+    assert world.router.newest_token(product) == 9
+    assert FencedRouter.of(world.router, 3).newest_token(product) == 9
+    assert world.router.newest_token(f"{product}-other") == 0
 
 
 def test_a_persons_tool_is_let_in_and_lets_nobody_else_in(world: World, product: str) -> None:
@@ -126,7 +138,7 @@ def test_whoever_was_stopped_with_the_gateways_lock_in_hand_moves_nothing_when_i
     with ThreadPoolExecutor(1) as stopped:
         going_on = stopped.submit(patient.apply, product, one(2, late), 5)
         eventually(lambda: is_locked(real.gateway.folder / "lock"))
-        with pytest.raises(RouterUnreachable, match="held by another process"):
+        with pytest.raises(RouterUnreachable, match=r"has been held by process \d+"):
             impatient.apply(product, first, 6)
         assert not going_on.done()
         real.servers.start(2, late)
@@ -138,6 +150,24 @@ def test_whoever_was_stopped_with_the_gateways_lock_in_hand_moves_nothing_when_i
     assert set(real.ask(product, 20)) == {1}
     real.router.apply(product, first, 6)
     assert real.router.read(product) == first
+
+
+def test_a_process_that_is_stopped_with_the_gateways_lock_keeps_nobody_from_going_back(
+    real: EnvoyWorld, product: str
+) -> None:
+    """Users go back at once; whoever wants to change more is told who is in the way, and what its advice does."""
+    first, second = real.server(1), real.server(2)
+    both = (Backend(1, (first,)), Backend(2, (second,)))
+    real.router.apply(product, Routing(both, Weights.all_to(2)), 5)
+    with holder_of(real.gateway.folder / "lock") as holder:
+        with stopped(holder):
+            real.router.retreat(product, 1, Retreat("r1", "harm", NOW), 6)
+            with pytest.raises(RouterUnreachable, match=rf"held by process {holder.pid} .*, which is stopped: `kill"):
+                real.router.apply(product, Routing(both, Weights.all_to(1)), 6)
+        holder.kill()  # as advised
+        holder.wait()
+        real.router.apply(product, Routing(both, Weights.all_to(1)), 6)
+    assert set(real.ask(product, 20)) == {1}
 
 
 def router_of(world: EnvoyWorld, patience: Patience) -> EnvoyRouter:

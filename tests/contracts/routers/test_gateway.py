@@ -23,8 +23,9 @@ from deployments.routers.envoy.complaints import Complaints
 from deployments.routers.envoy.files import EnvoyFiles
 from deployments.routers.envoy.publishing import Publisher
 from deployments.traffic import Weights
-from tests.contracts.routers.gateway import ENOUGH, IMPATIENT, Gateway, constant_load, contents, eventually, free_port
+from tests.contracts.routers.gateway import ENOUGH, IMPATIENT, Gateway, constant_load, contents, eventually
 from tests.contracts.routers.worlds import EnvoyWorld, one, requests, two
+from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[3]
 

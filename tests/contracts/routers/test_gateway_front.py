@@ -16,11 +16,11 @@ from tests.contracts.routers.gateway import (
     constant_load,
     contents,
     eventually,
-    free_port,
     get,
 )
 from tests.contracts.routers.servers import Connection
 from tests.contracts.routers.worlds import EnvoyWorld, one, requests, two
+from tests.ports import free_port
 
 
 def test_weights_edited_by_hand_are_read_as_they_are_live(real: EnvoyWorld, product: str) -> None:

@@ -12,7 +12,8 @@ from deployments.registry.connection import connect
 from deployments.registry.fetching import main
 from deployments.registry.folder import check_intact, manifest_of
 from deployments.settings import Settings, current
-from tests.unit.deployments.test_registry import registered, settings
+from tests.unit.deployments.a_registry import registered
+from tests.unit.deployments.test_registry import settings
 
 __all__ = ["settings"]
 

@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 
-from deployments.secrets import masked, without_secrets
+from deployments.errors import BadSpec
+from deployments.secrets import masked, quoted, without_secrets
+from tasks.spec_file import load_product
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,34 @@ def test_the_words_of_a_foreign_error_lose_the_address_and_each_secret_of_it() -
 def test_a_secret_is_hidden_however_it_is_written(said: str) -> None:
     address = "postgresql://ann:p%40ss%2Fw@db.example/shop?sslpassword=a%2Bb"
     assert without_secrets(f"refused {said}!", address) == "refused ***!"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "postgres://me:hunter2@db/x",
+        {"url": "postgres://me:hunter2@db/x"},
+        ["see s3://key:hunter2@bucket?token=hunter2 there"],
+        {"password": "hunter2", "deep": {"apiKey": "hunter2", "AWS_SECRET_ACCESS_KEY": "hunter2"}},
+        {"padding": "x" * 60, "url": "postgres://me:hunter2@db/x"},
+    ],
+)
+def test_what_an_error_quotes_holds_no_secret(value: object) -> None:
+    assert "hunter2" not in quoted(value)
+    assert "hunter" not in quoted(value)
+    assert len(quoted(value)) <= 80
+
+
+def test_what_is_no_secret_is_quoted_as_it_stands() -> None:
+    assert quoted("5 °C") == '"5 °C"'
+    assert quoted({"a": [1, None]}) == '{"a": [1, null]}'
+    assert quoted("x" * 100) == f'"{"x" * 78}…'
+
+
+def test_a_password_in_the_wrong_place_of_a_spec_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text("product: shop\ndata: postgres://me:hunter2@db/x\n")
+    with pytest.raises(BadSpec) as caught:
+        load_product(path)
+    assert "hunter2" not in str(caught.value)
+    assert "postgres://***@db/x" in str(caught.value)

@@ -13,6 +13,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import Strategy
 from flows.entrypoints import cli, explaining, planning, reports, watching
+from tasks.rollouts import in_hand
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tests.unit.tasks.rollouts.world import PRODUCT, World
@@ -36,6 +37,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.run(world.wish(1))
     world.clock.sleep(timedelta(seconds=1))
     settings = Settings(home=tmp_path, project=project(tmp_path))
+    monkeypatch.setattr(in_hand, "_NEWEST", {})  # rollouts of other tests have the same ids
     for name, door in (("journal", world.journal), ("registry", world.registry), ("doors_as_they_are", world.doors)):
         monkeypatch.setattr(wiring, name, lambda *_, door=door: door)
     for module in (explaining, planning, reports, watching):

@@ -1,7 +1,9 @@
 """Advice in messages is followed here, and helps."""
 
+import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,19 +12,23 @@ import pytest
 import yaml
 
 from deployments import wiring
-from deployments.errors import BadSpec, NotFound
+from deployments.errors import BadSpec, Busy, NotFound
+from deployments.owner import this_process
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Launch
 from deployments.rollout.waiting import waiting
 from deployments.spec import Strategy
+from deployments.targets.in_memory import Behaviour
 from flows.entrypoints.interrupted_commands import after_interruption, after_kill
 from flows.entrypoints.reports import _first_step
 from tasks.product import Run
 from tasks.rollout import former_version
 from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
-from tasks.spec_file import load_product
+from tasks.rollouts.keeping import check_place
+from tasks.spec_file import find_spec, load_product
 from tasks.steering import version_to_retry
+from tests.advice import followed
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, project, until
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
 
@@ -42,7 +48,9 @@ def test_without_a_rollout_the_last_one_is_shown(
     world: World, seatrial: Seatrial, capsys: Captured, command: str
 ) -> None:
     assert seatrial(command, PRODUCT) == 2
-    [again] = advised(capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert followed("is under way: `seatrial explain ") in said or command == "watch"
+    [again] = advised(said)
     assert seatrial(*again) == 0
     assert "v1 by rolling" in capsys.readouterr().out
 
@@ -52,7 +60,10 @@ def test_an_unknown_name_leads_to_the_known_ones(
     world: World, seatrial: Seatrial, capsys: Captured, command: str
 ) -> None:
     assert seatrial(command, "bycicles") == 2
-    [again] = advised(capsys.readouterr().err)
+    said = capsys.readouterr().err
+    here = followed("was rolled out here: `seatrial status` shows what was")
+    assert here in said or followed("check the name with `seatrial status`", "flows/entrypoints/history.py") in said
+    [again] = advised(said)
     seatrial(*again)
     assert PRODUCT in capsys.readouterr().out
 
@@ -106,7 +117,7 @@ def test_whoever_is_told_to_wait_for_the_launch_may_promote_then(
     state, carrier = begin(world.wish(2, Strategy.CANARY), world.doors), Carrier(world.doors)
     assert isinstance(state.step, Launch)
     assert seatrial("promote", PRODUCT) == 2
-    assert "wait until it is launched and verified" in capsys.readouterr().err
+    assert followed("wait until it is launched and verified") in capsys.readouterr().err
     while state.phase is not Phase.OBSERVING:
         state = carrier.advance(state)
     carried_meanwhile(world, state)
@@ -146,12 +157,16 @@ def a_run(world: World) -> Run:
 def test_a_rollback_without_a_former_champion_leads_to_what_can_be_done(world: World) -> None:
     with pytest.raises(NotFound) as error:
         former_version(a_run(world), None)
+    assert followed("brings a new one") in str(error.value)
     assert advised(str(error.value)) == [["release", PRODUCT]]
+    world.run(world.wish(2))
+    assert former_version(a_run(world), None) == 1
 
 
 def test_a_rollback_to_what_never_was_champion_leads_to_a_retry(world: World) -> None:
     with pytest.raises(NotFound) as error:
         former_version(a_run(world), 2)
+    assert followed("never was champion (") in str(error.value)
     [command] = advised(str(error.value))
     assert command == ["retry", PRODUCT, "--version", "2"]
     assert version_to_retry(a_run(world), 2).version == 2
@@ -161,6 +176,7 @@ def test_a_retry_of_a_former_champion_leads_to_a_rollback(world: World) -> None:
     world.run(world.wish(2))
     with pytest.raises(NotFound) as error:
         version_to_retry(a_run(world), 1)
+    assert followed("was champion before: `seatrial rollback ") in str(error.value)
     [command] = advised(str(error.value))
     assert command == ["rollback", PRODUCT, "--to", "1"]
     assert former_version(a_run(world), 1) == 1
@@ -176,6 +192,7 @@ def test_after_a_death_in_the_middle_the_rollout_can_be_looked_at_and_ended(
     state = until(world, Phase.OBSERVING)
     text = said(PRODUCT, since)
     assert "run it again" not in text
+    assert followed("the platform carries it on within a minute") in text
     carried_meanwhile(world, state)
     for command in advised(text):
         if command[0] in {"explain", "abort"}:
@@ -185,7 +202,7 @@ def test_after_a_death_in_the_middle_the_rollout_can_be_looked_at_and_ended(
 
 def test_after_a_death_before_anything_moved_the_command_is_run_again(world: World) -> None:
     since = world.clock.now() + MINUTE
-    assert after_kill(PRODUCT, since).endswith("before it moved any traffic: run it again")
+    assert after_kill(PRODUCT, since).endswith(followed("before it moved any traffic: run it again"))
     world.run(world.wish(2))
     assert world.served_by == {2: 100}
 
@@ -213,42 +230,208 @@ def put(path: str, value: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-# A mistake in a spec; what is said of it; and what follows the advice.
+MAE = {"thresholds": [{"metric": "mae", "max": 3}]}
+CLUSTER: dict[str, object] = {"rollout.target": "kubernetes", "rollout.kubernetes.image": "i"}
+
+
+def analysis(**rule: object) -> dict[str, object]:
+    """One metric of a canary."""
+    return {"rollout.analysis": {"metrics": [rule]}}
+
+
+def gateway(**more: object) -> dict[str, object]:
+    return {"rollout.kubernetes.gateway": {"name": "g", **more}}
+
+
+def scaled() -> dict[str, object]:
+    return {"rollout.kubernetes.autoscaling": {"most": 4}}
+
+
+def counted(query: str) -> dict[str, object]:
+    """A Gateway whose own counters are read."""
+    metrics = {"requests": query, "errors": "b{x='$service'}"}
+    return {**gateway(metrics=metrics), "rollout.kubernetes.prometheus": "http://p:9090"}
+
+
+# A mistake in a spec; what is said of it; and what follows the advice. None removes a field.
 MISTAKES: list[tuple[dict[str, object], str, dict[str, object]]] = [
     ({"rollout.strategy": "canari"}, "canary", {"rollout.strategy": "canary"}),
     ({"rollout.ready_timeout": "soon"}, "write a number and one of ms, s, m", {"rollout.ready_timeout": "30s"}),
     ({"rollout.ready_timeout": "99999999w"}, "write less", {"rollout.ready_timeout": "1h"}),
     (
         {"rollout.canary": {"steps": [10, 100]}},
-        "the last weight is 100: leave it out",
+        followed("the last weight is 100: leave it out"),
         {"rollout.canary": {"steps": [10]}},
     ),
     (
-        {"rollout.analysis": {"metrics": [{"metric": "error_rate"}]}},
-        "give one, or it cannot decide anything",
-        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "margin": 0.01}]}},
+        {"rollout.ab": {"match": {"value": "a"}}},
+        followed("give exactly one of header or cookie", "deployments/spec/strategies.py"),
+        {"rollout.ab": {"match": {"value": "a", "header": "x-a"}}},
     ),
     (
-        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "limit": 5}]}},
-        "write one below 1, such as 0.1",
-        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "limit": 0.1}]}},
+        {"rollout.key": {"header": "x-user", "cookie": "user"}},
+        followed("give exactly one of header or cookie", "deployments/spec/server.py"),
+        {"rollout.key": {"header": "x-user"}},
     ),
     (
-        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "margin": 0, "prove": True}]}},
-        "allow a little, such as 0.01",
-        {"rollout.analysis": {"metrics": [{"metric": "error_rate", "margin": 0.01}]}},
+        analysis(metric="error_rate"),
+        followed("give one, or it cannot decide anything"),
+        analysis(metric="error_rate", margin=0.01),
     ),
-    ({"product": "seatrial"}, "give the product another name", {"product": "flights"}),
-    ({"execution.address": "tcp://a:1"}, "say backend: dask or backend: ray, or leave it out", {"execution": None}),
+    (
+        analysis(metric="error_rate", limit=5),
+        followed("write one below 1, such as 0.1"),
+        analysis(metric="error_rate", limit=0.1),
+    ),
+    (
+        analysis(metric="error_rate", margin=0, prove=True),
+        followed("allow a little, such as 0.01"),
+        analysis(metric="error_rate", margin=0.01),
+    ),
+    (
+        analysis(metric="error_rate", margin=1.0),
+        followed("allows everything: write one below "),
+        analysis(metric="error_rate", margin=0.5),
+    ),
+    (
+        analysis(metric="feedback.clicks", margin=0.1, range=[1, 0]),
+        followed("give the smallest value first"),
+        analysis(metric="feedback.clicks", margin=0.1, range=[0, 1]),
+    ),
+    ({"product": "seatrial"}, followed("give the product another name", "tasks/spec.py"), {"product": "flights"}),
+    (
+        {"execution.address": "tcp://a:1"},
+        followed("say backend: dask or backend: ray, or leave it out"),
+        {"execution": None},
+    ),
     (
         {"execution": {"backend": "dask", "address": "a:1"}},
-        "tcp://HOST:PORT",
-        {"execution": {"backend": "dask", "address": "tcp://a:1"}},
+        followed("address must be that of a "),
+        {"execution": {"backend": "dask", "address": "tcp://HOST:8786"}},
     ),
     (
         {"execution": {"backend": "dask", "address": "tcp://a:1", "jobs": 1}},
-        "give 2 or more, or use backend: local",
+        followed("give 2 or more, or use backend: local"),
         {"execution": {"backend": "dask", "address": "tcp://a:1", "jobs": 2}},
+    ),
+    (
+        {"data.source": {"path": "a.csv", "url": "s3://b"}},
+        followed("give exactly one of path, url or sql, not "),
+        {"data.source": {"path": "a.csv"}},
+    ),
+    (
+        {"data.source": {"path": "s3://a/b.csv"}},
+        followed("is none: write url: "),
+        {"data.source": {"url": "s3://a/b.csv"}},
+    ),
+    (
+        {"data.source": {"path": "rows"}},
+        followed("add format: csv or format: parquet"),
+        {"data.source": {"path": "rows", "format": "csv"}},
+    ),
+    (
+        {"data.window": {"start": "2013-01-01", "last": "30d"}},
+        followed("give start or last, not both"),
+        {"data.window": {"last": "30d"}},
+    ),
+    (
+        {"data.split": {"evaluation": "14d", "share": 0.2}},
+        followed("give exactly one of evaluation (a duration) or share (of the rows)"),
+        {"data.split": {"share": 0.2}},
+    ),
+    (
+        {"data.time_column": None, "data.window": None, "data.key": None},
+        followed("use data.split.share for rows without a time"),
+        {"data.time_column": None, "data.window": None, "data.key": None, "data.split": {"share": 0.2}},
+    ),
+    (
+        {"preprocessing": {}},
+        followed("no features: name columns under numeric or categorical"),
+        {"preprocessing": {"numeric": {"columns": ["hour"]}}},
+    ),
+    (
+        {"model.factory": "mine.make"},
+        followed("give exactly one of estimator or factory"),
+        {"model.factory": "mine.make", "model.estimator": None},
+    ),
+    (
+        {"model.task": "regression", "gate": MAE},
+        followed("a regression has no probabilities: use output: prediction"),
+        {"model.task": "regression", "gate": MAE, "model.output": "prediction"},
+    ),
+    (
+        {"gate.thresholds": [{"metric": "roc_auc"}]},
+        followed("give min or max, else nothing is asked"),
+        {"gate.thresholds": [{"metric": "roc_auc", "min": 0.6}]},
+    ),
+    (
+        {"gate.thresholds": []},
+        followed("give at least one threshold"),
+        {"gate.thresholds": [{"metric": "roc_auc", "min": 0.6}]},
+    ),
+    (
+        {"gate.thresholds": [{"metric": "auc", "min": 0.6}]},
+        followed("is no metric of "),
+        {"gate.thresholds": [{"metric": "roc_auc", "min": 0.6}]},
+    ),
+    (
+        {"gate.thresholds": [{"metric": "roc_auc", "max": 0.6}]},
+        followed("is better when higher: give min"),
+        {"gate.thresholds": [{"metric": "roc_auc", "min": 0.5, "max": 0.6}]},
+    ),
+    (
+        {"gate.thresholds": [{"metric": "log_loss", "min": 0.6}]},
+        followed("is better when lower: give max"),
+        {"gate.thresholds": [{"metric": "log_loss", "min": 0.5, "max": 0.6}]},
+    ),
+    (
+        {"rollout.server": {"log": {"mask": ["price"]}}},
+        followed("is no feature: use some of "),
+        {"rollout.server": {"log": {"mask": ["hour"]}}},
+    ),
+    (
+        {**CLUSTER, "rollout.key": {"header": "x-user"}},
+        followed("leave key out", "tasks/spec_file.py"),
+        CLUSTER,
+    ),
+    (
+        {**CLUSTER, "rollout.strategy": "shadow"},
+        followed("is not to be had "),
+        {**CLUSTER, "rollout.strategy": "shadow", **gateway()},
+    ),
+    (
+        {**CLUSTER, "rollout.strategy": "canary", "rollout.canary": {"steps": [50]}, **scaled()},
+        followed("name a Gateway, leave autoscaling out, or use strategy blue_green"),
+        {**CLUSTER, "rollout.strategy": "blue_green", **scaled()},
+    ),
+    (
+        {**CLUSTER, "rollout.strategy": "canary", "rollout.canary": {"steps": [50]}, **scaled()},
+        "name a Gateway, leave autoscaling out, or use strategy blue_green",
+        {**CLUSTER, "rollout.strategy": "canary", **scaled(), **gateway()},
+    ),
+    (
+        {**CLUSTER, **gateway(metrics={"requests": "a{x='$service'}", "errors": "b{x='$service'}"})},
+        followed("give its address in prometheus"),
+        {
+            **CLUSTER,
+            **gateway(metrics={"requests": "a{x='$service'}", "errors": "b{x='$service'}"}),
+            "rollout.kubernetes.prometheus": "http://p:9090",
+        },
+    ),
+    (
+        {**CLUSTER, **counted("a{x='$pod'}")},
+        followed("which stands for nothing: use "),
+        {**CLUSTER, **counted("a{x='$service'}")},
+    ),
+    (
+        {**CLUSTER, **counted("a")},
+        followed("is the same for all versions: name $service or $version in it"),
+        {**CLUSTER, **counted("a{x='$version'}")},
+    ),
+    (
+        {**CLUSTER, "rollout.kubernetes.volumes": [{"claim": "c", "mount": "/models"}]},
+        followed("already: give the volume another place"),
+        {**CLUSTER, "rollout.kubernetes.volumes": [{"claim": "c", "mount": "/data"}]},
     ),
 ]
 
@@ -276,6 +459,168 @@ def test_what_is_said_of_a_spec_mends_it(
 def test_the_first_step_that_is_advised_exists(tmp_path: Path) -> None:
     folder = project(tmp_path) / "specs"
     [command] = advised(_first_step(folder))
+    assert _first_step(folder).startswith(followed("try `seatrial release "))
     assert (folder / f"{command[1]}.yaml").is_file()
     (folder / "flights.yaml").unlink()
-    assert "write a spec into" in _first_step(folder)
+    assert followed("write a spec into ") in _first_step(folder)
+
+
+@pytest.fixture
+def up(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The platform runs."""
+    running = type("Report", (), {"state": type("State", (), {"value": "RUNNING"})})
+    monkeypatch.setattr("deployments.platform.local.programs", lambda _: {f"model-{PRODUCT}-v1-0": running})
+    return world
+
+
+def test_what_status_says_of_the_registry_is_mended_by_the_command_that_it_names(
+    up: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    up.registry.edit_alias(PRODUCT, "champion", None)
+    seatrial("status")
+    told = capsys.readouterr().out
+    assert followed(": the registry differs from what is true; ") in told
+    [command] = advised(told)
+    assert seatrial(*command) == 0
+    capsys.readouterr()
+    seatrial("status")
+    assert "differs from what is true" not in capsys.readouterr().out
+    assert up.served_by == {1: 100}
+
+
+def test_a_product_whose_version_is_lost_is_whole_with_the_next_release(
+    up: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    up.registry.delete(PRODUCT, 1)
+    assert seatrial("repair", PRODUCT) == 0
+    told = capsys.readouterr().out
+    assert followed("registers a version that is whole") in told
+    assert advised(told) == [["release", PRODUCT]]
+    up.run(up.wish(2))
+    assert seatrial("repair", PRODUCT) == 0
+    assert "registers a version that is whole" not in capsys.readouterr().out
+    up.run(up.wish(3))
+    assert seatrial("repair", PRODUCT) == 0
+    assert "nothing to repair" in capsys.readouterr().out
+    up.settled()
+
+
+def test_the_name_of_a_product_to_repair_is_found_in_status(up: World, seatrial: Seatrial, capsys: Captured) -> None:
+    assert seatrial("repair", "bycicles") == 2
+    said = capsys.readouterr().err
+    assert followed("check the name with `seatrial status`", "flows/entrypoints/repair.py") in said
+    seatrial(*advised(said)[0])
+    assert PRODUCT in capsys.readouterr().out
+    assert seatrial("repair", PRODUCT) == 0
+
+
+def test_a_rollout_that_nobody_carries_is_ended_by_the_command_that_status_names(
+    up: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    state = until(up, Phase.OBSERVING)
+    lease = up.journal.acquire(PRODUCT, this_process(), up.clock.now(), MINUTE)
+    up.journal.release(lease)
+    seatrial("status")
+    told = capsys.readouterr().out
+    assert followed("` ends it", "flows/entrypoints/reports.py") in told
+    carried_meanwhile(up, state)
+    assert seatrial(*advised(told)[-1]) == 0
+    assert up.served_by == {1: 100}
+
+
+def test_a_repair_while_a_rollout_is_carried_is_done_after_it(up: World, seatrial: Seatrial, capsys: Captured) -> None:
+    state = until(up, Phase.OBSERVING)
+    assert seatrial("repair", PRODUCT) == Busy.exit_code
+    said = capsys.readouterr().err
+    assert followed("carries it), and writes the names itself when it ends: `seatrial watch ") in said
+    assert f"(process {os.getpid()} on " in said
+    carried_meanwhile(up, state)
+    assert seatrial(*advised(said)[0]) == 0
+    assert seatrial("repair", PRODUCT) == 0
+
+
+def test_an_order_that_waits_for_a_step_is_seen_in_watch(world: World, seatrial: Seatrial, capsys: Captured) -> None:
+    state = until(world, Phase.OBSERVING)
+    assert seatrial("pause", PRODUCT) == 0
+    told = capsys.readouterr()
+    assert followed("; the step under way ends first: `seatrial watch ") in told.out + told.err
+    carried_meanwhile(world, state)
+    world.clock.passing(MINUTE)
+    assert world.journal.rollout(PRODUCT, state.rollout_id).phase is Phase.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [("pause", followed("`seatrial resume ", "tasks/rollouts/explaining.py"))],
+)
+def test_what_explain_says_is_needed_is_what_helps(
+    world: World, seatrial: Seatrial, capsys: Captured, order: str, told: str
+) -> None:
+    state = until(world, Phase.OBSERVING)
+    carried_meanwhile(world, state)
+    assert seatrial(order, PRODUCT) == 0
+    capsys.readouterr()
+    assert seatrial("explain", PRODUCT) == 0
+    said = capsys.readouterr().out.partition("still needed: ")[2]
+    assert told in said
+    assert seatrial(*advised(said)[0]) == 0
+    assert world.journal.rollout(PRODUCT, state.rollout_id).phase is Phase.OBSERVING
+
+
+def test_a_rollout_that_is_not_known_is_found_in_the_history(
+    world: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    world.run(world.wish(2))
+    with pytest.raises(NotFound) as error:
+        world.journal.rollout(PRODUCT, "rollout-7")
+    assert followed("has no rollout ", "deployments/journals/refusals.py") in str(error.value)
+    [command] = advised(str(error.value))
+    assert seatrial(*command) == 0
+    assert "rollout-2" in capsys.readouterr().out
+
+
+def test_a_product_that_is_elsewhere_is_carried_on_from_there_or_taken_over(world: World) -> None:
+    there, here = (replace(world.doors, place=f"{name} (on {name})") for name in ("aaaa", "bbbb"))
+    state, carrier = begin(world.wish(2, Strategy.CANARY), there), Carrier(there)
+    while state.phase is not Phase.OBSERVING:
+        state = carrier.advance(state)
+    with pytest.raises(Busy) as error:
+        check_place(state, here)
+    assert followed("run this command with SEATRIAL_PLACE=") in str(error.value)
+    wanted = str(error.value).rpartition("SEATRIAL_PLACE=")[2]
+    check_place(state, there)
+    check_place(state, replace(world.doors, place=f"{wanted} (on another)"))
+
+
+def test_a_spec_that_is_not_there_is_found_among_those_that_are(tmp_path: Path) -> None:
+    folder = project(tmp_path) / "specs"
+    for wrong, told in (
+        ("flihgts", followed("give one of these, or a path to a YAML file")),
+        (str(folder / "flihgts.yaml"), "no spec at "),
+    ):
+        with pytest.raises(NotFound) as error:
+            find_spec(wrong, folder)
+        assert told in str(error.value)
+    assert find_spec("flights", folder) == find_spec(str(folder / "flights.yaml"), folder)
+    with pytest.raises(BadSpec) as directory:
+        load_product(folder)
+    assert followed("is a folder: give the YAML file itself") in str(directory.value)
+    load_product(folder / "flights.yaml")
+
+
+def test_servers_that_are_given_more_time_are_ready(world: World) -> None:
+    wish, ready_at = world.wish(2), world.clock.monotonic() + 150
+    world.target.script(PRODUCT, 2, Behaviour.NEVER_READY)
+
+    def passing(_: timedelta) -> None:
+        if world.clock.monotonic() >= ready_at:
+            world.target.script(PRODUCT, 2, Behaviour.READY)
+
+    world.clock.passing = passing
+    slow = replace(wish, section=wish.section.model_copy(update={"ready_timeout": MINUTE}))
+    said = world.run(slow).reason
+    assert followed(", or raise rollout.ready_timeout") in said
+    assert followed("see `seatrial logs ", "tasks/rollouts/servers.py") in said
+    patient = replace(wish, rollout_id="again", section=wish.section.model_copy(update={"ready_timeout": 5 * MINUTE}))
+    world.run(patient)
+    assert world.served_by == {2: 100}

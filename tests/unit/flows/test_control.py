@@ -22,13 +22,13 @@ from deployments.clock import SystemClock
 from deployments.errors import PlatformUnreachable
 from deployments.inference_logs import Log
 from deployments.metrics.feedback import FeedbackLedger
-from deployments.platform.addresses import free_port
 from deployments.platform.services import control_socket
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Tables
 from deployments.settings import Settings
 from deployments.supervision import UnixConnection
 from flows.entrypoints.control import MAX_BODY_BYTES, Settler, make_app
+from tests.ports import free_port
 from tests.unit.deployments.serving.inference_log.answered import logged
 from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
 
@@ -196,12 +196,12 @@ def test_what_was_accepted_survives_kill_9_and_the_service_comes_back_to_the_sam
         assert pushed(settings) == 202
     finally:
         second.terminate()
-    assert second.wait(10) == 0
+    assert second.wait(60) == 0
     assert not control_socket(settings).exists()
 
 
 def test_with_a_port_it_listens_there_and_makes_no_socket(settings: Settings) -> None:
-    port = free_port(18080, "127.0.0.1")
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.entrypoints.control", "--port", str(port)],
         cwd=ROOT,
@@ -214,4 +214,4 @@ def test_with_a_port_it_listens_there_and_makes_no_socket(settings: Settings) ->
         assert not control_socket(settings).exists()
     finally:
         process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0

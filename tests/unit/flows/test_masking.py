@@ -19,6 +19,7 @@ from tasks.product import open_run
 from tasks.recording import failure_recorded
 from tasks.rollout import abandon
 from tasks.rollouts.beginning import begin
+from tasks.rollouts.in_hand import keep_in_hand
 from tasks.rollouts.keeping import hold
 from tasks.secondary_errors import after, beside, told
 from tests.unit.flows.conftest import PROJECT
@@ -41,7 +42,7 @@ def test_a_second_run_of_a_product_is_told_who_is_busy_and_not_that_it_has_no_ro
     world.journal.acquire(PRODUCT, ELSEWHERE, world.clock.now(), timedelta(days=1))
     second = world.wish(3, rollout_id="the second run")
 
-    def carry(_: Any) -> Any:
+    def carry() -> Any:
         return begin(second, world.doors)
 
     with pytest.raises(Busy, match="process 1 on another-host is changing its traffic"):
@@ -111,7 +112,7 @@ def test_a_late_process_whose_journal_is_away_gives_nobody_back_against_its_succ
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was stopped in a step; meanwhile v2 was promoted by another one, and v1 is still warm."""
-    state = begin(world.wish(2), world.doors)
+    state = keep_in_hand(begin(world.wish(2), world.doors))
     mine = hold(PRODUCT, world.doors)
     world.journal.release(mine)
     theirs = world.journal.acquire(PRODUCT, ELSEWHERE, world.clock.now(), timedelta(days=1))
@@ -124,5 +125,5 @@ def test_a_late_process_whose_journal_is_away_gives_nobody_back_against_its_succ
     late = replace(world.doors, last_lease=lambda _: mine)
     monkeypatch.setattr(wiring, "doors", lambda _: late)
     with pytest.raises(Busy, match="another-host"):  # that journal is back by then
-        abandon(PRODUCT, state.rollout_id, NeverReady("v2 is late"), state)
+        abandon(PRODUCT, state.rollout_id, NeverReady("v2 is late"))
     assert world.served_by == {2: 100}

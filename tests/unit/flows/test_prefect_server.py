@@ -47,9 +47,9 @@ def test_a_signal_to_the_whole_group_leaves_the_server_and_the_end_of_the_comman
     server = psutil.Process(int(pid))
     os.killpg(command.pid, signal.SIGTERM)
     time.sleep(1)
-    assert answers(f"{api_url}/health")
+    assert answers(f"{api_url}/health", timeout=60)
     command.kill()
-    server.wait(timeout=20)
+    server.wait(timeout=60)
 
 
 def test_a_server_that_cannot_start_is_told_with_the_place_of_its_log(

@@ -3,6 +3,8 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -110,6 +112,39 @@ def test_a_file_that_changed_while_it_was_imported_makes_the_process_stale(
     with tempfile.TemporaryDirectory(dir="/tmp") as short, pytest.raises(_EndedError):
         place = Path(short) / "warm.sock"
         warm.serve(Settings(home=tmp_path), lambda: 0)
-    callers[0].join(5)
+    callers[0].join(60)
 
     assert answers == [b""]
+
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="another account is needed")
+OTHER = "import os, socket, sys; s = socket.socket(socket.AF_UNIX);"
+
+
+@as_root
+def test_a_command_is_not_told_to_another_account(settings: Settings) -> None:
+    script = (
+        f"{OTHER} s.bind(sys.argv[1]); os.setuid(65534); s.listen(); print(flush=True); print(s.accept()[0].recv(9))"
+    )
+    command = [sys.executable, "-I", "-c", script, str(warm.socket_of(settings))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        assert warm.run_warm(settings, ["release"]) is None
+        assert listener.stdout.readline() == "b''\n"
+
+
+@as_root
+def test_another_account_gets_no_command_done(settings: Settings) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(warm.socket_of(settings)))
+        listener.listen()
+        warm.socket_of(settings).chmod(0o777)
+        for folder in (settings.home, settings.run_folder):  # what must never be so
+            folder.chmod(0o777)
+        script = f"{OTHER} os.setuid(65534); s.connect(sys.argv[1]); print(s.recv(9))"
+        command = [sys.executable, "-I", "-c", script, str(settings.home / "run" / "warm.sock")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
+            listener.settimeout(60)
+            assert warm._next_caller(listener) is None
+            assert caller.communicate()[0] == "b''\n"

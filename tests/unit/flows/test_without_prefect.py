@@ -1,6 +1,7 @@
 """Prefect goes away under a rollout: the champion is put back without it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from deployments import wiring
 from deployments.errors import Busy, JournalUnreachable, RolloutFailed
 from deployments.rollout.state import Phase
 from flows import rollout as flow
+from tasks.rollouts.in_hand import keep_in_hand
 from tasks.rollouts.keeping import hold
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollouts.world import PRODUCT, World, to_its_end
@@ -24,9 +26,8 @@ def prefect_is_away(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         yield
 
 
-def failing(error: BaseException, known_to: list[object]) -> object:
-    def carry(known: object) -> object:
-        known_to.append(known)
+def failing(error: BaseException) -> Callable[[], NoReturn]:
+    def carry() -> NoReturn:
         raise error
 
     return carry
@@ -36,7 +37,7 @@ def test_a_step_that_prefect_cannot_begin_gives_users_back_and_ends_the_rollout(
     until(world, Phase.OBSERVING)
     assert world.served_by == {1: 90, 2: 10}
     with pytest.raises(RolloutFailed, match=r"ConnectError.*v1 serves as before"):
-        flow._or_put_back(PRODUCT, "rollout-2", failing(httpx.ConnectError("refused"), []))  # type: ignore[arg-type]
+        flow._or_put_back(PRODUCT, "rollout-2", failing(httpx.ConnectError("refused")))
     world.settled()
     assert world.journal.rollout(PRODUCT, "rollout-2").phase is Phase.ROLLED_BACK
 
@@ -50,14 +51,14 @@ def test_with_the_journal_away_too_what_this_process_knows_is_enough(
     def away(*_: object) -> object:
         raise JournalUnreachable("the journal does not answer")
 
-    def carry(known: flow._Known) -> object:
-        known.state = state
+    def carry() -> NoReturn:
+        keep_in_hand(state)
         monkeypatch.setattr(world.journal, "rollout", away)
         monkeypatch.setattr(world.journal, "acquire", away)
         raise httpx.ConnectError("refused")
 
     with pytest.raises(JournalUnreachable):
-        flow._or_put_back(PRODUCT, "rollout-2", carry)  # type: ignore[arg-type]
+        flow._or_put_back(PRODUCT, "rollout-2", carry)
     assert world.served_by == {1: 100}
     for name in ("rollout", "acquire"):
         monkeypatch.delattr(world.journal, name)
@@ -70,7 +71,7 @@ def test_a_rollout_that_somebody_else_carries_is_left_alone(world: World) -> Non
     until(world, Phase.OBSERVING)
     world.journal.release(hold(PRODUCT, world.doors))
     with pytest.raises(Busy):
-        flow._or_put_back(PRODUCT, "rollout-2", failing(Busy("another carries it"), []))  # type: ignore[arg-type]
+        flow._or_put_back(PRODUCT, "rollout-2", failing(Busy("another carries it")))
     assert world.served_by == {1: 90, 2: 10}
 
 
@@ -85,6 +86,6 @@ def test_a_rollout_without_a_process_is_carried_to_its_end_although_prefect_can_
 def test_a_rollout_that_arrived_has_arrived_though_prefect_could_not_be_told(world: World) -> None:
     state = to_its_end(until(world, Phase.OBSERVING), world.doors)
     assert state.phase is Phase.DONE
-    done = flow._or_put_back(PRODUCT, "rollout-2", failing(httpx.ConnectError("refused"), []))  # type: ignore[arg-type]
+    done = flow._or_put_back(PRODUCT, "rollout-2", failing(httpx.ConnectError("refused")))
     assert done.version == 2
     world.settled()

@@ -26,7 +26,7 @@ def short_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_that_outlives_its_parent_is_ended_too(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with started([sys.executable, "-c", PARENT], {}, log) as tree:
-        wait_until(lambda: "deaf" in log.read_text(), tree, log, 20)
+        wait_until(lambda: "deaf" in log.read_text(), tree, log, 60)
         child = psutil.Process(int(log.read_text().split()[0]))
         tree.processes()
         os.kill(tree.root.pid, signal.SIGKILL)
@@ -39,7 +39,7 @@ def test_a_server_that_ends_before_it_is_ready_is_quoted(tmp_path: Path) -> None
         started([sys.executable, "-c", "raise SystemExit('no such model')"], {}, log) as tree,
         pytest.raises(NotStarted, match="no such model"),
     ):
-        wait_until(lambda: False, tree, log, 20)
+        wait_until(lambda: False, tree, log, 60)
 
 
 def test_cpu_of_a_child_counts(tmp_path: Path) -> None:
@@ -47,6 +47,6 @@ def test_cpu_of_a_child_counts(tmp_path: Path) -> None:
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     log = tmp_path / "log"
     with started([sys.executable, "-c", parent], {}, log) as tree:
-        wait_until(lambda: "did" in log.read_text(), tree, log, 20)
+        wait_until(lambda: "did" in log.read_text(), tree, log, 60)
         spent = cpu_seconds(tree.processes())
         assert sum(seconds for process, seconds in spent.items() if process != tree.root) > 0.15

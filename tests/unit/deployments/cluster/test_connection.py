@@ -132,9 +132,10 @@ def test_a_busy_server_holds_us_up_for_a_moment_only(
     monkeypatch.setattr(connection, "_RETRY_AFTER_SECONDS", 0.1)
     cluster = Cluster.of(kubeconfig=server.kubeconfig(tmp_path / "config"))
     in_turn(server, Said(code=429, headers={"Retry-After": "5"}))
-    began = time.monotonic()
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
     assert cluster.get(CONFIG_MAP, "c") == {}
-    assert 0.1 <= time.monotonic() - began < 4
+    assert waited == [0.1]
 
 
 def test_a_proxy_gets_the_password_in_its_address_and_nobody_else(
@@ -188,7 +189,7 @@ def test_eight_at_once_keep_their_connections_on_the_smallest_machine(
     together = threading.Barrier(8)
 
     def answer(asked: Asked) -> Said:
-        together.wait(10)
+        together.wait(60)
         return Said()
 
     server.answer = answer

@@ -55,14 +55,14 @@ def test_who_waits_for_a_turn_keeps_nobody_from_taking_the_next() -> None:
     class Sleeper(ManualClock):
         def sleep(self, duration: timedelta) -> None:
             asleep.release()
-            assert woken.wait(10)
+            assert woken.wait(60)
 
     asked = Pace(rate=10, burst=1, clock=Sleeper())
     asked.wait()
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(asked.wait) for _ in range(2)]
-        assert asleep.acquire(timeout=10)
-        assert asleep.acquire(timeout=10)
+        assert asleep.acquire(timeout=60)
+        assert asleep.acquire(timeout=60)
         woken.set()
         assert [each.result() for each in both] == [None, None]
 

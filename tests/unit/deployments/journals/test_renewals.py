@@ -34,7 +34,7 @@ class Paced(ManualClock):
 
     def pass_until_next(self) -> None:
         """So much time passes as the thread asked for, and it does one round."""
-        assert self.asleep.acquire(timeout=20)
+        assert self.asleep.acquire(timeout=60)
         self.advance(self.asked[-1])
         self.wake.release()
 
@@ -69,7 +69,7 @@ def test_a_lease_outlives_its_time_while_its_holder_works(clock: Paced) -> None:
     journal, _, renewals = begun(clock)
     for _ in range(30):
         clock.pass_until_next()
-    assert clock.asleep.acquire(timeout=20)
+    assert clock.asleep.acquire(timeout=60)
     assert clock.monotonic() == 600
     assert journal.holder("flights", clock.now()) == SOMEWHERE
     assert renewals.kept == ("flights",)
@@ -80,7 +80,7 @@ def test_a_holder_that_hangs_in_one_step_loses_it(clock: Paced) -> None:
     thread: Any = renewals._thread
     for _ in range(15):
         clock.pass_until_next()
-    thread.join(20)
+    thread.join(60)
     assert renewals.kept == ()
     assert journal.holder("flights", clock.now()) == SOMEWHERE
     clock.advance(MINUTE)
@@ -97,7 +97,7 @@ def test_a_lease_that_is_had_no_more_is_left_alone_and_the_thread_ends(clock: Pa
         journal.acquire("flights", ELSEWHERE, clock.now(), MINUTE)
     thread: Any = renewals._thread
     clock.pass_until_next()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert renewals.kept == ()
     assert (renewals.last("flights"), renewals.last("bikes")) == (lease, None)
@@ -112,12 +112,12 @@ def test_a_journal_that_is_away_for_two_rounds_costs_nothing(clock: Paced) -> No
     journal.away = True
     clock.pass_until_next()
     clock.pass_until_next()
-    assert clock.asleep.acquire(timeout=20)
+    assert clock.asleep.acquire(timeout=60)
     assert journal.holder("flights", clock.now()) == SOMEWHERE
     journal.away = False
     clock.asleep.release()
     clock.pass_until_next()
-    assert clock.asleep.acquire(timeout=20)
+    assert clock.asleep.acquire(timeout=60)
     clock.advance(MINUTE / 2)
     assert journal.holder("flights", clock.now()) == SOMEWHERE
     with pytest.raises(Busy):

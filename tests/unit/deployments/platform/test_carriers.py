@@ -39,7 +39,7 @@ def carried_by(owner: Owner, place: str = HERE) -> InMemoryJournal:
 
 def test_the_carrier_of_a_rollout_is_ended_as_by_a_crash(child: "subprocess.Popen[bytes]") -> None:
     assert len(end_carriers(carried_by(owner_of(child)), NOW, HERE)) == 1
-    assert child.wait(20) == -9
+    assert child.wait(60) == -9
 
 
 @pytest.mark.parametrize(

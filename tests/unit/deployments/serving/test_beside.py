@@ -34,7 +34,7 @@ class Patient:
 
     def predict(self, frame: Any) -> Any:
         self.asked.append(len(frame))
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         if (frame["x"] < 0).any():
             raise RuntimeError("s3cret")
         return frame["x"].to_numpy() + 1

@@ -49,6 +49,11 @@ def estimator() -> Any:
     hanging.let_go.set()
 
 
+def at_work() -> set[threading.Thread]:
+    """Threads in which a model is asked. Those of other tests may end at any moment."""
+    return {thread for thread in threading.enumerate() if thread.name == "predict"}
+
+
 def query(number: float) -> Query:
     return Query(Batch(1, np.array([[number]]), ()), (Wanted(Output.PREDICTION),))
 
@@ -80,14 +85,13 @@ def test_whoever_comes_after_one_that_hangs_is_answered(estimator: Hanging, toge
 
 def test_threads_are_few_however_much_hangs_and_work_again_once_one_comes_back(estimator: Hanging) -> None:
     beside = Beside(Model(DESCRIPTION, estimator), together=False, time=SOON)
-    # Threads of other tests may end meanwhile.
-    before = set(threading.enumerate())
+    before = at_work()
 
     async def scene() -> float:
         await hang(beside, estimator, MOST_THREADS)
         more = [asyncio.ensure_future(beside.answers(query(-1))) for _ in range(20)]
         last = asyncio.ensure_future(beside.answers(query(1)))
-        assert len(set(threading.enumerate()) - before) == MOST_THREADS
+        assert len(at_work() - before) == MOST_THREADS
         assert not last.done()
         estimator.let_go.set()
         await asyncio.gather(*more)

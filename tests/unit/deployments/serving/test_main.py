@@ -23,7 +23,7 @@ def options(folder: Path) -> list[str]:
 
 def run_apart(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "deployments.serving", *options(folder)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False)
 
 
 def test_a_tampered_model_is_refused_with_exit_code_2_and_a_last_line_that_says_why(folder: Path) -> None:

@@ -14,12 +14,18 @@ import pytest
 
 from deployments.serving.__main__ import main
 from tests.model_folder import write_model_folder
-from tests.model_process import RECORD, REPOSITORY, ServerProcess, ask, free_ports
+from tests.model_process import RECORD, REPOSITORY, ServerProcess, ask
+from tests.ports import free_port
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    server = ServerProcess(write_model_folder(tmp_path / "v3"))
+def model(tmp_path: Path) -> Path:
+    return write_model_folder(tmp_path / "v3")
+
+
+@pytest.fixture
+def server(model: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(model)
     yield server
     server.kill()
 
@@ -38,45 +44,63 @@ def test_who_asks_for_a_version_by_name_is_no_user_of_it(server: ServerProcess) 
     assert (told["users"]["requests"], told["copies"]["requests"], told["predictions"]) == (0, 1, {})
 
 
-def test_a_server_that_leaves_answers_what_came_by_any_of_its_ports(server: ServerProcess) -> None:
-    ports = server.ports
-    with contextlib.ExitStack() as stack:
-        kept = [stack.enter_context(contextlib.closing(server.connected(port))) for port in ports]
+def test_a_server_that_leaves_tells_who_comes_back_by_any_of_its_ports(model: Path) -> None:
+    with leaving(model, farewell=1000) as server, contextlib.ExitStack() as stack:
+        kept = [stack.enter_context(contextlib.closing(server.connected(port))) for port in server.ports]
         assert [ask(connection).status for connection in kept] == [200] * 3
-        unfinished = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port in ports]
+        server.process.send_signal(signal.SIGTERM)
+        while readiness(server) != 503:
+            time.sleep(0.01)
+        farewells = [ask(connection) for connection in kept]
+        assert [(each.status, each.getheader("connection")) for each in farewells] == [(200, "close")] * 3
+        assert server.process.wait(60) == 0
+
+
+def test_a_server_that_leaves_answers_what_came_by_any_of_its_ports(model: Path) -> None:
+    with leaving(model, farewell=0) as server, contextlib.ExitStack() as stack:
+        unfinished = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for port in server.ports]
         head = f"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: {len(RECORD)}\r\n\r\n".encode()
         for client in unfinished:
             client.sendall(head + RECORD[:10].encode())
         while server.counts()["in_flight"] < 3:
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        farewells = [ask(connection) for connection in kept]
-        assert [(each.status, each.getheader("connection")) for each in farewells] == [(200, "close")] * 3
-        time.sleep(1.2)
+        server.wait_until_it_says("leaving")
         for client in unfinished:
             client.sendall(RECORD[10:].encode())
-            client.settimeout(10)
+            client.settimeout(60)
             assert client.recv(100).startswith(b"HTTP/1.1 200 ")
-        assert server.process.wait(10) == 0
-    for port in ports:
+        assert server.process.wait(60) == 0
+    for port in server.ports:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
 
 
-def test_a_port_that_is_taken_ends_the_server_with_its_number(tmp_path: Path) -> None:
-    folder = write_model_folder(tmp_path / "v3")
-    [port] = free_ports(1)
+@contextlib.contextmanager
+def leaving(model: Path, farewell: float) -> Iterator[ServerProcess]:
+    server = ServerProcess(model, farewell=farewell)
+    yield server
+    server.kill()
+
+
+def readiness(server: ServerProcess) -> int:
+    with contextlib.closing(server.connected(server.copies)) as connection:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status
+
+
+def test_a_port_that_is_taken_ends_the_server_with_its_number(model: Path) -> None:
+    port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         where = ["--port", str(port), "--copies-port", str(number)]
-        command = [sys.executable, "-m", "deployments.serving", "--model", str(folder), "--product", "flights"]
+        command = [sys.executable, "-m", "deployments.serving", "--model", str(model), "--product", "flights"]
         ended = subprocess.run(
             [*command, "--version", "3", *where],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
     last = json.loads(ended.stdout.splitlines()[-1])

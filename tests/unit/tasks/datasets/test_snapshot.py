@@ -43,7 +43,7 @@ def test_a_snapshot_says_what_it_holds(ices: Path, make_spec: MakeSpec, tmp_path
 
 def test_a_snapshot_is_read_only_and_named_by_what_is_in_it(ices: Path, make_spec: MakeSpec, tmp_path: Path) -> None:
     taken = take_snapshot(make_spec(ices), tmp_path)
-    assert stat.S_IMODE(taken.path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(taken.path.stat().st_mode) == 0o400
     assert fingerprint(pq.ParquetFile(taken.path).read()) == taken.fingerprint
     frame = load_snapshot(taken)
     assert list(frame["sold"]) == [day * 3 for day in range(1, 11)]
@@ -77,7 +77,7 @@ def test_a_damaged_copy_is_written_anew(ices: Path, make_spec: MakeSpec, tmp_pat
     again = take_snapshot(make_spec(ices), tmp_path)
     assert again == taken
     assert len(load_snapshot(again)) == 10
-    assert stat.S_IMODE(again.path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(again.path.stat().st_mode) == 0o400
 
 
 def test_columns_of_every_kind_come_back_as_the_same_snapshot(make_spec: MakeSpec, tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_the_rows_are_put_on_the_cluster_once_for_all_trees() -> None:
 
 
 def test_no_more_is_under_way_than_the_spec_allows() -> None:
-    cluster = Threads(cores=8)
-    cluster.before_piece = lambda: time.sleep(0.002)
+    cluster, meeting = Threads(cores=8), threading.Barrier(3)
+    cluster.before_piece = lambda: meeting.wait(60) and None if cluster.pieces <= 3 else time.sleep(0.002)
     fitted(RandomForestClassifier(30, random_state=7), cluster, jobs=3)
     assert cluster.most_at_once == 3
 
@@ -97,7 +97,6 @@ def test_what_a_piece_raises_is_raised_by_the_fit() -> None:
         joblib.Parallel()(joblib.delayed(fails)(number) for number in range(40))
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("at", [1, 9], ids=["at once", "in the middle"])
 def test_a_cluster_that_takes_no_more_pieces_ends_the_fit_instead_of_holding_it_up(at: int) -> None:
     cluster, started = Threads(), 0
@@ -115,7 +114,7 @@ def test_a_cluster_that_takes_no_more_pieces_ends_the_fit_instead_of_holding_it_
 
 def test_an_interrupted_fit_leaves_nothing_to_be_done() -> None:
     cluster, let_go = Threads(cores=20), threading.Event()
-    cluster.before_piece = lambda: let_go.wait(10) and None
+    cluster.before_piece = lambda: let_go.wait(60) and None
 
     def interrupted() -> Any:
         yield from (joblib.delayed(fails)(number) for number in range(20, 40))

@@ -31,11 +31,11 @@ class Freezing(Threads):
         self.flowing.clear()
 
     def cores(self) -> int:
-        self.flowing.wait(30)
+        self.flowing.wait(200)
         return super().cores()
 
     def keep(self, value: Any) -> int:
-        self.flowing.wait(30)
+        self.flowing.wait(200)
         return super().keep(value)
 
 
@@ -50,13 +50,12 @@ def calls(function: Any) -> list[Call]:
     return [(function, [], {}, {})]
 
 
-@pytest.mark.timeout(20)
 def test_a_fit_on_a_cluster_that_freezes_ends(cluster: Freezing) -> None:
     from joblib import parallel_config
 
     def freeze() -> None:
         cluster.freeze()
-        cluster.flowing.wait(30)
+        cluster.flowing.wait(200)
 
     cluster.before_piece = freeze
     with (
@@ -67,12 +66,11 @@ def test_a_fit_on_a_cluster_that_freezes_ends(cluster: Freezing) -> None:
         RandomForestClassifier(200, n_jobs=-1).fit(*rows())
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("asked", ["cores", "keep", "start", "versions"])
 def test_whoever_asks_a_frozen_cluster_is_told_now_and_later(cluster: Freezing, asked: str) -> None:
     questions: dict[str, tuple[Any, ...]] = {"keep": (1,), "start": (calls(int), [])}
     cluster.freeze()
-    cluster.before_start = lambda: cluster.flowing.wait(30) and None
+    cluster.before_start = lambda: cluster.flowing.wait(200) and None
     with watched(cluster, "dask cluster", 0.2, every=0.01) as seen:
         with pytest.raises(PlatformUnreachable, match=TOLD):
             seen.keep(1)
@@ -81,8 +79,8 @@ def test_whoever_asks_a_frozen_cluster_is_told_now_and_later(cluster: Freezing, 
 
 
 def test_a_piece_that_takes_longer_than_an_answer_may_is_waited_for(cluster: Freezing) -> None:
-    with watched(cluster, "dask cluster", 0.2, every=0.01) as seen:
-        assert seen.start(calls(lambda: time.sleep(0.6) or 7), []).result(10) == [7]
+    with watched(cluster, "dask cluster", 3, every=0.01) as seen:
+        assert seen.start(calls(lambda: time.sleep(3.5) or 7), []).result(60) == [7]
 
 
 def test_a_piece_that_nobody_wants_any_more_is_cancelled_on_the_cluster(cluster: Freezing) -> None:

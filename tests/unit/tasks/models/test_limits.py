@@ -45,7 +45,7 @@ def test_a_second_training_waits_for_the_first() -> None:
     def first() -> None:
         with bounded(1, 1024):
             inside.set()
-            let_go.wait(10)
+            let_go.wait(60)
             order.append("first")
 
     def second() -> None:
@@ -54,10 +54,10 @@ def test_a_second_training_waits_for_the_first() -> None:
 
     threads = [threading.Thread(target=first), threading.Thread(target=second)]
     threads[0].start()
-    inside.wait(10)
+    inside.wait(60)
     threads[1].start()
     let_go.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert order == ["first", "second"]

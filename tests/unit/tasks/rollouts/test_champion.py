@@ -57,6 +57,23 @@ def test_without_a_rollout_whoever_has_the_traffic_serves(world: World) -> None:
     assert by_journal(world) == 2
 
 
+@pytest.mark.parametrize("share", [10, 50, 80, 100])
+def test_of_several_that_run_without_a_rollout_the_registrys_champion_serves(world: World, share: float) -> None:
+    backends = (Backend(2, ("/a.sock",)), Backend(3, ("/b.sock",)))
+    weights = Weights({2: 100 - share, 3: share}) if share < 100 else Weights.all_to(3)
+    world.router.edit(PRODUCT, Routing(backends, weights))
+    world.registry.promote(PRODUCT, 2, world.clock.now(), None)
+    assert who_serves(PRODUCT, world.doors) == 2
+    world.registry.promote(PRODUCT, 1, world.clock.now(), None)  # by hand: it has no servers
+    assert who_serves(PRODUCT, world.doors) == (3 if share > 50 else 2)
+
+
+def test_one_that_runs_alone_serves_whatever_the_registry_says(world: World) -> None:
+    world.router.edit(PRODUCT, Routing((Backend(3, ("/b.sock",)),), Weights.all_to(3)))
+    world.registry.promote(PRODUCT, 2, world.clock.now(), None)
+    assert who_serves(PRODUCT, world.doors) == by_journal(world) == 3
+
+
 def test_without_rollout_and_traffic_the_registry_is_asked(world: World) -> None:
     assert who_serves(PRODUCT, world.doors) is None
     world.registry.promote(PRODUCT, 3, world.clock.now(), None)

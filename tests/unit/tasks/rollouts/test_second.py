@@ -50,7 +50,7 @@ class Waiting(ManualClock):
     def sleep(self, duration: timedelta) -> None:
         super().sleep(duration)
         self.waits.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(60)
 
 
 class Runs:
@@ -73,11 +73,11 @@ class Runs:
                 if not began and self.world.journal.holder(PRODUCT, self.world.clock.now()) is not None:
                     began.append(other.submit(second, self.second))
                     began[0].add_done_callback(lambda _: self.clock.waits.set())
-                    assert self.clock.waits.wait(20)
+                    assert self.clock.waits.wait(60)
 
             first(replace(self.first, target=Asked(self.world.target, seen)))  # type: ignore[arg-type]
             self.clock.go_on.set()
-            wait(began, 20)
+            wait(began, 60)
         return began[0]
 
 

@@ -1,0 +1,140 @@
+"""What belongs to one account: folders that nobody else reads, and callers who are the same account.
+
+Names are looked at without following links: whoever may put a link into a folder of everybody's, such as /tmp, could
+lead it elsewhere between two looks.
+"""
+
+import contextlib
+import os
+import pwd
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deployments.errors import BadInput
+
+FOLDER_MODE: Final = 0o700
+UMASK: Final = 0o077
+_OTHERS: Final = 0o077
+_LINGERING: Final = Path("/var/lib/systemd/linger")
+_UNTIL_LOGOUT: Final = Path("/run/user")
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A file or folder that somebody else may read or change, and what is wrong with it."""
+
+    path: Path
+    reason: str
+
+
+def keep_to_oneself() -> None:
+    """What this process and its children write from now on is for their own account alone."""
+    os.umask(UMASK)
+
+
+def private_folder(folder: Path, advice: str) -> Path:
+    """Makes `folder`, or makes it private if it was there before; returns it.
+
+    Raises `BadInput`, which ends in `advice`, for one that is somebody else's, a link or no folder, or cannot be made.
+    """
+    try:
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be made ({error.strerror}): {advice}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise BadInput(f"{folder} is a link, and must be a folder: {advice}")
+    if found.st_uid != os.getuid():
+        raise BadInput(f"{folder} belongs to {_name(found.st_uid)}, not to {_name(os.getuid())}: {advice}")
+    if stat.S_IMODE(found.st_mode) & _OTHERS:
+        folder.chmod(FOLDER_MODE)
+    return folder
+
+
+def is_private(folder: Path) -> bool:
+    """Whether it is a folder, not a link to one, of this account and open to nobody else."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & _OTHERS
+
+
+def lasting_runtime_folder() -> Path | None:
+    """`$XDG_RUNTIME_DIR` (XDG base directory specification) if it is private and stays when its owner logs out.
+
+    systemd removes its own when the last session ends, sockets in use included, unless the account lingers
+    (`loginctl enable-linger`): a platform that serves users must outlive the terminal that started it.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    folder = Path(given)
+    if not folder.is_absolute() or not is_private(folder):
+        return None
+    goes_at_logout = _UNTIL_LOGOUT in folder.parents and not (_LINGERING / _name(os.getuid())).exists()
+    return None if goes_at_logout else folder
+
+
+def is_same_account(connection: socket.socket) -> bool:
+    """Whether the process at the other end of a Unix socket runs as this account: as the kernel says, SO_PEERCRED.
+
+    True where the kernel cannot be asked in this way (macOS): there the folder's mode is all the protection.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    layout = "3i"  # struct ucred: pid, uid, gid
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(layout))
+    account: int = struct.unpack(layout, credentials)[1]
+    return account == os.getuid()
+
+
+def exposed(folder: Path) -> Iterator[Exposed]:
+    """All in `folder`, and it itself, that others may read or change; links are not followed.
+
+    Where nobody else may enter the folder, what is in it is reached by nobody: it is told all the same, for it may be
+    copied, or the folder opened again.
+    """
+    if folder.is_symlink() or not folder.exists():
+        return
+    yield from _exposed(folder)
+    for place, folders, files in os.walk(folder):
+        for name in sorted([*folders, *files]):
+            yield from _exposed(Path(place, name))
+
+
+def close(found: Exposed) -> None:
+    """Takes from others what they may do there; nothing changes for the owner. Raises `PermissionError`."""
+    mode = found.path.lstat().st_mode
+    if not stat.S_ISLNK(mode):
+        found.path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+
+
+def changeable_by_others(folder: Path) -> Path | None:
+    """The nearest folder above in which everybody may put another one in its place; None if there is none."""
+    for parent in folder.resolve().parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            return parent
+    return None
+
+
+def _exposed(path: Path) -> Iterator[Exposed]:
+    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):  # what it leads to is another's business
+            return
+        if found.st_uid != os.getuid():
+            yield Exposed(path, f"belongs to {_name(found.st_uid)}")
+        elif stat.S_IMODE(found.st_mode) & _OTHERS:
+            yield Exposed(path, f"others may reach it (mode {stat.S_IMODE(found.st_mode):04o})")
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"account {uid}"

@@ -1,0 +1,81 @@
+"""Large requests: few at a time, so that uploads which never end take memory from nobody.
+
+A body is held until it is whole: a client that leaves in the middle has asked no model anything. Envoy has no bound on
+what all bodies take together (for HTTP/1 its overload manager cannot tell who holds the most), so requests with more
+than `SMALL_BYTES`, or of a length that is not said, go through a second listener of the same Envoy, on a socket. It
+holds the bodies, and the way to it lets only `AT_ONCE` pass. Others get 503 and may come again; small requests never
+meet any of this.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from deployments.routers.envoy.clusters import TYPE, load_assignment
+from deployments.routers.envoy.files import Json
+
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+SMALL_BYTES: Final = 64 * 1024
+AT_ONCE: Final = 32
+CLUSTER: Final = "uploads"
+# Set on the way to the second listener, where the same table of routes must not lead there again.
+UPLOAD_HEADER: Final = "x-seatrial-upload"
+_NAME: Final = "seatrial.upload"
+_FILTER: Final = "envoy.filters.http.buffer"
+_BUFFER: Final = f"{TYPE}envoy.extensions.filters.http.buffer.v3"
+_ANY_LARGER: Final = 2**62
+
+
+def upload_routes() -> list[Json]:
+    """The first routes of the table: what is too large is refused before it is read."""
+    first: Json = {"name": UPLOAD_HEADER, "present_match": True, "invert_match": True}
+    too_large = {"headers": [_length_from(MAX_BODY_BYTES + 1)]}
+    large = {"headers": [first, _length_from(SMALL_BYTES + 1)]}
+    of_unknown_length = {
+        "headers": [
+            first,
+            {"name": "content-length", "present_match": True, "invert_match": True},
+            {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}, "invert_match": True},
+        ]
+    }
+    told = f"the request is larger than {MAX_BODY_BYTES} bytes: send the rows in parts"
+    return [
+        {
+            "name": _NAME,
+            "match": {"prefix": "/", **too_large},
+            "direct_response": {"status": 413, "body": {"inline_string": told}},
+        },
+        *({"name": _NAME, "match": {"prefix": "/", **match}, **_inwards()} for match in (large, of_unknown_length)),
+    ]
+
+
+def upload_cluster(socket: Path, protocol: Json) -> Json:
+    """The second listener, as the first one asks it."""
+    return {
+        "name": CLUSTER,
+        "connect_timeout": "0.5s",
+        "type": "STATIC",
+        "load_assignment": load_assignment(CLUSTER, (str(socket),)),
+        "circuit_breakers": {"thresholds": [{"max_connections": AT_ONCE, "max_pending_requests": AT_ONCE}]},
+        "per_connection_buffer_limit_bytes": SMALL_BYTES,
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
+    }
+
+
+def hold_whole() -> Json:
+    """The filter that passes a request on once it is whole."""
+    return {"name": _FILTER, "typed_config": {"@type": f"{_BUFFER}.Buffer", "max_request_bytes": MAX_BODY_BYTES}}
+
+
+def _length_from(least: int) -> Json:
+    return {"name": "content-length", "range_match": {"start": least, "end": _ANY_LARGER}}
+
+
+def _inwards() -> Json:
+    mark = {"header": {"key": UPLOAD_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    as_it_comes = {"@type": f"{_BUFFER}.BufferPerRoute", "disabled": True}
+    return {
+        # The second listener has limits of its own, and always ends.
+        "route": {"cluster": CLUSTER, "timeout": "0s"},
+        "request_headers_to_add": [mark],
+        "typed_per_filter_config": {_FILTER: as_it_comes},
+    }

@@ -1,0 +1,52 @@
+"""What `doctor` looks at and says."""
+
+from typing import Any
+
+from deployments.private import Exposed, changeable_by_others, close, exposed
+from deployments.settings import current
+from flows.entrypoints import console
+
+_SHOWN = 20
+
+
+def doctor_report(mend: bool) -> dict[str, Any]:
+    """`exposed`: what others may do now, each with path and reason; `mended`: what they could until now."""
+    home = current().home.resolve()
+    found = list(exposed(home))
+    mended = [each for each in found if mend and _closed(each)]
+    left = [_shown(each) for each in found if each not in mended]
+    if replaceable := changeable_by_others(home):
+        reason = f"everybody may put another folder in the place of {home}: `chmod o-w` it, or set its sticky bit"
+        left.append({"path": str(replaceable), "reason": reason})
+    return {"home": str(home), "exposed": left, "mended": [_shown(each) for each in mended]}
+
+
+def print_doctor(report: dict[str, Any]) -> None:
+    """For people: the first of many, and what to do."""
+    for each in _first(report["mended"]):
+        console.say_done(f"closed to others: {each['path']} ({each['reason']})")
+    for each in _first(report["exposed"]):
+        console.warn(f"{each['path']}: {each['reason']}")
+    for name, say in (("mended", console.say_done), ("exposed", console.warn)):
+        if (more := len(report[name]) - _SHOWN) > 0:
+            say(f"and {more} more (all of them with --json)")
+    if not report["exposed"]:
+        console.say(f"{report['home']}: nobody else may read or change anything")
+    elif not report["mended"]:
+        console.say("`seatrial doctor --mend` closes to others what belongs to you")
+
+
+def _first(found: list[dict[str, str]]) -> list[dict[str, str]]:
+    return found[:_SHOWN]
+
+
+def _closed(found: Exposed) -> bool:
+    try:
+        close(found)
+    except OSError:  # it is not ours
+        return False
+    return True
+
+
+def _shown(found: Exposed) -> dict[str, str]:
+    return {"path": str(found.path), "reason": found.reason}

@@ -1,0 +1,56 @@
+"""`seatrial doctor`: what other accounts may reach is told, and closed when asked."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deployments.settings import current
+from flows.entrypoints.cli import app
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One that an earlier release made for everybody to read."""
+    place = tmp_path / "home"
+    place.mkdir()
+    monkeypatch.setenv("SEATRIAL_HOME", str(place))
+    current.cache_clear()
+    for name, mode in {"journal.db": 0o644, "platform.json": 0o644, "key": 0o600}.items():
+        (place / name).touch()
+        (place / name).chmod(mode)
+    place.chmod(0o755)
+    return place
+
+
+def test_what_is_open_is_named_and_the_advice_closes_it(home: Path) -> None:
+    seen = CliRunner().invoke(app, ["doctor"])
+    assert seen.exit_code == 1
+    assert "journal.db: others may reach it (mode 0644)" in seen.output.replace("\n", "")
+    assert "seatrial doctor --mend" in seen.output
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755  # looking changes nothing
+    mended = CliRunner().invoke(app, ["doctor", "--mend", "--json"])
+    assert mended.exit_code == 0
+    assert [Path(each["path"]).name for each in json.loads(mended.stdout)["mended"]] == [
+        "home",
+        "journal.db",
+        "platform.json",
+    ]
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+
+
+def test_of_many_only_the_first_are_shown(home: Path) -> None:
+    for number in range(50):
+        (home / f"part-{number}").touch()
+        (home / f"part-{number}").chmod(0o644)
+    assert "and 33 more" in CliRunner().invoke(app, ["doctor"]).output
+
+
+def test_a_home_that_is_not_there_has_nothing_open(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATRIAL_HOME", str(home / "none"))
+    home.chmod(0o700)
+    current.cache_clear()
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+    assert not (home / "none").exists()

@@ -1,0 +1,82 @@
+"""A hostile or odd spec file gets a sentence, at once, and takes no memory."""
+
+import os
+import string
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from deployments.errors import BadSpec, NotFound
+from tasks.spec_file import load_product
+from tasks.spec_yaml import MOST_BYTES, read_yaml
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "shop.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def aliases_of_aliases(levels: int, many: int) -> str:
+    """`many` to the power of `levels` values in a few lines."""
+    lines = [f"a: &a [{', '.join('x' * many)}]"]
+    for former, name in zip(string.ascii_lowercase, string.ascii_lowercase[1 : levels + 1], strict=False):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{former}'] * many)}]")
+    return "\n".join(lines)
+
+
+def test_a_few_lines_that_stand_for_billions_of_values_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, aliases_of_aliases(9, 9))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadSpec, match=r"stands for more than 100,000 values once its aliases are followed"):
+            load_product(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_aliases_as_people_use_them_are_fine(tmp_path: Path) -> None:
+    path = written(tmp_path, "a: &a {x: 1, y: [1, 2]}\nb: *a\nc: {<<: *a, x: 3}\n")
+    assert read_yaml(path) == {"a": {"x": 1, "y": [1, 2]}, "b": {"x": 1, "y": [1, 2]}, "c": {"x": 3, "y": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("product: &a [*a]", "line 1 holds itself"),
+        ("product: &a {x: {y: *a}}", "line 1 holds itself"),
+        ("x: 1\nproduct: &a\n  <<: *a", "line 2 holds itself"),
+        ("product: " + "[" * 500_000, "more than 50 deep"),
+        ("product: " + "{a: " * 3000 + "1" + "}" * 3000, "more than 50 deep"),
+        ("? " * 100_000, "more than 50 deep"),
+        ("product: " + "9" * 5000, "has a value that YAML cannot stand for: .*4300 digits"),
+        ("product: 0x" + "f" * 6000, "a whole number of 24000 bits"),
+        ("product: 18446744073709551616", "a whole number of 65 bits"),
+        ("!!map [1]", "has a value that YAML cannot stand for"),
+        ("product: !!python/object/apply:os.system [id]", "could not determine a constructor"),
+        ("product: x\n---\nproduct: y", "expected a single document"),
+        ("", "must be a mapping"),
+        ("a: 1\na: 2", "the key 'a' is given twice"),
+        ("? [a, b]\n: 1", "unhashable"),
+    ],
+)
+def test_what_no_person_writes_gets_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadSpec, match=said):
+        load_product(written(tmp_path, text))
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(BadSpec, match="more than 1048576 bytes: is it the spec, and not its data"):
+        load_product(written(tmp_path, "x" * (MOST_BYTES + 1)))
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(BadSpec, match="no ordinary file"):
+        load_product(tmp_path / "pipe.yaml")
+    with pytest.raises(BadSpec, match="is a folder"):
+        load_product(tmp_path)
+    with pytest.raises(NotFound, match="check the path"):
+        load_product(tmp_path / "none.yaml")
