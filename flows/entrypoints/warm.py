@@ -22,8 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from deployments.private import is_same_account, keep_to_oneself
 from deployments.platform.environment import password_of_prefect
+from deployments.private import is_same_account, keep_to_oneself
 from deployments.proxies import heed_proxies
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
