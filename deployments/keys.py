@@ -6,6 +6,7 @@ cluster the folder is a mounted Secret, and nothing is drawn.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -36,7 +37,9 @@ def key(folder: Path, name: str, draw: Callable[[], bytes] = drawn_text) -> byte
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
                 _keep(path, draw())
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
             raise BadInput(
                 f"{path} cannot be made ({error.strerror}): a folder that is only read must have it"
             ) from None

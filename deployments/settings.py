@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     tracking_uri: str | None = Field(
         default=None, description="MLflow tracking server or database; None: SQLite in `home`"
     )
+    tracking_secret: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
+        description="Secret whose `prefect` pods show as the password of that MLflow; None: it asks for none",
+    )
     journal_url: str | None = Field(
         default=None,
         description="SQLAlchemy URL of the journal, or kubernetes://NAMESPACE; None: SQLite in `home`",

@@ -199,7 +199,8 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     cluster = cluster or Cluster.of(section.namespace, section.context)
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
-    target = KubernetesTarget(cluster, section, _tracking_of_pods(settings, section), clock, settings.trusted_types)
+    tracking, login = _tracking_of_pods(settings, section), settings.tracking_secret
+    target = KubernetesTarget(cluster, section, tracking, clock, settings.trusted_types, login)
     counts = counters.counts
     if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:
         counts = GatewayCounts(

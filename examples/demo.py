@@ -199,7 +199,8 @@ def _tell(story: Story) -> None:
     _seatrial("status")
     addresses = live_addresses(current())
     console.print(
-        f"\nLook around:  Prefect {addresses.url('prefect')}   MLflow {addresses.url('mlflow')}\n"
+        f"\nLook around:  seatrial open prefect ({addresses.url('prefect')})"
+        f" · seatrial open mlflow ({addresses.url('mlflow')})\n"
         "Go on:        seatrial history flights · seatrial rollback flights · seatrial release bikeshare\n"
         "End it:       make down",
         soft_wrap=True,

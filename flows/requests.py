@@ -14,7 +14,7 @@ class ReleaseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of a product in specs/, or the path of a spec", examples=["flights"])
+    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
     strategy: Strategy | None = Field(default=None, description="instead of the spec's rollout.strategy")
     window: str | None = Field(
         default=None,
@@ -52,7 +52,7 @@ class RollbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of a product in specs/, or the path of a spec", examples=["flights"])
+    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
     version: int | None = Field(default=None, ge=1, description="which one; None: the champion before the present one")
 
 
@@ -61,7 +61,7 @@ class RetryRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of a product in specs/, or the path of a spec", examples=["flights"])
+    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
     version: int | None = Field(
         default=None, ge=1, description="which one; None: the newest that was refused or never finished"
     )

@@ -6,16 +6,19 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from tasks.spec_asked import any_file
+
 Result = TypeVar("Result")
 
 
 def run_here(flow: Callable[[Any], Result], request: BaseModel) -> Result:
-    """Run a flow in this process; what it raised on purpose comes out as it is.
+    """Run a flow in this process, for a person at its command line; what it raised on purpose comes out as it is.
 
     Prefect keeps the log of the run; on the terminal only Seatrial's own progress appears.
     """
     _silence_prefects_console()
-    return flow(request)
+    with any_file():
+        return flow(request)
 
 
 def run_detached(deployment: str, request: BaseModel) -> dict[str, str]:

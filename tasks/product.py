@@ -9,7 +9,8 @@ from deployments.cluster.names import product_object_name, user_address
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection, Second, Strategy, TargetKind
 from tasks.spec import ProductSpec, Window
-from tasks.spec_file import check_available, find_spec, load_product, parse_window
+from tasks.spec_asked import asked_spec
+from tasks.spec_file import check_available, load_product, parse_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def open_run(
 
     `rollout_instead` are fields of the spec's rollout section; None leaves what the spec says.
     """
-    path = find_spec(product, settings.specs_folder)
+    path = asked_spec(product, settings.specs_folder)
     spec = load_product(path)
     wanted = {name: value for name, value in rollout_instead.items() if value is not None}
     rollout = spec.rollout.model_copy(update=wanted)

@@ -2,12 +2,13 @@
 
 import json
 
+from deployments.pages.password import credentials, drawn_password
 from deployments.platform.addresses import Addresses
 from deployments.settings import Settings
 
 
 def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
-    """Variables for the platform's processes and for the command line itself.
+    """Variables for the platform's processes, none of them secret.
 
     Without a Prefect server among `addresses` whoever runs a flow starts one first: Prefect would hide one of its own
     in the process group of the command, to be ended together with it.
@@ -32,6 +33,17 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
     }
     server = addresses.url("prefect")
     return variables if server is None else variables | {"PREFECT_API_URL": f"{server}/api"}
+
+
+def environment_with_password(settings: Settings, addresses: Addresses) -> dict[str, str]:
+    """Of a process that speaks to this platform's Prefect: it shows that server the password, and no other one."""
+    known = environment(settings, addresses)
+    return known if addresses.prefect is None else known | password_of_prefect(settings)
+
+
+def password_of_prefect(settings: Settings) -> dict[str, str]:
+    """For the environment of a process, which no other account reads; never for a file or a command line."""
+    return {"PREFECT_API_AUTH_STRING": credentials(drawn_password(settings.keys_folder))}
 
 
 def _given(settings: Settings) -> dict[str, str]:

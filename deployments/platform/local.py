@@ -10,7 +10,6 @@ from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
 
-import httpx
 from filelock import FileLock, Timeout
 
 from deployments.clock import Clock, SystemClock
@@ -20,9 +19,10 @@ from deployments.place import this_place
 from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.carriers import end_carriers
-from deployments.platform.environment import environment
+from deployments.platform.environment import environment_with_password
 from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.health import answers, runs, wait_until
+from deployments.platform.work_pool import see_to_pool
 from deployments.secrets import masked
 from deployments.settings import Settings
 from deployments.supervision import ProgramReport, Supervisor, UnixConnection
@@ -53,7 +53,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     _start_pages(settings, supervisor, addresses)
     wait_until(lambda: _prefect_is_up(supervisor, addresses), services.PREFECT, _LIMIT, clock)
     tell(f"Prefect       {addresses.url('prefect')}{_instead_of(settings.prefect_port, addresses.prefect)}")
-    _see_to_pool(addresses)
+    see_to_pool(settings, f"{addresses.url('prefect')}/api")
     supervisor.put(services.prefect_worker(settings, addresses))
     supervisor.put(services.warm_process(settings, addresses))
     supervisor.put(services.control_service(settings, addresses))
@@ -123,7 +123,7 @@ def deploy_flows(settings: Settings, addresses: Addresses) -> None:
             "--prefect-file",
             str(own if own.is_file() else shipped),
         ],
-        env=os.environ | environment(settings, addresses),
+        env=os.environ | environment_with_password(settings, addresses),
         cwd=settings.project,
         capture_output=True,
         text=True,
@@ -164,16 +164,6 @@ def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresse
 
 def _prefect_is_up(supervisor: Supervisor, addresses: Addresses) -> bool:
     return runs(supervisor, services.PREFECT) and answers(f"{addresses.url('prefect')}/api/health")
-
-
-def _see_to_pool(addresses: Addresses) -> None:
-    """The work pool, before the worker comes to it: deploying need not wait for the worker."""
-    pools = f"{addresses.url('prefect')}/api/work_pools/"
-    if not answers(f"{pools}{services.WORK_POOL}"):
-        wanted = {"name": services.WORK_POOL, "type": "process"}
-        made = httpx.post(pools, json=wanted, timeout=30, trust_env=False)
-        if made.status_code != httpx.codes.CONFLICT:  # there already: a slow server's first answer came too late
-            made.raise_for_status()
 
 
 def _control_is_up(supervisor: Supervisor, settings: Settings) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment
+from deployments.platform.work_pool import WORK_POOL
 from deployments.settings import Settings
 from deployments.supervision import Program
 
@@ -17,7 +18,6 @@ MLFLOW = "mlflow-server"
 WARM = "warm"
 CONTROL = "control"
 PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM, CONTROL)
-WORK_POOL = "seatrial"
 
 
 def gateway(settings: Settings, command: tuple[str, ...]) -> Program:
@@ -27,23 +27,12 @@ def gateway(settings: Settings, command: tuple[str, ...]) -> Program:
 
 def prefect_server(settings: Settings, addresses: Addresses) -> Program:
     """Prefect's API, scheduler and pages."""
-    return _python(
-        PREFECT,
-        settings,
-        addresses,
-        "prefect",
-        "server",
-        "start",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(addresses.prefect),
-    )
+    return _python(PREFECT, settings, addresses, "flows.entrypoints.prefect_pages", "--port", str(addresses.prefect))
 
 
 def prefect_worker(settings: Settings, addresses: Addresses) -> Program:
     """Runs the flows that were started from the pages, by schedule or by webhook."""
-    return _python(WORKER, settings, addresses, "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process")
+    return _python(WORKER, settings, addresses, "flows.entrypoints.prefect_worker", WORK_POOL)
 
 
 def warm_process(settings: Settings, addresses: Addresses) -> Program:
@@ -71,11 +60,9 @@ def mlflow_server(settings: Settings, addresses: Addresses) -> Program:
         MLFLOW,
         settings,
         addresses,
-        "mlflow",
-        "server",
+        "deployments.registry.pages",
+        *("--port", str(addresses.mlflow)),
         *("--default-artifact-root", str(settings.home.resolve() / "mlflow" / "artifacts")),
-        "--no-serve-artifacts",
-        *("--host", "127.0.0.1", "--port", str(addresses.mlflow), "--workers", "1"),
     )
     return replace(program, environment={**program.environment, "MLFLOW_BACKEND_STORE_URI": settings.mlflow_uri})
 

@@ -58,6 +58,7 @@ def release(
 
     request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
     if detach:
+        request = request.model_copy(update={"product": _for_worker(product)})
         from flows.starting import run_detached
 
         run = run_detached("release/release", request)
@@ -127,6 +128,14 @@ def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -
     if strategy:
         check_available(spec.rollout.model_copy(update={"strategy": strategy}))
     return path
+
+
+def _for_worker(product: str) -> str:
+    """As a run of the worker may name it. Raises `BadInput` for a spec that lies elsewhere."""
+    from deployments.settings import current
+    from tasks.spec_asked import within
+
+    return within(product, current().specs_folder)
 
 
 def _run(flow: Any, request: Any, spec: Path, json: bool) -> None:

@@ -46,7 +46,7 @@ def enter_platform(needs_server: bool = False) -> Callable[[], None]:
 
     Where it is not up, a server of Prefect is started for this command. What is returned waits until it answers.
     """
-    from deployments.platform.environment import environment
+    from deployments.platform.environment import environment_with_password, password_of_prefect
     from deployments.platform.local import live_addresses
     from deployments.settings import current
 
@@ -54,13 +54,13 @@ def enter_platform(needs_server: bool = False) -> Callable[[], None]:
     addresses = live_addresses(settings)
     if needs_server and addresses.prefect is None:
         raise PlatformUnreachable("the Prefect server is not up: start it with `seatrial up`")
-    os.environ.update(environment(settings, addresses))
+    os.environ.update(environment_with_password(settings, addresses))
     if "PREFECT_API_URL" in os.environ:
         return lambda: None
     from flows.entrypoints.prefect_server import PrefectForOneCommand
 
     server = PrefectForOneCommand(settings)
-    os.environ["PREFECT_API_URL"] = server.api_url
+    os.environ.update({"PREFECT_API_URL": server.api_url} | password_of_prefect(settings))
     return server.wait
 
 

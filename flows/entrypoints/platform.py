@@ -23,6 +23,8 @@ def up(json: Json = False) -> None:
     addresses = start(current(), console.say_done if not json else lambda _: None)
     if json:
         console.print_json({part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")})
+    else:
+        console.say_done("pages         `seatrial open` and `seatrial open mlflow` open them logged in")
 
 
 @app.command(rich_help_panel=_PANEL)

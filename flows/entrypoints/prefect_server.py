@@ -43,6 +43,7 @@ class PrefectForOneCommand:
                 stderr=log,
                 pass_fds=[listening.fileno()],
                 start_new_session=True,
+                env=os.environ | {"SEATRIAL_KEYS": str(settings.keys_folder)},
             )
         atexit.register(self._end)
 
@@ -70,11 +71,9 @@ class PrefectForOneCommand:
 def main() -> None:
     """`python -m flows.entrypoints.prefect_server SOCKET`: serves until standard input is at its end."""
     threading.Thread(target=_end_with_command, daemon=True).start()
-    import uvicorn
-    from prefect.server.api.server import create_app
+    from flows.entrypoints.prefect_pages import serve_for_one_command
 
-    server = uvicorn.Server(uvicorn.Config(create_app(ephemeral=True, final=True), log_level="error"))
-    server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    serve_for_one_command(socket.socket(fileno=int(sys.argv[1])))
 
 
 def _end_with_command() -> None:

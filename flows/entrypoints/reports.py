@@ -52,6 +52,8 @@ def print_status(report: dict[str, Any]) -> None:
         console.out().print("All products run in a cluster; nothing of the platform runs here.")
     else:
         console.print_table("Platform", ("part", "address"), parts)
+        if report["platform"]["prefect"] is not None:
+            console.out().print("Pages: `seatrial open` and `seatrial open mlflow` open them logged in.")
     rows = [
         (
             name,

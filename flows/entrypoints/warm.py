@@ -22,6 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
+from deployments.platform.environment import password_of_prefect
 from deployments.private import is_same_account, keep_to_oneself
 from deployments.proxies import heed_proxies
 from deployments.rollout.state import RolloutState
@@ -240,6 +241,8 @@ def main() -> None:
     heed_proxies()
     from flows.entrypoints.cli import run
 
+    # Prefect reads its settings while it is imported: later, in a fork, it would not hear of the password.
+    os.environ.update(password_of_prefect(Settings()))
     known_to_cli = import_module("flows.entrypoints.warm")  # this file runs as __main__, which is another module
     known_to_cli.serve(Settings(), run)
 

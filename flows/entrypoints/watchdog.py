@@ -73,14 +73,14 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
 
     After `seatrial down` it does nothing: whoever opened the doors would start the gateway again.
     """
-    from deployments.platform.environment import environment
+    from deployments.platform.environment import environment_with_password
     from deployments.platform.local import live_addresses
     from deployments.supervision import Supervisor
     from flows.entrypoints import console
 
     if not Supervisor.of(settings).running():
         return 0
-    os.environ.update(environment(settings, live_addresses(settings)))
+    os.environ.update(environment_with_password(settings, live_addresses(settings)))
     from flows.requests import RolloutRequest
     from flows.rollout import carry_without_prefect, rollout
     from flows.starting import run_here

@@ -23,10 +23,12 @@ _SERVER = (
 )
 _ALL = (
     *_SERVER,
+    "deployments.registry.pages",
     "deployments.targets.kubernetes",
     "flows.entrypoints.cli",
     "flows.entrypoints.control",
     "flows.entrypoints.handing_over",
+    "flows.entrypoints.prefect_pages",
     "flows.release",
     "flows.retry",
     "flows.rollback",

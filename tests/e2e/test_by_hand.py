@@ -1,10 +1,8 @@
 """A person's hands in MLflow and in the gateway's files, while users ask: not one of them gets a 404."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.e2e.conftest import Seatrial, Shop
@@ -14,9 +12,8 @@ pytestmark = pytest.mark.platform
 
 
 def mlflow(seatrial: Seatrial, method: str, path: str, **parameters: Any) -> Any:
-    port = json.loads((seatrial.home / "platform.json").read_text())["mlflow"]
-    address = f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}"
-    answer = httpx.request(method, address, json=parameters, timeout=60, trust_env=False)
+    with seatrial.api("mlflow", "/api/2.0/mlflow") as api:
+        answer = api.request(method, f"/{path}", json=parameters, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -1,6 +1,6 @@
 """The main job on real data, through the command line, with the platform up."""
 
-import json
+from dataclasses import replace
 from datetime import datetime
 
 import httpx
@@ -191,23 +191,26 @@ def test_a_factory_of_ones_own_is_trained_and_served(seatrial: Seatrial, shop: S
 
 def test_a_release_through_the_worker_ends_with_a_champion(seatrial: Seatrial, shop: Shop) -> None:
     shop.write()
+    elsewhere = seatrial.run("release", str(shop.file), "--detach")
+    assert elsewhere.returncode == 2, "the worker takes specs from specs/ only"
+    shop = replace(shop, folder=seatrial.project / "specs" / shop.name).write()
     started = seatrial.told("release", str(shop.file), "--detach")
-    api = f"http://127.0.0.1:{json.loads((seatrial.home / 'platform.json').read_text())['prefect']}/api"
-    state = end_of(api, started["id"])
-    assert state["type"] == "COMPLETED", state
-    assert seatrial.product(shop.name)["champion"] == 1
-    run = httpx.get(f"{api}/flow_runs/{started['id']}", trust_env=False, timeout=30).json()
-    assert run["name"] == f"{shop.name} v1 release"
-    artifacts = httpx.post(f"{api}/artifacts/filter", json={"limit": 200}, trust_env=False, timeout=30).json()
-    keys = {artifact["key"] for artifact in artifacts if artifact["flow_run_id"] == started["id"]}
-    assert {f"{shop.name}-validation", f"{shop.name}-gate", f"{shop.name}-version", f"{shop.name}-mlflow"} <= keys
+    with seatrial.api() as api:
+        state = end_of(api, started["id"])
+        assert state["type"] == "COMPLETED", state
+        assert seatrial.product(shop.name)["champion"] == 1
+        run = api.get(f"/flow_runs/{started['id']}").json()
+        assert run["name"] == f"{shop.name} v1 release"
+        artifacts = api.post("/artifacts/filter", json={"limit": 200}).json()
+        keys = {artifact["key"] for artifact in artifacts if artifact["flow_run_id"] == started["id"]}
+        assert {f"{shop.name}-validation", f"{shop.name}-gate", f"{shop.name}-version", f"{shop.name}-mlflow"} <= keys
 
 
-def end_of(api: str, run_id: str) -> dict[str, str]:
+def end_of(api: httpx.Client, run_id: str) -> dict[str, str]:
     """The final state of a flow run; its last one after two minutes."""
 
     def state() -> dict[str, str]:
-        found: dict[str, str] = httpx.get(f"{api}/flow_runs/{run_id}", trust_env=False, timeout=30).json()["state"]
+        found: dict[str, str] = api.get(f"/flow_runs/{run_id}").json()["state"]
         return found
 
     until(lambda: state()["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -215,27 +218,25 @@ def end_of(api: str, run_id: str) -> dict[str, str]:
 
 
 def test_the_deployments_draw_a_form_and_the_schedule_is_off(seatrial: Seatrial) -> None:
-    api = f"http://127.0.0.1:{json.loads((seatrial.home / 'platform.json').read_text())['prefect']}/api"
-    release = httpx.get(f"{api}/deployments/name/release/release", trust_env=False, timeout=30).json()
-    form = release["parameter_openapi_schema"]["definitions"]["ReleaseRequest"]["properties"]
-    assert {"product", "strategy", "window", "replicas"} <= set(form)
-    assert [schedule["active"] for schedule in release["schedules"]] == [False]
-    assert httpx.get(f"{api}/deployments/name/rollback/rollback", trust_env=False, timeout=30).status_code == 200
+    with seatrial.api() as api:
+        release = api.get("/deployments/name/release/release").json()
+        form = release["parameter_openapi_schema"]["definitions"]["ReleaseRequest"]["properties"]
+        assert {"product", "strategy", "window", "replicas"} <= set(form)
+        assert [schedule["active"] for schedule in release["schedules"]] == [False]
+        assert api.get("/deployments/name/rollback/rollback").status_code == 200
 
 
 def test_an_active_schedule_really_schedules_runs(seatrial: Seatrial) -> None:
     """Guards the SQLAlchemy pin: with 2.1, Prefect's scheduler fails silently and nothing is ever scheduled."""
-    api = f"http://127.0.0.1:{json.loads((seatrial.home / 'platform.json').read_text())['prefect']}/api"
-    release = httpx.get(f"{api}/deployments/name/release/release", trust_env=False, timeout=30).json()
-    address = f"{api}/deployments/{release['id']}/schedules/{release['schedules'][0]['id']}"
-    scheduled = {
-        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
-        "deployments": {"id": {"any_": [release["id"]]}},
-    }
-    httpx.patch(address, json={"active": True}, trust_env=False, timeout=30).raise_for_status()
-    try:
-        assert until(
-            lambda: httpx.post(f"{api}/flow_runs/count", json=scheduled, trust_env=False, timeout=30).json() > 0
-        )
-    finally:
-        httpx.patch(address, json={"active": False}, trust_env=False, timeout=30).raise_for_status()
+    with seatrial.api() as api:
+        release = api.get("/deployments/name/release/release").json()
+        address = f"/deployments/{release['id']}/schedules/{release['schedules'][0]['id']}"
+        scheduled = {
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "deployments": {"id": {"any_": [release["id"]]}},
+        }
+        api.patch(address, json={"active": True}).raise_for_status()
+        try:
+            assert until(lambda: api.post("/flow_runs/count", json=scheduled).json() > 0)
+        finally:
+            api.patch(address, json={"active": False}).raise_for_status()

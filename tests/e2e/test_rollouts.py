@@ -68,11 +68,6 @@ def events(seatrial: Seatrial, product: str) -> list[str]:
     return [entry["event"] for entry in seatrial.told("history", product, "--limit", "1000")]
 
 
-def prefect(seatrial: Seatrial) -> httpx.Client:
-    port = json.loads((seatrial.home / "platform.json").read_text())["prefect"]
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=30, trust_env=False)
-
-
 def test_a_healthy_canary_gets_all_traffic_by_proof(seatrial: Seatrial, served: Shop) -> None:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
@@ -115,7 +110,7 @@ def test_cancelling_in_prefect_puts_the_traffic_back(seatrial: Seatrial, served:
     before = whole(seatrial, served.name)
     with Traffic(seatrial, served.name) as traffic:
         release = UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")
-        with prefect(seatrial) as api:
+        with seatrial.api() as api:
             wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}, "name": {"like_": "rollout"}}}
             (run,) = api.post("/flow_runs/filter", json=wanted).raise_for_status().json()
             assert run["name"] == f"{served.name} v{under_way(seatrial)[0]['candidate']} rollout"

@@ -1,14 +1,12 @@
 """A release under way: followed by its progress, and broken at a chosen moment."""
 
 import contextlib
-import json
 import queue
 import sqlite3
 import subprocess
 import threading
 import time
 
-import httpx
 import psutil
 
 from tests.e2e.conftest import Seatrial
@@ -140,9 +138,9 @@ def running_in_mlflow(seatrial: Seatrial) -> list[str]:
 
 def running_in_prefect(seatrial: Seatrial, product: str) -> set[str]:
     """Ids of this product's flow runs that Prefect believes to go on."""
-    prefect = json.loads((seatrial.home / "platform.json").read_text())["prefect"]
     wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}
-    found = httpx.post(f"http://127.0.0.1:{prefect}/api/flow_runs/filter", json=wanted, timeout=30, trust_env=False)
+    with seatrial.api() as api:
+        found = api.post("/flow_runs/filter", json=wanted)
     return {run["id"] for run in found.raise_for_status().json() if run["name"].startswith(product)}
 
 

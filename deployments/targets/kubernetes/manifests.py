@@ -37,11 +37,15 @@ _LOCKED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One version to be run as `section` says. `tracking` is where pods find the registry; None: nowhere."""
+    """One version to be run as `section` says. `tracking` is where pods find the registry; None: nowhere.
+
+    `login` is a Secret in their namespace whose `prefect` is the password of the registry; None: it asks for none.
+    """
 
     launch: Launch
     section: KubernetesSection
     tracking: str | None
+    login: str | None = None
 
     @property
     def name(self) -> str:
@@ -204,8 +208,15 @@ def _with_a_place_for_its_log(server: ServerSection) -> ServerSection:
 def _fetcher(served: Served) -> Object:
     launch = served.launch
     command = ["python", "-P", "-m", "deployments.registry.fetching", "--product", launch.product]
+    container = _container(served, FETCHER)
+    if served.tracking and served.login:
+        password = {"secretKeyRef": {"name": served.login, "key": "prefect"}}
+        container["env"] += [
+            {"name": "MLFLOW_TRACKING_USERNAME", "value": "seatrial"},
+            {"name": "MLFLOW_TRACKING_PASSWORD", "valueFrom": password},
+        ]
     return {
-        **_container(served, FETCHER),
+        **container,
         "command": [*command, "--version", str(launch.version), "--into", str(_MODELS)],
     }
 

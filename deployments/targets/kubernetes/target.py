@@ -65,7 +65,7 @@ _POLL: Final = timedelta(seconds=1)
 class KubernetesTarget:
     """Runs model servers in a cluster, as a product's `section` says. `tracking`: where pods find the registry.
 
-    `trusted` names types that every model may hold, beyond those of its own launch.
+    `trusted` names types that every model may hold, beyond those of its own launch. `login`: see `Served`.
     """
 
     def __init__(
@@ -75,16 +75,17 @@ class KubernetesTarget:
         tracking: str | None,
         clock: Clock,
         trusted: tuple[str, ...] = (),
+        login: str | None = None,
     ) -> None:
         self._cluster, self._section, self._tracking, self._clock = cluster, section, tracking, clock
-        self._trusted = trusted
+        self._trusted, self._login = trusted, login
         # By labels, up to when `replicas` has seen what happened to pods.
         self._seen: dict[str, str] = {}
 
     def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours; nothing is begun then."""
         told = replace(launch, trusted=(*self._trusted, *launch.trusted))
-        served = Served(told, self._section, self._tracking)
+        served = Served(told, self._section, self._tracking, self._login)
         with self._reaching():
             self._claim(launch.product, token)
             found = self._ours(served)

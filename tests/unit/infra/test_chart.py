@@ -2,13 +2,17 @@
 
 import copy
 import re
+from base64 import b64decode
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from deployments.pages.names import Names
 from deployments.serving.metrics import ServerMetrics, predictions_as_text, process_as_text
 from tests.architecture.test_documentation import DOCS, rows
 from tests.unit.infra.helm import (
@@ -17,7 +21,6 @@ from tests.unit.infra.helm import (
     ELSEWHERE,
     LEAST,
     MOST,
-    NAMESPACE,
     ROOT,
     Refused,
     findings,
@@ -178,13 +181,16 @@ def test_each_role_is_bound_to_the_account_of_its_pods_alone() -> None:
 
 
 @WAYS
-def test_no_secret_is_made_and_every_password_is_a_reference(values: dict[str, Any]) -> None:
-    assert kinds(values, "Secret") == {}
+def test_one_secret_is_drawn_and_every_password_is_a_reference(values: dict[str, Any]) -> None:
+    assert set(kinds(values, "Secret")) == {"keys"}
+    assert kinds(values | {"keys": {"secret": "mine"}}, "Secret") == {}
     for pod in pods(values).values():
         for container in containers(pod["spec"]):
             for variable in container["env"]:
-                if re.search("_KEY(_ID)?$|_URL$|_URI$", variable["name"]) and "valueFrom" not in variable:
-                    assert re.match("(https?|sqlite[a-z+]*|kubernetes)://[^@]+$|/api$|key$", variable["value"])
+                if re.search("_KEY(_ID)?$|_URL$|_URI$|PASSWORD|AUTH", variable["name"]) and "valueFrom" not in variable:
+                    assert re.match(
+                        "(https?|sqlite[a-z+]*|kubernetes)://[^@]+$|/api$|key$|auth$|demo", variable["value"]
+                    )
 
 
 @pytest.mark.parametrize("path", list(sections(VALUES)), ids=lambda path: ".".join(path) or "top")
@@ -230,12 +236,44 @@ def test_with_servers_of_ones_own_none_is_started_and_theirs_are_asked() -> None
     assert told["SEATRIAL_TRACKING_URI"] == "https://mlflow.example"
 
 
-def test_mlflow_takes_the_name_by_which_the_others_ask_for_it() -> None:
-    variables = {each["name"]: each for each in pods(MOST)["mlflow"]["spec"]["containers"][0]["env"]}
-    allowed = variables["MLFLOW_SERVER_ALLOWED_HOSTS"]["value"].split(",")
-    asked = next(each for each in pods(MOST)["worker"]["spec"]["containers"][0]["env"] if "TRACKING" in each["name"])
-    assert asked["value"] == f"http://demo-seatrial-mlflow.{NAMESPACE}.svc:5000"
-    assert {f"demo-seatrial-mlflow.{NAMESPACE}.svc:*", "mlflow.example"} <= set(allowed)
+def variables_of(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in pod["spec"]["containers"][0]["env"]}
+
+
+@pytest.mark.parametrize(("server", "asked_by"), [("mlflow", "SEATRIAL_TRACKING_URI"), ("prefect", "PREFECT_API_URL")])
+def test_a_server_takes_the_name_by_which_the_others_ask_for_it(server: str, asked_by: str) -> None:
+    made = pods(MOST | {"prefect": {"server": {"hosts": ["prefect.example"], "replicas": 2}}})
+    arguments = made[server]["spec"]["containers"][0]["args"]
+    names = Names.of(value for name, value in pairwise(arguments) if name == "--name")
+    asked = urlsplit(variables_of(made["worker"])[asked_by]["value"]).netloc
+    assert names.has(asked)
+    assert names.has(f"{server}.example")
+    assert names.has("localhost:4711"), "kubectl port-forward"
+    assert not names.has("evil.example:4711")
+
+
+@pytest.mark.parametrize("values", [LEAST, MOST], ids=["least", "most"])
+def test_whoever_speaks_to_a_server_of_the_chart_shows_the_password_that_it_has(values: dict[str, Any]) -> None:
+    secret = kinds(values, "Secret")["keys"]
+    held = {name: b64decode(value).decode() for name, value in secret["data"].items()}
+    assert held["auth"] == f"seatrial:{held['prefect']}"
+    assert len(set(held.values())) == len(held) == 5
+    assert min(map(len, held.values())) >= 43
+    for name in ("worker", "handing-over"):
+        told = variables_of(pods(values)[name])
+        for variable, entry in {"PREFECT_API_AUTH_STRING": "auth", "MLFLOW_TRACKING_PASSWORD": "prefect"}.items():
+            assert told[variable]["valueFrom"]["secretKeyRef"] == {"name": "demo-seatrial-keys", "key": entry}
+    for name in ("prefect", "mlflow"):
+        pod = pods(values)[name]["spec"]
+        folder = variables_of(pods(values)[name])["SEATRIAL_KEYS"]["value"]
+        mounted = {each["mountPath"]: each for each in pod["containers"][0]["volumeMounts"]}[folder]
+        volume = {each["name"]: each for each in pod["volumes"]}[mounted["name"]]
+        assert volume["secret"] == {"secretName": "demo-seatrial-keys", "defaultMode": 0o440}
+
+
+def test_a_server_of_ones_own_is_not_shown_the_password() -> None:
+    for pod in pods(ELSEWHERE).values():
+        assert not {"PREFECT_API_AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"} & set(variables_of(pod))
 
 
 def admitted(values: dict[str, Any], labels: dict[str, str]) -> set[int] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -17,7 +18,7 @@ from tests.unit.infra.pods import weaknesses
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-def job(values: dict[str, Any], **given: object) -> dict[str, Any]:
+def job(values: dict[str, Any], flow_run: FlowRun | None = None, **given: object) -> dict[str, Any]:
     """The manifest for a run of a deployment whose job variables are `given`."""
     from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
@@ -25,7 +26,7 @@ def job(values: dict[str, Any], **given: object) -> dict[str, Any]:
     # The template names no blocks: nobody is asked, but without a client Prefect would start a server.
     unasked: Any = object()
     made = asyncio.run(KubernetesWorkerJobConfiguration.from_template_and_values(template, dict(given), client=unasked))
-    made.prepare_for_flow_run(FlowRun(id=uuid4(), flow_id=uuid4(), name="brave-otter"))
+    made.prepare_for_flow_run(flow_run or FlowRun(id=uuid4(), flow_id=uuid4(), name="brave-otter"))
     manifest: dict[str, Any] = made.job_manifest
     return manifest
 
@@ -64,11 +65,38 @@ def test_it_knows_what_the_release_knows_and_passwords_by_reference() -> None:
         assert "secretKeyRef" in variables[name]["valueFrom"]
 
 
-def test_a_deployments_own_variables_win() -> None:
+def test_a_deployment_says_what_its_runs_may_take_and_where() -> None:
     given = {"resources": {"requests": {"cpu": "4", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}}
-    made = container(job(LEAST, env={"SEATRIAL_TRACKING_URI": "http://other"}, **given))
-    assert [each["value"] for each in made["env"] if each["name"] == "SEATRIAL_TRACKING_URI"] == ["http://other"]
-    assert made["resources"]["requests"]["cpu"] == "4"
+    made = job(LEAST, node_selector={"disk": "fast"}, **given)
+    assert container(made)["resources"]["requests"]["cpu"] == "4"
+    assert made["spec"]["template"]["spec"]["nodeSelector"] == {"disk": "fast"}
+
+
+# What a run may bring with it at Prefect's API, under the names of Prefect's own template and of Kubernetes.
+HOSTILE: dict[str, Any] = {
+    "command": "sh -c id", "args": ["id"], "image": "evil/image", "image_pull_policy": "Always",
+    "env": {"LD_PRELOAD": "/evil.so", "SEATRIAL_TRACKING_URI": "http://evil"}, "env.LD_PRELOAD": "/evil.so",
+    "settings": [{"name": "X", "value": "x"}], "namespace": "kube-system", "service_account_name": "admin",
+    "volumes": [{"name": "root", "hostPath": {"path": "/"}}], "volume_mounts": [{"name": "root", "mountPath": "/host"}],
+    "name": "evil", "labels": {"app.kubernetes.io/part-of": "seatrial"}, "annotations": {"evil": "yes"},
+    "image_pull_secrets": [{"name": "evil"}], "working_dir": "/", "job_manifest": {}, "job_configuration": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_nothing_else_of_a_job_is_for_a_run_to_say(name: str) -> None:
+    flow_run = FlowRun(id=uuid4(), flow_id=uuid4(), name="brave-otter")
+    assert job(MOST, flow_run, **{name: HOSTILE[name]}) == job(MOST, flow_run)
+    schema = json.loads(kinds(MOST, "ConfigMap")["jobs"]["data"]["base-job-template.json"])["variables"]
+    with pytest.raises(jsonschema.ValidationError, match="Additional properties are not allowed"):
+        jsonschema.validate({name: HOSTILE[name]}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"resources": {"claims": []}}, schema)
+
+
+def test_its_command_is_prefects_own() -> None:
+    assert container(job(MOST))["args"] == ["prefect", "flow-run", "execute"]
+    assert job(MOST)["metadata"]["generateName"] == "brave-otter-"
 
 
 def test_its_writable_folders_are_its_own_and_the_specs_are_there() -> None:

@@ -19,8 +19,9 @@ def pods(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: each["spec"]["template"]["spec"] for name, each in kinds(values, "Deployment").items()}
 
 
-def template_of_jobs(values: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(kinds(values, "ConfigMap")["jobs"]["data"]["base-job-template.json"])
+def pod_of_jobs(values: dict[str, Any]) -> dict[str, Any]:
+    template = json.loads(kinds(values, "ConfigMap")["jobs"]["data"]["base-job-template.json"])
+    found: dict[str, Any] = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     return found
 
 
@@ -45,14 +46,12 @@ def test_names_that_look_like_numbers_stay_names() -> None:
             assert each["spec"]["parentRefs"] == [{"name": "7", "namespace": "2026"}]
         elif each["kind"] != "ServiceMonitor":
             kubernetes_validate.validate(each, "1.36", strict=True)
-    variables = template_of_jobs(MOST | numbers)["variables"]["properties"]
-    assert variables["image_pull_secrets"]["default"] == [{"name": "9"}]
+    assert pod_of_jobs(MOST | numbers)["imagePullSecrets"] == [{"name": "9"}]
 
 
 def test_where_the_cluster_assigns_users_no_pod_asks_for_one() -> None:
     values = MOST | {"user": None}
-    of_jobs = template_of_jobs(values)["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
-    for pod in (*pods(values).values(), of_jobs):
+    for pod in (*pods(values).values(), pod_of_jobs(values)):
         assert set(pod["securityContext"]) == {"runAsNonRoot", "fsGroupChangePolicy", "seccompProfile"}
     assert {each for pod in pods(values).values() for each in weaknesses(pod)} == {"user"}
 
@@ -64,9 +63,8 @@ def test_a_user_of_a_large_range_is_written_as_a_number() -> None:
 
 def test_every_program_trusts_the_certificates_that_are_given() -> None:
     made = [(pod, container) for pod in pods(MOST | CERTIFICATES).values() for container in containers(pod)]
-    variables = template_of_jobs(MOST | CERTIFICATES)["variables"]["properties"]
-    of_jobs = {name: variables[name]["default"] for name in ("settings", "volumes", "volume_mounts")}
-    made.append((of_jobs, {"env": of_jobs["settings"], "volumeMounts": of_jobs["volume_mounts"]}))
+    of_jobs = pod_of_jobs(MOST | CERTIFICATES)
+    made.append((of_jobs, of_jobs["containers"][0]))
     for pod, container in made:
         named = {each["name"] for each in container["env"] if each.get("value") == "/etc/certificates/all.pem"}
         assert named == {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "PREFECT_API_SSL_CERT_FILE"}
@@ -84,16 +82,16 @@ def test_a_server_may_have_variables_of_its_own_such_as_a_proxy(server: str) -> 
 def test_a_variable_that_is_set_again_stands_once_and_the_users_word_is_the_last() -> None:
     ours = {
         name: [{"name": name, "value": "mine"}]
-        for name in ("PREFECT_API_URL", "MLFLOW_SERVER_ALLOWED_HOSTS", "PREFECT_UI_API_URL", "SOURCE", "POOL")
+        for name in ("PREFECT_API_URL", "MLFLOW_BACKEND_STORE_URI", "PREFECT_UI_API_URL", "SOURCE", "POOL")
     }
     values = MOST | {
         "env": ours["PREFECT_API_URL"] + ours["SOURCE"] + ours["POOL"],
         "settings": {"SEATRIAL_JOURNAL_URL": "kubernetes://elsewhere"},
-        "mlflow": {"server": {"env": ours["MLFLOW_SERVER_ALLOWED_HOSTS"]}},
+        "mlflow": {"server": {"env": ours["MLFLOW_BACKEND_STORE_URI"]}},
         "prefect": {"server": {"env": ours["PREFECT_UI_API_URL"]}},
     }
     lists = [container["env"] for pod in pods(values).values() for container in containers(pod)]
-    lists.append(template_of_jobs(values)["variables"]["properties"]["settings"]["default"])
+    lists.append(pod_of_jobs(values)["containers"][0]["env"])
     for variables in lists:
         assert len({each["name"] for each in variables}) == len(variables)
     said = {each["name"]: each["value"] for variables in lists for each in variables if each["name"] in ours}

@@ -1,0 +1,232 @@
+"""Prefect's real server behind the door: who is let in, what a run may bring with it, and what the pool becomes.
+
+It is started once, and nothing of the platform beside it.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import websockets
+
+from deployments.clock import SystemClock
+from deployments.keys import known_key
+from deployments.pages.opening import passes
+from deployments.pages.password import USER, credentials
+from deployments.platform.addresses import Addresses
+from deployments.platform.environment import environment
+from deployments.platform.health import answers, wait_until
+from deployments.platform.services import prefect_server
+from deployments.platform.work_pool import TEMPLATE, WORK_POOL, see_to_pool
+from deployments.settings import Settings
+from deployments.supervision import Program
+
+LIMIT = timedelta(minutes=3)
+EVIL = {"origin": "http://evil.example"}
+
+
+class Server:
+    """Prefect as `seatrial up` starts it."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = int(probe.getsockname()[1])
+        self.settings = Settings(home=folder / "home", project=folder)
+        self.addresses = Addresses("127.0.0.1", prefect=port)
+        self.url = f"http://127.0.0.1:{port}"
+        self.program: Program = prefect_server(self.settings, self.addresses)
+
+    @property
+    def password(self) -> str:
+        return known_key(self.settings.keys_folder, "prefect").decode()
+
+    def client(self, **more: Any) -> httpx.Client:
+        """Whoever knows the password."""
+        return httpx.Client(base_url=f"{self.url}/api", auth=(USER, self.password), timeout=60, trust_env=False, **more)
+
+    def told(self, code: str) -> str:
+        """What a Python process of ours says that has the environment of this platform's."""
+        variables = environment(self.settings, self.addresses) | {
+            "PREFECT_API_AUTH_STRING": credentials(self.password),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("prefect")
+    made = Server(folder)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            made.program.command, env=own | dict(made.program.environment), stdout=log, stderr=log, cwd=folder
+        )
+    try:
+        wait_until(lambda: answers(f"{made.url}/api/health"), "prefect-server", LIMIT, SystemClock())
+        see_to_pool(made.settings, f"{made.url}/api")
+        yield made
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def deployment(server: Server) -> str:
+    """The id of a deployment in the pool, as an older platform or a project's prefect.yaml makes it."""
+    with server.client() as api:
+        flow = api.post("/flows/", json={"name": "release"}).raise_for_status().json()["id"]
+        wanted = {
+            "name": "release", "flow_id": flow, "work_pool_name": WORK_POOL, "work_queue_name": "default",
+            "entrypoint": "flows.release.release", "job_variables": {"stream_output": False},
+        }  # fmt: skip
+        made: str = api.post("/deployments/", json=wanted).raise_for_status().json()["id"]
+        return made
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/deployments/filter"), ("POST", "/api/flow_runs/filter"), ("POST", "/api/logs/filter"),
+        ("GET", "/api/admin/settings"), ("GET", "/api/work_pools/seatrial"), ("POST", "/api/work_pools/"),
+        ("POST", "/api/events"), ("GET", "/api/openapi.json"), ("GET", "/docs"), ("GET", "/ui-settings"), ("GET", "/"),
+    ],
+)  # fmt: skip
+def test_nobody_reads_or_changes_anything_without_the_password(server: Server, method: str, path: str) -> None:
+    assert httpx.request(method, f"{server.url}{path}", timeout=60, trust_env=False).status_code == 401
+
+
+def test_no_page_of_another_origin_gets_a_run_started_nor_a_word_to_read(server: Server, deployment: str) -> None:
+    run = f"/deployments/{deployment}/create_flow_run"
+    with server.client() as api:
+        before = api.post("/flow_runs/count", json={}).json()
+        for headers in (EVIL, {"origin": "null"}, {"host": "evil.example:4200"}, {"sec-fetch-site": "cross-site"}):
+            for answer in (api.post(run, json={}, headers=headers), api.post("/logs/filter", json={}, headers=headers)):
+                assert answer.status_code == 403
+                assert not any(name.startswith("access-control") for name in answer.headers)
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+        preflight = api.options(run, headers=EVIL | asked)
+        assert preflight.status_code == 403
+        assert not any(name.startswith("access-control") for name in preflight.headers)
+        assert api.post("/flow_runs/count", json={}).json() == before
+
+
+def test_a_browser_with_a_session_asks_as_one_that_knows_the_password(server: Server) -> None:
+    ours = {"origin": server.url}
+    ticket = passes(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
+        assert browser.post("/seatrial/login", json={"ticket": ticket}, headers=ours).status_code == 204
+        assert browser.post("/api/flow_runs/count", json={}, headers=ours).status_code == 200
+        assert browser.get("/ui-settings").json()["api_url"] == "/api"
+        assert "<html" in browser.get("/dashboard", headers={"accept": "text/html"}).text
+
+
+HOSTILE: dict[str, Any] = {
+    "command": "sh -c id", "env": {"LD_PRELOAD": "/evil.so"}, "env.LD_PRELOAD": "/evil.so", "working_dir": "/",
+    "name": "evil", "labels": {"a": "b"}, "stream_output": "{{ prefect.variables.x }}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_a_run_says_nothing_of_what_is_started(server: Server, deployment: str, name: str) -> None:
+    with server.client() as api:
+        refused = api.post(f"/deployments/{deployment}/create_flow_run", json={"job_variables": {name: HOSTILE[name]}})
+        assert refused.status_code == 422, refused.text
+
+
+def test_the_template_takes_nothing_from_what_was_stored_before_it() -> None:
+    """Runs and deployments of an older platform, whose values nobody checks any more."""
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.workers.process import ProcessJobConfiguration
+
+    flow_run = FlowRun(id=uuid4(), flow_id=uuid4(), name="brave-otter")
+
+    def made(given: dict[str, Any]) -> dict[str, Any]:
+        unasked: Any = object()
+        found = asyncio.run(ProcessJobConfiguration.from_template_and_values(TEMPLATE, given, client=unasked))
+        found.prepare_for_flow_run(flow_run)
+        return found.model_dump(mode="json")
+
+    assert made({name: value for name, value in HOSTILE.items() if name != "stream_output"}) == made({})
+
+
+def test_the_pool_of_an_older_platform_is_put_right(server: Server) -> None:
+    old = {
+        "job_configuration": {"command": "{{ command }}"},
+        "variables": {"properties": {"command": {"type": "string"}}},
+    }
+    with server.client() as api:
+        api.patch(f"/work_pools/{WORK_POOL}", json={"base_job_template": old}).raise_for_status()
+        see_to_pool(server.settings, f"{server.url}/api")
+        see_to_pool(server.settings, f"{server.url}/api")
+        assert api.get(f"/work_pools/{WORK_POOL}").json()["base_job_template"] == TEMPLATE
+
+
+def test_a_process_of_ours_shows_the_password_by_itself(server: Server) -> None:
+    code = """
+import asyncio
+from prefect import get_client
+from prefect.events.clients import PrefectEventsClient
+from prefect.events import Event
+async def main():
+    async with get_client() as client:
+        pool = await client.read_work_pool("seatrial")
+    async with PrefectEventsClient() as events:
+        await events.emit(Event(event="x", resource={"prefect.resource.id": "y"}))
+    return pool.name
+print(asyncio.run(main()))
+"""
+    assert server.told(code) == "seatrial"
+
+
+async def _hears(url: str, token: str | None, **options: Any) -> str:
+    try:
+        async with websockets.connect(url, subprotocols=[websockets.Subprotocol("prefect")], **options) as opened:
+            await opened.send(json.dumps({"type": "auth", "token": token}))
+            return str(json.loads(await asyncio.wait_for(opened.recv(), 30))["type"])
+    except (websockets.WebSocketException, OSError) as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("path", ["/api/events/in", "/api/events/out", "/api/logs/out"])
+def test_a_socket_is_for_whoever_knows_the_password_and_is_no_other_page(server: Server, path: str) -> None:
+    url = f"ws://{server.url.removeprefix('http://')}{path}"
+    known = credentials(server.password)
+    assert asyncio.run(_hears(url, known)) == "auth_success"
+    assert asyncio.run(_hears(url, known, origin=server.url)) == "auth_success"
+    for token, options in ((None, {}), ("seatrial:wrong", {}), (known, {"origin": "http://evil.example"})):
+        assert asyncio.run(_hears(url, token, **options)) in {"InvalidStatus", "ConnectionClosedError"}
+
+
+def test_the_password_is_in_nothing_that_is_kept_or_shown(server: Server) -> None:
+    secrets = [known_key(server.settings.keys_folder, name) for name in ("prefect", "pages")]
+    told = " ".join(server.program.command) + json.dumps(dict(server.program.environment))
+    with server.client() as api:
+        told += api.get("/admin/settings").text + api.get(f"/work_pools/{WORK_POOL}").text
+    assert not [secret for secret in secrets if secret.decode() in told]
+    files = [path for path in server.settings.home.parent.rglob("*") if path.is_file() and path.parent.name != "keys"]
+    assert files
+    assert not [path for path in files for secret in secrets if secret in path.read_bytes()]
+    modes = {path.stat().st_mode & 0o777 for path in server.settings.keys_folder.iterdir()}
+    assert modes == {0o600}

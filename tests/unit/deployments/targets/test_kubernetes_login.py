@@ -1,0 +1,43 @@
+"""What pods show a registry that asks for a password."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.spec import KubernetesSection
+from deployments.targets.kubernetes.manifests import Served, deployment
+from deployments.targets.protocol import Launch
+
+SECTION = KubernetesSection(image="seatrial:1")
+NAMES = {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}
+
+
+def pod(tracking: str | None, login: str | None) -> dict[str, Any]:
+    launch = Launch("flights", 1, Path("/models"), replicas=1)
+    found: dict[str, Any] = deployment(Served(launch, SECTION, tracking, login))["spec"]["template"]["spec"]
+    return found
+
+
+def variables(container: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in container["env"]}
+
+
+def test_only_the_container_that_fetches_the_model_knows_the_password_and_by_reference() -> None:
+    made = pod("http://mlflow.ml.svc:5000", "seatrial-keys")
+    fetcher, server = variables(made["initContainers"][0]), variables(made["containers"][0])
+    assert fetcher["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"] == {
+        "name": "seatrial-keys",
+        "key": "prefect",
+    }
+    assert fetcher["MLFLOW_TRACKING_USERNAME"]["value"] == "seatrial"
+    assert not NAMES & set(server)
+
+
+@pytest.mark.parametrize(("tracking", "login"), [("https://mlflow.example", None), (None, "seatrial-keys")])
+def test_a_registry_that_asks_for_none_or_is_told_by_the_spec_gets_none(
+    tracking: str | None, login: str | None
+) -> None:
+    made = pod(tracking, login)
+    for container in (*made["initContainers"], *made["containers"]):
+        assert not NAMES & set(variables(container))
