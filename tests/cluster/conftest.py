@@ -10,6 +10,7 @@ What else may be given, each by two or three variables that begin with `SEATRIAL
 
 GATEWAY, GATEWAY_URL      NAMESPACE/NAME of the cluster's own Gateway, and its address; else our `gateway`
 API_DOWN, API_UP          commands after which the API server is gone and there again; else only our way to it is cut
+MANAGER_DOWN, MANAGER_UP  the same for the controller-manager, which is left alone else
 NODE, NODE_DOWN, NODE_UP  a second node that takes pods, and commands that end it at once with all that runs on it and
                           bring it back; else no node is ended
 """

@@ -18,8 +18,8 @@ from tests.cluster.traffic import users
 from tests.cluster.trials import RATE, Trial
 
 _CANARY = CanarySection(steps=(CanaryStep(weight=50),), wait=timedelta(minutes=4))
-# Nobody is there (RFC 5737).
-_NOWHERE = "192.0.2.1"
+# Nobody is there, and no network leads there (RFC 1112).
+_NOWHERE = "240.0.0.1"
 Cut = Callable[[Cluster, Trial, int], None]
 
 

@@ -27,7 +27,11 @@ _SPECIAL, _ESCAPED = re.compile(r"[.*+?()\[\]{}^$|\\]"), r"\\\g<0>"
 
 
 def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
-    """The rules that make `routing` true below `path`, the most particular first.
+    """The rules that make `routing` true below `path`, that of the split first.
+
+    Many gateways (Envoy Gateway is one) name what they build of a rule after its place in the route: one whose place
+    changes while it leads users is answered with 503 until all of that has been built anew. So the split keeps its
+    place while previews come and go; for a gateway the more particular rule goes before it, wherever it stands.
 
     Raises `RouterRefused` for what Gateway API cannot say.
     """
@@ -48,7 +52,7 @@ def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
         _rule(f"{_mark(product)}match-{number}", path, [_back_end(product, match.version)], [_header_match(match)])
         for number, match in enumerate(routing.matches, 1)
     ]
-    return [*previews, *matches, _split(product, routing, path)]
+    return [_split(product, routing, path), *previews, *matches]
 
 
 def routing_of(product: str, ours: Sequence[Object], backends: Sequence[Backend]) -> Routing | None:
@@ -75,9 +79,12 @@ def routing_of(product: str, ours: Sequence[Object], backends: Sequence[Backend]
 
 
 def are_as_written(written: Sequence[Object], found: Sequence[Object]) -> bool:
-    """Whether rules are found as they were written; a server may have filled in fields, or dropped names."""
+    """Whether rules are found as they were written, in any order; a server may have filled in fields, or dropped names.
+
+    Each of them is met by other requests, so that their order says nothing.
+    """
     wanted = [{key: value for key, value in rule.items() if key != "name"} for rule in written]
-    return _is_within(wanted, found)
+    return len(wanted) == len(found) and all(any(_is_within(rule, each) for each in found) for rule in wanted)
 
 
 def ours_among(product: str, rules: Sequence[Object], path: str) -> list[Object]:
@@ -93,9 +100,14 @@ def known_versions(product: str, ours: Sequence[Object]) -> tuple[int, ...]:
 
 
 def with_ours(rules: Sequence[Object], former: Sequence[Object], ours: Sequence[Object]) -> list[Object]:
-    """`rules` with `former` ones of ours replaced by `ours`, where the first of them was; others stay as they are."""
+    """`rules` with `former` ones of ours replaced by `ours`; others stay as they are.
+
+    The first of ours stands where the first of them was, and the rest behind all others, none of which changes its
+    place then when ours become more or fewer.
+    """
     place = next((number for number, rule in enumerate(rules) if rule in former), len(rules))
-    return [*rules[:place], *ours, *(rule for rule in rules[place:] if rule not in former)]
+    others = [rule for rule in rules[place:] if rule not in former]
+    return [*rules[:place], *ours[:1], *others, *ours[1:]]
 
 
 def stages(product: str, former: Sequence[Object], wanted: Sequence[Object], path: str) -> list[list[Object]]:

@@ -68,40 +68,40 @@ def test_a_foreign_route_of_our_name_is_refused_and_left_as_it_is(
 
 
 def weight(rules: list[Any]) -> None:
-    rules[-1]["backendRefs"][0]["weight"] = 9000
-    rules[-1]["backendRefs"][1]["weight"] = 1000
+    rules[0]["backendRefs"][0]["weight"] = 9000
+    rules[0]["backendRefs"][1]["weight"] = 1000
 
 
 def odd_weight(rules: list[Any]) -> None:
-    rules[-1]["backendRefs"][0]["weight"] = 1
+    rules[0]["backendRefs"][0]["weight"] = 1
 
 
 def path(rules: list[Any]) -> None:
-    rules[-1]["matches"][0]["path"]["value"] = "/elsewhere/"
+    rules[0]["matches"][0]["path"]["value"] = "/elsewhere/"
 
 
 def no_rewriting(rules: list[Any]) -> None:
-    del rules[-1]["filters"]
+    del rules[0]["filters"]
 
 
 def another_header(rules: list[Any]) -> None:
-    rules[-2]["matches"][0]["headers"][0]["type"] = "RegularExpression"
+    rules[-1]["matches"][0]["headers"][0]["type"] = "RegularExpression"
 
 
 def more_places(rules: list[Any]) -> None:
-    rules[-2]["matches"].append({"path": {"type": "PathPrefix", "value": "/"}})
+    rules[-1]["matches"].append({"path": {"type": "PathPrefix", "value": "/"}})
 
 
 def no_preview(rules: list[Any]) -> None:
-    del rules[0]
+    del rules[1]
 
 
 def foreign_mirror(rules: list[Any]) -> None:
-    rules[-1]["filters"][-1]["requestMirror"]["backendRef"]["name"] = "theirs"
+    rules[0]["filters"][-1]["requestMirror"]["backendRef"]["name"] = "theirs"
 
 
 def smaller_mirror(rules: list[Any]) -> None:
-    rules[-1]["filters"][-1]["requestMirror"]["fraction"]["numerator"] = 1
+    rules[0]["filters"][-1]["requestMirror"]["fraction"]["numerator"] = 1
 
 
 HANDS = [
@@ -135,5 +135,5 @@ def test_what_other_hands_changed_in_our_rules_is_seen_and_put_right(
 
 def test_fields_that_the_server_fills_in_are_no_change(api: FakeKubernetes, gateway: GatewayApiWorld) -> None:
     former, _ = served(gateway)
-    changed(api, lambda rules: rules[-1].update(timeouts={"request": "10s"}))
+    changed(api, lambda rules: rules[0].update(timeouts={"request": "10s"}))
     assert gateway.router.read(PRODUCT) == former

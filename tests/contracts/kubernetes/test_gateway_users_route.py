@@ -128,9 +128,9 @@ def test_a_rule_that_a_user_gave_a_name_is_theirs_though_it_is_made_as_ours_are(
     api: FakeKubernetes, within: GatewayApiWorld
 ) -> None:
     former, wanted = served(within)
-    own = {**route(api, "mine")["spec"]["rules"][-1], "name": "for-partners"}
+    own = {**route(api, "mine")["spec"]["rules"][1], "name": "for-partners"}
     own["matches"] = [{"path": {"type": "PathPrefix", "value": "/partners/"}}]
     changed(api, lambda rules: rules.append(own), "mine")
     assert within.router.read(PRODUCT) == former
     within.router.apply(PRODUCT, wanted)
-    assert route(api, "mine")["spec"]["rules"][-1] == own
+    assert own in route(api, "mine")["spec"]["rules"]

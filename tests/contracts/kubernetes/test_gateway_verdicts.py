@@ -51,7 +51,7 @@ def test_a_refused_route_that_somebody_left_behind_is_no_routing_and_can_be_put_
     api: FakeKubernetes, gateway: GatewayApiWorld
 ) -> None:
     former, _ = served(gateway)
-    changed(api, lambda rules: rules[-1]["backendRefs"][0].update(name="model-flights-v9"))
+    changed(api, lambda rules: rules[0]["backendRefs"][0].update(name="model-flights-v9"))
     assert gateway.router.read(PRODUCT) is None
     gateway.router.apply(PRODUCT, former)
     assert gateway.router.read(PRODUCT) == former
@@ -85,7 +85,7 @@ def test_a_word_that_comes_late_is_heard_though_watches_break(
             return
         if fault == "forgotten":
             api.faults.watch_ends_after = None
-            changed(api, lambda rules: rules[-1].update(timeouts={"request": f"{next(looks)}s"}))
+            changed(api, lambda rules: rules[0].update(timeouts={"request": f"{next(looks)}s"}))
             api.compact()
         if next(looks) >= 5:
             api.put(GATEWAY)

@@ -173,9 +173,9 @@ def test_a_route_that_other_hands_change_under_way_is_put_right(world: ClusterWo
     def by_hand(state: RolloutState) -> None:
         nonlocal changes
         found = world.api.object("HTTPRoute", f"seatrial-{PRODUCT}")
-        if found and state.candidate == 2 and len(found["spec"]["rules"][-1]["backendRefs"]) == 2 and changes < 2:
+        if found and state.candidate == 2 and len(found["spec"]["rules"][0]["backendRefs"]) == 2 and changes < 2:
             changes += 1
-            for each, weight in zip(found["spec"]["rules"][-1]["backendRefs"], (1, 9_999), strict=True):
+            for each, weight in zip(found["spec"]["rules"][0]["backendRefs"], (1, 9_999), strict=True):
                 each["weight"] = weight
             world.api.put(found)
 

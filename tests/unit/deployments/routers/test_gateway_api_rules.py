@@ -57,7 +57,7 @@ VERSION = "x-seatrial-version"
 
 def test_users_get_their_share_and_copies_go_to_a_port_of_their_own() -> None:
     rules = rules_of("flights", Routing((ONE, TWO), Weights.all_to(1), mirror=Mirror(2, 12.5)), "/flights/")
-    split = rules[-1]
+    split = rules[0]
     assert [(each["name"], each["port"], each["weight"]) for each in split["backendRefs"]] == [
         ("model-flights-v1", 8082, 10_000)
     ]
@@ -69,7 +69,7 @@ def test_users_get_their_share_and_copies_go_to_a_port_of_their_own() -> None:
 def test_every_version_has_a_preview_and_the_path_is_taken_off() -> None:
     rules = rules_of("flights", Routing((ONE, TWO), Weights({1: 90, 2: 10})), "/models/")
     headers = [rule["matches"][0].get("headers", [{}])[0].get("value") for rule in rules]
-    assert headers == ["1", "2", None]
+    assert headers == [None, "1", "2"]
     assert {rule["matches"][0]["path"]["value"] for rule in rules} == {"/models/"}
     assert {rule["filters"][0]["urlRewrite"]["path"]["replacePrefixMatch"] for rule in rules} == {"/"}
 
@@ -82,7 +82,7 @@ def test_rules_of_others_stay_where_and_as_they_are() -> None:
     rules = [THEIRS, *former, other, *of_another_product]
     before = copy.deepcopy(rules)
     found = ours_among("flights", rules, "/flights/")
-    assert with_ours(rules, found, later) == [THEIRS, *later, other, *of_another_product]
+    assert with_ours(rules, found, later) == [THEIRS, later[0], other, *of_another_product, *later[1:]]
     assert with_ours(rules, found, []) == [THEIRS, other, *of_another_product]
     assert with_ours([THEIRS], [], later) == [THEIRS, *later]
     assert rules == before
@@ -118,14 +118,14 @@ def test_rules_of_ours_that_have_no_names_are_known_by_what_they_are() -> None:
     rules = without_names(rules_of("flights", routing, "/flights/"))
     assert ours_among("flights", rules, "/flights/") == rules
     assert ours_among("flights", rules, "/now/elsewhere/") == rules
-    [*others, split] = rules
+    [split, *others] = rules
     bare = {key: value for key, value in split.items() if key != "filters"}
-    assert ours_among("flights", [*others, bare], "/flights/") == [*others, bare]
+    assert ours_among("flights", [bare, *others], "/flights/") == [bare, *others]
 
 
 def test_once_rules_have_names_of_ours_the_others_are_not_guessed_at() -> None:
     ours = rules_of("flights", Routing((ONE,), Weights.all_to(1)), "/flights/")
-    [*_, like_ours] = without_names(ours)
+    [like_ours, *_] = without_names(ours)
     assert ours_among("flights", [like_ours, *ours], "/flights/") == ours
 
 
@@ -148,7 +148,7 @@ def test_a_rule_of_ours_of_which_a_part_was_taken_is_no_routing_and_no_crash(gon
 
 def test_weights_changed_by_hand_are_read_as_they_are() -> None:
     rules = rules_of("flights", Routing((ONE, TWO), Weights({1: 90, 2: 10})), "/flights/")
-    rules[-1]["backendRefs"][0]["weight"], rules[-1]["backendRefs"][1]["weight"] = 5_000, 5_000
+    rules[0]["backendRefs"][0]["weight"], rules[0]["backendRefs"][1]["weight"] = 5_000, 5_000
     live = routing_of("flights", rules, (ONE, TWO))
     assert live is not None
     assert live.weights == Weights({1: 50, 2: 50})
@@ -158,11 +158,11 @@ def test_weights_changed_by_hand_are_read_as_they_are() -> None:
 def test_rules_that_make_no_routing_are_none(broken: str) -> None:
     rules = rules_of("flights", Routing((ONE, TWO), Weights({1: 90, 2: 10})), "/flights/")
     if broken == "no split":
-        del rules[-1]
+        del rules[0]
     elif broken == "two splits":
-        rules.append(rules[-1])
+        rules.append(rules[0])
     else:
-        rules[-1]["backendRefs"][0]["weight"] = 1
+        rules[0]["backendRefs"][0]["weight"] = 1
     assert routing_of("flights", rules, (ONE, TWO)) is None
 
 
@@ -207,6 +207,49 @@ def test_nobody_is_led_where_the_route_did_not_name_the_way_before_and_does_not_
         assert led_to(before, by_users=True) <= led_to(after, by_users=False)
         assert led_to(after, by_users=True) in (led_to(first, by_users=True), led_to(last, by_users=True))
         assert ours_among("flights", [THEIRS, *after], "/flights/") == after
+
+
+def answering_users(rules: list[dict[str, Any]]) -> dict[str, int]:
+    """The places of rules that users may meet, by their names."""
+    headers = [[each["name"] for match in rule["matches"] for each in match.get("headers", ())] for rule in rules]
+    return {rule["name"]: place for place, rule in enumerate(rules) if VERSION not in headers[place]}
+
+
+@given(
+    st.one_of(st.just(Routing((ONE,), Weights.all_to(1))), routings),
+    st.one_of(st.just(Routing((TWO,), Weights.all_to(2))), routings),
+    st.booleans(),
+)
+def test_the_split_and_rules_of_others_keep_their_places_in_the_route(
+    former: Routing, wanted: Routing, shared: bool
+) -> None:
+    """A gateway that names things after a rule's place answers with 503 while one moves."""
+    first, last = rules_of("flights", former, "/flights/"), rules_of("flights", wanted, "/flights/")
+    others = [THEIRS, {**THEIRS, "name": "also theirs"}] if shared else []
+    rules = with_ours(others, [], first)
+    kept = {"seatrial.flights.split", *(each["name"] for each in others)}
+    before = {name: place for name, place in answering_users(rules).items() if name in kept}
+    for stage in stages("flights", first, last, "/flights/"):
+        rules = with_ours(rules, ours_among("flights", rules, "/flights/"), stage)
+        assert {name: place for name, place in answering_users(rules).items() if name in kept} == before
+
+
+def test_rules_of_others_behind_ours_keep_their_places_when_versions_come_and_go() -> None:
+    one, two = (
+        rules_of("flights", routing, "/flights/")
+        for routing in (Routing((ONE,), Weights.all_to(1)), Routing((ONE, TWO), Weights({1: 90, 2: 10})))
+    )
+    rules = with_ours([*one[:1], THEIRS], one[:1], one)
+    for ours in (two, one, two):
+        rules = with_ours(rules, ours_among("flights", rules, "/flights/"), ours)
+        assert (rules[0]["name"], rules[1]) == ("seatrial.flights.split", THEIRS)
+
+
+def test_rules_in_an_order_of_an_earlier_release_are_as_written() -> None:
+    routing = Routing((ONE, TWO), Weights({1: 90, 2: 10}), (Match(2, "yes", header="x-beta"),))
+    [split, *others] = rules_of("flights", routing, "/flights/")
+    assert are_as_written([split, *others], [*others, split])
+    assert not are_as_written([split, *others], [*others, others[0]])
 
 
 def test_a_change_of_weights_between_known_versions_and_the_first_route_take_one_step() -> None:
