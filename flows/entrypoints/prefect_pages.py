@@ -26,6 +26,9 @@ def prefect_behind_door(names: Names, origin: str, *, for_one_command: bool = Fa
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = origin
     from prefect.server.api.server import create_app
 
+    from flows.entrypoints.prefect_database import take_turns
+
+    take_turns()
     app = create_app(ephemeral=for_one_command, final=True)
     return behind_door(app, PART, keys, names, open_paths=_OPEN, asks_sockets=True)
 

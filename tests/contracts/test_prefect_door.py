@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from deployments.platform.services import prefect_server
 from deployments.platform.work_pool import TEMPLATE, WORK_POOL, see_to_pool
 from deployments.settings import Settings
 from deployments.supervision import Program
+from flows.entrypoints.warm import socket_of
 
 LIMIT = timedelta(minutes=3)
 EVIL = {"origin": "http://evil.example"}
@@ -230,3 +232,76 @@ def test_the_password_is_in_nothing_that_is_kept_or_shown(server: Server) -> Non
     assert not [path for path in files for secret in secrets if secret in path.read_bytes()]
     modes = {path.stat().st_mode & 0o777 for path in server.settings.keys_folder.iterdir()}
     assert modes == {0o600}
+
+
+def test_runs_heartbeats_and_a_page_at_once_never_meet_a_locked_database(server: Server, deployment: str) -> None:
+    """Each of these reads before it writes; Prefect's answer where the database is locked is 503."""
+
+    def one(number: int) -> set[int]:
+        with server.client() as api:
+            return {
+                api.post(
+                    f"/work_pools/{WORK_POOL}/workers/heartbeat", json={"name": f"worker {number % 3}"}
+                ).status_code,
+                api.post(f"/deployments/{deployment}/create_flow_run", json={}).status_code,
+                api.post("/flow_runs/filter", json={"limit": 50}).status_code,
+                api.patch(f"/deployments/{deployment}", json={"description": f"as of {number}"}).status_code,
+            }
+
+    with ThreadPoolExecutor(8) as several:
+        answers_given = set().union(*several.map(one, range(24)))
+    assert answers_given == {200, 201, 204}
+
+
+# What runs in the fork is the command line's `run` no more, but asks Prefect as a flow does; all else is the real one.
+WARM = """
+import asyncio, json, os, sys
+from importlib import import_module
+from pathlib import Path
+from deployments.platform.addresses import Addresses
+from deployments.platform.environment import environment_with_password
+from deployments.settings import current
+from flows.entrypoints import cli, warm
+
+def asks():
+    os.environ.update(environment_with_password(current(), Addresses("127.0.0.1", prefect=int(sys.argv[1]))))
+    from prefect import get_client
+
+    async def name():
+        async with get_client() as client:
+            return (await client.read_work_pool("seatrial")).name
+    print(asyncio.run(name()), flush=True)
+    return 7
+
+cli.run = asks
+warm._import_everything = lambda: import_module("prefect.client.orchestration")
+warm.main()
+"""
+CALLER = """
+import sys
+from deployments.settings import current
+from flows.entrypoints.warm import run_warm
+sys.exit(run_warm(current(), sys.argv[1:]))
+"""
+
+
+def test_a_command_through_the_warm_process_is_let_in(server: Server) -> None:
+    """Prefect reads its settings while it is imported, long before the command's fork knows of the platform."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    variables |= {"SEATRIAL_HOME": str(server.settings.home), "SEATRIAL_PROJECT": str(server.settings.project)}
+    known = variables | environment(server.settings, server.addresses)
+    place = socket_of(server.settings)
+    with subprocess.Popen([sys.executable, "-c", WARM], env=known) as warm:
+        try:
+            wait_until(place.is_socket, "warm", LIMIT, SystemClock())
+            told = subprocess.run(
+                [sys.executable, "-c", CALLER, str(server.addresses.prefect)],
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=250,
+                check=False,
+            )
+        finally:
+            warm.terminate()
+    assert (told.returncode, told.stdout) == (7, "seatrial\n"), told.stderr
