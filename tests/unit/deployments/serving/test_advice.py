@@ -2,12 +2,14 @@
 
 import gzip
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployments.errors import BadArtifact
+from deployments.serving import __main__ as serving
 from deployments.serving.__main__ import warm_up
 from deployments.serving.app import make_app
 from deployments.serving.limits import Limits
@@ -49,6 +51,11 @@ REFUSED: list[tuple[Request, str, Request]] = [
         invoke(RECORD, content_type="application/json; charset=latin-1"),
         followed("send the request in UTF-8"),
         invoke(RECORD, content_type="application/json; charset=utf-8"),
+    ),
+    (
+        invoke(b"[" + b"1," * 5_000_000 + b"1]"),
+        followed("the request holds too many values: send its rows in parts"),
+        invoke(RECORD),
     ),
     (
         invoke(RECORD, content_encoding="br"),
@@ -167,6 +174,22 @@ def test_a_type_that_is_named_is_trusted(tmp_path: Path) -> None:
     assert followed("holds types that nobody trusted: ") in said
     named = said.partition("trusted: ")[2].partition(";")[0].split(", ")
     load_model(file, named)
+
+
+def test_a_model_that_fails_in_a_way_of_its_own_is_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise StopIteration
+
+    folder = write_model_folder(tmp_path)
+    options = Namespace(model=folder, product="flights", trust=(), digest=None)
+    monkeypatch.setattr(serving, "load", fails)
+    with pytest.raises(BadArtifact) as error:
+        serving._loaded(options)
+    assert followed(" failed while it was loaded (") in str(error.value)
+    monkeypatch.undo()
+    assert serving._loaded(options).description.product == "flights"
 
 
 def test_a_model_that_fails_its_own_rows_is_trained_anew(tmp_path: Path) -> None:
