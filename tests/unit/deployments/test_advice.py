@@ -4,9 +4,10 @@ import errno
 import os
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -277,8 +278,15 @@ def test_a_home_that_cannot_be_made_is_made_elsewhere(tmp_path: Path) -> None:
     assert Settings(home=tmp_path / "home").run_folder.is_dir()
 
 
-def test_what_stands_in_the_place_of_the_run_folder_is_removed(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "home")
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A place for a home whose run folder lies in it: its path is short."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_what_stands_in_the_place_of_the_run_folder_is_removed(tmp_path: Path, short_folder: Path) -> None:
+    settings = Settings(home=short_folder)
     (settings.private_home() / "run").symlink_to(tmp_path)
     with pytest.raises(BadInput) as error:
         _ = settings.run_folder
