@@ -42,21 +42,30 @@ class Sealer:
     def __init__(self, secret: bytes, product: str, version: int, clock: Clock) -> None:
         self._macs, self._users = _macs(secret, product, version), _users(secret, product)
         self._clock = clock
-        self._stamp, self._until = b"", -1.0
+        self._until = -1.0
 
     def sealed(self, request_id: str, key: bytes | None, since: float) -> str:
         """The id as the client gets it; `since` is the moment of its request on the monotonic clock."""
         if since >= self._until:
-            self._stamp = int(self._clock.now().timestamp()).to_bytes(_TIME_BYTES)
-            self._until = since + _SECONDS_BETWEEN_STAMPS
-        told = self._stamp
-        if key:
-            user = self._users.copy()
-            user.update(key)
-            told += user.digest()
-        mac = self._macs.copy()
-        mac.update(_sealed(told, request_id))
-        return f"{request_id}.{(told + mac.digest()).hex()}"
+            self._take_stamp(since)
+        if not key:
+            mac = self._of_nobody.copy()
+            mac.update(request_id.encode())
+            return f"{request_id}.{self._stamp}{mac.hexdigest()}"
+        hashed = self._users.copy()
+        hashed.update(key)
+        user = hashed.digest()
+        mac = self._of_a_user.copy()
+        mac.update(user + request_id.encode())
+        return f"{request_id}.{self._stamp}{user.hex()}{mac.hexdigest()}"
+
+    def _take_stamp(self, since: float) -> None:
+        """What all seals of the next seconds begin with is hashed here, once."""
+        stamp = int(self._clock.now().timestamp()).to_bytes(_TIME_BYTES)
+        self._stamp, self._until = stamp.hex(), since + _SECONDS_BETWEEN_STAMPS
+        self._of_nobody, self._of_a_user = self._macs.copy(), self._macs.copy()
+        self._of_nobody.update(_length(_TIME_BYTES) + stamp)
+        self._of_a_user.update(_length(_TIME_BYTES + _USER_BYTES) + stamp)
 
 
 class Seals:
@@ -73,7 +82,7 @@ class Seals:
         request_id, seal = found[1], bytes.fromhex(found[2])
         told, mac = seal[:-_MAC_BYTES], seal[-_MAC_BYTES:]
         wanted = _macs(self._secret, product, version)
-        wanted.update(_sealed(told, request_id))
+        wanted.update(_length(len(told)) + told + request_id.encode())
         if not hmac.compare_digest(mac, wanted.digest()):
             return None
         at = datetime.fromtimestamp(int.from_bytes(told[:_TIME_BYTES]), UTC)
@@ -92,9 +101,9 @@ def without_seal(given: str) -> str:
     return found[1] if found else given
 
 
-def _sealed(told: bytes, request_id: str) -> bytes:
-    # With its length: else the first letters of an id could be passed off as a user.
-    return b"%d %b%b" % (len(told), told, request_id.encode())
+def _length(told: int) -> bytes:
+    # Of what a seal says, before it: else the first letters of an id could be passed off as a user.
+    return b"%d " % told
 
 
 def _macs(secret: bytes, product: str, version: int) -> "hashlib.blake2b":

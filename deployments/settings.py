@@ -182,7 +182,7 @@ class Settings(BaseSettings):
         """
         inside = self.private_home() / "run"
         if len(os.fsencode(inside)) <= _LONGEST_RUN_FOLDER:
-            return private_folder(inside, f"remove it, or {_ELSEWHERE}")
+            return private_folder(inside, f"remove what stands there, or {_ELSEWHERE}")
         name = f"seatrial-{os.getuid()}-{hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]}"
         return _run_folder_behind(inside, name) or _agreed(inside, _fresh_run_folder(name), name)
 

@@ -97,7 +97,7 @@ def _copied(source: Path, location: str, into: Path, most_bytes: int) -> Path:
             return target
     except FileNotFoundError as error:
         raise NotFound(location) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # a circle of links
         raise RegistryUnreachable(
             f"{location} cannot be read ({error}): see that it is there, then try again"
         ) from error

@@ -6,7 +6,7 @@ from tests.architecture.advice import Followed, Text, advice, mistakes, texts, w
 from tests.architecture.unfollowed import UNFOLLOWED
 
 # How much advice nobody follows. Whoever follows some lowers it; it never rises.
-MOST_UNFOLLOWED = 124
+MOST_UNFOLLOWED = 117
 
 
 def test_whatever_a_text_of_the_code_names_exists() -> None:

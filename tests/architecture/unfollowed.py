@@ -138,7 +138,6 @@ _PACKAGES: tuple[Part, ...] = (
 _ELSEWHERE: tuple[Part, ...] = (
     (": somebody else began to change its traffic at the same moment: try again", "deployments/journals/database.py"),
     ("the same feedback was being stored by somebody else: send it again", "deployments/metrics/feedback.py"),
-    (" pieces of feedback wait for the inference log already: send these later", "deployments/metrics/keyed.py"),
     ("the address of Prometheus is no URL: see rollout.kubernetes.prometheus", "deployments/metrics/promql.py"),
     ("): see rollout.kubernetes.prometheus", "deployments/metrics/promql.py"),
     (" is no Prometheus that lets us ask (HTTP ", "deployments/metrics/promql.py"),
@@ -146,16 +145,13 @@ _ELSEWHERE: tuple[Part, ...] = (
     ("): check the name with `seatrial status`", "deployments/registry/connection.py"),
     ("): see that it is up, then try again", "deployments/registry/connection.py"),
     (": free some room and run the same command again", "deployments/registry/connection.py"),
-    (" is gone from the artifact store: train and register the model anew", "deployments/registry/connection.py"),
     (" broke off the query (", "tasks/datasets/database.py"),
     (": check that it runs and lets you in, then run again", "tasks/datasets/database.py"),
     (": check the network and the rights, then run again", "tasks/datasets/files.py"),
     ("write it again", "tasks/datasets/files.py"),
     ("; to replace it unseen, leave gate.against_champion out for one release", "tasks/gate/verdict.py"),
-    ("nothing was stored: send it again later", "flows/entrypoints/control.py"),
 )
 _TRAINING: tuple[Part, ...] = (
-    (": this is not the model that was judged; train it anew", "deployments/registry/folder.py"),
     (" failed on its verification rows (", "deployments/serving/__main__.py"),
     (" has no probabilities: train it with output: prediction", "deployments/serving/model.py"),
     ("its rows do not have one shape: check quotes and delimiters", "tasks/datasets/files.py"),
@@ -182,12 +178,12 @@ _NOT_YET: tuple[Part, ...] = (
         "): edited, or written by another version of Seatrial; its product serves as before, ",
         "deployments/journals/states.py",
     ),
-    (" items at once, not ", "deployments/metrics/pushed.py"),
     ("SEATRIAL_", "deployments/settings.py"),
     (
         " cannot be done with any number of requests: raise the margin or the weight",
         "deployments/strategies/forecast.py",
     ),
+    (" seals it on your word", "deployments/registry/in_memory.py"),
     ("give all traffic to v", "deployments/strategies/plan.py"),
     ("raise v", "deployments/strategies/plan.py"),
     (" is there already: move it away first, or compare with `seatrial profile` without --", "tasks/profiling.py"),
@@ -202,7 +198,6 @@ _NOT_YET: tuple[Part, ...] = (
     (": check the path", "tasks/spec_file.py"),
     ("see the list of Great Expectations", "tasks/suites/expectations.py"),
     ("`seatrial abort ", "tasks/wait_progress.py"),
-    ("the request is larger than ", "flows/entrypoints/control.py"),
     (" earlier: `seatrial history ", "flows/entrypoints/explaining.py"),
     ("  the champion is not put back yet: `seatrial rollback ", "flows/entrypoints/reports.py"),
 )

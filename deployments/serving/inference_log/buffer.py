@@ -101,29 +101,26 @@ class InferenceLog:
         """One more answer; only for the event loop. Never fails, never waits."""
         if self._threshold < _ALL and not self._chosen(answer.request_id):
             return
-        rows, bounds = answer.batch.rows, self._bounds
+        rows, bounds, answered = answer.batch.rows, self._bounds, answer.answered
         size, length = _sizes_of(answer)
-        waiting = self._taken_bytes - self._given_bytes
-        if (
-            self._taken_rows - self._settled_rows + rows > bounds.rows
-            or waiting + self.held_bytes + size > bounds.memory_bytes
-        ):
+        taken_rows, taken_bytes = self._taken_rows + rows, self._taken_bytes + size
+        waiting = taken_bytes - self._given_bytes
+        if taken_rows - self._settled_rows > bounds.rows or waiting + self.held_bytes > bounds.memory_bytes:
             self._dropped_here[self.outage or Reason.BUFFER_FULL] += rows
             return
         # Nobody takes more than half of what the rate leaves: small answers find room beside large ones without end.
-        allowance = self._allowance + (answer.answered - self._allowed_at) * bounds.rate
+        allowance = self._allowance + (answered - self._allowed_at) * bounds.rate
         if allowance > self._burst:  # noqa: PLR1730 - a call costs as much as all the rest
             allowance = self._burst
-        self._allowed_at = answer.answered
+        self._allowed_at = answered
         if 2 * length > allowance:
             self._allowance = allowance
             self._dropped_here[Reason.RATE] += rows
             return
         self._allowance = allowance - length
-        self._taken_rows += rows
-        self._taken_bytes += size
+        self._taken_rows, self._taken_bytes = taken_rows, taken_bytes
         self._waiting.append((answer if answer.predictions.base is None else _by_itself(answer), size))
-        if waiting + size > _MUCH:
+        if waiting > _MUCH and not self.much.is_set():  # which costs less than to set it again
             self.much.set()
 
     def some(self, most: int, most_rows: int, most_bytes: int = _MUCH) -> list[Logged]:
@@ -222,15 +219,15 @@ def _sizes_of(answer: Logged) -> tuple[int, int]:
 
     By the length of its body, for looking at each text would take longer than all the rest.
     """
-    batch, body, key = answer.batch, answer.body_bytes, answer.key
+    request_id, key, _, _, batch, predictions, _, _, body = answer
     rows, columns = batch.rows, len(batch.categories)
-    table = batch.numbers.nbytes + answer.predictions.nbytes
+    a_row = _BYTES_PER_ROW + _OF_A_TABLE_TEXT * columns + len(request_id)
     if key is None:
-        table += rows * (_BYTES_PER_ROW + _OF_A_TABLE_TEXT * columns + len(answer.request_id))
+        table = batch.numbers.nbytes + predictions.nbytes + rows * a_row
         size = table + _BYTES_PER_ANSWER
     else:
-        in_table = min(len(key), _WIDEST * LONGEST_KEY)
-        table += rows * (_BYTES_PER_ROW + _OF_A_TABLE_TEXT * columns + len(answer.request_id) + in_table)
+        a_row += min(len(key), _WIDEST * LONGEST_KEY)
+        table = batch.numbers.nbytes + predictions.nbytes + rows * a_row
         size = table + _BYTES_PER_ANSWER + len(key)
     if not columns:
         return size, table

@@ -4,9 +4,10 @@ import errno
 import os
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -273,23 +274,37 @@ def test_a_home_that_cannot_be_made_is_made_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput) as error:
         _ = Settings(home=tmp_path / "file" / "home").run_folder
-    assert followed("cannot be made (") in str(error.value)
+    assert followed("set SEATRIAL_HOME to another place") in str(error.value)
     assert Settings(home=tmp_path / "home").run_folder.is_dir()
 
 
-def test_a_folder_that_others_may_enter_is_removed_and_made_anew(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "home")
-    folder = settings.run_folder
-    folder.chmod(0o755)
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A place for a home whose run folder lies in it: its path is short."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_what_stands_in_the_place_of_the_run_folder_is_removed(tmp_path: Path, short_folder: Path) -> None:
+    settings = Settings(home=short_folder)
+    (settings.private_home() / "run").symlink_to(tmp_path)
     with pytest.raises(BadInput) as error:
         _ = settings.run_folder
-    assert followed("must belong to you alone (mode 0700): remove it or set SEATRIAL_HOME to another place") in str(
-        error.value
-    )
+    assert followed("remove what stands there, or ") in str(error.value)
+    (settings.home / "run").unlink()
+    assert settings.run_folder.is_dir()
+
+
+def test_what_stands_in_the_place_of_the_link_to_the_run_folder_is_removed(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / ("x" * 100))
+    (settings.private_home() / "run").mkdir()
+    with pytest.raises(BadInput) as error:
+        _ = settings.run_folder
+    assert followed(" must be a link to a folder with a short name: remove it, or ") in str(error.value)
+    (settings.home / "run").rmdir()
+    folder = settings.run_folder
+    assert (settings.home / "run").readlink() == folder
     folder.rmdir()
-    assert settings.run_folder == folder
-    folder.chmod(0o755)
-    assert Settings(home=tmp_path / "another").run_folder.is_dir()
 
 
 def test_a_home_with_a_long_name_is_given_a_shorter_one(tmp_path: Path) -> None:

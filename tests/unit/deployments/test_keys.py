@@ -8,6 +8,7 @@ import pytest
 
 from deployments.errors import BadInput, NotFound
 from deployments.keys import drawn_text, key, known_key
+from tests.advice import followed
 
 
 def test_a_key_is_drawn_once_and_stays(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_all_who_draw_at_one_moment_get_the_same(tmp_path: Path) -> None:
 def test_a_key_that_others_may_read_is_none(tmp_path: Path, mode: int) -> None:
     key(tmp_path, "prefect")
     (tmp_path / "prefect").chmod(mode)
-    with pytest.raises(BadInput, match="others may read the key"):
+    with pytest.raises(BadInput, match=followed("others may read the key ")):
         known_key(tmp_path, "prefect")
     (tmp_path / "prefect").chmod(0o600)  # as the message says
     assert known_key(tmp_path, "prefect")
@@ -44,9 +45,10 @@ def test_a_key_that_others_may_read_is_none(tmp_path: Path, mode: int) -> None:
 
 def test_an_empty_file_is_no_key_and_one_that_is_missing_is_told(tmp_path: Path) -> None:
     (tmp_path / "prefect").touch(mode=0o600)
-    with pytest.raises(BadInput, match="is empty"):
+    with pytest.raises(BadInput, match=followed("is empty: remove it, and a new one is drawn")):
         key(tmp_path, "prefect")
     (tmp_path / "prefect").unlink()  # as the message says
-    with pytest.raises(NotFound, match="there is no key"):
+    with pytest.raises(NotFound, match=followed("`seatrial up` draws the keys of a platform")):
         known_key(tmp_path, "prefect")
-    assert key(tmp_path, "prefect", drawn_text)
+    drawn = key(tmp_path, "prefect", drawn_text)  # as `up` does
+    assert known_key(tmp_path, "prefect") == drawn

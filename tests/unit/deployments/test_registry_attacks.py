@@ -1,6 +1,7 @@
 """What somebody who may write to the registry, and to the artifact store, cannot have loaded or served."""
 
 import cProfile
+import errno
 import functools
 import json
 import os
@@ -13,9 +14,10 @@ import pytest
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from deployments.errors import BadArtifact
+from deployments.errors import BadArtifact, DiskFull, RegistryUnreachable
 from deployments.manifest import digest_of, manifest_of
-from deployments.registry import ModelRegistry, ModelVersion
+from deployments.registry import ModelRegistry, ModelVersion, artifacts
+from deployments.registry.artifacts import download
 from deployments.registry.connection import connect
 from deployments.registry.fetching import main
 from deployments.registry.kept import kept
@@ -24,6 +26,7 @@ from deployments.registry.versions import SEAL
 from deployments.serving.model import load
 from deployments.settings import Settings, current
 from tasks.rollouts.retrying import again
+from tests.advice import followed
 from tests.model_folder import description_of, store, write_manifest, write_model_folder
 from tests.unit.deployments.test_registry import facts, stored
 from tests.unit.tasks.models.real_mlflow import settings_in
@@ -38,7 +41,7 @@ class Mlflow:
         self.settings = settings
         self.client = connect(self.settings.mlflow_uri)
         self.registry = self.opened()
-        self.made = made or (self._registered("first"), self._registered("second"))
+        self.made = made or (self.registered("first"), self.registered("second"))
 
     def opened(self, noted: Callable[[str, int], str | None] = lambda _product, _version: None) -> ModelRegistry:
         """The registry as a new process sees it."""
@@ -56,7 +59,8 @@ class Mlflow:
         """Where the store has a version's model."""
         return Path(self.raw(version).source.removeprefix("file://"))
 
-    def _registered(self, content: str) -> ModelVersion:
+    def registered(self, content: str) -> ModelVersion:
+        """One more version."""
         run, uri, manifest = stored(self.settings, content)
         return self.registry.register("flights", run, uri, facts(manifest))
 
@@ -111,6 +115,15 @@ def test_a_version_with_a_manifest_and_types_of_somebodys_own_is_refused_with_th
     assert not (mlflow.settings.models / "flights").exists()
 
 
+def test_a_version_whose_owner_vouches_for_it_is_had(mlflow: Mlflow, tmp_path: Path) -> None:
+    own = planted(mlflow, write_model_folder(tmp_path / "own"), seal="none")
+    with pytest.raises(BadArtifact) as told:
+        mlflow.registry.model("flights", own, mlflow.settings.models)
+    assert followed(" is not known to be what was judged: ") in str(told.value)
+    mlflow.registry.vouch("flights", own, (), mlflow.settings.models)
+    assert mlflow.registry.model("flights", own, mlflow.settings.models).sealed
+
+
 def test_an_init_container_refuses_it(
     mlflow: Mlflow, version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,7 +142,8 @@ def test_an_init_container_refuses_it(
         assert "this is not the model that was judged" in capsys.readouterr().err
         mlflow.client.delete_model_version_tag("flights", str(version), SEAL)
         assert main([*arguments, "--digest", judged]) == 2
-        assert "another manifest" in capsys.readouterr().err
+        assert followed("the registry has another manifest of ") in capsys.readouterr().err
+        assert "has no seal" in mlflow.registry.get("flights", version).doubt, "as `seatrial status` says"
         good = ["--product", "flights", "--version", "2", "--into", str(tmp_path / "models")]
         assert main([*good, "--digest", judged, "--most-bytes", "1000"]) == 0
         assert main(["--product", "flights", "--version", "1", "--into", str(tmp_path / "m"), "--digest", judged]) == 2
@@ -263,6 +277,58 @@ def test_other_files_in_the_store_are_refused_within_bounds(
     with pytest.raises(BadArtifact, match=named):
         with_files.registry.fetch("flights", 1, with_files.settings.models)
     assert list((with_files.settings.models / "flights").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda path: path.write_bytes(b"Weights"), followed(" in ", "deployments/manifest.py")),
+        (lambda path: path.write_bytes(b"x" * 2_000_000), followed(" files) that were stored, at ")),
+        (_replaced_by_pipe, followed(", which no stored model holds: train and register the model anew")),
+        (lambda path: shutil.rmtree(path.parent), followed(" is gone from the artifact store: train and register")),
+    ],
+)
+def test_a_model_that_is_trained_and_registered_anew_is_had(
+    with_files: Mlflow, damage: Callable[[Path], Any], told: str
+) -> None:
+    damage(with_files.files(1) / "model.skops")
+    with pytest.raises(BadArtifact) as error:
+        with_files.registry.fetch("flights", 1, with_files.settings.models)
+    assert told in str(error.value)
+    anew = with_files.registered("third")
+    assert with_files.registry.fetch("flights", anew.version, with_files.settings.models).is_dir()
+
+
+def test_once_there_is_room_a_version_is_had(with_files: Mlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(artifacts._Copy, "_file", full)
+    with pytest.raises(DiskFull) as error:
+        with_files.registry.fetch("flights", 1, with_files.settings.models)
+    assert followed(": free some room and run the same command again", "deployments/registry/artifacts.py") in str(
+        error.value
+    )
+    monkeypatch.undo()
+    assert with_files.registry.fetch("flights", 1, with_files.settings.models).is_dir()
+
+
+def test_a_store_that_is_there_again_is_read(with_files: Mlflow) -> None:
+    place = with_files.files(1)
+    place.rename(place.with_name("away"))
+    place.symlink_to(place)
+    with pytest.raises(RegistryUnreachable) as error:
+        with_files.registry.fetch("flights", 1, with_files.settings.models)
+    assert followed("): see that it is there, then try again") in str(error.value)
+    place.unlink()
+    place.with_name("away").rename(place)
+    assert with_files.registry.fetch("flights", 1, with_files.settings.models).is_dir()
+
+
+def test_files_on_somebody_elses_server_are_never_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(BadArtifact) as error:
+        download("http://127.0.0.1:9", "http://203.0.113.7/model", tmp_path, 1000)
+    assert followed("the files are said to lie at ") in str(error.value)
 
 
 def test_registering_a_run_for_which_somebody_made_a_version_before_seals_the_files_of_the_run(

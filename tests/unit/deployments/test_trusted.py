@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from deployments.errors import BadArtifact
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model, refusal, untrusted_types
+from tests.advice import followed
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2))
 LABELS = (ROWS[:, 0] > 0).astype(int)
@@ -123,10 +124,19 @@ def test_a_partial_is_refused_although_its_types_are_trusted(tmp_path: Path) -> 
         load_model(path, (*DEFAULT_TRUSTED_TYPES, "functools.partial", "numpy.linalg.norm"))
 
 
+def test_a_model_that_gives_its_arguments_by_kw_args_is_loaded(tmp_path: Path) -> None:
+    told = refusal("functools.partial")
+    assert followed(" can be made to run any code when a model is loaded or asked, and is trusted for nobody: ") in told
+    path = stored(tmp_path, FunctionTransformer(np.linalg.norm, kw_args={"axis": 1}))
+    assert load_model(path, (*DEFAULT_TRUSTED_TYPES, "numpy.linalg.norm")).transform(ROWS).shape == (60,)
+
+
 def test_an_archive_that_is_there_to_fill_the_memory_is_not_unpacked(tmp_path: Path) -> None:
     path = stored(tmp_path, LogisticRegression().fit(ROWS, LABELS))
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.npy", bytes(100_000_000))
     assert path.stat().st_size < 1_000_000
-    with pytest.raises(BadArtifact, match=r"would take 1000\d{5} unpacked"):
+    with pytest.raises(BadArtifact, match=r"would take 1000\d{5} unpacked") as told:
         load_model(path, DEFAULT_TRUSTED_TYPES)
+    assert followed(" unpacked, which no model that was trained here does: train it anew") in str(told.value)
+    assert load_model(stored(tmp_path, LogisticRegression().fit(ROWS, LABELS)), DEFAULT_TRUSTED_TYPES)

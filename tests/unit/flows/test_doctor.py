@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from deployments.settings import current
 from flows.entrypoints.cli import app
+from tests.advice import followed
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def test_what_is_open_is_named_and_the_advice_closes_it(home: Path) -> None:
     seen = CliRunner().invoke(app, ["doctor"])
     assert seen.exit_code == 1
     assert "journal.db: others may reach it (mode 0644)" in seen.output.replace("\n", "")
-    assert "seatrial doctor --mend" in seen.output
+    said = " ".join(seen.output.split())
+    assert followed("`seatrial doctor --mend` closes to others what belongs to you") in said
     assert stat.S_IMODE(home.stat().st_mode) == 0o755  # looking changes nothing
     mended = CliRunner().invoke(app, ["doctor", "--mend", "--json"])
     assert mended.exit_code == 0
@@ -38,6 +40,15 @@ def test_what_is_open_is_named_and_the_advice_closes_it(home: Path) -> None:
         "journal.db",
         "platform.json",
     ]
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+
+
+def test_a_folder_above_that_everybody_may_write_is_named_until_it_is_closed(home: Path) -> None:
+    CliRunner().invoke(app, ["doctor", "--mend"])
+    home.parent.chmod(0o777)
+    told = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["exposed"]
+    assert followed("everybody may put another folder in the place of ") in told[0]["reason"]
+    home.parent.chmod(0o700)
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
 
 

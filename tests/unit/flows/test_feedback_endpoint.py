@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from deployments.analysis.evidence import Sums
+from deployments.clock import ManualClock
 from deployments.errors import PlatformUnreachable
 from deployments.metrics import keyed
 from deployments.metrics.admission import MOST_METRICS, Kept
@@ -18,6 +19,7 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.spec import AnalysisSection, MetricRule, RolloutSection
 from flows.entrypoints import feedback_endpoint
 from flows.entrypoints.feedback_endpoint import MAX_BODY_BYTES, make_app
+from tests.advice import followed
 from tests.feedback_door import Door, sealed
 
 ITEM = {"product": "shop", "version": 3, "metric": "clicks", "value": 1.5}
@@ -107,7 +109,9 @@ def test_what_a_web_page_can_send_without_asking_first_is_not_taken(ledger: Feed
     assert response.status_code == 415
     assert "application/json, application/x-ndjson" in response.json()["error"]
     assert "text/csv" in response.json()["error"]
+    assert followed("send one of these content types: ") in response.json()["error"]
     assert ledger.sums("shop") == {}
+    assert Scene(ledger).send(about("a"), "application/json").status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,11 @@ def test_a_page_of_another_origin_is_refused(ledger: FeedbackLedger, browser: di
 
 
 def test_without_a_setting_no_page_may_send(ledger: FeedbackLedger) -> None:
-    assert Scene(ledger).send(about("a"), headers={"origin": "https://shop.example"}).status_code == 403
+    page = {"origin": "https://shop.example"}
+    refused = Scene(ledger).send(about("a"), headers=page)
+    assert refused.status_code == 403
+    assert followed("web pages may not send feedback, but for those in SEATRIAL_FEEDBACK_ORIGINS") in refused.text
+    assert Scene(ledger, None, "https://shop.example").send(about("a"), headers=page).status_code == 202
 
 
 def test_a_page_of_a_listed_origin_may_ask_and_send(ledger: FeedbackLedger) -> None:
@@ -176,7 +184,9 @@ def test_where_no_id_is_ours_nothing_is_stored(ledger: FeedbackLedger) -> None:
     response = Scene(ledger).send([ITEM | {"request_id": f"invented-{number}"} for number in range(1000)])
     assert response.status_code == 422
     assert (len(response.json()["problems"]), response.json()["more"]) == (20, 980)
+    assert followed("send x-request-id as it came with the answer, seal and all") in response.text
     assert ledger.sums("shop") == {}
+    assert Scene(ledger).send(about("a")).status_code == 202
 
 
 def test_an_id_tells_a_version_and_cannot_be_turned_to_another(ledger: FeedbackLedger) -> None:
@@ -243,6 +253,9 @@ def test_a_key_is_demanded_where_there_is_one(ledger: FeedbackLedger) -> None:
             response = scene.send(item, headers=wrong)
             assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
             assert "hunter" not in response.text
+            assert followed("this product's feedback needs its key: send it as `authorization: Bearer KEY`") in (
+                response.text
+            )
     for item in (about("a"), BY_KEY):
         assert scene.send(item, headers={"authorization": "Bearer hunter2", **GATEWAY}).status_code == 202
 
@@ -270,14 +283,26 @@ def test_by_a_users_key_only_this_machine_may_send_unless_the_product_has_a_key(
     assert Scene(ledger, behind_gateway=False).send(BY_KEY, headers=headers).status_code == 401
 
 
+def test_from_another_machine_a_key_of_the_product_or_request_ids_are_taken(ledger: FeedbackLedger) -> None:
+    refused = Scene(ledger).send(BY_KEY, headers=GATEWAY)
+    assert followed("none: give it one, or send request ids") in refused.text
+    with_key = Scene(ledger, Door(keys={"shop": b"hunter2"}))
+    assert with_key.send(BY_KEY, headers={"authorization": "Bearer hunter2", **GATEWAY}).status_code == 202
+    assert Scene(ledger).send(about("a"), headers=GATEWAY).status_code == 202
+
+
 def test_one_sender_may_send_so_much_a_minute_and_others_do_not_notice(ledger: FeedbackLedger) -> None:
-    scene = Scene(ledger, Door(rate=10))
+    clock = ManualClock(datetime.now(UTC))
+    scene = Scene(ledger, Door(rate=10, clock=clock))
     some = [about(f"id-{number}") for number in range(9)]
     assert scene.send(some, headers=GATEWAY).status_code == 202
     again = scene.send(some, headers=GATEWAY)
     assert again.status_code == 429
     assert 1 <= int(again.headers["retry-after"]) <= 61
     assert scene.send(some, headers={"x-seatrial-sender": "198.51.100.1"}).status_code == 202
+    assert followed("too much feedback from here within a minute: send it again later") in again.text
+    clock.advance(timedelta(seconds=int(again.headers["retry-after"])))
+    assert scene.send(some, headers=GATEWAY).status_code == 202
 
 
 def test_in_a_cluster_an_address_before_the_gateways_own_word_is_hearsay(ledger: FeedbackLedger) -> None:
@@ -350,6 +375,7 @@ def test_a_product_has_only_so_many_names_of_metrics(ledger: FeedbackLedger) -> 
     assert scene.send([about("a", metric=f"m{number}") for number in range(MOST_METRICS)]).status_code == 202
     response = scene.send([about("b", metric="m0"), about("b", metric="one_more")])
     assert (response.status_code, response.json()["problems"][0]["at"]) == (422, "[1].metric")
+    assert followed(" names already: use one of these") in response.text
     assert scene.send([about("b", metric="m0"), about("b", metric="label", value="yes")]).status_code == 202
 
 
@@ -370,7 +396,9 @@ def test_one_mistake_keeps_all_of_the_request_out_and_every_mistake_is_told(ledg
 def test_the_largest_request_is_taken_and_a_larger_one_is_not(ledger: FeedbackLedger) -> None:
     scene, body = Scene(ledger), json.dumps(about("a")).encode()
     assert scene.send(body.ljust(MAX_BODY_BYTES)).status_code == 202
-    assert scene.send(body.ljust(MAX_BODY_BYTES + 1)).status_code == 413
+    refused = scene.send(body.ljust(MAX_BODY_BYTES + 1))
+    assert refused.status_code == 413
+    assert followed(" bytes: send it in parts", "flows/entrypoints/feedback_endpoint.py") in refused.text
 
 
 def test_a_body_of_unknown_length_is_cut_off_at_the_limit(ledger: FeedbackLedger) -> None:
@@ -390,6 +418,21 @@ def test_a_body_that_never_ends_is_given_up(ledger: FeedbackLedger, monkeypatch:
 
     response = Scene(ledger).send(silent())
     assert (response.status_code, response.headers["connection"]) == (408, "close")
+    monkeypatch.undo()
+    assert followed(" s: send it in parts") in response.text
+    assert Scene(ledger).send(about("a")).status_code == 202
+
+
+def test_beyond_what_is_read_at_once_the_sender_comes_again(
+    ledger: FeedbackLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(ledger)
+    monkeypatch.setattr(feedback_endpoint, "_MOST_AT_ONCE", 0)
+    refused = scene.send(about("a"))
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert followed("much feedback comes right now: send it again later") in refused.text
+    monkeypatch.undo()
+    assert scene.send(about("a")).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -415,14 +458,18 @@ def test_of_rows_no_more_are_read_than_are_taken(ledger: FeedbackLedger, kind: s
     body = b"product,key\n" + b"a,b\n" * 200_000 if kind == "text/csv" else b"{}\n" * 300_000
     response = Scene(ledger).send(body, kind)
     assert response.json()["problems"] == [{"at": "", "error": "send 1 to 1000 items at once"}]
+    assert followed("send 1 to ") in response.text
+    assert Scene(ledger).send([about(f"id-{number}") for number in range(1000)]).status_code == 202
 
 
 def test_while_the_database_is_away_the_caller_is_told_to_come_back_and_nothing_else(
-    capsys: pytest.CaptureFixture[str],
+    ledger: FeedbackLedger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     response = Scene(None).send(about("a"))
-    assert (response.status_code, response.json()) == (503, {"error": "nothing was stored: send it again later"})
+    assert response.status_code == 503
+    assert response.json() == {"error": followed("nothing was stored: send it again later")}
     assert "the database is away" in capsys.readouterr().out
+    assert Scene(ledger).send(about("a")).status_code == 202
 
 
 def test_a_full_disk_is_507_and_the_next_request_is_taken_once_there_is_room(ledger: FeedbackLedger) -> None:

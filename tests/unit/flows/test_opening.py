@@ -12,7 +12,9 @@ from deployments.pages.opening import address_with_ticket, passes, write_leading
 from deployments.platform import local
 from deployments.platform.addresses import Addresses
 from deployments.settings import current
-from flows.entrypoints import opening
+from flows.entrypoints import opening, platform
+from flows.entrypoints.reports import print_status
+from tests.advice import followed
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +57,8 @@ def test_a_browser_is_started_with_a_private_file_and_not_with_the_ticket(
     assert file.stat().st_mode & 0o777 == 0o600
     assert "#ticket=" in file.read_text()
     assert "#ticket=" not in result.output
+    assert followed(" is opened in the browser (`seatrial open ") in result.output
+    ticket_in(CliRunner().invoke(opening.app, ["--print"], catch_exceptions=False).stdout.strip())
 
 
 @pytest.mark.usefixtures("up")
@@ -66,8 +70,9 @@ def test_where_no_browser_comes_up_the_address_is_printed_and_no_file_stays(monk
 
 
 def test_a_page_that_is_not_up_or_not_there_or_not_ours_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PlatformUnreachable, match="seatrial up"):
+    with pytest.raises(PlatformUnreachable) as down:
         opening.open_page("prefect", show=True)
+    assert followed(" is not up: start it with `seatrial up`", "flows/entrypoints/opening.py") in str(down.value)
     with pytest.raises(BadInput, match="prefect or mlflow"):
         opening.open_page("gateway", show=True)
     monkeypatch.setenv("SEATRIAL_TRACKING_URI", "http://ann:hunter2@mlflow.example")
@@ -75,6 +80,24 @@ def test_a_page_that_is_not_up_or_not_there_or_not_ours_is_said_to_be_so(monkeyp
     with pytest.raises(BadInput, match="MLflow is your own") as told:
         opening.open_page("mlflow", show=True)
     assert "hunter2" not in str(told.value)
+
+
+def test_what_is_said_when_the_platform_is_up_opens_its_pages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = Addresses("127.0.0.1", prefect=4200, mlflow=5000)
+    monkeypatch.setattr(local, "up", lambda *_: addresses)
+    monkeypatch.setattr(local, "live_addresses", lambda _: addresses)
+    platform.up()
+    said = " ".join(capsys.readouterr().err.split())
+    told = followed("pages         `seatrial open` and `seatrial open mlflow` open them logged in")
+    assert " ".join(told.split()) in said
+    urls = {part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")}
+    print_status({"platform": urls, "products": {}, "rollouts": []})
+    told = followed("Pages: `seatrial open` and `seatrial open mlflow` open them logged in.")
+    assert told in " ".join(capsys.readouterr().out.split())
+    for page in opening.PAGES:
+        ticket_in(CliRunner().invoke(opening.app, [page, "--print"], catch_exceptions=False).stdout.strip())
 
 
 def test_the_leading_file_holds_nothing_that_a_page_could_close(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from deployments.errors import BadInput, NotFound, SeatrialError
 from tasks.spec_asked import any_file, asked_spec, within
+from tests.advice import followed
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_person_at_the_command_line_may_name_any_file(specs: Path, tmp_path: P
     named = product.format(outside=tmp_path)
     with any_file():
         assert asked_spec(named, specs).name == "evil.yaml"
-    with pytest.raises(BadInput, match="name it at the command line"):
+    with pytest.raises(BadInput, match=followed(": a run takes specs from there only; put it there, or name it at")):
         asked_spec(named, specs)
 
 

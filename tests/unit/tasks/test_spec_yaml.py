@@ -1,15 +1,19 @@
 """A hostile or odd spec file gets a sentence, at once, and takes no memory."""
 
+import errno
 import os
+import stat
 import string
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deployments.errors import BadSpec, NotFound
 from tasks.spec_file import load_product
 from tasks.spec_yaml import MOST_BYTES, read_yaml
+from tests.advice import followed
 
 
 def written(folder: Path, text: str) -> Path:
@@ -30,11 +34,13 @@ def test_a_few_lines_that_stand_for_billions_of_values_are_refused(tmp_path: Pat
     path = written(tmp_path, aliases_of_aliases(9, 9))
     tracemalloc.start()
     try:
-        with pytest.raises(BadSpec, match=r"stands for more than 100,000 values once its aliases are followed"):
+        with pytest.raises(BadSpec, match="stands for more than 100,000 values") as told:
             load_product(path)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
+    assert followed(" values once its aliases are followed: write fewer") in str(told.value)
+    assert len(read_yaml(written(tmp_path, aliases_of_aliases(2, 9)))) == 3
 
 
 def test_aliases_as_people_use_them_are_fine(tmp_path: Path) -> None:
@@ -74,9 +80,28 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
-    with pytest.raises(BadSpec, match="no ordinary file"):
+    with pytest.raises(BadSpec, match=followed(" is no ordinary file: give the YAML file itself")):
         load_product(tmp_path / "pipe.yaml")
+    assert read_yaml(written(tmp_path, "a: 1")) == {"a": 1}
     with pytest.raises(BadSpec, match="is a folder"):
         load_product(tmp_path)
-    with pytest.raises(NotFound, match="check the path"):
+    with pytest.raises(NotFound, match=followed("no spec at ", "tasks/spec_yaml.py")):
         load_product(tmp_path / "none.yaml")
+
+
+def test_a_file_whose_permissions_are_mended_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real = written(tmp_path, "a: 1"), Path.open
+
+    def as_anybody(self: Path, *how: Any) -> Any:
+        """As for an account that is not root, for which everything is open."""
+        if self == path and not path.stat().st_mode & stat.S_IRUSR:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(self, *how)
+
+    monkeypatch.setattr(Path, "open", as_anybody)
+    path.chmod(0)
+    with pytest.raises(BadSpec) as error:
+        read_yaml(path)
+    assert followed("): check its permissions") in str(error.value)
+    path.chmod(0o600)
+    assert read_yaml(path) == {"a": 1}

@@ -14,6 +14,7 @@ from deployments.metrics.feedback import Feedback, FeedbackLedger
 from deployments.metrics.keyed import ANSWERED_WITHIN, PATIENCE, KeyedFeedback, NoRoomToWait
 from deployments.serving.inference_log.parts import Parts, store_of
 from deployments.serving.inference_log.table import Tables
+from tests.advice import followed
 from tests.unit.deployments.serving.inference_log.answered import logged
 from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
 
@@ -175,11 +176,15 @@ def test_it_is_still_there_after_a_crash(scene: Scene) -> None:
 
 def test_only_so_many_may_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyed, "MOST_WAITING", 3)
-    assert scene.push(*(about(f"user-{number}", 1.0, 0) for number in range(3))) == 3
-    with pytest.raises(NoRoomToWait, match="3 pieces of feedback on shop wait"):
-        scene.ledger.store([about("one-more", 1.0, 0), Feedback("shop", 1, "a", "clicks", 1.0)])
+    assert scene.push(*(about(f"user-{number}", 1.0, 5) for number in range(3))) == 3
+    with pytest.raises(NoRoomToWait, match=r"^3 pieces of feedback on shop wait") as told:
+        scene.ledger.store([about("one-more", 1.0, 5), Feedback("shop", 1, "a", "clicks", 1.0)])
+    assert followed(" wait for its log already: send these later") in str(told.value)
     assert scene.clicks("a") == {}, "all or none"
-    assert scene.push(about("user-0", 2.0, 0)) == 1, "it takes no more room than before"
+    assert scene.push(about("user-0", 2.0, 5)) == 1, "it takes no more room than before"
+    scene.write(*((f"user-{number}", f"answer-{number}", 1) for number in range(3)))
+    scene.ledger.settle("shop", scene.log, NOON + 10 * MINUTE)
+    assert scene.push(about("one-more", 1.0, 5)) == 1
 
 
 def test_another_products_places_are_not_taken(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from deployments.pages.door import LOGIN, Door
 from deployments.pages.names import Names
 from deployments.pages.passes import SESSION_LASTS, Passes
 from deployments.pages.password import basic
+from tests.advice import followed
 
 PASSWORD = "drawn"  # noqa: S105 - of a door of the test's own
 OURS = "http://127.0.0.1:4200"
@@ -204,10 +205,20 @@ def test_a_session_ends(browser: Client, clock: ManualClock) -> None:
     assert browser.get("/api/x").status_code == 401
 
 
+def test_whoever_is_asked_to_log_in_does_so_by_a_ticket(door: Door, client: Client, clock: ManualClock) -> None:
+    assert followed("log in: `seatrial open ") in client.get("/api/x").text
+    ticket = {"ticket": door.passes.ticket(clock.now())}  # as `seatrial open` draws it
+    assert client.post(LOGIN, json=ticket, headers={"origin": OURS}).status_code == 204
+    assert client.get("/api/x").status_code == 200
+
+
 def test_a_ticket_logs_in_once(door: Door, client: Client, clock: ManualClock) -> None:
     ticket = {"ticket": door.passes.ticket(clock.now())}
     assert client.post(LOGIN, json=ticket, headers={"origin": OURS}).status_code == 204
     again = client.post(LOGIN, json=ticket, headers={"origin": OURS})
+    assert followed("not good, or not good any more: `seatrial open ") in again.text
+    fresh = {"ticket": door.passes.ticket(clock.now())}  # as `seatrial open` draws it
+    assert client.post(LOGIN, json=fresh, headers={"origin": OURS}).status_code == 204
     assert again.status_code == 401
     assert "seatrial open prefect" in again.json()["message"]
 

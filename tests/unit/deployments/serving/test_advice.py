@@ -2,16 +2,20 @@
 
 import gzip
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployments.errors import BadArtifact
+from deployments.serving import __main__ as serving
 from deployments.serving.__main__ import warm_up
 from deployments.serving.app import make_app
+from deployments.serving.content import parsed
 from deployments.serving.limits import Limits
 from deployments.serving.model import Model, load
+from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
 from tests.advice import followed
@@ -127,6 +131,13 @@ def test_a_request_that_does_as_it_is_told_is_answered(model: Model, wrong: Requ
     assert sent(right) == (200, "")
 
 
+def test_values_that_take_too_much_memory_are_sent_in_parts() -> None:
+    with pytest.raises(Unanswerable) as error:
+        parsed(b"[" + b"[]," * 3_000_000 + b"[]]")
+    assert followed("the request holds too many values: send its rows in parts") in str(error.value)
+    assert len(parsed(b"[" + b"[]," * 30_000 + b"[]]")) == 30_001
+
+
 def test_a_model_of_another_product_is_served_as_its_own(tmp_path: Path) -> None:
     folder = write_model_folder(tmp_path / "v3")
     with pytest.raises(BadArtifact) as error:
@@ -167,6 +178,22 @@ def test_a_type_that_is_named_is_trusted(tmp_path: Path) -> None:
     assert followed("holds types that nobody trusted: ") in said
     named = said.partition("trusted: ")[2].partition(";")[0].split(", ")
     load_model(file, named)
+
+
+def test_a_model_that_fails_in_a_way_of_its_own_is_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise StopIteration
+
+    folder = write_model_folder(tmp_path)
+    options = Namespace(model=folder, product="flights", trust=(), digest=None)
+    monkeypatch.setattr(serving, "load", fails)
+    with pytest.raises(BadArtifact) as error:
+        serving._loaded(options)
+    assert followed(" failed while it was loaded (") in str(error.value)
+    monkeypatch.undo()
+    assert serving._loaded(options).description.product == "flights"
 
 
 def test_a_model_that_fails_its_own_rows_is_trained_anew(tmp_path: Path) -> None:
