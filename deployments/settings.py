@@ -23,6 +23,8 @@ from deployments.trusted import refusal
 _LONGEST_RUN_FOLDER = 60
 # As browsers send it: scheme and host, in small letters, without a path.
 _ORIGIN = r"^https?://[a-z0-9.\[\]:-]+$"
+# A name that an object of Kubernetes may have.
+_OBJECT = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
 
 class Settings(BaseSettings):
@@ -46,8 +48,13 @@ class Settings(BaseSettings):
     )
     tracking_secret: str | None = Field(
         default=None,
-        pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$",
+        pattern=_OBJECT,
         description="Secret whose `prefect` pods show as the password of that MLflow; None: it asks for none",
+    )
+    requests_secret: str = Field(
+        default="seatrial-keys",
+        pattern=_OBJECT,
+        description="Secret whose `requests` pods of models seal request ids with, where a spec names no other",
     )
     journal_url: str | None = Field(
         default=None,

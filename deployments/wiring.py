@@ -200,6 +200,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     pods = PodCounters(cluster)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
     tracking, login = _tracking_of_pods(settings, section), settings.tracking_secret
+    section = section.model_copy(update={"requests_secret": section.requests_secret or settings.requests_secret})
     target = KubernetesTarget(cluster, section, tracking, clock, settings.trusted_types, login)
     counts = counters.counts
     if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:

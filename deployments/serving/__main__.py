@@ -41,7 +41,7 @@ from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
 from deployments.serving.query import Query
-from deployments.serving.room import MOST_NUMBERS
+from deployments.serving.room import rows_within
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
 from deployments.serving.tracing import tracing
@@ -76,8 +76,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     warnings.simplefilter("ignore")
     model = _loaded(options)
     limits = _limits_of(options)
-    most = MOST_NUMBERS // max(1, len(model.description.classes))
-    limits = replace(limits, rows=min(limits.rows, most))
+    limits = replace(limits, rows=rows_within(limits.rows, len(model.description.classes)))
     _check_categories(model, limits)
     asked = clock.monotonic()
     sample, together = warm_up(model, options.model, limits)

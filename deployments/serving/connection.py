@@ -4,7 +4,7 @@ import asyncio
 import re
 import select
 from collections.abc import Callable, Iterable, Iterator, Sized
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -19,10 +19,7 @@ _MOST_IN_LINE: Final = 128
 _MUCH: Final = 1 << 18
 # Far more than anybody sends; each takes some 150 bytes, however short it is.
 _MOST_HEADERS: Final = 256
-# Beyond so many, those go that have waited longest for a request.
-_MOST_CONNECTIONS: Final = 5_000
-# Of all connections together: answers that are not taken; heads that are not complete.
-_MOST_UNREAD: Final = 64 << 20
+# Of all connections together: heads that are not complete.
 _MOST_UNFINISHED: Final = 16 << 20
 _HEAD_TOO_LONG: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -33,8 +30,16 @@ _UPGRADE: Final = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
-    """Knows since when it waits for its client: to ask, at most a request ahead, or to take an answer."""
+    """Knows since when it waits for its client: to ask, at most a request ahead, or to take an answer.
 
+    Beyond `most_connections` those go that have waited longest for a request, the first one or a further one; beyond
+    `most_unread` bytes of answers in all that nobody takes, those that have waited longest for that.
+    """
+
+    most_connections: ClassVar[int] = 5_000
+    most_unread: ClassVar[int] = 64 << 20
+
+    _idle_since: float | None = None
     _asks_since: float | None = None
     _takes_since: float | None = None
     _complete = False
@@ -47,8 +52,8 @@ class Connection(HttpToolsProtocol):
         self.flow = _Flow(self.transport, self.pipeline)
         self._answering: set[asyncio.Task[Any]] = set()
         self._asks_since = self.loop.time()
-        if len(self.connections) > _MOST_CONNECTIONS:
-            self._end_first(lambda other: other._asks_since)
+        if len(self.connections) > self.most_connections:
+            self._end_first(lambda other: other._silent_since)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody waits any more for what is still being worked out."""
@@ -107,6 +112,11 @@ class Connection(HttpToolsProtocol):
         # Else nobody would notice that the client leaves; no more is read while another request stands in line.
         self.flow.resume_reading()
 
+    def on_response_complete(self) -> None:
+        """Nothing is owed to the client, unless more of its requests stand in line."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
+
     def send_400_response(self, msg: str) -> None:
         """Not in the place of an answer that is still to come: then the connection only closes behind that one."""
         if self._complete and not self._answered:
@@ -121,7 +131,7 @@ class Connection(HttpToolsProtocol):
         self._takes_since = self.loop.time()
         unread = self.transport.get_write_buffer_size()
         unread += sum(other.unread for other in self._others())
-        while unread > _MOST_UNREAD and (ended := self._end_first(lambda other: other._takes_since)) is not None:
+        while unread > self.most_unread and (ended := self._end_first(lambda other: other._takes_since)) is not None:
             unread -= ended
 
     def resume_writing(self) -> None:
@@ -150,6 +160,13 @@ class Connection(HttpToolsProtocol):
         """Bytes that came and are no complete request yet."""
         return self._not_understood
 
+    @property
+    def _silent_since(self) -> float | None:
+        """None while it is answered; between two requests the time for a request does not run yet."""
+        if self._asks_since is not None:
+            return self._asks_since
+        return self._idle_since if self._answered else None
+
     def _others(self) -> "Iterator[Connection]":
         return (other for other in self.connections if other is not self and isinstance(other, Connection))
 
@@ -160,7 +177,7 @@ class Connection(HttpToolsProtocol):
             return None
         _, unread, longest = min(waiting, key=lambda each: each[0])
         longest.transport.abort()
-        longest._asks_since = longest._takes_since = None
+        longest._asks_since = longest._takes_since = longest._idle_since = None
         return unread
 
     @property
@@ -180,11 +197,11 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
 
-def end_unfinished(connections: Iterable[Any]) -> None:
-    """Hangs up on those with the longest unfinished heads, until all of them together take little."""
+def end_unfinished(connections: Iterable[Any], most: int = _MOST_UNFINISHED) -> None:
+    """Hangs up on those with the longest unfinished heads, until all of them together take at most `most` bytes."""
     by_length = sorted((each for each in connections if isinstance(each, Connection)), key=lambda each: each.unfinished)
     total = sum(each.unfinished for each in by_length)
-    while total > _MOST_UNFINISHED:
+    while total > most:
         total -= by_length[-1].unfinished
         by_length.pop().transport.abort()
 

@@ -11,7 +11,7 @@ _BODIES: Final = 64 * MIB
 # What is made of one body. A pod has a few hundred MiB.
 MOST_MADE: Final = 192 * MIB
 # Numbers that a model says of one request: a row has as many as there are classes.
-MOST_NUMBERS: Final = 4 * 1024 * 1024
+_MOST_NUMBERS: Final = 4 * 1024 * 1024
 # Python's objects, with their places in a list: by what JSON writes for them, at least so many bytes.
 _LIST, _OBJECT, _PAIR, _TEXT, _PLACE, _NUMBER_A_BYTE = 80, 256, 64, 64, 32, 8
 _CELL, _LINE = 80, 96
@@ -34,6 +34,11 @@ class Room:
     def give_back(self, size: int) -> None:
         """So many bytes are not needed any more."""
         self.taken -= size
+
+
+def rows_within(rows: int, classes: int) -> int:
+    """How many of `rows` a model with so many classes answers at once; a regression has none."""
+    return min(rows, _MOST_NUMBERS // max(1, classes))
 
 
 def json_takes(body: bytes | memoryview) -> int:

@@ -128,9 +128,10 @@ class KubernetesSection(Section):
         default_factory=dict, description="further environment variables, nothing secret"
     )
     secrets: tuple[Name, ...] = Field(default=(), description="Secrets whose entries become environment variables")
-    requests_secret: Name = Field(
-        default="seatrial-keys",
-        description="Secret whose `requests` is the key that servers seal request ids with, that feedback may be taken",
+    requests_secret: Name | None = Field(
+        default=None,
+        description="Secret whose `requests` is the key that servers seal request ids with, that feedback may be "
+        "taken; None: the one that the platform's settings name",
     )
     volumes: tuple[VolumeRule, ...] = Field(default=(), description="volumes that the servers see")
     service_account: Name | None = Field(default=None, description="ServiceAccount; its token is not mounted")

@@ -139,7 +139,7 @@ def _pod(served: Served) -> Object:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_server(served)],
-        "volumes": [_scratch("tmp"), _scratch("models"), _key(section), *_volumes(section.volumes)],
+        "volumes": [_scratch("tmp"), _scratch("models"), *_key(section), *_volumes(section.volumes)],
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -181,8 +181,9 @@ def _server(served: Served) -> Object:
     container = _container(served, CONTAINER)
     # By the environment: a server in an older image does not mind. The folder outlives a container that dies.
     container["env"].append({"name": "SEATRIAL_REMAINS", "value": "/tmp/remains"})  # noqa: S108 - the pod's own
-    container["env"].append({"name": VARIABLE, "value": f"{_KEY_FOLDER}/{KEY_NAME}"})
-    container["volumeMounts"].append({"name": _KEY_VOLUME, "mountPath": _KEY_FOLDER, "readOnly": True})
+    if served.section.requests_secret is not None:
+        container["env"].append({"name": VARIABLE, "value": f"{_KEY_FOLDER}/{KEY_NAME}"})
+        container["volumeMounts"].append({"name": _KEY_VOLUME, "mountPath": _KEY_FOLDER, "readOnly": True})
     return {
         **container,
         "command": [*command, "--version", str(launch.version), "--host", "*", *ports, *trusted, *flags],
@@ -266,11 +267,13 @@ def _volumes(volumes: tuple[VolumeRule, ...]) -> list[Object]:
     return found
 
 
-def _key(section: KubernetesSection) -> Object:
-    """Without the Secret a server serves all the same, but nobody can send feedback on its answers."""
+def _key(section: KubernetesSection) -> list[Object]:
+    """Without the Secret a server says so and serves all the same, but nobody can send feedback on its answers."""
+    if section.requests_secret is None:
+        return []
     items = [{"key": KEY_NAME, "path": KEY_NAME}]
     secret = {"secretName": section.requests_secret, "optional": True, "defaultMode": 0o440, "items": items}
-    return {"name": _KEY_VOLUME, "secret": secret}
+    return [{"name": _KEY_VOLUME, "secret": secret}]
 
 
 def _scratch(name: str) -> Object:

@@ -81,6 +81,7 @@ capabilities: {drop: [ALL]}
 - {name: SEATRIAL_TRACKING_URI, value: {{ include "seatrial.mlflow" . | quote }}}
 - {name: PREFECT_API_URL, value: {{ include "seatrial.prefect" . | quote }}}
 - {name: PREFECT_SERVER_EPHEMERAL_ENABLED, value: "false"}
+- {name: SEATRIAL_REQUESTS_SECRET, value: {{ include "seatrial.keys" . | quote }}}
 {{- include "seatrial.loginEnv" . }}
 {{- with .Values.prefect.apiKey }}{{ if .secret }}
 - {name: PREFECT_API_KEY, valueFrom: {secretKeyRef: {name: {{ .secret | quote }}, key: {{ .key | quote }}}}}
@@ -149,7 +150,6 @@ capabilities: {drop: [ALL]}
 {{- define "seatrial.mounts" -}}
 - {name: home, mountPath: /home/seatrial}
 - {name: tmp, mountPath: /tmp}
-{{ include "seatrial.keysMount" . }}
 {{- if .Values.specs }}
 - {name: specs, mountPath: /project/specs, readOnly: true}
 {{- end }}
@@ -159,7 +159,6 @@ capabilities: {drop: [ALL]}
 {{- define "seatrial.volumes" -}}
 - {name: home, emptyDir: {sizeLimit: 1Gi}}
 - {name: tmp, emptyDir: {sizeLimit: 1Gi}}
-{{ include "seatrial.keysVolume" . }}
 {{- include "seatrial.specsVolume" . }}
 {{- include "seatrial.trustVolume" . }}
 {{- end }}

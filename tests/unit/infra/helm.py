@@ -32,6 +32,7 @@ MOST: dict[str, Any] = {
     },
     "prefect": {"apiKey": {"secret": "prefect"}, "server": {"replicas": 2}},
     "mlflow": {"server": {"replicas": 2, "hosts": ["mlflow.example"]}},
+    "control": {"feedbackKeys": "senders"},
     "jobs": {"nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "batch", "operator": "Exists"}]},
     "gateway": {"name": "public", "namespace": "gateways"},
     "networkPolicy": {

@@ -30,6 +30,20 @@ def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*pod.get("initContainers", []), *pod["containers"]]
 
 
+def shown(pod: dict[str, Any]) -> set[str]:
+    """Entries of the Secret with the keys that a pod has as files; `*` if it has all of them."""
+    found: set[str] = set()
+    for volume in pod.get("volumes", []):
+        of_volume = [
+            volume.get("secret", {}),
+            *(each["secret"] for each in volume.get("projected", {}).get("sources", [])),
+        ]
+        for each in of_volume:
+            if "demo-seatrial-keys" in {each.get("secretName"), each.get("name")}:
+                found |= {item["key"] for item in each.get("items", [{"key": "*"}])}
+    return found
+
+
 def _weaknesses(container: dict[str, Any]) -> Iterator[str]:
     security = container.get("securityContext", {})
     wanted = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

@@ -27,7 +27,7 @@ from tests.unit.infra.helm import (
     kinds,
     objects,
 )
-from tests.unit.infra.pods import containers, weaknesses
+from tests.unit.infra.pods import containers, shown, weaknesses
 
 WAYS = pytest.mark.parametrize("values", [BARE, LEAST, MOST, ELSEWHERE], ids=["bare", "least", "most", "elsewhere"])
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -263,12 +263,23 @@ def test_whoever_speaks_to_a_server_of_the_chart_shows_the_password_that_it_has(
         told = variables_of(pods(values)[name])
         for variable, entry in {"PREFECT_API_AUTH_STRING": "auth", "MLFLOW_TRACKING_PASSWORD": "prefect"}.items():
             assert told[variable]["valueFrom"]["secretKeyRef"] == {"name": "demo-seatrial-keys", "key": entry}
-    for name in ("prefect", "mlflow"):
-        pod = pods(values)[name]["spec"]
-        folder = variables_of(pods(values)[name])["SEATRIAL_KEYS"]["value"]
-        mounted = {each["mountPath"]: each for each in pod["containers"][0]["volumeMounts"]}[folder]
-        volume = {each["name"]: each for each in pod["volumes"]}[mounted["name"]]
-        assert volume["secret"] == {"secretName": "demo-seatrial-keys", "defaultMode": 0o440}
+
+
+@WAYS
+def test_a_pod_is_shown_the_keys_that_it_needs_as_files_and_no_other(values: dict[str, Any]) -> None:
+    needed = {"prefect": {"prefect", "pages"}, "mlflow": {"prefect", "pages"}, "control": {"requests"}}
+    for name, pod in pods(values).items():
+        assert shown(pod["spec"]) == needed.get(name, set()), name
+        if name in needed:
+            told = variables_of(pod)["SEATRIAL_KEYS"]["value"]
+            assert told in {mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
+
+
+def test_the_keys_of_senders_are_for_the_control_service_alone() -> None:
+    made = pods(MOST)
+    assert [name for name, pod in made.items() if "senders" in yaml.safe_dump(pod)] == ["control"]
+    volume = {each["name"]: each for each in made["control"]["spec"]["volumes"]}["keys"]
+    assert volume["projected"]["sources"][0] == {"secret": {"name": "senders"}}
 
 
 def test_a_server_of_ones_own_is_not_shown_the_password() -> None:

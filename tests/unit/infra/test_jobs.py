@@ -13,7 +13,7 @@ import yaml
 from prefect.client.schemas.objects import FlowRun
 
 from tests.unit.infra.helm import LEAST, MOST, NAMESPACE, ROOT, kinds
-from tests.unit.infra.pods import weaknesses
+from tests.unit.infra.pods import shown, weaknesses
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -63,6 +63,20 @@ def test_it_knows_what_the_release_knows_and_passwords_by_reference() -> None:
     assert variables["SEATRIAL_ALLOWED_PACKAGES"]["value"] == '["sklearn"]'
     for name in ("SEATRIAL_JOURNAL_URL", "AWS_SECRET_ACCESS_KEY", "SOURCE"):
         assert "secretKeyRef" in variables[name]["valueFrom"]
+
+
+def test_only_it_is_shown_the_key_of_seals_and_no_other_key_as_a_file() -> None:
+    for values in (LEAST, MOST):
+        made = job(values)
+        assert shown(made["spec"]["template"]["spec"]) == {"manifests"}
+        told = {each["name"]: each.get("value") for each in container(made)["env"]}
+        assert told["SEATRIAL_KEYS"] in {each["mountPath"] for each in container(made)["volumeMounts"]}
+
+
+@pytest.mark.parametrize("given", ["", "mine"])
+def test_it_tells_pods_of_models_the_secret_that_there_is(given: str) -> None:
+    told = {each["name"]: each.get("value") for each in container(job(LEAST | {"keys": {"secret": given}}))["env"]}
+    assert told["SEATRIAL_REQUESTS_SECRET"] == (given or "demo-seatrial-keys")
 
 
 def test_a_deployment_says_what_its_runs_may_take_and_where() -> None:

@@ -12,7 +12,7 @@ from deployments.serving.bodies import body_within
 from deployments.serving.connection import end_unfinished
 from deployments.serving.content import parsed
 from deployments.serving.recent import RecentAnswers
-from deployments.serving.room import MIB, MOST_MADE, SMALL_BYTES, Room, json_takes
+from deployments.serving.room import MIB, MOST_MADE, SMALL_BYTES, Room, json_takes, rows_within
 from deployments.serving.schema import Unanswerable
 
 PIECES = {
@@ -97,3 +97,8 @@ def test_answers_of_many_rows_are_kept_as_long_as_there_is_room_for_their_values
 
 def test_connections_that_are_no_model_servers_own_are_left_alone() -> None:
     end_unfinished([object()])
+
+
+def test_a_model_of_many_classes_answers_fewer_rows_at_once() -> None:
+    found = [rows_within(100_000, classes) for classes in (0, 2, 41, 42, 4000)]
+    assert found == [100_000, 100_000, 100_000, 99_864, 1048]

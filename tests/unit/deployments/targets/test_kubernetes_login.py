@@ -41,3 +41,16 @@ def test_a_registry_that_asks_for_none_or_is_told_by_the_spec_gets_none(
     made = pod(tracking, login)
     for container in (*made["initContainers"], *made["containers"]):
         assert not NAMES & set(variables(container))
+
+
+@pytest.mark.parametrize("named", ["demo-seatrial-keys", None])
+def test_a_server_is_shown_the_key_of_request_ids_and_nothing_else_of_the_secret(named: str | None) -> None:
+    launch = Launch("flights", 1, Path("/models"), replicas=1)
+    section = SECTION.model_copy(update={"requests_secret": named})
+    made = deployment(Served(launch, section, None))["spec"]["template"]["spec"]
+    secrets = [each["secret"] for each in made["volumes"] if "secret" in each]
+    items = [{"key": "requests", "path": "requests"}]
+    wanted = {"secretName": named, "optional": True, "defaultMode": 0o440, "items": items}
+    assert secrets == ([wanted] if named else [])
+    assert ("SEATRIAL_REQUESTS_KEY" in variables(made["containers"][0])) is bool(named)
+    assert all(mount["name"] != "requests-key" for mount in made["initContainers"][0]["volumeMounts"])
