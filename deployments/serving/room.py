@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import numpy as np
-
 MIB: Final = 1024 * 1024
 # Of bodies beyond the first of it; small requests always find room, as many as are answered at once.
 SMALL_BYTES: Final = 65_536
@@ -43,6 +41,8 @@ def rows_within(rows: int, classes: int) -> int:
 
 def json_takes(body: bytes | memoryview) -> int:
     """How much memory the document in a body takes at most, about: `[],` are three bytes, and 72 of a list."""
+    import numpy as np  # the control service reads bodies, too, and does without
+
     characters = np.frombuffer(body, np.uint8)
     lists, objects, pairs, quotes, commas = (int(np.count_nonzero(characters == ord(each))) for each in '[{:",')
     text = characters.size * (4 if characters.max(initial=0) > 127 else 1)
@@ -53,6 +53,8 @@ def json_takes(body: bytes | memoryview) -> int:
 
 def csv_takes(body: bytes | memoryview) -> int:
     """The same of rows as CSV."""
+    import numpy as np
+
     characters = np.frombuffer(body, np.uint8)
     commas, lines = (int(np.count_nonzero(characters == ord(each))) for each in ",\n")
     return _CELL * commas + _LINE * lines + 4 * characters.size

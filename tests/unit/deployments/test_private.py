@@ -51,7 +51,8 @@ def test_a_home_that_was_there_before_becomes_its_owners_alone(tmp_path: Path, b
 @as_root
 def test_a_home_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    home.mkdir(mode=0o755)
+    home.mkdir()
+    home.chmod(0o755)
     os.chown(home, 65534, 65534)
     with pytest.raises(BadInput, match=r"home belongs to nobody, not to root: set SEATRIAL_HOME to another place"):
         _ = Settings(home=home).run_folder

@@ -14,10 +14,11 @@ import prefect.task_engine
 import pytest
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from deployments import wiring
 from deployments.clock import SystemClock
+from deployments.pages.password import credentials, drawn_password
 from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.spec import Strategy
@@ -43,9 +44,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PREFECT_HOME", str(home))
-        server = PrefectForOneCommand(Settings(home=home))
+        settings = Settings(home=home)
+        server = PrefectForOneCommand(settings)
         server.wait()
-        with temporary_settings({PREFECT_API_URL: server.api_url}):
+        login = credentials(drawn_password(settings.keys_folder))
+        with temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_API_AUTH_STRING: login}):
             yield
         server._end()
 

@@ -19,7 +19,7 @@ POD = "model-churn-risk-v2-abc-def"
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     section = RolloutSection(target=TargetKind.KUBERNETES, kubernetes=KubernetesSection(image="seatrial:1"))
-    monkeypatch.setattr(wiring, "_newest_section", lambda product: section if product == "churn-risk" else None)
+    monkeypatch.setattr(wiring, "newest_section", lambda product: section if product == "churn-risk" else None)
     monkeypatch.setattr(logs, "current", lambda: Settings(home=tmp_path))
     with FakeKubernetes() as made:
         monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig(tmp_path / "kubeconfig")))
