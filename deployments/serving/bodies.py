@@ -6,7 +6,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from deployments.serving.room import SMALL_BYTES
-from deployments.serving.schema import Unanswerable
 
 
 async def body_within(
@@ -33,6 +32,8 @@ async def body_within(
         if received > limit:
             return None
         if received > SMALL_BYTES and part and not take(len(part)):
+            from deployments.serving.schema import Unanswerable  # heavy; the control service has no such room
+
             raise Unanswerable(503, "large requests take all the memory that they may: come again in a second")
         parts.append(part)
         if not message.get("more_body", False):

@@ -1,5 +1,6 @@
 """A person's hands in MLflow and in the gateway's files, while users ask: not one of them gets a 404."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,8 @@ def test_a_name_that_was_removed_and_a_tag_that_was_garbled_take_nobody_off_the_
 
     # A version of somebody's own, with everything that the registry says of v1: it is tried by nobody.
     found = mlflow(seatrial, "GET", f"model-versions/get?name={shop.name}&version=1")["model_version"]
-    planted = {"name": shop.name, "source": found["source"], "run_id": found["run_id"], "tags": found["tags"]}
+    (model,) = re.findall(r"/(m-[0-9a-f]{32})/", found["source"])
+    planted = {"name": shop.name, "source": found["source"], "model_id": model, "tags": found["tags"]}
     mlflow(seatrial, "POST", "model-versions/create", **planted)
     for asked in (("retry", str(shop.file)), ("retry", str(shop.file), "--version", "2")):
         tried = seatrial.run(*asked)

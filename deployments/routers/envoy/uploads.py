@@ -29,9 +29,8 @@ _ANY_LARGER: Final = 2**62
 
 
 def upload_routes() -> list[Json]:
-    """The first routes of the table: what is too large is refused before it is read."""
+    """The first routes of the table."""
     first: Json = {"name": UPLOAD_HEADER, "present_match": True, "invert_match": True}
-    too_large = {"headers": [_length_from(MAX_BODY_BYTES + 1)]}
     large = {"headers": [first, _length_from(SMALL_BYTES + 1)]}
     of_unknown_length = {
         "headers": [
@@ -40,15 +39,14 @@ def upload_routes() -> list[Json]:
             {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD|OPTIONS"}}, "invert_match": True},
         ]
     }
-    told = f"the request is larger than {MAX_BODY_BYTES} bytes: send the rows in parts"
-    return [
-        {
-            "name": _NAME,
-            "match": {"prefix": "/", **too_large},
-            "direct_response": {"status": 413, "body": {"inline_string": told}},
-        },
-        *({"name": _NAME, "match": {"prefix": "/", **match}, **_inwards()} for match in (large, of_unknown_length)),
-    ]
+    as_it_comes = {_FILTER: {"@type": f"{_BUFFER}.BufferPerRoute", "disabled": True}}
+    inwards = {
+        # The second listener has limits of its own, and always ends.
+        "route": {"cluster": CLUSTER, "timeout": "0s"},
+        "request_headers_to_add": [_set(UPLOAD_HEADER)],
+        "typed_per_filter_config": as_it_comes,
+    }
+    return [{"name": _NAME, "match": {"prefix": "/", **match}, **inwards} for match in (large, of_unknown_length)]
 
 
 def upload_cluster(socket: Path, protocol: Json) -> Json:
@@ -79,12 +77,5 @@ def sent_from() -> Json:
     return {"header": {"key": SENDER_HEADER, "value": value}, "append_action": "ADD_IF_ABSENT"}
 
 
-def _inwards() -> Json:
-    mark = {"header": {"key": UPLOAD_HEADER, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-    as_it_comes = {"@type": f"{_BUFFER}.BufferPerRoute", "disabled": True}
-    return {
-        # The second listener has limits of its own, and always ends.
-        "route": {"cluster": CLUSTER, "timeout": "0s"},
-        "request_headers_to_add": [mark, sent_from()],
-        "typed_per_filter_config": {_FILTER: as_it_comes},
-    }
+def _set(header: str) -> Json:
+    return {"header": {"key": header, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
