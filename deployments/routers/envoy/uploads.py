@@ -43,7 +43,7 @@ def upload_routes() -> list[Json]:
     inwards = {
         # The second listener has limits of its own, and always ends.
         "route": {"cluster": CLUSTER, "timeout": "0s"},
-        "request_headers_to_add": [_set(UPLOAD_HEADER)],
+        "request_headers_to_add": [_set(UPLOAD_HEADER), sent_from()],
         "typed_per_filter_config": as_it_comes,
     }
     return [{"name": _NAME, "match": {"prefix": "/", **match}, **inwards} for match in (large, of_unknown_length)]
