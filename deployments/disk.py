@@ -102,19 +102,31 @@ def write_atomically(path: Path, content: bytes | memoryview, mode: int = 0o600,
     with saying_when_full(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{path.name}." if by_way_of is None else f"{path.name}."
-        handle, name = tempfile.mkstemp(dir=by_way_of or path.parent, prefix=prefix)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(mode)
+        with _complete(content, mode, by_way_of or path.parent, prefix) as temporary:
             temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
         _sync_folder(path.parent)
+
+
+def write_once(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Keeps `content` at `path`, in a folder that is there, unless something is: of several at once the first stays."""
+    with _complete(content, mode, path.parent, f".{path.name}.") as temporary, suppress(FileExistsError):
+        os.link(temporary, path)
+
+
+@contextlib.contextmanager
+def _complete(content: bytes | memoryview, mode: int, folder: Path, prefix: str) -> Iterator[Path]:
+    """A file with all of `content`, on the disk; gone after the block, unless it has another name by then."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=prefix)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(mode)
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,19 +5,15 @@ and stay what they are; processes of the platform read them from the file, so th
 cluster the folder is a mounted Secret, and nothing is drawn.
 """
 
-import contextlib
 import errno
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from deployments.disk import saying_when_full
+from deployments.disk import saying_when_full, write_once
 from deployments.errors import BadInput, NotFound
-
-_PRIVATE = 0o600
 
 
 def drawn_text() -> bytes:
@@ -36,7 +32,7 @@ def key(folder: Path, name: str, draw: Callable[[], bytes] = drawn_text) -> byte
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
-                _keep(path, draw())
+                write_once(path, draw())
         except OSError as error:
             if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
                 raise
@@ -63,19 +59,3 @@ def known_key(folder: Path, name: str) -> bytes:
     if not content:
         raise BadInput(f"the key {path} is empty: remove it, and a new one is drawn")
     return content
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Whole or not at all, and only if nobody was quicker."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    fresh = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, _PRIVATE)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -3,17 +3,16 @@
 What stands before the first blank tells places apart; what follows says where it is, for people.
 """
 
-import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from deployments.disk import write_once
 from deployments.owner import this_process
 from deployments.settings import Settings
 
 _FILE: Final = "place"
-_PRIVATE: Final = 0o600
 
 
 def this_place(settings: Settings) -> str:
@@ -44,12 +43,6 @@ def _drawn(home: Path) -> str:
     with suppress(OSError):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            drawn = uuid.uuid4().hex[:16]
-            fresh = home / f".{_FILE}.{drawn}"
-            fresh.write_text(drawn)
-            fresh.chmod(_PRIVATE)
-            with suppress(FileExistsError):  # of two that begin at once one is first
-                os.link(fresh, path)
-            fresh.unlink()
+            write_once(path, uuid.uuid4().hex[:16].encode())
         return path.read_text().strip()
     return ""

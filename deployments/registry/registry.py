@@ -16,6 +16,7 @@ from deployments.registry.connection import answering, connect
 from deployments.registry.folder import MODEL, MODEL_FILE, VERIFICATION, keep, size_of
 from deployments.registry.kept import Kept, keep_note, kept
 from deployments.registry.proving import Noted, Prover, nothing_noted, seal_of
+from deployments.registry.restoring import brought_back
 from deployments.registry.seal import Sealer, Statement
 from deployments.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Edit, Standing, beyond_repair, edits
 from deployments.registry.versions import (
@@ -33,7 +34,6 @@ from deployments.registry.versions import (
 )
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, check_types
 
-_RUN: Final = "run_id = '{}'"
 _MOST_VOUCHED_BYTES: Final = 16_000_000_000
 
 
@@ -167,9 +167,8 @@ class ModelRegistry:
         deleted is restored, as long as MLflow still has it.
         """
         with answering(self._uri):
-            return tuple(
-                done for done in (self._renamed_back(product, runs), self._experiment_back(product)) if done
-            ) + tuple(done for run in runs if (done := self._run_back(run)))
+            named = bool(self._search(product))
+            return tuple(brought_back(self._client, self._uri, product, runs, named=named))
 
     def set_status(self, product: str, version: int, status: DeploymentStatus) -> None:
         """Writes what became of a version. Safe to repeat."""
@@ -333,33 +332,6 @@ class ModelRegistry:
                 return
             given = int(self._client.create_model_version(product, source).version)
             self._client.delete_model_version(product, str(given))
-
-    def _renamed_back(self, product: str, runs: Collection[str]) -> str | None:
-        if self._search(product):
-            return None
-        names = {raw.name for run in runs for raw in self._client.search_model_versions(_RUN.format(run))}
-        if len(names) != 1:
-            return None
-        (name,) = names
-        with contextlib.suppress(NotFound), answering(self._uri):
-            # Left by a release since then, without any version.
-            self._client.delete_registered_model(product)
-        self._client.rename_registered_model(name, product)
-        return f"the model {name} is called {product} again"
-
-    def _experiment_back(self, product: str) -> str | None:
-        experiment = self._client.get_experiment_by_name(product)
-        if experiment is None or experiment.lifecycle_stage == "active":
-            return None
-        self._client.restore_experiment(experiment.experiment_id)
-        return f"the experiment {product} is restored"
-
-    def _run_back(self, run: str) -> str | None:
-        with contextlib.suppress(NotFound), answering(self._uri):
-            if self._client.get_run(run).info.lifecycle_stage != "active":
-                self._client.restore_run(run)
-                return f"the run {run} is restored"
-        return None
 
     def _tag(self, product: str, version: int, key: str, value: str) -> None:
         self._client.set_model_version_tag(product, str(version), key, value)

@@ -12,9 +12,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import cache
+from itertools import count
 
 import uvicorn
 
@@ -28,7 +30,6 @@ from deployments.metrics.keyed import ANSWERED_WITHIN
 from deployments.metrics.rates import Rates
 from deployments.platform.gateway import keep_user_log_small
 from deployments.platform.services import control_socket
-from deployments.printable import in_one_line
 from deployments.private import keep_to_oneself
 from deployments.proxies import heed_proxies
 from deployments.request_ids import KEY_NAME, Seals
@@ -37,6 +38,7 @@ from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.wiring import inference_log_of, newest_section
 from flows.entrypoints.feedback_endpoint import make_app
+from flows.entrypoints.program_log import Complaints, say
 
 _LONGEST_GOODBYE_SECONDS = 10
 _LOOK_EVERY = timedelta(seconds=5)
@@ -57,7 +59,7 @@ class Settler:
     ) -> None:
         self._open_ledger, self._log_of, self._clock, self._user_of = open_ledger, log_of, clock, user_of
         self._ledger: FeedbackLedger | None = None
-        self._complaints: dict[str, str] = {}
+        self._complaints = Complaints()
 
     def run_for_ever(self) -> None:
         """Every 5 s a look."""
@@ -68,10 +70,10 @@ class Settler:
     def look(self) -> None:
         """Settles what it is time for; one product's log does not keep another one waiting."""
         products: Sequence[str] = ()
-        with self._saying_once("its database"):
+        with self._waiting_for("its database"):
             products = self._opened().waiting(self._clock.now())
         for product in products:
-            with self._saying_once(product):
+            with self._waiting_for(product):
                 self._settle(product)
 
     def _opened(self) -> FeedbackLedger:
@@ -80,19 +82,11 @@ class Settler:
 
     def _settle(self, product: str) -> None:
         for lost in self._opened().settle(product, self._log_of(product), self._clock.now(), self._user_of):
-            _say(f"{product}: nobody with that key was answered in time, a value of {lost.metric} is dropped")
+            say(f"{product}: nobody with that key was answered in time, a value of {lost.metric} is dropped")
 
-    @contextmanager
-    def _saying_once(self, what: str) -> Iterator[None]:
-        try:
-            yield
-            self._complaints.pop(what, None)
-        except Exception as error:  # noqa: BLE001 - the edge of a thread: a log may lie anywhere, with any errors
-            # Others' messages may hold what an address must not tell.
-            complaint = str(error) if isinstance(error, SeatrialError) else type(error).__name__
-            if self._complaints.get(what) != complaint:
-                _say(f"feedback by key waits for {what}: {complaint}")
-            self._complaints[what] = complaint
+    def _waiting_for(self, what: str) -> AbstractContextManager[None]:
+        # A log may lie anywhere, with any errors.
+        return self._complaints.about(f"feedback by key waits for {what}")
 
 
 class Keeper:
@@ -113,17 +107,10 @@ class Keeper:
 
     def run_for_ever(self) -> None:
         """Every minute a count, every hour a fold."""
-        said, looks = "", 0
-        while True:
-            try:
+        complaints = Complaints()
+        for looks in count():
+            with complaints.about("feedback is not counted"):
                 self.look(folds=looks % _LOOKS_BETWEEN_FOLDS == 0)
-                said = ""
-            except Exception as error:  # noqa: BLE001 - the edge of a thread
-                complaint = str(error) if isinstance(error, SeatrialError) else type(error).__name__
-                if complaint != said:
-                    _say(f"feedback is not counted: {complaint}")
-                said = complaint
-            looks += 1
             self._clock.sleep(_TRIM_EVERY)
 
     def look(self, *, folds: bool) -> None:
@@ -141,25 +128,11 @@ class Keeper:
 
 def keep_users_small(settings: Settings, clock: Clock) -> None:
     """Every minute a look at the gateway's log of users, whether a rollout reads it or not."""
-    said = ""
+    complaints = Complaints()
     while True:
         clock.sleep(_TRIM_EVERY)
-        try:
+        with complaints.about("the gateway's log of users is not kept small", (SeatrialError, OSError)):
             keep_user_log_small(settings, clock)
-            said = ""
-        except (SeatrialError, OSError) as error:
-            complaint = str(error) if isinstance(error, SeatrialError) else type(error).__name__
-            if complaint != said:
-                _say(f"the gateway's log of users is not kept small: {complaint}")
-            said = complaint
-
-
-def _say(what: str) -> None:
-    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log
-
-
-def _seals(settings: Settings) -> Seals:
-    return Seals(key(settings.keys_folder, KEY_NAME))
 
 
 def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
@@ -192,13 +165,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     kept, within = Kept(settings.feedback_values), timedelta(days=settings.feedback_days)
 
+    @cache
+    def seals() -> Seals:
+        return Seals(key(settings.keys_folder, KEY_NAME))
+
     def open_admission() -> Admission:
         rates, any_id = Rates(settings.feedback_rate, clock), settings.feedback_ids == "any"
         products, bounds = Products(newest_section, key_of(settings)), Bounds(rates, kept, within, any_id)
-        return Admission(products, _seals(settings), bounds, clock)
+        return Admission(products, seals(), bounds, clock)
 
     def user_of(product: str, of: str) -> str:
-        return _seals(settings).user(product, of)
+        return seals().user(product, of)
 
     settler = Settler(open_ledger, inference_log_of, clock, user_of)
     keeper = Keeper(open_ledger, kept, newest_section, clock, within)

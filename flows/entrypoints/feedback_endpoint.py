@@ -26,9 +26,9 @@ from deployments.metrics.feedback import FeedbackLedger
 from deployments.metrics.keyed import NoRoomToWait
 from deployments.metrics.pushed import BadFeedback, read_feedback
 from deployments.metrics.written import TAKEN, kind_of
-from deployments.printable import in_one_line
-from deployments.routers.envoy.uploads import SENDER_HEADER
+from deployments.routers.envoy.marks import SENDER_HEADER
 from deployments.serving.bodies import body_within
+from flows.entrypoints.program_log import say
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 PATH: Final = "/seatrial/feedback"
@@ -200,7 +200,7 @@ def _refusal(error: SeatrialError) -> Response:
         case NoRoomToWait():
             message = f"nothing was stored: too much feedback by key waits for the log of {error.product}"
             return _told(429, {"error": message}, _come_again(error.delay))
-    _say(f"feedback was not stored: {error}")
+    say(f"feedback was not stored: {error}")
     status = 507 if isinstance(error, DiskFull) else 503
     return _told(status, {"error": "nothing was stored: send it again later"}, _come_again())
 
@@ -226,7 +226,3 @@ async def _health(_: Request) -> Response:
 
 def _told(status: int, content: object, headers: Mapping[str, str] = _NOTHING) -> Response:
     return Response(orjson.dumps(content), status, dict(headers), media_type="application/json")
-
-
-def _say(what: str) -> None:
-    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from deployments.clock import SystemClock
-from deployments.printable import in_one_line
 from deployments.rollout.state import RolloutState
 from deployments.settings import current
+from flows.entrypoints.program_log import say
 from flows.entrypoints.watchdog import EVERY, Watchdog
 
 # The kubelet ends a program that did not touch it for a while.
@@ -38,9 +38,9 @@ def look(watchdog: Watchdog, hand_over: HandOver) -> None:
         try:
             hand_over(orphan)
         except Exception as error:  # noqa: BLE001 - the edge of the process: Prefect fails in any way it likes
-            _say(f"{orphan.product}: its rollout has no carrier, and none could be started ({type(error).__name__})")
+            say(f"{orphan.product}: its rollout has no carrier, and none could be started ({type(error).__name__})")
         else:
-            _say(f"{orphan.product}: its rollout had no carrier; a run carries it on")
+            say(f"{orphan.product}: its rollout had no carrier; a run carries it on")
 
 
 def hand_to_worker(orphan: RolloutState) -> None:
@@ -49,10 +49,6 @@ def hand_to_worker(orphan: RolloutState) -> None:
     from flows.starting import run_detached
 
     run_detached("rollout/rollout", RolloutRequest(product=orphan.product, rollout_id=orphan.rollout_id))
-
-
-def _say(what: str) -> None:
-    print(in_one_line(what), flush=True)  # noqa: T201 - the program's log
 
 
 if __name__ == "__main__":

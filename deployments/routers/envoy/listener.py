@@ -6,9 +6,10 @@ from pathlib import Path
 from deployments.routers.envoy.clusters import TYPE, control_cluster, protocol
 from deployments.routers.envoy.counting import KEYED_HEADER, attempt_logs, histogram_buckets, nobody, request_logs
 from deployments.routers.envoy.files import EnvoyFiles, Json
+from deployments.routers.envoy.marks import SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
-from deployments.routers.envoy.uploads import SENDER_HEADER, SMALL_BYTES, UPLOAD_HEADER, hold_whole, upload_cluster
+from deployments.routers.envoy.uploads import SMALL_BYTES, UPLOAD_HEADER, hold_whole, upload_cluster
 
 STAT_PREFIX = "gateway"
 _REGEX_SIZE = 400

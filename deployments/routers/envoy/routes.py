@@ -11,7 +11,8 @@ from deployments.routers.choice import VERSION_HEADER
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.counting import KEYED_HEADER, user_of
 from deployments.routers.envoy.files import Json
-from deployments.routers.envoy.uploads import sent_from, upload_routes
+from deployments.routers.envoy.marks import mark, sent_from
+from deployments.routers.envoy.uploads import upload_routes
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 
 TABLE = "products"
@@ -120,12 +121,12 @@ def _splits(product: str, routing: Routing) -> Iterator[Json]:
     where, name = ("headers", key.header) if key.header is not None else ("cookies", key.cookie)
     with_key: Json = {where: [{"name": name, "string_match": {"safe_regex": {"regex": ".+"}}}]}
     hashed = {"hash_policy": [{"header": _salted(product, key)}]}
-    paired = [_set(PAIRED_HEADER)] if routing.mirror else []
+    paired = [mark(PAIRED_HEADER)] if routing.mirror else []
     everybody = _split_route(product, _on_any_path(product), split, paired)
     by_user = _split_route(key_name(product), _on_any_path(product) | with_key, split | hashed, paired)
     if is_split(routing.weights):
         # A line for each request of a user, but only where chance decides who answers him.
-        by_user["request_headers_to_add"] = [*paired, _set(KEYED_HEADER)]
+        by_user["request_headers_to_add"] = [*paired, mark(KEYED_HEADER)]
         by_user["typed_per_filter_config"] = user_of(key)
     yield by_user
     yield everybody
@@ -154,17 +155,13 @@ def _mirroring(product: str, mirror: Mirror | None) -> Json:
         "cluster": mirror_name(product, mirror.version),
         "runtime_fraction": {"default_value": {"numerator": mirror.parts, "denominator": "TEN_THOUSAND"}},
         "disable_shadow_host_suffix_append": True,
-        "request_headers_mutations": [*_removed(PAIRED_HEADER, KEYED_HEADER), {"append": _set(MIRRORED_HEADER)}],
+        "request_headers_mutations": [*_removed(PAIRED_HEADER, KEYED_HEADER), {"append": mark(MIRRORED_HEADER)}],
     }
     return {"request_mirror_policies": [policy]}
 
 
 def _removed(*headers: str) -> list[Json]:
     return [{"remove": header} for header in headers]
-
-
-def _set(header: str) -> Json:
-    return {"header": {"key": header, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _to_version(product: str, version: int, match: Json) -> Json:

@@ -12,6 +12,7 @@ from typing import Final
 
 from deployments.routers.envoy.clusters import TYPE, load_assignment
 from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.marks import mark, sent_from
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 SMALL_BYTES: Final = 64 * 1024
@@ -19,9 +20,6 @@ AT_ONCE: Final = 32
 CLUSTER: Final = "uploads"
 # Set on the way to the second listener, where the same table of routes must not lead there again.
 UPLOAD_HEADER: Final = "x-seatrial-upload"
-# From which address a request comes, as the first listener knows. In `x-forwarded-for` it writes its own address for
-# whoever comes by loopback.
-SENDER_HEADER: Final = "x-seatrial-sender"
 _NAME: Final = "seatrial.upload"
 _FILTER: Final = "envoy.filters.http.buffer"
 _BUFFER: Final = f"{TYPE}envoy.extensions.filters.http.buffer.v3"
@@ -43,7 +41,7 @@ def upload_routes() -> list[Json]:
     inwards = {
         # The second listener has limits of its own, and always ends.
         "route": {"cluster": CLUSTER, "timeout": "0s"},
-        "request_headers_to_add": [_set(UPLOAD_HEADER), sent_from()],
+        "request_headers_to_add": [mark(UPLOAD_HEADER), sent_from()],
         "typed_per_filter_config": as_it_comes,
     }
     return [{"name": _NAME, "match": {"prefix": "/", **match}, **inwards} for match in (large, of_unknown_length)]
@@ -69,13 +67,3 @@ def hold_whole() -> Json:
 
 def _length_from(least: int) -> Json:
     return {"name": "content-length", "range_match": {"start": least, "end": _ANY_LARGER}}
-
-
-def sent_from() -> Json:
-    """Says who the sender is, unless that is said already; a client cannot say it."""
-    value = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
-    return {"header": {"key": SENDER_HEADER, "value": value}, "append_action": "ADD_IF_ABSENT"}
-
-
-def _set(header: str) -> Json:
-    return {"header": {"key": header, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

@@ -1,7 +1,7 @@
 """The command line over a platform in memory."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deployments import wiring
+from deployments.metrics.feedback import FeedbackLedger
 from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import Strategy
@@ -28,6 +29,14 @@ def project(folder: Path) -> Path:
     (folder / "specs").mkdir(exist_ok=True)
     (folder / "specs" / "flights.yaml").write_text(yaml.safe_dump(spec | {"rollout": {"replicas": 2}}))
     return folder
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[FeedbackLedger]:
+    """Of feedback, in a database of the test's own."""
+    ledger = FeedbackLedger(f"sqlite:///{tmp_path / 'journal.db'}")
+    yield ledger
+    ledger.close()
 
 
 @pytest.fixture

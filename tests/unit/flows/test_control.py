@@ -43,13 +43,6 @@ ROOT = Path(__file__).parents[3]
 GOOD = {"product": "shop", "version": 3, "metric": "clicks", "value": 1.5}
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[FeedbackLedger]:
-    ledger = FeedbackLedger(f"sqlite:///{tmp_path / 'journal.db'}")
-    yield ledger
-    ledger.close()
-
-
 def test_what_goes_wrong_with_one_products_log_is_said_once_and_keeps_no_other_waiting(
     ledger: FeedbackLedger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
