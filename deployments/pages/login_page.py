@@ -11,7 +11,7 @@ _PAGE = Template(
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh auto; padding: 0 1rem;
   color-scheme: light dark }
-code { padding: .1rem .3rem; border: 1px solid #8888; border-radius: .2rem }
+code { padding: .1rem .3rem; white-space: nowrap; border: 1px solid #8888; border-radius: .2rem }
 input, button { font: inherit; padding: .3rem .6rem }
 #said { color: #b00020; min-height: 1.5rem }
 </style></head><body>
