@@ -9,7 +9,13 @@ from deployments.routers.envoy.files import EnvoyFiles, Json
 from deployments.routers.envoy.marks import SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
-from deployments.routers.envoy.uploads import SMALL_BYTES, UPLOAD_HEADER, hold_whole, upload_cluster
+from deployments.routers.envoy.uploads import (
+    MAX_BODY_BYTES,
+    SMALL_BYTES,
+    UPLOAD_HEADER,
+    hold_whole,
+    upload_clusters,
+)
 
 STAT_PREFIX = "gateway"
 _REGEX_SIZE = 400
@@ -77,11 +83,11 @@ def _process() -> Json:
 
 
 def _own_clusters(files: EnvoyFiles) -> list[Json]:
-    return [control_cluster(files.control_socket), upload_cluster(files.upload_socket, protocol())]
+    return [control_cluster(files.control_socket), *upload_clusters(files.upload_socket, protocol())]
 
 
 def _listener(host: str, port: int, routes: Json, users: Path) -> Json:
-    manager = {"name": "http", "typed_config": _connection_manager(routes, users) | _for_clients()}
+    manager = {"name": "http", "typed_config": _connection_manager(routes, users, SMALL_BYTES) | _for_clients()}
     return {
         "name": "main",
         "address": {"socket_address": {"address": host, "port_value": port}},
@@ -95,7 +101,8 @@ def _listener(host: str, port: int, routes: Json, users: Path) -> Json:
 def _for_uploads(files: EnvoyFiles, routes: Json) -> Json:
     """Large requests come in here again, from the first listener only."""
     inner = {"use_remote_address": False, "preserve_external_request_id": True}
-    manager = {"name": "http", "typed_config": _connection_manager(routes, files.user_log) | inner}
+    settings = _connection_manager(routes, files.user_log, MAX_BODY_BYTES) | inner
+    manager = {"name": "http", "typed_config": settings}
     return {
         "name": "uploads",
         "address": {"pipe": {"path": str(files.upload_socket), "mode": 0o600}},
@@ -119,7 +126,7 @@ def _for_clients() -> Json:
     }
 
 
-def _connection_manager(routes: Json, users: Path) -> Json:
+def _connection_manager(routes: Json, users: Path, most_bytes: int) -> Json:
     return {
         "@type": f"{_FILTERS}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": STAT_PREFIX,
@@ -136,7 +143,7 @@ def _connection_manager(routes: Json, users: Path) -> Json:
         "local_reply_config": _own_replies(),
         "access_log": request_logs(users),
         "http_filters": [
-            hold_whole(),
+            hold_whole(most_bytes),
             nobody(),
             _filter(
                 "router",

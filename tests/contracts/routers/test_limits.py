@@ -140,3 +140,47 @@ def test_clients_that_speak_http_1_0_are_answered_in_it(real: EnvoyWorld, produc
     assert answer.startswith(b"HTTP/1.0 200") or answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"\r\n\r\n1")
     assert b"chunked" not in answer
+
+
+def test_no_method_holds_large_bodies_where_the_small_ones_are(
+    own: EnvoyWorld, held: contextlib.ExitStack, product: str
+) -> None:
+    """Its length is not said, and the last piece never comes."""
+    own.router.apply(product, one(1, own.server(1)))
+    before = memory(own)
+
+    def upload(method: bytes) -> None:
+        client = held.enter_context(socket.create_connection(("127.0.0.1", own.gateway.port)))
+        client.settimeout(1)
+        with contextlib.suppress(OSError):  # refused, or not read any more
+            client.sendall(b"%s /x/invocations HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % method)
+            client.sendall(b"10000\r\n%s\r\n" % bytes(0x10000) * 100)
+
+    hostile = [threading.Thread(target=upload, args=(method,)) for method in [b"GET", b"HEAD", b"OPTIONS"] * 35]
+    for each in hostile:
+        each.start()
+    for each in hostile:
+        each.join()
+    assert ask(own.gateway.port, product, 20) == [1] * 20
+    assert memory(own) - before < 400 * MEGABYTE
+
+
+def test_who_never_ends_his_uploads_keeps_none_out_who_come_by_another_way(
+    own: EnvoyWorld, held: contextlib.ExitStack, product: str
+) -> None:
+    own.router.apply(product, one(1, own.server(1)))
+    for _ in range(2 * (uploads.WAITING + uploads.AT_ONCE)):
+        unfinished(own, held, 100, 1_000_000)
+
+    def status(source: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", own.gateway.port, timeout=10, source_address=(source, 0))
+        try:
+            connection.request("POST", f"/{product}/invocations", b"x" * 1_000_000)
+            return connection.getresponse().status
+        except (BrokenPipeError, ConnectionResetError):  # it was refused before all was sent
+            return 503
+        finally:
+            connection.close()
+
+    eventually(lambda: status("127.0.0.1") == 503)
+    assert sum(status(f"127.0.0.{last}") == 200 for last in range(2, 34)) > 16
