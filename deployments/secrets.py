@@ -6,7 +6,10 @@ from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, url
 
 _HIDDEN = "***"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"']+")
-_SECRET_NAME = re.compile(r"passw|passwd|secret|token|credential|api_?key|access_?key|private_?key", re.IGNORECASE)
+_NAMES = r"passw|passphrase|pwd|secret|token|credential|signature|(?:api|access|account|private)[_-]?key"
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+# `password=…` as in the addresses of databases and object stores that are no URLs.
+_ASSIGNED = re.compile(rf"([\w-]*(?:{_NAMES})[\w-]*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s;,&]+)", re.IGNORECASE)
 
 
 def _quoted(secret: str) -> str:
@@ -41,7 +44,7 @@ def sounds_secret(name: str) -> bool:
 def _hushed(value: object) -> object:
     match value:
         case str():
-            return _ADDRESS.sub(lambda found: masked(found[0]), value)
+            return _ASSIGNED.sub(rf"\1{_HIDDEN}", _ADDRESS.sub(lambda found: masked(found[0]), value))
         case dict():
             return {
                 name: _HIDDEN if sounds_secret(str(name)) and isinstance(each, str) else _hushed(each)

@@ -23,6 +23,7 @@ from deployments.trusted import refusal
 _LONGEST_RUN_FOLDER = 60
 # As browsers send it: scheme and host, in small letters, without a path.
 _ORIGIN = r"^https?://[a-z0-9.\[\]:-]+$"
+_SERVER = r"^([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
 # A name that an object of Kubernetes may have.
 _OBJECT = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
         default=None,
         pattern=_OBJECT,
         description="Secret whose `prefect` pods show as the password of that MLflow; None: it asks for none",
+    )
+    artifact_servers: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
+        default=(), description="further servers that may hold models' files, and are shown that MLflow's password"
     )
     requests_secret: str = Field(
         default="seatrial-keys",

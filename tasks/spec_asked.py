@@ -39,8 +39,9 @@ def within(product: str, folder: Path) -> str:
     """
     is_path = Path(product).suffix in {".yaml", ".yml"}
     path = Path(product) if is_path else folder / product
-    # As text first, for a link in the folder is its owner's own.
-    for place in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):  # noqa: PTH100 - it must not follow links
+    # As text first, for a link in the folder is its owner's own; no name of a file holds a NUL.
+    ways = () if "\0" in product else (os.path.abspath(path), os.path.realpath(path))  # noqa: PTH100 - one follows no links
+    for place in map(Path, ways):
         if place != folder and place.is_relative_to(folder):
             return str(place) if is_path else str(place.relative_to(folder))
     raise BadInput(

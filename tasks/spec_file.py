@@ -66,14 +66,21 @@ def find_spec(product: str, folder: Path) -> Path:
     """The file of a product: a path to a YAML file as it is, else `<folder>/<product>.yaml`. Raises `NotFound`."""
     direct = Path(product)
     if direct.suffix in {".yaml", ".yml"}:
-        if direct.is_file():
+        if _is_file(direct):
             return direct.resolve()
         raise NotFound(f"no spec at {direct.absolute()}: check the path")
     for suffix in (".yaml", ".yml"):
-        if (found := folder / f"{product}{suffix}").is_file():
+        if _is_file(found := folder / f"{product}{suffix}"):
             return found.resolve()
     known = ", ".join(sorted(path.stem for path in folder.glob("*.y*ml"))) or "none yet"
     raise NotFound(f"no product {product!r} in {folder} (there: {known}): give one of these, or a path to a YAML file")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # longer than a name may be, or with a NUL in it
+        return False
 
 
 def load_product(path: Path) -> ProductSpec:
@@ -146,11 +153,18 @@ def _with_absolute_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     for holder, name in ((_dig(document, "data", "source"), "path"), (_dig(document, "validation"), "suite")):
         # A URL stays as it is, for the spec to say where it belongs.
         if isinstance(holder, dict) and isinstance(holder.get(name), str) and not is_url(holder[name]):
-            holder[name] = str((folder / holder[name]).resolve())
+            holder[name] = _absolute(folder / holder[name])
     log = _dig(document, "rollout", "server", "log")
     if isinstance(log, dict) and isinstance(log.get("folder"), str) and log["folder"] and not is_url(log["folder"]):
-        log["folder"] = str((folder / log["folder"]).resolve())
+        log["folder"] = _absolute(folder / log["folder"])
     return document
+
+
+def _absolute(path: Path) -> str:
+    try:
+        return str(path.resolve())
+    except (OSError, RuntimeError, ValueError):  # a circle of links, or a NUL: whoever reads it will say so
+        return str(path)
 
 
 def _dig(document: Any, *names: str) -> Any:

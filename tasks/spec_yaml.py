@@ -34,6 +34,8 @@ class _StrictLoader(yaml.SafeLoader):
             if key_node.tag == _MERGE:
                 continue
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | None):  # a date, bytes, or a list, by a tag
+                raise yaml.MarkedYAMLError(problem="a key must be text", problem_mark=key_node.start_mark)
             if isinstance(key, str | int) and key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark)
             if isinstance(key, str | int):
@@ -43,8 +45,19 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         number = int(super().construct_yaml_int(node))
         if abs(number) >= _LARGEST:
-            raise ValueError(f"a whole number of {number.bit_length()} bits, and 63 is the most")
+            raise yaml.MarkedYAMLError(
+                problem=f"a whole number of {number.bit_length()} bits, and 63 is the most",
+                problem_mark=node.start_mark,
+            )
         return number
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        # What a tag or a number of 5,000 digits makes Python say would quote the value.
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(problem=f"no value of kind {kind!r}", problem_mark=node.start_mark) from None
 
 
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
@@ -66,12 +79,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise BadSpec(f"{path}: its values are nested more than {MOST_DEPTH} deep, which no spec is") from None
     except yaml.YAMLError as error:
-        raise BadSpec(f"{path} is not YAML: {error}") from None
-    except (ValueError, TypeError, OverflowError) as error:  # a number of 5,000 digits, a mapping that is a list
-        raise BadSpec(f"{path} has a value that YAML cannot stand for: {error}") from None
+        raise BadSpec(f"{path} is not YAML: {_without_the_line(error)}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # a mapping that is a list, by a tag
+        raise BadSpec(f"{path} has a value that YAML cannot stand for, by its tags (!!…)") from None
     if not isinstance(content, dict):
         raise BadSpec(f"{path} must be a mapping that starts with `product: name`, not {type(content).__name__}")
     return content
+
+
+def _without_the_line(error: yaml.YAMLError) -> str:
+    """What is wrong, and where; the line itself may hold a password."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    parts = ((error.context, error.context_mark), (error.problem, error.problem_mark))
+    return ", ".join(f"{said}{_at(mark)}" for said, mark in parts if said)
+
+
+def _at(mark: yaml.Mark | None) -> str:
+    return f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
 def _text_of(path: Path) -> str:

@@ -14,12 +14,10 @@ from urllib.parse import urlsplit
 from deployments.disk import saying_when_full
 from deployments.errors import BadArtifact, DiskFull, NotFound, RegistryUnreachable
 from deployments.registry.connection import answering, prepare_mlflow
-from deployments.secrets import masked
+from deployments.registry.location import check_location
 
 _CHUNK: Final = 1 << 20
 _MOST_FILES: Final = 10_000
-# Servers that anybody may run; other stores are reached with credentials of the operator's.
-_ANYBODYS: Final = frozenset({"http", "https", "ftp", "sftp"})
 
 
 def download(tracking_uri: str, location: str, into: Path, most_bytes: int) -> Path:
@@ -29,7 +27,7 @@ def download(tracking_uri: str, location: str, into: Path, most_bytes: int) -> P
     `DiskFull` if `into` has no room.
     """
     prepare_mlflow()
-    _refuse_foreign(tracking_uri, location)
+    check_location(tracking_uri, location)
     source = _local(location)
     try:
         if source is not None:
@@ -40,18 +38,6 @@ def download(tracking_uri: str, location: str, into: Path, most_bytes: int) -> P
         raise DiskFull(f"no space left while writing {into}: free some room and run the same command again") from error
     except NotFound as error:
         raise BadArtifact(f"{location} is gone from the artifact store: train and register the model anew") from error
-
-
-def _refuse_foreign(tracking_uri: str, location: str) -> None:
-    there = urlsplit(location)
-    if there.scheme in _ANYBODYS and (there.hostname, there.port) != (
-        urlsplit(tracking_uri).hostname,
-        urlsplit(tracking_uri).port,
-    ):
-        raise BadArtifact(
-            f"the files are said to lie at {masked(location)}, which is not the registry's own server: somebody edited "
-            "the version; train and register the model anew"
-        )
 
 
 def _local(location: str) -> Path | None:

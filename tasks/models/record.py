@@ -11,6 +11,7 @@ from deployments.errors import SeatrialError
 from deployments.owner import Owner, this_process
 from deployments.registry.connection import answering, artifact_root, connect
 from deployments.registry.folder import MODEL, VERIFICATION
+from deployments.registry.location import check_destination
 from deployments.settings import Settings
 from tasks.secondary_errors import beside
 
@@ -33,7 +34,8 @@ class Run:
 def recorded(product: str, name: str, tags: Mapping[str, str], settings: Settings, clock: Clock) -> Iterator[Run]:
     """A new run of the product's experiment; finished after the block, failed (with the error) if the block raises.
 
-    Raises `RegistryUnreachable` if MLflow does not answer, and `DiskFull`.
+    Raises `RegistryUnreachable` if MLflow does not answer, `DiskFull`, and `BadArtifact` where somebody's own server
+    would be sent the files.
     """
     uri = settings.mlflow_uri
     client = connect(uri)
@@ -43,6 +45,7 @@ def recorded(product: str, name: str, tags: Mapping[str, str], settings: Setting
         started = client.create_run(experiment, start_time=_milliseconds(clock), tags=owned, run_name=name)
     run = Run(client, uri, started.info.run_id, experiment)
     try:
+        check_destination(uri, started.info.artifact_uri)
         yield run
     except BaseException as error:
         with beside(error, "closing its run in MLflow"):
@@ -100,6 +103,7 @@ def new_model(run: Run, tags: Mapping[str, str], params: Mapping[str, str]) -> A
         model = run.client.create_logged_model(
             run.experiment, name=MODEL, source_run_id=run.id, tags=dict(tags), params=dict(params)
         )
+        check_destination(run.uri, model.artifact_location)
         run.client.log_outputs(run.id, [LoggedModelOutput(model.model_id, step=0)])
     return model
 

@@ -49,6 +49,11 @@ def test_a_secret_is_hidden_however_it_is_written(said: str) -> None:
         ["see s3://key:hunter2@bucket?token=hunter2 there"],
         {"password": "hunter2", "deep": {"apiKey": "hunter2", "AWS_SECRET_ACCESS_KEY": "hunter2"}},
         {"padding": "x" * 60, "url": "postgres://me:hunter2@db/x"},
+        "host=db user=me password=hunter2",
+        "host=db password = 'hunter2 hunter' user=me",
+        "AccountName=me;AccountKey=hunter2==;EndpointSuffix=x",
+        ["Driver={x};PWD=hunter2;"],
+        {"connection": "https://x/y?sig=1 SharedAccessSignature=hunter2"},
     ],
 )
 def test_what_an_error_quotes_holds_no_secret(value: object) -> None:

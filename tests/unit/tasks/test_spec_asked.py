@@ -85,3 +85,15 @@ def test_what_it_quotes_is_short(specs: Path) -> None:
 def test_an_unknown_name_is_told_with_those_that_are_there(specs: Path) -> None:
     with pytest.raises(NotFound, match=r"no product 'planes'.*bikes, flights"):
         asked_spec("planes", specs)
+
+
+@pytest.mark.parametrize("product", ["flights\0", "../flights\0.yaml"])
+def test_what_no_file_can_be_called_is_in_no_folder(specs: Path, product: str) -> None:
+    with pytest.raises(BadInput, match="is not in"):
+        asked_spec(product, specs)
+
+
+@pytest.mark.parametrize("product", ["a" * 5000, "a" * 5000 + ".yaml", "flights\0", "flights\0.yaml"])
+def test_such_a_name_at_the_command_line_is_not_found(specs: Path, product: str) -> None:
+    with any_file(), pytest.raises(NotFound):
+        asked_spec(product, specs)
