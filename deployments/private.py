@@ -5,6 +5,7 @@ lead it elsewhere between two looks.
 """
 
 import contextlib
+import errno
 import os
 import pwd
 import socket
@@ -22,6 +23,11 @@ UMASK: Final = 0o077
 _OTHERS: Final = 0o077
 _LINGERING: Final = Path("/var/lib/systemd/linger")
 _UNTIL_LOGOUT: Final = Path("/run/user")
+_NEEDED_BY_ALL: Final = tuple(
+    map(Path, ("/dev/shm", "/etc", "/run/user", "/tmp", "/usr/bin", "/usr/lib", "/var/lib", "/var/tmp"))  # noqa: S108
+)
+# A descriptor of a file that is not opened; a pipe must not keep us waiting where there is none such (macOS).
+_LOOKING: Final = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,30 @@ def exposed(folder: Path) -> Iterator[Exposed]:
 
 
 def close(found: Exposed) -> None:
-    """Takes from others what they may do there; nothing changes for the owner. Raises `PermissionError`."""
-    mode = found.path.lstat().st_mode
-    if not stat.S_ISLNK(mode):
-        found.path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
+    """Takes from others what they may do there; nothing changes for the owner.
+
+    Raises `PermissionError` for what is somebody else's, also for root: whoever owns it may open it again.
+    """
+    # By what was looked at and not by its name: others may have put a link there meanwhile.
+    descriptor = os.open(found.path, _LOOKING | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        there = os.fstat(descriptor)
+        if there.st_uid != os.getuid():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(found.path))
+        if not stat.S_ISLNK(there.st_mode):
+            mode = stat.S_IMODE(there.st_mode) & ~_OTHERS
+            (Path("/proc/self/fd") / str(descriptor)).chmod(mode) if hasattr(os, "O_PATH") else os.fchmod(
+                descriptor, mode
+            )
+    finally:
+        os.close(descriptor)
+
+
+def is_everybodys(folder: Path) -> bool:
+    """Whether others need a folder, so that it cannot be closed to them: `/`, `/home`, `/tmp`, `/var` and the like."""
+    place = folder.resolve()
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir) if _is_known(os.getuid()) else Path("/")
+    return place in home.parents or any(place == each or place in each.parents for each in _NEEDED_BY_ALL)
 
 
 def changeable_by_others(folder: Path) -> Path | None:
@@ -131,6 +157,14 @@ def _exposed(path: Path) -> Iterator[Exposed]:
             yield Exposed(path, f"belongs to {_name(found.st_uid)}")
         elif stat.S_IMODE(found.st_mode) & _OTHERS:
             yield Exposed(path, f"others may reach it (mode {stat.S_IMODE(found.st_mode):04o})")
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:  # a container that runs as any number
+        return False
+    return True
 
 
 def _name(uid: int) -> str:

@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.errors import BadInput
-from deployments.private import is_private, lasting_runtime_folder, private_folder
+from deployments.private import is_everybodys, is_private, lasting_runtime_folder, private_folder
 from deployments.trusted import refusal
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
@@ -176,12 +176,14 @@ class Settings(BaseSettings):
     def private_home(self) -> Path:
         """`home`, made if need be, with its links resolved: snapshots hold people's data, so it is its owner's alone.
 
-        Raises `BadInput` for one that belongs to somebody else.
+        Raises `BadInput` for one that belongs to somebody else, or that others need.
         """
         try:
             place = self.home.resolve()
         except (OSError, RuntimeError) as error:  # a circle of links
             raise BadInput(f"{self.home} leads nowhere ({error}): {_ELSEWHERE}") from None
+        if is_everybodys(place):
+            raise BadInput(f"{place} is needed by others, to whom a home is closed: {_ELSEWHERE}")
         return private_folder(place, _ELSEWHERE)
 
     @property

@@ -89,6 +89,13 @@ class PushedByKey(_Pushed):
 
     key: str = Field(min_length=1, max_length=256, description="the user's sticky key")
 
+    @field_validator("key")
+    @classmethod
+    def _key_of_a_header(cls, key: str) -> str:
+        if not key.isprintable():  # nor could a database keep all of it
+            raise ValueError("must be printable characters, as in a header or cookie")
+        return key
+
 
 def _kind_of(item: Any) -> str:
     return "key" if isinstance(item, dict) and "key" in item else "request"

@@ -17,7 +17,9 @@ _CSV = "text/csv"
 # None of these can a web page of another origin send without asking first.
 TAKEN: Final = (JSON, *_LINES, _CSV)
 # How programs write a whole number in a column that may hold others.
-_WHOLE = re.compile(r"(-?\d+)\.0+")
+_WHOLE = re.compile(r"(-?[0-9]+)\.0+")
+# Python's `float` takes more: digits of other scripts, `1_000`, blanks around.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 
 
 class BadlyWritten(ValueError):
@@ -55,7 +57,11 @@ def _json(text: bytes, place: str) -> Any:
 def _rows(body: bytes) -> Iterator[dict[str, Any]]:
     try:
         text = body.decode("utf-8-sig")
-        for number, row in enumerate(csv.DictReader(io.StringIO(text, newline=""), strict=True)):
+        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        names = [name for name in table.fieldnames or () if name]
+        if len(set(names)) < len(names):
+            raise BadlyWritten("its header names a column twice")
+        for number, row in enumerate(table):
             if None in row or None in row.values():
                 raise BadlyWritten("the row has another number of cells than the header", f"[{number}]")
             yield {name: _cell(name, cell, row.get("metric")) for name, cell in row.items() if cell}
@@ -73,7 +79,4 @@ def _cell(name: str, cell: str, metric: str | None) -> Any:
     if metric == LABEL:
         whole = _WHOLE.fullmatch(cell)
         return whole[1] if whole else cell
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+    return float(cell) if _NUMBER.fullmatch(cell.strip(" \t")) else cell

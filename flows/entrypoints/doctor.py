@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from deployments.private import Exposed, changeable_by_others, close, exposed
+from deployments.errors import BadInput
+from deployments.private import Exposed, changeable_by_others, close, exposed, is_everybodys
 from deployments.settings import current
 from flows.entrypoints import console
 
@@ -12,6 +13,8 @@ _SHOWN = 20
 def doctor_report(mend: bool) -> dict[str, Any]:
     """`exposed`: what others may do now, each with path and reason; `mended`: what they could until now."""
     home = current().home.resolve()
+    if mend and is_everybodys(home):
+        raise BadInput(f"{home} is needed by others, and is not closed to them: set SEATRIAL_HOME to another place")
     found = list(exposed(home))
     mended = [each for each in found if mend and _closed(each)]
     left = [_shown(each) for each in found if each not in mended]

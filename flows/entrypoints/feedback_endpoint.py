@@ -5,10 +5,11 @@ sends one of the content types that are taken.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import Final
 
@@ -38,6 +39,7 @@ _MOST_AT_ONCE: Final = 32
 # Whoever asks at the socket itself.
 LOCALHOST: Final = "127.0.0.1"
 _SECONDS_TO_REMEMBER: Final = "600"
+_WITH_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?")
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
@@ -162,18 +164,27 @@ def _sender(request: Request, behind_gateway: bool) -> Sender:
 
 
 def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+    found = _address(address)
+    return found is not None and found.is_loopback
 
 
 def _network(address: str) -> str:
     """Whose rate counts: of IPv6 the network, for whoever has an address there has 2^64."""
-    try:
-        return str(ip_network(f"{address}/64", strict=False)) if ":" in address else str(ip_address(address))
-    except ValueError:
+    found = _address(address)
+    if found is None:
         return "nobody knows"
+    return str(ip_network((found, 64), strict=False)) if isinstance(found, IPv6Address) else str(found)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """None for what is none. Some proxies write the port behind it, some write IPv4 in the form of IPv6."""
+    if (bracketed := _WITH_PORT.fullmatch(text)) is not None:
+        text = bracketed["v6"] or bracketed["v4"]
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
 def _preflight(origin: str | None) -> Response:

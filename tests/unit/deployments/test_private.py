@@ -1,6 +1,7 @@
 """What belongs to one account: folders that are not links, not somebody else's, and open to nobody else."""
 
 import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,6 +60,19 @@ def test_a_home_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) ->
         _ = Settings(home=home).run_folder
     assert mode(home) == 0o755
     assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["/", "/tmp", "/var", "/var/tmp", "/etc", "/usr", "/home", "/dev"])  # noqa: S108
+def test_a_place_that_others_need_is_no_home_and_is_left_as_it_is(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir="/home/ann", pw_name="ann"))
+    monkeypatch.setattr(Path, "chmod", lambda *_: pytest.fail("it is closed to others"))
+    with pytest.raises(BadInput, match="is needed by others, to whom a home is closed: set SEATRIAL_HOME"):
+        Settings(home=Path(place)).private_home()
+
+
+def test_the_folder_of_an_account_may_be_its_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_dir=str(tmp_path), pw_name="seatrial"))
+    assert Settings(home=tmp_path).private_home() == tmp_path
 
 
 def test_a_home_behind_a_link_of_ones_own_is_fine(temporary: Path) -> None:
@@ -173,6 +188,30 @@ def test_what_others_may_reach_is_found_and_closed(tmp_path: Path) -> None:
     assert list(exposed(home)) == []
     assert (mode(home / "snapshots" / "a.parquet"), mode(home / "journal.db")) == (0o400, 0o600)
     assert list(exposed(tmp_path / "nowhere")) == []
+
+
+def test_what_became_a_link_meanwhile_leads_to_no_change_elsewhere(tmp_path: Path) -> None:
+    theirs, home = tmp_path / "page", tmp_path / "home"
+    theirs.write_text("for everybody")
+    theirs.chmod(0o644)
+    home.mkdir()
+    (home / "journal.db").write_text("")
+    (home / "journal.db").chmod(0o644)
+    found = [each for each in exposed(home) if each.path.name == "journal.db"]
+    (home / "journal.db").unlink()
+    (home / "journal.db").symlink_to(theirs)
+    for each in found:
+        close(each)
+    assert mode(theirs) == 0o644
+
+
+@as_root
+def test_what_is_somebody_elses_is_not_said_to_be_closed(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("")
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    (found,) = [each for each in exposed(tmp_path) if each.path.name == "theirs"]
+    with pytest.raises(PermissionError):
+        close(found)
 
 
 def test_a_folder_above_that_everybody_may_change_is_named(tmp_path: Path) -> None:

@@ -261,6 +261,23 @@ def test_in_a_cluster_an_address_before_the_gateways_own_word_is_hearsay(ledger:
     assert of_one_network == [202, 429, 429]
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "same"),
+    [
+        ("198.51.100.1:50000", "198.51.100.2:50000", False), ("198.51.100.1:50000", "198.51.100.1:50001", True),
+        ("::ffff:198.51.100.1", "::ffff:198.51.100.2", False), ("::ffff:198.51.100.1", "198.51.100.1", True),
+        ("[2001:db8::1]:443", "[2001:db8::2]:444", True), ("[2001:db8::1]", "2001:db8:0:1::1", False),
+    ],
+)  # fmt: skip
+def test_an_address_is_known_however_a_proxy_writes_it(
+    ledger: FeedbackLedger, first: str, other: str, same: bool
+) -> None:
+    scene = Scene(ledger, Door(rate=10), behind_gateway=False)
+    some = [about(f"id-{number}") for number in range(9)]
+    codes = [scene.send(some, headers={"x-forwarded-for": each}).status_code for each in (first, other)]
+    assert codes == [202, 429 if same else 202]
+
+
 def test_who_has_the_key_is_counted_apart_from_the_address(ledger: FeedbackLedger) -> None:
     scene = Scene(
         ledger, Door(products={"shop": RolloutSection(), "open": RolloutSection()}, keys={"shop": b"k"}, rate=10)

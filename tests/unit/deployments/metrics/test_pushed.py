@@ -165,6 +165,9 @@ def test_a_label_in_csv_is_text_but_for_a_whole_number_with_decimals(cell: str, 
         ("shop,3,a-1,clicks,1,more", "[0]"),
         ("shop,3,a-1", "[0]"),
         ('shop,3,a-1,clicks,"1', ""),
+        ("shop,3,a-1,clicks,1_000", "[0].value"),
+        ("shop,3,a-1,clicks,\uff11\uff12", "[0].value"),
+        ("shop,3,a-1,clicks,\u0661", "[0].value"),
     ],
 )
 def test_a_mistake_in_csv_is_told_with_its_row(row: str, place: str) -> None:
@@ -183,3 +186,16 @@ def test_a_line_that_is_no_json_is_told_with_its_number() -> None:
 def test_csv_without_feedback_is_refused(body: bytes) -> None:
     with pytest.raises(BadFeedback):
         read_feedback(body, NOW, "text/csv")
+
+
+def test_a_column_of_csv_that_is_there_twice_is_refused_and_one_without_a_name_is_not() -> None:
+    with pytest.raises(BadFeedback, match="its header names a column twice"):
+        read_feedback(b"product,version,request_id,metric,value,value\nshop,3,a-1,clicks,1,2", NOW, "text/csv")
+    assert read_feedback(b"product,version,request_id,metric,value,,\nshop,3,a-1,clicks, 1 ,,", NOW, "text/csv")
+
+
+@pytest.mark.parametrize("key", ["ann\0", "ann\n", "\u202eann", ""])
+def test_what_no_header_or_database_holds_is_no_key_of_a_user(key: str) -> None:
+    item = {"product": "shop", "metric": "clicks", "value": 1.0, "key": key}
+    with pytest.raises(BadFeedback, match=r"^key: "):
+        read_feedback(json.dumps(item).encode(), NOW)
