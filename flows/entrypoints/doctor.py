@@ -14,7 +14,7 @@ def doctor_report(mend: bool) -> dict[str, Any]:
     """`exposed`: what others may do now, each with path and reason; `mended`: what they could until now."""
     home = current().home.resolve()
     if mend and is_everybodys(home):
-        raise BadInput(f"{home} is needed by others, and is not closed to them: set SEATRIAL_HOME to another place")
+        raise BadInput(f"{home} is needed by others, and is not closed to them")
     found = list(exposed(home))
     mended = [each for each in found if mend and _closed(each)]
     left = [_shown(each) for each in found if each not in mended]

@@ -65,3 +65,12 @@ def test_a_home_that_is_not_there_has_nothing_open(home: Path, monkeypatch: pyte
     current.cache_clear()
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
     assert not (home / "none").exists()
+
+
+def test_a_place_that_others_need_is_not_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEATRIAL_HOME", "/etc")
+    current.cache_clear()
+    monkeypatch.setattr("flows.entrypoints.doctor.exposed", lambda _: pytest.fail("it is looked at to be closed"))
+    asked = CliRunner().invoke(app, ["doctor", "--mend"])
+    assert asked.exit_code == 2
+    assert "/etc is needed by others" in " ".join(asked.output.split())
