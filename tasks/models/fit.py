@@ -12,6 +12,7 @@ from tasks.models.estimator import build_estimator
 from tasks.models.features import Feature, features_in, select_features, target_values
 from tasks.models.limits import bounded
 from tasks.models.pipeline import build_pipeline
+from tasks.models.quoted_cells import hide_cells, without_cells
 from tasks.spec import Backend, ProductSpec
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: 
             started = clock.monotonic()
             _fit_within(pipeline, rows, target, settings)
             seconds = clock.monotonic() - started
-    said = tuple(dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught))
+    heard = dict.fromkeys(f"{each.category.__name__}: {each.message}" for each in caught)
+    said = tuple(without_cells(each, rows, target) for each in heard)
     _serve_on_one_core(pipeline)
     return Fitted(pipeline, features, _name_of(estimator), hyperparameters, seconds, said)
 
@@ -61,6 +63,7 @@ def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Sett
     except SeatrialError:
         raise
     except Exception as error:
+        hide_cells(error, rows, target)
         reason = f"{type(error).__name__}: {error}"
         raise BadModel(f"training raised {reason}; check model.parameters and the data") from error
 

@@ -7,6 +7,7 @@ from deployments.errors import BadModel
 from tasks.gate.scoring import Answers
 from tasks.kinds import TaskKind
 from tasks.models.features import Feature, select_features, target_values
+from tasks.models.quoted_cells import hide_cells
 from tasks.spec import Output
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _said(model: Any, method: str, rows: "pd.DataFrame") -> Any:
     try:
         said = getattr(model, method)(rows)
     except Exception as error:
+        hide_cells(error, rows)
         raise BadModel(f"{method} raised {type(error).__name__}: {error}") from error
     numbers = np.asarray(said)
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
