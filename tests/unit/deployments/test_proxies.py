@@ -62,3 +62,46 @@ def test_without_a_proxy_nothing_changes() -> None:
     given = {"no_proxy": "x", "PATH": "/bin"}
     assert heed_proxies(given) == ()
     assert given == {"no_proxy": "x", "PATH": "/bin"}
+
+
+@pytest.mark.parametrize("proxy", ["", "http://proxy:3128"])
+@pytest.mark.parametrize("entry", ["fd00::/8", "::1/128", "[fd00::]/8", "host:port", "müller.example", "[::1]:x"])
+def test_an_exemption_by_which_httpx_fails_is_told_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, entry: str, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", f"mine.example, {entry},10.0.0.0/8")
+    with pytest.raises(httpx.InvalidURL):
+        httpx.Client()
+    assert heed_proxies() == (f"{entry!r} in NO_PROXY is not heeded: no client knows what it says",)
+    httpx.Client()
+    assert os.environ["no_proxy"].split(",")[:2] == ["mine.example", "10.0.0.0/8"]
+    assert heed_proxies() == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept"),
+    [
+        ("[::1]", "::1"), ("[::1]:8080", "::1"), ("fd00::1", "fd00::1"), ("*", "*"), ("*.corp", "*.corp"),
+        (".corp", ".corp"), ("<local>", "<local>"), ("host:8080", "host:8080"), ("https://host", "https://host"),
+    ],
+)  # fmt: skip
+def test_an_exemption_that_is_known_stays(monkeypatch: pytest.MonkeyPatch, entry: str, kept: str) -> None:
+    monkeypatch.setenv("NO_PROXY", entry)
+    assert heed_proxies() == ()
+    assert os.environ["NO_PROXY"] == kept
+    httpx.Client()
+
+
+@pytest.mark.parametrize("proxy", ["proxy:port", "http://proxy:port", "http://", " "])
+def test_a_proxy_at_no_address_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    [told] = heed_proxies()
+    assert told.startswith("HTTP_PROXY is not used: it names a proxy of kind 'http' at no address")
+    httpx.Client()
+
+
+def test_blanks_around_a_proxy_are_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", " http://proxy:3128\n")
+    assert heed_proxies() == ()
+    httpx.Client()
