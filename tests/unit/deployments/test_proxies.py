@@ -70,7 +70,8 @@ def test_an_exemption_by_which_httpx_fails_is_told_and_left_out(
     monkeypatch: pytest.MonkeyPatch, entry: str, proxy: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
-    monkeypatch.setenv("NO_PROXY", f"mine.example, {entry},10.0.0.0/8")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, f"mine.example, {entry},10.0.0.0/8")
     with pytest.raises(httpx.InvalidURL):
         httpx.Client()
     assert heed_proxies() == (f"{entry!r} in NO_PROXY is not heeded: no client knows what it says",)
