@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deployments.printable import in_lines, in_one_line
@@ -128,4 +129,8 @@ def _mark(event: str) -> str:
 
 
 def _escape(value: object) -> str:
-    return in_lines(value).replace("[", r"\[")
+    """As it stands: no tag of Rich's, also behind a backslash, which a plain replacement would make one of."""
+    text = in_lines(value)
+    escaped = escape(text)
+    # Rich adds one to a last backslash, against a tag that follows; here none does.
+    return escaped[:-1] if text.endswith("\\") and escaped != text and escaped[:-1].endswith("\\") else escaped
