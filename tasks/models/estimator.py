@@ -9,12 +9,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from deployments.errors import BadModel
 from deployments.settings import Settings
 from tasks.kinds import TaskKind
 from tasks.spec import ModelSection, Output
+
+_INSTALLED: Final = {"site-packages", "dist-packages"}
 
 
 def build_estimator(model: ModelSection, settings: Settings, *, fitted_here: bool = True) -> Any:
@@ -63,6 +65,7 @@ def _from_factory(model: ModelSection, settings: Settings) -> Any:
     factory = _attribute(path)
     if not callable(factory):
         raise BadModel(f"factory {path!r} is {type(factory).__name__}, not callable: give a function")
+    _check_origin(path, factory, settings)
     made = _made(path, factory, model)
     if inspect.isclass(made) or not _can_learn(made):
         raise BadModel(
@@ -91,9 +94,25 @@ def _check_place(path: str, settings: Settings) -> None:
         raise BadModel(f"factory {path!r}: an installed package is called {package!r} too; rename yours in {project}")
 
 
+def _check_origin(path: str, factory: Any, settings: Settings) -> None:
+    """What a module of the project merely imports is not the project's: `from subprocess import run`, say."""
+    home = sys.modules.get(getattr(factory, "__module__", None) or "")
+    name = getattr(factory, "__qualname__", "")
+    if home is None or getattr(home, name, None) is not factory or _can_learn(factory):
+        return
+    package = home.__name__.split(".", maxsplit=1)[0]
+    if package not in settings.allowed_packages and not _lies_in(settings.project.resolve(), home):
+        raise BadModel(f"factory {path!r} is {home.__name__}.{name}, which your project only imports: write a function")
+
+
 def _lies_in(project: Path, module: ModuleType) -> bool:
-    places = [module.__file__] if module.__file__ else list(module.__path__)
-    return any(Path(place).resolve().is_relative_to(project) for place in places)
+    file = getattr(module, "__file__", None)
+    places = [file] if file else list(getattr(module, "__path__", ()))
+    # An environment may lie in the project, and is none of its modules.
+    return any(
+        Path(place).resolve().is_relative_to(project) and not _INSTALLED & set(Path(place).resolve().parts)
+        for place in places
+    )
 
 
 def _attribute(path: str) -> Any:

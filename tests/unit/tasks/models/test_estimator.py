@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from deployments.errors import BadModel
 from deployments.settings import Settings
 from tasks.models.estimator import build_estimator
+from tests.advice import followed
 from tests.unit.tasks.models.real_mlflow import spec
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
@@ -138,6 +139,44 @@ def test_a_spec_cannot_call_a_function_of_a_package_that_deletes_folders(setting
         built(settings, factory="sklearn.datasets.clear_data_home", parameters={"data_home": str(precious)})
 
     assert precious.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("imports_a_function", "from subprocess import check_call as make"),
+        ("imports_a_builtin", "from os import system as make"),
+        ("imports_a_class", "from subprocess import Popen as make"),
+        ("imports_evaluation", "make = exec"),
+    ],
+)
+def test_what_a_module_of_the_project_merely_imports_is_no_factory(
+    settings: Settings, tmp_path: Path, name: str, body: str
+) -> None:
+    marker = tmp_path / "marker"
+    asked = {"args": ["touch", str(marker)]} if "os" not in body else {"command": f"touch {marker}"}
+    with pytest.raises(BadModel) as told:
+        built(settings, factory=factory_file(settings, name, body), parameters=asked)
+    assert followed("which your project only imports: write a function") in str(told.value)
+    assert not marker.exists()
+    own = factory_file(settings, f"{name}_within", "def make():\n    return linear_model.LogisticRegression()")
+    assert built(settings, factory=own) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("imports_an_estimator", "from sklearn.linear_model import LogisticRegression as make"),
+        ("makes_a_partial", "from functools import partial\nmake = partial(linear_model.LogisticRegression, C=2)"),
+        ("is_cached", "from functools import cache\n@cache\ndef make():\n    return linear_model.LogisticRegression()"),
+        (
+            "is_a_method",
+            "class Maker:\n    def make(self):\n        return linear_model.LogisticRegression()\nmake = Maker().make",
+        ),
+    ],
+)
+def test_what_the_project_makes_of_it_is_a_factory(settings: Settings, name: str, body: str) -> None:
+    assert type(built(settings, factory=factory_file(settings, name, body))).__name__ == "LogisticRegression"
 
 
 def test_a_factory_whose_name_is_taken_by_a_package_is_refused(settings: Settings) -> None:
