@@ -1,6 +1,7 @@
 """Rows of a SQL query. The database's address comes from an environment variable and is shown to nobody."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY = ("database is locked", "database table is locked")
+# Classes of SQLSTATE: data exceptions and violated constraints, whose messages quote values.
+_ABOUT_VALUES = ("22", "23")
+_BEFORE_A_VALUE = re.compile(r"[:=]?\s*[\"'(\n]")
 
 
 def read_query(source: Source) -> pa.Table:
@@ -93,8 +97,12 @@ def _refusal(error: Exception, address: str, variable: str) -> BadData | SourceU
 
 
 def _said(error: Exception, address: str) -> str:
-    """The driver's own words, at most 300 characters, without the address and its secrets."""
-    return without_secrets(str(getattr(error, "orig", None) or error), address).strip()[:300]
+    """The driver's own words, at most 300 characters, without the address, its secrets, and a cell that is quoted."""
+    original = getattr(error, "orig", None) or error
+    said = without_secrets(str(original), address).strip()
+    if str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")[:2] in _ABOUT_VALUES:
+        said = _BEFORE_A_VALUE.split(said, maxsplit=1)[0]
+    return said[:300]
 
 
 def _columns(names: Sequence[str], rows: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
