@@ -9,11 +9,16 @@ from tasks.datasets.snapshot import Snapshot, take_snapshot
 from tasks.events import tell
 from tasks.product import Run
 from tasks.recording import record
+from tasks.spec_check import check_model
 
 
 @task(name="ingest", task_run_name="ingest {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
 def ingest(run: Run) -> Snapshot:
-    """The snapshot of the run's window. Idempotent: the same rows give the same file."""
+    """The snapshot of the run's window. Idempotent: the same rows give the same file.
+
+    Raises `BadModel` before anything is read if the model cannot be made: that is known without the data.
+    """
+    check_model(run.spec, current())
     snapshot = take_snapshot(run.spec, current().snapshots, run.window)
     tell(
         "data.ingested",

@@ -193,6 +193,8 @@ def _explain(detail: Any) -> Problem:
             message = "required, but not given"
         case "value_error" | "json_invalid":
             pass
+        case "string_type" if isinstance(detail["input"], bool | int | float):
+            message = f"must be text, and YAML reads what stands there as {quoted(detail['input'])}: put it in quotes"
         case _:
             message = f"{message[0].lower()}{message[1:]}, not {quoted(detail['input'])}"
     return Problem(field, message)

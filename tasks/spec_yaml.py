@@ -1,5 +1,6 @@
 """The YAML of a product spec: read strictly, and never more of it than a person would write."""
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,11 +63,22 @@ class _StrictLoader(yaml.SafeLoader):
 
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
 
-# Dates stay text here; the spec's own types read them and name the field when one is wrong.
+# Dates stay text here; the spec's own types read them and name the field when one is wrong. Numbers are those of
+# YAML 1.2 and JSON: YAML 1.1 reads `1e-3` as text, `010` as eight and `1:30` as ninety.
+_NUMBERS: Final = {
+    "tag:yaml.org,2002:int": r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+)\Z",
+    "tag:yaml.org,2002:float": (
+        r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))\Z"
+        r"|\.(?:nan|NaN|NAN)\Z"
+    ),
+}
+_READ_ANEW: Final = {*_NUMBERS, "tag:yaml.org,2002:timestamp"}
 _StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _READ_ANEW]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+for _tag, _pattern in _NUMBERS.items():
+    _StrictLoader.add_implicit_resolver(_tag, re.compile(_pattern), list("-+0123456789."))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -15,25 +15,33 @@ _PANEL = "A product's spec"
 
 @app.command(rich_help_panel=_PANEL)
 def lint(spec: Product, json: Json = False) -> None:
-    """Check a product spec and say everything that is wrong with it. Reads nothing else, starts nothing."""
+    """Check a product spec and say everything that is wrong with it. Reads no data, starts nothing.
+
+    Makes the unfitted model (so it imports your module, or calls your factory), and reads the validation suite.
+    """
     from deployments.errors import BadSpec
     from deployments.settings import current
-    from tasks.execution.place import check_installed
+    from tasks.spec_check import check_spec
     from tasks.spec_file import find_spec, load_product
 
     path = find_spec(spec, current().specs_folder)
     try:
         product = load_product(path)
-        check_installed(product.execution)
+        checked = check_spec(product, current())
+        if checked.problems:
+            many = f"{len(checked.problems)} problem{'s' if len(checked.problems) != 1 else ''}"
+            raise BadSpec("\n".join([f"{path}: {many}", *(f"  {problem}" for problem in checked.problems)]))
     except BadSpec as error:
         if json:
             console.print_json({"spec": path, "ok": False, "problems": str(error).splitlines()[1:] or [str(error)]})
             raise typer.Exit(error.exit_code) from None
         raise
     if json:
-        console.print_json({"spec": path, "ok": True, "product": product.product})
-    else:
-        console.say(f"{path}: product {product.product} is well formed")
+        console.print_json({"spec": path, "ok": True, "product": product.product, "notes": checked.notes})
+        return
+    console.say(f"{path}: product {product.product} is well formed")
+    for note in checked.notes:
+        console.warn(note)
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -6,7 +6,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -28,6 +28,7 @@ def build_estimator(model: ModelSection, settings: Settings, *, fitted_here: boo
     """
     made = _from_factory(model, settings) if model.factory else _from_class(str(model.estimator), model, settings)
     _check_task(made, model)
+    _check_values(made)
     if model.output is Output.PROBABILITY and not hasattr(made, "predict_proba"):
         raise BadModel(f"{_name_of(made)} gives no probabilities: use output: prediction, or another estimator")
     _seed(made, model.seed)
@@ -120,7 +121,16 @@ def _attribute(path: str) -> Any:
     module = _module(module_path, path)
     if hasattr(module, name):
         return getattr(module, name)
-    raise BadModel(f"{module_path} has no {name!r}{_near(name, dir(module))}: correct the import path")
+    raise BadModel(f"{module_path} has no {name!r}{_near(name, _makers(module))}: correct the import path")
+
+
+def _makers(module: ModuleType) -> Iterator[str]:
+    """Names of what could be meant: what the package itself made, and can be called."""
+    package = module.__name__.partition(".")[0]
+    for name, value in vars(module).items():
+        own = str(getattr(value, "__module__", "")).partition(".")[0] == package
+        if callable(value) and own and not name.startswith("_"):
+            yield name
 
 
 def _module(name: str, path: str) -> ModuleType:
@@ -147,6 +157,18 @@ def _check_task(made: Any, model: ModelSection) -> None:
     if not fits:
         kind = "classifier" if model.task is TaskKind.CLASSIFICATION else "regressor"
         raise BadModel(f"{_name_of(made)} is no {kind}, but model.task is {model.task}: change one of them")
+
+
+def _check_values(made: Any) -> None:
+    """scikit-learn looks at its parameters only when it fits, which may be an hour of reading and validating later."""
+    from sklearn.utils._param_validation import InvalidParameterError
+
+    for each in (made, *made.get_params(deep=True).values()):
+        if not inspect.isclass(each) and type(each).__module__.startswith("sklearn."):
+            try:
+                getattr(each, "_validate_params", lambda: None)()
+            except InvalidParameterError as error:
+                raise BadModel(f"{error} Correct it in model.parameters") from None
 
 
 def _seed(made: Any, seed: int) -> None:

@@ -2,12 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from deployments.clock import Clock
 from deployments.errors import BadModel, SeatrialError
 from deployments.settings import Settings
 from tasks.execution.place import spread, within
+from tasks.models.class_weight import name_classes_in_weights
 from tasks.models.estimator import build_estimator
 from tasks.models.features import Feature, features_in, select_features, target_values
 from tasks.models.limits import bounded
@@ -17,6 +18,8 @@ from tasks.spec import Backend, ProductSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LONGEST_SHOWN: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: 
     rows = select_features(training, features)
     target = target_values(training, spec.data.target, spec.model.task)
     estimator = build_estimator(spec.model, settings, fitted_here=spec.execution.backend is Backend.LOCAL)
+    name_classes_in_weights(estimator, target)
     hyperparameters = _hyperparameters(estimator)
     pipeline = build_pipeline(spec.preprocessing, estimator)
     with warnings.catch_warnings(record=True) as caught:
@@ -69,7 +73,13 @@ def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Sett
 
 
 def _hyperparameters(estimator: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in sorted(estimator.get_params(deep=True).items())}
+    return {name: _shown(value) for name, value in sorted(estimator.get_params(deep=True).items())}
+
+
+def _shown(value: Any) -> str:
+    """People read these, and the registry keeps them in one tag; the whole value is in the run's spec."""
+    text = str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _serve_on_one_core(pipeline: Any) -> None:

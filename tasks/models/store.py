@@ -1,12 +1,13 @@
 """A fitted model as MLflow's files: skops, signature, requirements, and what the server must know."""
 
+import importlib
 import warnings
 from pathlib import Path
 from typing import Any
 
 from deployments.errors import BadModel
 from deployments.settings import Settings
-from deployments.trusted import DEFAULT_TRUSTED_TYPES
+from deployments.trusted import DEFAULT_TRUSTED_TYPES, refusal
 from tasks.models.card import ModelCard, metadata_of
 from tasks.models.features import FeatureKind
 from tasks.models.fit import Fitted
@@ -44,20 +45,41 @@ def write_model(place: Path, fitted: Fitted, card: ModelCard, logged: Any, trust
         raise BadModel(f"{fitted.algorithm} cannot be stored: {error.__cause__ or error}") from error
 
 
-def types_to_trust(fitted: Fitted, spec: ProductSpec, settings: Settings) -> list[str]:
-    """Types inside the model that must be trusted by name, all allowed. Raises `BadModel` for one that is not."""
+def types_to_trust(model: Any, name: str, spec: ProductSpec, settings: Settings) -> list[str]:
+    """Types inside `model`, fitted or not, that must be trusted by name, all allowed.
+
+    `name` is what people call it. Raises `BadModel` for a model that skops cannot keep and for types that may not be
+    trusted.
+    """
     import skops.io
 
     try:
-        found = set(skops.io.get_untrusted_types(data=skops.io.dumps(fitted.model)))
+        found = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
     except Exception as error:
-        raise BadModel(f"{fitted.algorithm} cannot be stored: {type(error).__name__}: {error}") from error
-    if strangers := sorted(found - {*DEFAULT_TRUSTED_TYPES, *settings.trusted_types, *spec.model.trusted_types}):
+        raise BadModel(f"{name} cannot be stored: {type(error).__name__}: {error}") from error
+    if homeless := sorted(each for each in found if not _can_be_imported(each)):
+        raise BadModel(
+            f"the model holds {', '.join(homeless)}, which no server can import: write it with `def` or `class` at the "
+            "top of a module of yours, and name it under model.trusted_types"
+        )
+    strangers = sorted(found - {*DEFAULT_TRUSTED_TYPES, *settings.trusted_types, *spec.model.trusted_types})
+    if why := next(filter(None, map(refusal, strangers)), ""):
+        raise BadModel(f"the model holds a type that may not be trusted: {why}")
+    if strangers:
         raise BadModel(
             f"the model holds types that nobody trusts: {', '.join(strangers)}; "
             "if you know them, name them under model.trusted_types"
         )
     return sorted(found)
+
+
+def _can_be_imported(kind: str) -> bool:
+    """Whether a type or function, by its full name, is where a server will look for it."""
+    module, _, name = kind.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), name)
+    except ImportError:
+        return False
 
 
 def _flavor() -> Any:

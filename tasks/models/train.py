@@ -25,6 +25,7 @@ from tasks.models.fit import Fitted, fit
 from tasks.models.predictions import ask, classes_of
 from tasks.models.provenance import commit_of, versions
 from tasks.models.record import Run, new_model, recorded, write_files, write_numbers
+from tasks.models.run_parameters import run_parameters
 from tasks.models.store import types_to_trust, write_model
 from tasks.models.verification import verification_sample
 from tasks.spec import ProductSpec
@@ -132,7 +133,7 @@ def _write_kept(place: Path, job: _Job, fitted: Fitted, logged: Any) -> None:
     spec, model = job.spec, job.spec.model
     place.mkdir()
     card = ModelCard(spec.product, model.task, model.output, classes_of(fitted.model, model.task), fitted.features)
-    write_model(place / MODEL, fitted, card, logged, types_to_trust(fitted, spec, job.settings))
+    write_model(place / MODEL, fitted, card, logged, types_to_trust(fitted.model, fitted.algorithm, spec, job.settings))
     sample = verification_sample(
         fitted.model, job.split.evaluation, fitted.features, model.output, spec.rollout.verify_rows
     )
@@ -177,7 +178,7 @@ def _tags(job: _Job) -> dict[str, str]:
 def _params(spec: ProductSpec, fitted: Fitted) -> dict[str, str]:
     preprocessing = dict(_flattened("preprocessing", spec.preprocessing.model_dump(mode="json")))
     estimator = {f"model.{name}": value for name, value in fitted.hyperparameters.items()}
-    return {"algorithm": fitted.algorithm, "seed": str(spec.model.seed), **estimator, **preprocessing}
+    return run_parameters({"algorithm": fitted.algorithm, "seed": str(spec.model.seed), **estimator, **preprocessing})
 
 
 def _flattened(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -52,6 +52,12 @@ def check_expectations(frame: "pd.DataFrame", suite: Suite) -> list[Finding]:
     return [findings[position] for position in sorted(findings)]
 
 
+def check_known(suite: Suite) -> None:
+    """Raises `BadSpec` that names every expectation of `suite` that cannot be built. Imports Great Expectations."""
+    if suite.expectations:
+        _build(suite)
+
+
 def describe(expectation: Expectation) -> str:
     """The expectation in words, such as `values to be between 0 and 40 (at least 99 %)`."""
     kwargs = expectation.kwargs

@@ -126,3 +126,28 @@ def test_a_file_whose_permissions_are_mended_is_read(tmp_path: Path, monkeypatch
     assert followed("): check its permissions") in str(error.value)
     path.chmod(0o600)
     assert read_yaml(path) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("written_as", "meant"),
+    [
+        ("1e-3", 0.001),
+        ("1E3", 1000.0),
+        ("-2.5e+2", -250.0),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("1_000", 1000),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("010", "010"),
+        ("1:30", "1:30"),
+        ("1.2.3", "1.2.3"),
+        ("e3", "e3"),
+        ("2013-01-01", "2013-01-01"),
+        ("'1e3'", "1e3"),
+    ],
+)
+def test_numbers_are_those_of_yaml_1_2(written_as: str, meant: object, tmp_path: Path) -> None:
+    found = read_yaml(written(tmp_path, f"a: {written_as}"))["a"]
+
+    assert (found, type(found)) == (meant, type(meant))
