@@ -67,7 +67,7 @@ class Bounds:
     """How much may wait in memory for the log, and how many bytes a second may come, over half a minute."""
 
     rows: int = 500_000
-    memory_bytes: int = 64 * 1024 * 1024
+    memory_bytes: int = 48 * 1024 * 1024
     rate: float = 2.0 * 1024 * 1024
 
 
