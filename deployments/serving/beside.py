@@ -15,7 +15,7 @@ from deployments.serving.limits import Limits
 from deployments.serving.model import Model
 from deployments.serving.query import Answers, Query, Wanted
 from deployments.serving.room import MOST_MADE
-from deployments.serving.threads import Job, Threads
+from deployments.serving.threads import Job, Taking, Threads
 
 T = TypeVar("T")
 # Bigger questions gain nothing by company.
@@ -71,14 +71,14 @@ class Beside:
         `over` is called as soon as nobody holds on to it any more.
         """
 
-        def to_do() -> T:
-            return work(told)
+        taking = Taking(MOST_MADE)
 
+        # No part of a job refers to the job: what it has made would stay until the collector finds the circle.
         def told(size: int) -> None:
-            job.takes = max(1, min(size, MOST_MADE))
+            taking.size = min(size, MOST_MADE)
 
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        job = Job(future, to_do, takes=MOST_MADE, over=over)
+        job = Job(future, lambda: work(told), taking=taking, over=over)
         done: T = await self._put(job)
         return done
 

@@ -31,18 +31,25 @@ def _nothing() -> None:
     pass
 
 
+@dataclass(slots=True)
+class Taking:
+    """The memory that some work takes, in bytes."""
+
+    size: int
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """Something to be done in a thread; `future` gets what comes of it. A `query` may be put with others like it.
 
-    `takes` is the memory that the work comes to, in bytes; 0 for little. The work may say less once it knows. `over` is
+    `taking` is the memory that the work comes to; it may say less once it knows. `over` is
     called in the loop when nobody holds on to the work any more, be it done or not.
     """
 
     future: "asyncio.Future[Any]"
     work: Callable[[], Any]
     query: Query | None = None
-    takes: int = 0
+    taking: "Taking | None" = None
     over: Callable[[], None] = _nothing
 
 
@@ -68,7 +75,7 @@ class Threads:
         self._line: deque[Job] = deque()
         self._since: dict[threading.Thread, float | None] = {}
         self._in_company: dict[threading.Thread, list[Job]] = {}
-        self._large: dict[threading.Thread, Job] = {}
+        self._large: dict[threading.Thread, Taking] = {}
         self._ended = clock.monotonic()
         self._process = os.getpid()
 
@@ -114,13 +121,13 @@ class Threads:
 
     def _fits(self, job: Job) -> bool:
         """A job that would be alone always does."""
-        return not job.takes or not self._large or self._taken() + job.takes <= self._room
+        return job.taking is None or not self._large or self._taken() + job.taking.size <= self._room
 
     def _some_fit(self) -> bool:
         return any(map(self._fits, self._line))
 
     def _taken(self) -> int:
-        return sum(job.takes for job in self._large.values())
+        return sum(taking.size for taking in self._large.values())
 
     def _part_company(self) -> None:
         late = self._clock.monotonic() - self._patience
@@ -152,8 +159,8 @@ class Threads:
                 self._since[me] = self._clock.monotonic()
                 if len(jobs) > 1:
                     self._in_company[me] = jobs
-                if jobs and jobs[0].takes:
-                    self._large[me] = jobs[0]
+                if jobs and jobs[0].taking is not None:
+                    self._large[me] = jobs[0].taking
             done = self._done(jobs) if jobs else ()
             if os.getpid() != self._process:
                 # The model made a copy of the process, which comes back as if it were the server.
