@@ -94,8 +94,8 @@ def _texts_in(content: memoryview, count: int, what: str) -> list[str]:
     except (ValueError, LookupError):
         raise Unanswerable(422, f"{what}: a length in its bytes goes beyond their end") from None
     if len(texts) != count:
-        held = str(len(texts)) if len(texts) < count else "more"
-        raise Unanswerable(422, f"{what}: its bytes hold {held} elements, its shape says {count}")
+        held = str(len(texts)) if len(texts) < count else f"more than {count}"
+        raise Unanswerable(422, f"{what}: its bytes hold {held} elements, its shape {count}")
     return texts
 
 

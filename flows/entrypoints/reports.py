@@ -27,7 +27,7 @@ _LOOK = "the servers' log says more: `seatrial logs`"
 # What to change, by why rows were dropped.
 _LOG_ADVICE = {
     "rate": "more than rollout.server.log.rate",
-    "too_large": "of requests too large for rollout.server.log.size, or a row of 64 KiB of text",
+    "too_large": "of requests too large for rollout.server.log.size, or a row of 2 MiB of text",
     "buffer_full": "faster than they can be written: lower rollout.server.log.sample",
     "disk_full": "the disk has no room to spare: free some",
     "unreachable": "the store of rollout.server.log.folder takes nothing",

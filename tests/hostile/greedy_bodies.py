@@ -94,7 +94,7 @@ def greedy_bodies() -> dict[str, Greedy]:
 def _filled(piece: bytes, begin: bytes = b'{"instances":[', end: bytes = b"]}") -> bytes:
     """As many pieces as a body may have, or as it may have rows if they are rows of the model."""
     most = (_SIZE - len(begin) - len(end)) // (len(piece) + 1)
-    return begin + b",".join([piece] * (most if begin == b'{"instances":[' else min(most, _ROWS))) + end
+    return begin + b",".join([piece] * (min(most, _ROWS) if b"dataframe" in begin else most)) + end
 
 
 def _bytes(name: str, datatype: str, count: int, each: bytes) -> Greedy:

@@ -23,7 +23,7 @@ _OF_A_TABLE_TEXT = 4
 # The writer is woken for so much, and else looks for itself.
 _MUCH: Final = 4 * 1024 * 1024
 # On average, as memory counts it. To write a part takes several times its longest text.
-_LONGEST_ROW: Final = 256 * 1024
+_LONGEST_ROW: Final = 8 * 1024 * 1024
 # At most so much comes at once, if little came before: so many seconds' worth.
 _BURST_SECONDS: Final = 30.0
 # Knuth's multiplier: checksums of similar ids differ in few places, and the share is decided by the highest ones.
@@ -37,7 +37,7 @@ class Reason(StrEnum):
 
     BUFFER_FULL = "buffer_full"  # they came faster than they could be written
     RATE = "rate"  # they came faster than the log may grow
-    TOO_LARGE = "too_large"  # a row of 64 KiB of text, or a part of them would be most of what the log may take
+    TOO_LARGE = "too_large"  # a row of 2 MiB of text, or a part of them would be most of what the log may take
     DISK_FULL = "disk_full"  # or has less room than the log leaves to others
     UNREACHABLE = "unreachable"  # the store takes nothing
     UNREADABLE = "unreadable"  # they cannot stand in a table
