@@ -5,7 +5,7 @@
 
 import http.client
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -145,6 +145,18 @@ def keyed_answers_of(address: str, after: int, limit: int, salt: str, ask: Ask =
         return KeyedAnswers(str(told["epoch"]), last, following, tuple(answer for _, answer in rows), dropped)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _strange(address, error) from error
+
+
+def log_losses(addresses: Iterable[str], ask: Ask = asked_directly) -> Mapping[str, int]:
+    """Rows that the inference logs of servers lost since they began, by reason; who does not answer is left out."""
+    lost: dict[str, int] = {}
+    for address in addresses:
+        try:
+            for reason, rows in _told(ask, address, "/seatrial/log")["dropped"].items():
+                lost[str(reason)] = lost.get(str(reason), 0) + int(rows)
+        except (MetricsUnreachable, KeyError, TypeError, ValueError, AttributeError):
+            continue
+    return lost
 
 
 def predictions_in(told: Any) -> Mapping[str, float]:

@@ -76,7 +76,9 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     warnings.simplefilter("ignore")
     model = _loaded(options)
     limits = _limits_of(options)
-    limits = replace(limits, rows=rows_within(limits.rows, len(model.description.classes)))
+    limits = replace(
+        limits, rows=rows_within(limits.rows, len(model.description.features), len(model.description.classes))
+    )
     _check_categories(model, limits)
     asked = clock.monotonic()
     sample, together = warm_up(model, options.model, limits)

@@ -43,6 +43,7 @@ def make_app(service: Service) -> Front:
         Route("/seatrial/counts", endpoints.counts),
         Route("/seatrial/answers", endpoints.answers),
         Route("/seatrial/users", endpoints.users),
+        Route("/seatrial/log", endpoints.log),
     ]
     handlers = {
         HTTPException: endpoints.wrong_path,
@@ -163,6 +164,13 @@ class _Endpoints:
             for each in answers
         ]
         return _json(200, {"epoch": self._service.epoch, "last": keyed.last, "answers": told, "dropped": dropped})
+
+    async def log(self, request: Request) -> Response:
+        """What the inference log of this server lost, in rows by reason, and which old parts gave way."""
+        self._refuse_outsiders(request)
+        log = self._service.log
+        dropped = {} if log is None else {reason.value: rows for reason, rows in log.dropped.items() if rows}
+        return _json(200, {"dropped": dropped, "removed_parts": 0 if log is None else log.removed_parts})
 
     async def unanswerable(self, request: Request, error: Unanswerable) -> Response:
         return self._refused(request, error.status, str(error))

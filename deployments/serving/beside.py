@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import accumulate, pairwise
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from deployments.serving.batch import joined
 from deployments.serving.limits import Limits
 from deployments.serving.model import Model
 from deployments.serving.query import Answers, Query, Wanted
-from deployments.serving.threads import Job, Threads
+from deployments.serving.room import MOST_MADE
+from deployments.serving.threads import Job, Taking, Threads
 
 T = TypeVar("T")
 # Bigger questions gain nothing by company.
@@ -64,6 +65,23 @@ class Beside:
         done: T = await self._asked(work)
         return done
 
+    async def run_large(self, work: Callable[[Callable[[int], None]], T], over: Callable[[], None]) -> T:
+        """The same of work that comes to much memory; it is given whom to tell how much it takes, once it knows.
+
+        `over` is called as soon as nobody holds on to it any more.
+        """
+
+        taking = Taking(MOST_MADE)
+
+        # No part of a job refers to the job: what it has made would stay until the collector finds the circle.
+        def told(size: int) -> None:
+            taking.size = min(size, MOST_MADE)
+
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        job = Job(future, lambda: work(told), taking=taking, over=over)
+        done: T = await self._put(job)
+        return done
+
     async def answers(self, query: Query) -> Answers:
         """What the model says. Raises what the model raises, or `ModelFault`."""
         alone = not self._together or query.batch.rows > _FEW_ROWS
@@ -93,12 +111,14 @@ class Beside:
         self._threads.disregard()
 
     def _asked(self, work: Callable[[], T], query: Query | None = None) -> "asyncio.Future[T]":
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._threads.put(Job(future, work, query))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        return self._put(Job(future, work, query))
+
+    def _put(self, job: Job) -> "asyncio.Future[Any]":
+        self._threads.put(job)
         if self._watching is None:
-            self._watching = loop.call_later(self._patience, self._watch)
-        return future
+            self._watching = asyncio.get_running_loop().call_later(self._patience, self._watch)
+        return job.future
 
     def _watch(self) -> None:
         """Lets others past whoever is held up, as long as there is work."""

@@ -5,11 +5,14 @@ then the text.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from struct import Struct
 from typing import Any, Final
 
 import numpy as np
 
+from deployments.serving.content import check_made
+from deployments.serving.room import numbers_take, texts_take
 from deployments.serving.schema import Unanswerable
 
 HEADER_LENGTH: Final = b"inference-header-content-length"
@@ -25,10 +28,11 @@ _LENGTH = Struct("<I")
 
 
 class Tail:
-    """The bytes after the JSON of a request; tensors take theirs in turn."""
+    """The bytes after the JSON of a request; tensors take theirs in turn. `made` is what is made of all, at most."""
 
     def __init__(self, content: memoryview) -> None:
         self._left = content
+        self.made = 0
 
     def take(self, size: int) -> memoryview:
         """The next `size` bytes. Raises `Unanswerable`, 400, if there are not as many."""
@@ -36,6 +40,11 @@ class Tail:
             raise Unanswerable(400, "the tensors' binary_data_size add up to more than follows the JSON")
         taken, self._left = self._left[:size], self._left[size:]
         return taken
+
+    def make(self, datatype: str, count: int, content: memoryview) -> None:
+        """Raises `Unanswerable`, 413, where more would be made of the request with these values than it may take."""
+        self.made += texts_take(count, content) if datatype == "BYTES" else numbers_take(count)
+        check_made(self.made)
 
     def close(self) -> None:
         """Raises `Unanswerable`, 400, if something is left."""
@@ -79,13 +88,14 @@ def bytes_of(values: "np.ndarray[Any, Any] | Sequence[Any]", datatype: str) -> b
 
 def _texts_in(content: memoryview, count: int, what: str) -> list[str]:
     try:
-        texts = list(_each_text(content))
+        texts = list(islice(_each_text(content), count + 1))
     except UnicodeDecodeError:
         raise Unanswerable(422, f"{what}: its text is not UTF-8") from None
     except (ValueError, LookupError):
         raise Unanswerable(422, f"{what}: a length in its bytes goes beyond their end") from None
     if len(texts) != count:
-        raise Unanswerable(422, f"{what}: its bytes hold {len(texts)} elements, its shape {count}")
+        held = str(len(texts)) if len(texts) < count else f"more than {count}"
+        raise Unanswerable(422, f"{what}: its bytes hold {held} elements, its shape {count}")
     return texts
 
 

@@ -19,8 +19,9 @@ class Call:
 
     `key` is the sticky one of a user, None for a user without one, and for a copy. `read`: its body is here. `late`: it
     was counted as slow already, while it was still being answered. `body_bytes` is what the body takes, once it is
-    known; of a compressed one, what it may take at most. `taken_bytes` is what it took of the room for large ones.
-    `given_out` is the id as the client gets it: with a seal, if the answer is one that feedback may be about.
+    known; of a large compressed one, what it may take at most. `taken_bytes` is what it took of the room for large
+    ones; `held`: somebody beside the loop works at the body, and gives that back. `given_out` is the id as the client
+    gets it: with a seal, if the answer is one that feedback may be about.
     """
 
     dialect: Dialect
@@ -35,6 +36,7 @@ class Call:
     body_bytes: int = 0
     given_out: str = ""
     taken_bytes: int = 0
+    held: bool = False
 
     @property
     def names(self) -> dict[str, str]:

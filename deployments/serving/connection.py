@@ -17,6 +17,9 @@ _LONGEST_HEAD: Final = 65_536
 _MOST_IN_LINE: Final = 128
 # Of a body, in bytes, before its request takes it over.
 _MUCH: Final = 1 << 18
+# Of an answer that a client does not take, beyond what the system keeps for it: from here on it counts, and waits.
+_UNREAD: Final = 4096
+_LARGE: Final = 1 << 16
 # Far more than anybody sends; each takes some 150 bytes, however short it is.
 _MOST_HEADERS: Final = 256
 # Of all connections together: heads that are not complete.
@@ -37,7 +40,7 @@ class Connection(HttpToolsProtocol):
     """
 
     most_connections: ClassVar[int] = 5_000
-    most_unread: ClassVar[int] = 64 << 20
+    most_unread: ClassVar[int] = 32 << 20
 
     _idle_since: float | None = None
     _asks_since: float | None = None
@@ -48,6 +51,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, and has said nothing yet."""
+        transport.set_write_buffer_limits(_UNREAD)
         super().connection_made(cast("asyncio.Transport", _InOnePiece(transport, self.loop)))
         self.flow = _Flow(self.transport, self.pipeline)
         self._answering: set[asyncio.Task[Any]] = set()
@@ -255,5 +259,8 @@ class _InOnePiece:
 
     def _send(self) -> None:
         if self._written and not self._transport.is_closing():
-            self._transport.write(b"".join(self._written))
-        self._written.clear()
+            if sum(map(len, self._written)) > _LARGE:
+                self._transport.writelines(self._written)  # without a copy
+            else:
+                self._transport.write(b"".join(self._written))
+        self._written = []

@@ -56,19 +56,42 @@ def unpacked(headers: Headers, body: bytes, limit: int) -> bytes:
     return plain
 
 
-def check_size(body: bytes | memoryview, takes: Callable[[bytes | memoryview], int] = json_takes) -> None:
-    """Raises `Unanswerable`, 413, for a large body of which more would be made than one request may take."""
-    if len(body) > SMALL_BYTES and takes(body) > MOST_MADE:
+def unpacks_beyond(headers: Headers, body: bytes, size: int) -> bool:
+    """Whether more than `size` bytes come out of the body; of one that is broken, at its beginning."""
+    try:
+        return len(unpacked(headers, body, size)) > size
+    except Unanswerable as error:
+        return error.status == 413
+
+
+def check_size(body: bytes | memoryview, takes: Callable[[Any], int] = json_takes) -> int:
+    """How much is made of a large body, at most; 0 for a small one.
+
+    Raises `Unanswerable`, 413, if that is more than one request may take.
+    """
+    made = takes(body) if len(body) > SMALL_BYTES else 0
+    check_made(made)
+    return made
+
+
+def check_made(made: int) -> None:
+    """Raises `Unanswerable`, 413, if so much is more than one request may take."""
+    if made > MOST_MADE:
         raise Unanswerable(413, "the request holds too many values: send its rows in parts")
 
 
 def parsed(body: bytes | memoryview) -> Any:
     """The JSON document in `body`. Raises `Unanswerable`: 400, or 413 for one that takes too much memory."""
     check_size(body)
+    return loaded(body)
+
+
+def loaded(body: bytes | bytearray | memoryview) -> Any:
+    """The JSON document in a `body` of a size that was looked at. Raises `Unanswerable`, 400."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise Unanswerable(400, f"the request is not JSON (at character {error.pos})") from None
+        raise _no_json(error) from None
 
 
 def parsed_with_nan(body: bytes) -> Any:
@@ -76,5 +99,23 @@ def parsed_with_nan(body: bytes) -> Any:
     check_size(body)
     try:
         return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return parsed(_TEXT_OR_NAN.sub(lambda found: found[1] or b"null", body) if b"NaN" in body else body)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" not in body:
+            raise _no_json(error) from None
+    return loaded(_with_null_for_nan(body))
+
+
+def _with_null_for_nan(body: bytes) -> bytearray:
+    """`re.sub` would make a list of all that it finds first."""
+    written, after = bytearray(), 0
+    for found in _TEXT_OR_NAN.finditer(body):
+        if found[1] is None:
+            written += body[after : found.start()]
+            written += b"null"
+            after = found.end()
+    written += body[after:]
+    return written
+
+
+def _no_json(error: orjson.JSONDecodeError) -> Unanswerable:
+    return Unanswerable(400, f"the request is not JSON (at character {error.pos})")

@@ -5,13 +5,14 @@ So are `NA`, `nan`, `null` and the other words that pandas, by which MLflow read
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice, repeat
 from typing import Final
 
 import numpy as np
 
 from deployments.serving.description import Feature, Kind
+from deployments.serving.room import SMALL_BYTES
 from deployments.serving.schema import Columns, Unanswerable
 
 MISSING: Final = frozenset(
@@ -30,18 +31,27 @@ def columns_of_csv(body: bytes, features: Sequence[Feature], most_rows: int) -> 
     Their names may be data: of a document without a header. Raises `Unanswerable`, 413 as soon as there are more than
     `most_rows` rows.
     """
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unanswerable(400, f"the request is not UTF-8 (at byte {error.start})") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(_lines_of(body), strict=True)
     try:
         names, *rows = list(islice(filter(None, reader), most_rows + 2)) or [[]]
+    except UnicodeDecodeError:
+        raise Unanswerable(400, f"the request is not UTF-8 (after line {reader.line_num})") from None
     except csv.Error:
         raise Unanswerable(400, f"the request is not CSV (at line {reader.line_num})") from None
     if len(rows) > most_rows:
         raise Unanswerable(413, f"the request has more than {most_rows} rows: send it in parts")
     return _columns(names, rows, features)
+
+
+def _lines_of(body: bytes) -> Iterable[str]:
+    """Raises `Unanswerable`; or, once the lines of a large body come to it, `UnicodeDecodeError`."""
+    if len(body) > SMALL_BYTES:
+        # The whole text would take four times as much as the body.
+        return io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
+    try:
+        return io.StringIO(body.decode("utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        raise Unanswerable(400, f"the request is not UTF-8 (at byte {error.start})") from None
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[str]], features: Sequence[Feature]) -> Columns:

@@ -6,7 +6,7 @@ This is the hot path, so no framework takes part: a dialect reads and writes the
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
@@ -17,7 +17,7 @@ from deployments.serving.answers import guarded_answers_of, main_answer
 from deployments.serving.batch import Batch
 from deployments.serving.bodies import body_within
 from deployments.serving.call import ANSWERING, CLIENT_LEFT, TOO_LONG, Call
-from deployments.serving.content import JSON
+from deployments.serving.content import JSON, unpacks_beyond
 from deployments.serving.events import complain, place_of
 from deployments.serving.inference_log import Logged
 from deployments.serving.marks import MIRRORED, PAIRED
@@ -25,15 +25,20 @@ from deployments.serving.metrics import CLIENT_GONE, bucket_of
 from deployments.serving.model import NotFinite
 from deployments.serving.pace import Pace
 from deployments.serving.query import Answers, Dialect, Query, Written
-from deployments.serving.room import Room
+from deployments.serving.room import SMALL_BYTES, Room, rows_take
 from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
 
 # Bigger requests are answered beside the event loop if they take long, so that health checks do not wait for them.
 _QUICK_BYTES: Final = 32_768
+# Beyond, not even then: what is made of a large one takes memory, and of those only so many are begun as there is room.
+_LARGEST_AT_ONCE: Final = 262_144
+# Of small bodies that wait for their turn as rows, which may take twenty times as much; others wait as they came.
+_WAITING_BYTES: Final = 524_288
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PREVIEW: Final = b"x-seatrial-version"
 _COME_AGAIN: Final = (b"retry-after", b"1")
+Said = tuple[Mapping[str, float], tuple[str | float, ...] | None]
 
 
 class Front:
@@ -49,6 +54,7 @@ class Front:
         self._pace = Pace()
         self._preview = f"/versions/{service.version}/infer"
         self._room = Room()
+        self._waiting_bytes = 0
         self._identity = [
             (b"x-seatrial-product", service.model.description.product.encode()),
             (b"x-seatrial-version", service.version.encode()),
@@ -98,12 +104,17 @@ class Front:
         if service.remains is not None:
             service.remains.begin(call)
         # Until it is known better: whatever is not foreseen here is a failure of ours.
-        status, query, answers = 500, None, None
+        status, query, answers, said = 500, None, None, None
         try:
             try:
                 query, answers, (headers, body) = await self._answered(call, receive)
                 service.metrics.rows += query.batch.rows
                 code = 200
+                if call.body_bytes > SMALL_BYTES:
+                    # Who takes his answer slowly does not keep the rows of his question.
+                    said = self._said(call, answers)
+                    self._record(call, query.batch, answers, service.clock.monotonic())
+                    query = answers = None
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of the process
                 if _client_has_gone(call, error):
                     status = CLIENT_GONE
@@ -116,14 +127,16 @@ class Front:
         finally:
             waited_for.discard(task)
             service.asked.pop(task, None)
-            if call.taken_bytes:
-                self._room.give_back(call.taken_bytes)
+            if not call.held:
+                self._give_back(call)
             if service.remains is not None:
                 service.remains.end(call)
             ended = service.clock.monotonic()
-            self._count(call, status, answers, ended - call.since)
-            if status == 200 and service.log is not None and query is not None and answers is not None:
-                service.log.record(self._logged(call, query.batch, answers, ended))
+            if answers is not None and status != CLIENT_GONE:
+                said = self._said(call, answers)
+            self._count(call, status, said, ended - call.since)
+            if status == 200 and query is not None and answers is not None:
+                self._record(call, query.batch, answers, ended)
             if service.spans is not None:
                 now = service.clock.now().timestamp()
                 service.spans.answered(call.headers, call.request_id, status, (now - (ended - call.since), now))
@@ -138,16 +151,43 @@ class Front:
         if body is None:
             raise Unanswerable(413, f"the request is larger than {limits.body_bytes} bytes: send its rows in parts")
         call.read = True
-        call.body_bytes = limits.body_bytes if b"content-encoding" in call.headers else len(body)
+        call.body_bytes = size = self._size_of(call, body)
         at_once = model.quick is not None and model.quick.at_once
-        if call.body_bytes > _QUICK_BYTES:
-            work = partial(self._pace.timed, call.body_bytes, lambda: self._worked_out(call, body))
-            return work() if at_once and self._pace.is_quick(call.body_bytes) else await self._beside.run(work)
+        if size > _QUICK_BYTES:
+            return await self._large(call, body, at_once)
         if at_once:
             return self._worked_out(call, body)
-        query = call.dialect.read(call.headers, body)
-        answers = await self._beside.answers(query)
+        if self._waiting_bytes + size > _WAITING_BYTES:
+            return await self._beside.run(partial(self._worked_out, call, body))
+        self._waiting_bytes += size
+        try:
+            query = call.dialect.read(call.headers, body)
+            answers = await self._beside.answers(query)
+        finally:
+            self._waiting_bytes -= size
         return query, answers, call.dialect.write(query, answers, call.given_out)
+
+    def _size_of(self, call: Call, body: bytes) -> int:
+        if b"content-encoding" in call.headers and unpacks_beyond(call.headers, body, _QUICK_BYTES):
+            return self._service.limits.body_bytes
+        return len(body)
+
+    async def _large(self, call: Call, body: bytes, at_once: bool) -> tuple[Query, Answers, Written]:
+        size = call.body_bytes
+        if at_once and size <= _LARGEST_AT_ONCE and self._pace.is_quick(size):
+            return self._pace.timed(size, lambda: self._worked_out(call, body))
+        if size <= SMALL_BYTES:
+            return await self._beside.run(partial(self._pace.timed, size, lambda: self._worked_out(call, body)))
+
+        def work(tell: Callable[[int], None]) -> tuple[Query, Answers, Written]:
+            return self._pace.timed(size, lambda: self._worked_out(call, body, tell))
+
+        call.held = True
+        return await self._beside.run_large(work, partial(self._give_back, call))
+
+    def _give_back(self, call: Call) -> None:
+        self._room.give_back(call.taken_bytes)
+        call.taken_bytes = 0
 
     def _take(self, call: Call, size: int) -> bool:
         if not self._room.take(size):
@@ -155,8 +195,13 @@ class Front:
         call.taken_bytes += size
         return True
 
-    def _worked_out(self, call: Call, body: bytes) -> tuple[Query, Answers, Written]:
+    def _worked_out(
+        self, call: Call, body: bytes, tell: Callable[[int], None] | None = None
+    ) -> tuple[Query, Answers, Written]:
         query = call.dialect.read(call.headers, body)
+        if tell is not None:
+            # Of what was made to read it nothing is left.
+            tell(rows_take(query.batch, len(body)))
         answers = guarded_answers_of(self._service.model, query)
         return query, answers, call.dialect.write(query, answers, call.given_out)
 
@@ -196,7 +241,17 @@ class Front:
             headers.append((b"connection", b"close"))
         return headers
 
-    def _count(self, call: Call, status: int, answers: Answers | None, seconds: float) -> None:
+    def _said(self, call: Call, answers: Answers) -> Said:
+        """What is counted of an answer: shares of labels or bins, and labels or numbers for whoever compares."""
+        rows, bins = main_answer(answers), self._service.bins
+        return {} if call.mirrored else bins.shares(rows), bins.kept(rows) if _is_compared(call) else None
+
+    def _record(self, call: Call, batch: Batch, answers: Answers, ended: float) -> None:
+        log = self._service.log
+        if log is not None:
+            log.record(self._logged(call, batch, answers, ended))
+
+    def _count(self, call: Call, status: int, said: Said | None, seconds: float) -> None:
         """What became of it, and what was predicted; for whoever compares two versions, what either made of it."""
         service = self._service
         kind = service.kind_of(call)
@@ -209,14 +264,12 @@ class Front:
                 kind.add(status, seconds)
             return
         kind.add(status, seconds, call.late)
-        rows = None if answers is None else main_answer(answers)
-        shares = {} if rows is None or call.mirrored else service.bins.shares(rows)
+        shares, kept = said or ({}, None)
         for counted in (service.predictions,) if call.key is None else (service.predictions, service.keyed_predictions):
             for name, share in shares.items():
                 counted[name] = counted.get(name, 0.0) + share
         self._keep_keyed(call, status, seconds, shares)
-        if call.named and (call.mirrored or call.headers.get(PAIRED) == b"1"):
-            kept = None if rows is None else service.bins.kept(rows)
+        if _is_compared(call):
             service.recent.keep(call.request_id, call.mirrored, kept)
 
     def _keep_keyed(self, call: Call, status: int, seconds: float, shares: Mapping[str, float]) -> None:
@@ -251,6 +304,10 @@ class Front:
             await self._behind(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the edge of the process: the application has sent a plain 500
             complain("request failed", request_id=request_id, error=place_of(error))
+
+
+def _is_compared(call: Call) -> bool:
+    return call.named and (call.mirrored or call.headers.get(PAIRED) == b"1")
 
 
 def _client_has_gone(call: Call, error: BaseException) -> bool:

@@ -12,7 +12,7 @@ import orjson
 
 from deployments.serving.batch import Batch
 from deployments.serving.binary_tensors import EXTENSION, HEADER_LENGTH, Tail, bytes_of, split_body
-from deployments.serving.content import BINARY, JSON, media_type, parsed, unpacked
+from deployments.serving.content import BINARY, JSON, check_size, loaded, media_type, unpacked
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
@@ -56,7 +56,8 @@ class OipDialect:
                 "Inference-Header-Content-Length",
             )
         content, tail = split_body(unpacked(headers, body, self._limits.body_bytes), header_length)
-        document = parsed(content)
+        tail.made = check_size(content)
+        document = loaded(content)
         batch = self._batch(_tensors_of(document), tail)
         tail.close()
         given_id = document.get("id")
@@ -105,7 +106,7 @@ class OipDialect:
                 raise unknown([name], features)
             if name in columns:
                 raise Unanswerable(422, f"column {name!r} is given twice")
-            columns[name] = _column(tensor, f"column {name!r}", tail)
+            columns[name] = _column(tensor, f"column {name!r}", tail, self._limits.rows)
         return batch_of(columns, features, self._limits)
 
     def _matrix(self, tensor: Mapping[str, Any], tail: Tail) -> Batch:
@@ -198,8 +199,10 @@ def _tensors_of(document: Any) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], tensors)
 
 
-def _column(tensor: Mapping[str, Any], what: str, tail: Tail) -> Any:
+def _column(tensor: Mapping[str, Any], what: str, tail: Tail, most_rows: int) -> Any:
     shape = shape_of(tensor, what)
     if len(shape) > 2 or shape[1:] not in ([], [1]):
         raise Unanswerable(422, f"{what}: its shape must be [rows] or [rows, 1]")
+    if shape[0] > most_rows:
+        check_rows(shape[0], most_rows)
     return values_of(tensor, shape, what, tail)

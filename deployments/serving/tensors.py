@@ -56,7 +56,9 @@ def values_of(tensor: Mapping[str, Any], shape: Sequence[int], what: str, tail: 
     size = parameters["binary_data_size"]
     if type(size) is not int or size < 0 or "data" in tensor:
         raise Unanswerable(400, f"{what}: give its `binary_data_size` in bytes, or else its `data`")
-    return values_in(tail.take(size), datatype, prod(shape), what)
+    content, count = tail.take(size), prod(shape)
+    tail.make(datatype, count, content)
+    return values_in(content, datatype, count, what)
 
 
 def _json_values(data: Any, datatype: str, shape: Sequence[int], what: str) -> Sequence[Any] | np.ndarray:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from deployments.clock import Clock
 from deployments.serving.answers import ModelFault
 from deployments.serving.query import Query
+from deployments.serving.room import MOST_TOGETHER
 
 # All that may be held up at once; whoever comes then waits until one of them ends, or the process does.
 MOST_THREADS: Final = 8
@@ -26,29 +27,55 @@ _MOST_AT_ONCE: Final = 64
 _IDLE_SECONDS: Final = 60.0
 
 
+def _nothing() -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Taking:
+    """The memory that some work takes, in bytes."""
+
+    size: int
+
+
 @dataclass(slots=True, eq=False)
 class Job:
-    """Something to be done in a thread; `future` gets what comes of it. A `query` may be put with others like it."""
+    """Something to be done in a thread; `future` gets what comes of it. A `query` may be put with others like it.
+
+    `taking` is the memory that the work comes to; it may say less once it knows. `over` is
+    called in the loop when nobody holds on to the work any more, be it done or not.
+    """
 
     future: "asyncio.Future[Any]"
     work: Callable[[], Any]
     query: Query | None = None
+    taking: "Taking | None" = None
+    over: Callable[[], None] = _nothing
 
 
 class Threads:
     """Works off jobs in the order in which they come; waiting queries all at once, by `together`.
 
+    What all that are worked at take stays within `room` bytes: a job for which there is none lets others past.
     `together` returns what becomes of each query, an exception for one that fails. Whoever is at one piece of work for
     longer than `patience` is held up, and does not count any more. The threads are daemons: no process that ends waits
     for them.
     """
 
-    def __init__(self, together: Callable[[Sequence[Query]], Sequence[Any]], clock: Clock, patience: timedelta) -> None:
+    def __init__(
+        self,
+        together: Callable[[Sequence[Query]], Sequence[Any]],
+        clock: Clock,
+        patience: timedelta,
+        room: int = MOST_TOGETHER,
+    ) -> None:
+        self._room = room
         self._together, self._clock, self._patience = together, clock, patience.total_seconds()
         self._change = threading.Condition()
         self._line: deque[Job] = deque()
         self._since: dict[threading.Thread, float | None] = {}
         self._in_company: dict[threading.Thread, list[Job]] = {}
+        self._large: dict[threading.Thread, Taking] = {}
         self._ended = clock.monotonic()
         self._process = os.getpid()
 
@@ -58,6 +85,7 @@ class Threads:
             self._line.append(job)
             self._relieve()
             self._change.notify()
+        job.future.add_done_callback(lambda future: self._drop(job) if future.cancelled() else None)
 
     def relieve(self) -> bool:
         """Begins another thread if some work waits and nobody is there to do it; whether there is any work at all.
@@ -66,10 +94,9 @@ class Threads:
         """
         with self._change:
             self._part_company()
-            while self._line and self._line[0].future.done():
-                self._line.popleft()  # its caller is gone
-            if self._line:
+            if self._some_fit():
                 self._relieve()
+                self._change.notify()
             return bool(self._line) or any(since is not None for since in self._since.values())
 
     def held_up_for(self) -> float:
@@ -82,6 +109,25 @@ class Threads:
         """What passed until now was no time for anybody to come to an end."""
         with self._change:
             self._ended = self._clock.monotonic()
+
+    def _drop(self, job: Job) -> None:
+        """One whose caller is gone takes no memory but while it is worked at."""
+        with self._change:
+            waits = job in self._line
+            if waits:
+                self._line.remove(job)
+        if waits:
+            job.over()
+
+    def _fits(self, job: Job) -> bool:
+        """A job that would be alone always does."""
+        return job.taking is None or not self._large or self._taken() + job.taking.size <= self._room
+
+    def _some_fit(self) -> bool:
+        return any(map(self._fits, self._line))
+
+    def _taken(self) -> int:
+        return sum(taking.size for taking in self._large.values())
 
     def _part_company(self) -> None:
         late = self._clock.monotonic() - self._patience
@@ -106,13 +152,15 @@ class Threads:
         me = threading.current_thread()
         while True:
             with self._change:
-                if not self._change.wait_for(lambda: self._line, _IDLE_SECONDS):
+                if not self._change.wait_for(self._some_fit, _IDLE_SECONDS):
                     del self._since[me]
                     return
                 jobs = self._next()
                 self._since[me] = self._clock.monotonic()
                 if len(jobs) > 1:
                     self._in_company[me] = jobs
+                if jobs and jobs[0].taking is not None:
+                    self._large[me] = jobs[0].taking
             done = self._done(jobs) if jobs else ()
             if os.getpid() != self._process:
                 # The model made a copy of the process, which comes back as if it were the server.
@@ -120,6 +168,8 @@ class Threads:
             with self._change:
                 self._since[me], self._ended = None, self._clock.monotonic()
                 self._in_company.pop(me, None)
+                if self._large.pop(me, None):
+                    self._change.notify()
                 enough = self._some_free(me)
                 if enough:
                     del self._since[me]
@@ -131,9 +181,10 @@ class Threads:
 
     def _next(self) -> list[Job]:
         """The first in line whose caller still waits; with it, if it is a query, the other ones that wait."""
-        while self._line:
-            first = self._line.popleft()
-            if first.future.done():
+        while (first := next(filter(self._fits, self._line), None)) is not None:
+            self._line.remove(first)
+            if first.future.done():  # its caller is gone, and the loop had no time yet to drop it
+                first.future.get_loop().call_soon_threadsafe(first.over)
                 continue
             if first.query is None:
                 return [first]
@@ -175,6 +226,7 @@ def _hand_over(jobs: Sequence[Job], done: Sequence[Any]) -> None:
 
 def _settle(jobs: Sequence[Job], done: Sequence[Any]) -> None:
     for job, outcome in zip(jobs, done, strict=True):
+        job.over()
         if job.future.done():
             continue  # its caller is gone
         if isinstance(outcome, Exception):

@@ -8,6 +8,7 @@ from typing import Any
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import NotFound, SeatrialError, TryAgain
+from deployments.metrics.servers import log_losses
 from deployments.owner import Owner
 from deployments.registry import ModelVersion
 from deployments.rollout.state import Phase
@@ -15,11 +16,22 @@ from deployments.rollout.waiting import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
 from deployments.targets.process import served_by
+from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.explaining import state_report
 from tasks.rollouts.champion import champion_by
 from tasks.rollouts.standing import standing, standing_of
+
+_LOOK = "the servers' log says more: `seatrial logs`"
+# What to change, by why rows were dropped.
+_LOG_ADVICE = {
+    "rate": "more than rollout.server.log.rate",
+    "too_large": "of requests too large for rollout.server.log.size, or a row of 2 MiB of text",
+    "buffer_full": "faster than they can be written: lower rollout.server.log.sample",
+    "disk_full": "the disk has no room to spare: free some",
+    "unreachable": "the store of rollout.server.log.folder takes nothing",
+}
 
 
 def status_report(product: str | None) -> dict[str, Any]:
@@ -91,6 +103,9 @@ def _shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
 def _print_amiss(name: str, facts: dict[str, Any]) -> None:
     for each in facts["amiss"]:
         console.say(f"\n{name}: {each}")
+    if dropped := facts["log_dropped"]:
+        why = "; ".join(f"{rows:,} by {reason} ({_LOG_ADVICE.get(reason, _LOOK)})" for reason, rows in dropped.items())
+        console.say(f"\n{name}: rows that are not in the inference log: {why}")
     if facts["registry"]:
         serves = f"v{facts['champion']} serves all the same" if facts["champion"] else "no traffic rests on it"
         console.say(f"\n{name}: the registry differs from what is true; {serves}; `seatrial repair {name}` mends it")
@@ -166,6 +181,7 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
         "servers": {},
         "versions": [],
         "registry": [],
+        "log_dropped": {},
         "amiss": [],
     }
     live: Doors | None = None
@@ -175,6 +191,7 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
     with _told_in(report["amiss"]):
         report["traffic"] = _traffic(name, live)
         report["servers"] = _running_servers(name, live)
+        report["log_dropped"] = _log_dropped(name, live)
     with _told_in(report["amiss"]):
         report["versions"] = [_version(each) for each in wiring.registry().versions(name)]
     with _told_in(report["amiss"]):
@@ -238,6 +255,17 @@ def _running_servers(name: str, live: Doors | None) -> dict[str, list[str]]:
             str(version): [replica.state.value for replica in live.target.replicas(name, version)]
             for version in live.target.versions(name)
         }
+    return {}
+
+
+def _log_dropped(name: str, live: Doors | None) -> dict[str, int]:
+    """Rows that are not in the inference log, by reason; of servers of this machine, which answer whoever is here."""
+    if live is None:
+        return {}
+    with suppress(TryAgain):
+        replicas = [each for version in live.target.versions(name) for each in live.target.replicas(name, version)]
+        here = [each.address for each in replicas if each.state is ReplicaState.READY and "/" in each.address]
+        return dict(log_losses(here))
     return {}
 
 

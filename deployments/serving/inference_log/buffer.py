@@ -22,6 +22,8 @@ _BYTES_PER_TEXT, _WIDEST = 88, 4
 _OF_A_TABLE_TEXT = 4
 # The writer is woken for so much, and else looks for itself.
 _MUCH: Final = 4 * 1024 * 1024
+# On average, as memory counts it. To write a part takes several times its longest text.
+_LONGEST_ROW: Final = 8 * 1024 * 1024
 # At most so much comes at once, if little came before: so many seconds' worth.
 _BURST_SECONDS: Final = 30.0
 # Knuth's multiplier: checksums of similar ids differ in few places, and the share is decided by the highest ones.
@@ -35,7 +37,7 @@ class Reason(StrEnum):
 
     BUFFER_FULL = "buffer_full"  # they came faster than they could be written
     RATE = "rate"  # they came faster than the log may grow
-    TOO_LARGE = "too_large"  # a part of them would be most of what the log may take
+    TOO_LARGE = "too_large"  # a row of 2 MiB of text, or a part of them would be most of what the log may take
     DISK_FULL = "disk_full"  # or has less room than the log leaves to others
     UNREACHABLE = "unreachable"  # the store takes nothing
     UNREADABLE = "unreadable"  # they cannot stand in a table
@@ -67,7 +69,7 @@ class Bounds:
     """How much may wait in memory for the log, and how many bytes a second may come, over half a minute."""
 
     rows: int = 500_000
-    memory_bytes: int = 64 * 1024 * 1024
+    memory_bytes: int = 48 * 1024 * 1024
     rate: float = 2.0 * 1024 * 1024
 
 
@@ -103,6 +105,9 @@ class InferenceLog:
             return
         rows, bounds, answered = answer.batch.rows, self._bounds, answer.answered
         size, length = _sizes_of(answer)
+        if size > _LONGEST_ROW and size > rows * _LONGEST_ROW:
+            self._dropped_here[Reason.TOO_LARGE] += rows
+            return
         taken_rows, taken_bytes = self._taken_rows + rows, self._taken_bytes + size
         waiting = taken_bytes - self._given_bytes
         if taken_rows - self._settled_rows > bounds.rows or waiting + self.held_bytes > bounds.memory_bytes:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PART_ROWS = 50_000
 # Of the blocks: making one of them takes two or three times as much for a moment.
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 8 * 1024 * 1024
 _TICK_SECONDS = 0.25
 # Of a small log, so that it is not emptied for each.
 _PARTS_AT_LEAST = 16

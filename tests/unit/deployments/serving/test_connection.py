@@ -178,6 +178,6 @@ def test_of_heads_without_an_end_the_longest_go_until_the_others_are_little(tmp_
     run(tmp_path, attempt)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("most_connections", 5_000), ("most_unread", 64 << 20)])
+@pytest.mark.parametrize(("name", "bound"), [("most_connections", 5_000), ("most_unread", 32 << 20)])
 def test_the_bounds_of_a_server_are_those_of_the_documentation(name: str, bound: int) -> None:
     assert getattr(Connection, name) == bound

@@ -1,19 +1,27 @@
 """No client makes a server take more memory than it may: by what is made of a body, and by many at once."""
 
 import asyncio
+import gc
+import gzip
 import json
 import tracemalloc
 from collections.abc import Callable
 
+import httpx
 import orjson
 import pytest
 
+from deployments.serving.app import make_app
 from deployments.serving.bodies import body_within
 from deployments.serving.connection import end_unfinished
 from deployments.serving.content import parsed
+from deployments.serving.model import Model
+from deployments.serving.query import Query
 from deployments.serving.recent import RecentAnswers
 from deployments.serving.room import MIB, MOST_MADE, SMALL_BYTES, Room, json_takes, rows_within
 from deployments.serving.schema import Unanswerable
+from deployments.serving.service import Service
+from deployments.serving.threads import Job
 
 PIECES = {
     "lists": b"[]",
@@ -100,5 +108,25 @@ def test_connections_that_are_no_model_servers_own_are_left_alone() -> None:
 
 
 def test_a_model_of_many_classes_answers_fewer_rows_at_once() -> None:
-    found = [rows_within(100_000, classes) for classes in (0, 2, 41, 42, 4000)]
-    assert found == [100_000, 100_000, 100_000, 99_864, 1048]
+    found = [rows_within(100_000, 3, classes) for classes in (0, 2, 10, 11, 4000)]
+    assert found == [100_000, 100_000, 100_000, 95_325, 262]
+    assert rows_within(100_000, 30, 2) == 69_905
+
+
+def test_what_was_made_of_a_large_request_goes_with_its_answer_not_when_the_collector_comes(model: Model) -> None:
+    body = json.dumps({"instances": [[1.0, 2.0, "😀" * 40_000]]}, ensure_ascii=False).encode()
+    front = make_app(Service(model, "3"))
+
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://server") as client:
+            return (
+                await client.post("/invocations", content=gzip.compress(body), headers={"content-encoding": "gzip"})
+            ).status_code
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(ask()) == 200
+        assert not [each for each in gc.get_objects() if isinstance(each, Job | Query)]
+    finally:
+        gc.enable()

@@ -217,5 +217,5 @@ def test_the_writer_is_woken_for_much() -> None:
     log = InferenceLog()
     log.record(logged())
     assert not log.much.is_set()
-    log.record(logged(body_bytes=2**21))
+    log.record(logged(body_bytes=2**20))
     assert log.much.is_set()
