@@ -22,9 +22,9 @@ async function submitted(url, body, enctype) {
   return frame.contentDocument === null ? "nothing" : frame.contentDocument.body.innerText;
 }
 
-function fromFrame(url, body, attributes) {
+function fromFrame(url, body, credentials, attributes) {
   const script = `<script>fetch(${JSON.stringify(url)}, {method: "POST", body: ${JSON.stringify(body)},
-    headers: {"content-type": "application/json"}, credentials: "include"}).then(answer => answer.text())
+    headers: {"content-type": "application/json"}, credentials: "${credentials}"}).then(answer => answer.text())
     .catch(error => "failed: " + error.message).then(told => parent.postMessage(told, "*"))<` + `/script>`;
   return new Promise(done => {
     addEventListener("message", message => done(message.data), {once: true});
@@ -33,15 +33,14 @@ function fromFrame(url, body, attributes) {
 }
 
 const writes = {
-  "fetch": (url, body) => posted(url, body),
-  "fetch with cookies": (url, body) => posted(url, body, {credentials: "include"}),
-  "fetch in plain text": (url, body) => posted(url, body, {credentials: "include", headers: {"content-type": "text/plain"}}),
-  "fetch unread": (url, body) => posted(url, body, {mode: "no-cors", credentials: "include"}),
-  "fetch that outlives its page": (url, body) => posted(url, body, {keepalive: true, credentials: "include"}),
-  "request of the old kind": (url, body) => new Promise(done => {
+  "fetch": (url, body, credentials) => posted(url, body, {credentials}),
+  "fetch in plain text": (url, body, credentials) => posted(url, body, {credentials, headers: {"content-type": "text/plain"}}),
+  "fetch unread": (url, body, credentials) => posted(url, body, {mode: "no-cors", credentials}),
+  "fetch that outlives its page": (url, body, credentials) => posted(url, body, {keepalive: true, credentials}),
+  "request of the old kind": (url, body, credentials) => new Promise(done => {
     const request = new XMLHttpRequest();
     request.open("POST", url);
-    request.withCredentials = true;
+    request.withCredentials = credentials === "include";
     request.setRequestHeader("content-type", "application/json");
     request.onloadend = () => done(request.responseText || "failed");
     request.send(body);
@@ -51,16 +50,18 @@ const writes = {
   "form in plain text": (url, body) => submitted(url, body, "text/plain"),
   "form": (url, body) => submitted(url, body, "application/x-www-form-urlencoded"),
   "form with parts": (url, body) => submitted(url, body, "multipart/form-data"),
-  "worker": (url, body) => new Promise(done => {
-    const script = `onmessage = async ({data: [url, body]}) => postMessage(await fetch(url, {method: "POST", body,
-      credentials: "include", headers: {"content-type": "application/json"}}).then(answer => answer.text())
+  "worker": (url, body, credentials) => new Promise(done => {
+    const script = `onmessage = async ({data: [url, body, credentials]}) => postMessage(await fetch(url, {method: "POST", body,
+      credentials, headers: {"content-type": "application/json"}}).then(answer => answer.text())
       .catch(error => "failed: " + error.message))`;
     const worker = new Worker(URL.createObjectURL(new Blob([script])));
     worker.onmessage = ({data}) => done(data);
-    worker.postMessage([url, body]);
+    worker.postMessage([url, body, credentials]);
   }),
-  "frame without an origin": (url, body) => fromFrame(url, body, script => ({sandbox: "allow-scripts", srcdoc: script})),
-  "frame of data": (url, body) => fromFrame(url, body, script => ({src: `data:text/html,${encodeURIComponent(script)}`})),
+  "frame without an origin": (url, body, credentials) =>
+    fromFrame(url, body, credentials, script => ({sandbox: "allow-scripts", srcdoc: script})),
+  "frame of data": (url, body, credentials) =>
+    fromFrame(url, body, credentials, script => ({src: `data:text/html,${encodeURIComponent(script)}`})),
 };
 
 const reads = {
