@@ -96,7 +96,7 @@ class Page:
         return self._chromium.ask(method, parameters, self._session)
 
     def go(self, url: str, instead: str | None = None) -> None:
-        """Shows what is at `url`, loaded; or the HTML `instead`, as from a server that had the name before (rebinding)."""
+        """Shows what is at `url`, loaded; or the HTML `instead`, as from who had the name before (rebinding)."""
         self.told.clear()
         if instead is not None:
             self.ask("Fetch.enable", {"patterns": [{"urlPattern": url}]})
@@ -133,7 +133,7 @@ class Page:
             self._chromium.hear()
 
     def until(self, script: str) -> Any:
-        """What `script` comes to as soon as that is something. Raises `AssertionError` with what is shown if it is not."""
+        """What `script` comes to as soon as that is something; else raises `AssertionError` with what is shown."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             with suppress(AssertionError):  # just then another document took the place of this one

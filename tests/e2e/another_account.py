@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,32 +37,33 @@ def main() -> None:
 
 def reaches(path: str) -> bool:
     """Whether any of these is done to a file or folder."""
+    place, elsewhere = Path(path), Path(tempfile.gettempdir()) / f"seatrial-linked-{os.getpid()}"
     tries: list[Callable[[], Any]] = [
         lambda: os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK)),
         lambda: os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)),
-        lambda: os.listdir(path),
-        lambda: os.stat(path),
-        lambda: os.chmod(path, 0o777),
+        lambda: list(place.iterdir()),
+        place.lstat,
+        place.readlink,
+        lambda: place.chmod(0o700),
         lambda: os.utime(path),
-        lambda: os.rename(path, f"{path}.taken"),
-        lambda: os.link(path, f"/tmp/seatrial-linked-{os.getpid()}"),  # noqa: S108
-        lambda: os.symlink("/etc/passwd", f"{path}.link"),
-        lambda: os.mkdir(f"{path}/mine"),
-        lambda: os.readlink(path),
+        lambda: place.rename(f"{path}.taken"),
+        lambda: elsewhere.hardlink_to(place),
+        lambda: Path(f"{path}.link").symlink_to("/etc/passwd"),
+        lambda: Path(path, "mine").mkdir(),
     ]
     return any(works(each) for each in tries)
 
 
 def shown(pid: int, name: str) -> bool:
-    place = f"/proc/{pid}/{name}"
+    place = Path(f"/proc/{pid}/{name}")
 
     def look() -> None:
         if name in {"fd", "map_files"}:
-            os.listdir(place)
+            list(place.iterdir())
         elif name == "cwd":
-            os.readlink(place)
+            place.readlink()
         else:
-            with open(place, "rb") as file:  # noqa: PTH123
+            with place.open("rb") as file:
                 file.read(1)
 
     return works(look)

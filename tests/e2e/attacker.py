@@ -31,7 +31,7 @@ def attacker() -> Iterator[Attacker]:
     made = Attacker(free_port())
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
+        def do_GET(self) -> None:
             made.heard.append({":path": self.path} | {name.lower(): value for name, value in self.headers.items()})
             body = PAGE.encode()
             self.send_response(200)

@@ -19,7 +19,12 @@ PROGRAM = Path(__file__).with_name("another_account.py")
 
 def as_nobody(**what: Any) -> dict[str, Any]:
     told = subprocess.run(
-        [sys.executable, "-I", str(PROGRAM)], input=json.dumps(what), capture_output=True, text=True, timeout=280, check=False
+        [sys.executable, "-I", str(PROGRAM)],
+        input=json.dumps(what),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
     )
     assert told.returncode == 0, told.stderr
     reached: dict[str, Any] = json.loads(told.stdout)

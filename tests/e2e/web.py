@@ -80,18 +80,23 @@ class Web:
 
 
 @contextmanager
-def without_door(folder: Path, command: list[str], variables: dict[str, str], health: str) -> Iterator[httpx.Client]:
-    """A server as its own project ships it: what shows that the attempts are good ones. PORT stands for its port."""
-    folder.mkdir()
+def without_door(
+    folder: Path, command: list[str], variables: dict[str, str], api: str, health: str
+) -> Iterator[tuple[httpx.Client, int]]:
+    """A Python program that serves what is else behind a door: a client of its `api`, and its port."""
+    folder.mkdir()  # in `command` the port is called PORT
     port = str(free_port())
     own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
-    told = [sys.executable, "-m", *(each.replace("PORT", port) for each in command)]
+    told = [sys.executable, *(each.replace("PORT", port) for each in command)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(told, env=own | variables, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        process = subprocess.Popen(
+            told, env=own | variables, stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
-            assert until(lambda: _answers(client, health)), (folder / "log").read_text()[-2000:]
-            yield client
+        where = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=f"{where}{api}", timeout=60, trust_env=False) as client:
+            assert until(lambda: _answers(client, f"{where}{health}")), (folder / "log").read_text()[-2000:]
+            yield client, int(port)
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
