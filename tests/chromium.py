@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 Json = dict[str, Any]
 # Seconds after which what a browser was asked for will not come about.
-_PATIENCE = 100.0
+_PATIENCE = 240.0
 _WALLS = (
     "LocalNetworkAccessChecks", "LocalNetworkAccessChecksWebSockets", "LocalNetworkAccessChecksWebRTC",
     "BlockInsecurePrivateNetworkRequests", "PrivateNetworkAccessSendPreflights",
