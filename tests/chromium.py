@@ -170,7 +170,9 @@ def chromium(profile: Path, names: Mapping[str, str]) -> Iterator[Chromium]:
     told = profile.with_suffix(".log")
     with told.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            with connect(_debugger(profile, process, told), max_size=None, open_timeout=_PATIENCE) as connection:
+            where = _debugger(profile, process, told)
+            # Without pings: on a busy machine a browser does not answer them for a while, and is there all the same.
+            with connect(where, max_size=None, open_timeout=_PATIENCE, ping_interval=None) as connection:
                 yield Chromium(connection)
         finally:
             process.terminate()
