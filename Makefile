@@ -8,8 +8,8 @@ EXECUTION := .venv-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-cluster check format bench \
-  bench-rollouts bench-serving lock clean
+.PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-browser \
+  test-cluster check format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ down: $(READY) ## end it; nothing is left running
 
 test: $(READY) ## every test, with a sample of the crashes and of what is hostile
 	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture $(LIGHT)
-	@$(BIN)/python -m pytest -m "not crash" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
+	@$(BIN)/python -m pytest -m "not crash and not browser" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
 	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/hostile
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
@@ -39,6 +39,9 @@ test-execution: $(EXECUTION)/.ready ## fits on clusters of Dask and of Ray, from
 
 test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overload and leaving for 5 minutes each
 	@$(BIN)/python -m pytest -s -m hostile tests/hostile
+
+test-browser: $(READY) ## what web pages of other people try, in a real Chromium (Debian's package chromium)
+	@$(BIN)/python -m pytest tests/e2e/test_web_pages.py
 
 test-cluster: $(READY) ## a real Kubernetes cluster, by KUBECONFIG; see tests/cluster/conftest.py
 	@$(BIN)/python -m pytest -m cluster tests/cluster

@@ -21,6 +21,10 @@ from deployments.errors import BadInput
 FOLDER_MODE: Final = 0o700
 UMASK: Final = 0o077
 _OTHERS: Final = 0o077
+_EVERYBODYS_GROUP: Final = 100  # `users`: where it is the group of all accounts, it is nobody's own
+_CHANGE: Final = 0o022
+_CODE: Final = (".py", ".yaml", ".yml")
+_NOT_OURS: Final = {"node_modules", "site-packages", "__pycache__"}
 _LINGERING: Final = Path("/var/lib/systemd/linger")
 _UNTIL_LOGOUT: Final = Path("/run/user")
 _NEEDED_BY_ALL: Final = tuple(
@@ -36,6 +40,8 @@ class Exposed:
 
     path: Path
     reason: str
+    bits: int = _OTHERS
+    """Of its mode, what is too much."""
 
 
 def keep_to_oneself() -> None:
@@ -112,6 +118,21 @@ def exposed(folder: Path) -> Iterator[Exposed]:
             yield from _exposed(Path(place, name))
 
 
+def changeable_code(folder: Path, leave_out: Path) -> Iterator[Exposed]:
+    """Python files and specs in `folder`, and the folders that hold them, which somebody else may change.
+
+    What they say is run as this account. Hidden folders, installed packages and `leave_out` are not looked at.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [
+            name for name in folders if name[0] != "." and name not in _NOT_OURS and Path(place, name) != leave_out
+        ]
+        code = [Path(place, name) for name in sorted(files) if name.endswith(_CODE)]
+        if code or Path(place) == folder:
+            for path in (Path(place), *code):
+                yield from _changeable(path)
+
+
 def close(found: Exposed) -> None:
     """Takes from others what they may do there; nothing changes for the owner.
 
@@ -124,7 +145,7 @@ def close(found: Exposed) -> None:
         if there.st_uid != os.getuid():
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(found.path))
         if not stat.S_ISLNK(there.st_mode):
-            mode = stat.S_IMODE(there.st_mode) & ~_OTHERS
+            mode = stat.S_IMODE(there.st_mode) & ~found.bits
             (Path("/proc/self/fd") / str(descriptor)).chmod(mode) if hasattr(os, "O_PATH") else os.fchmod(
                 descriptor, mode
             )
@@ -165,6 +186,27 @@ def _is_known(uid: int) -> bool:
     except KeyError:  # a container that runs as any number
         return False
     return True
+
+
+def _changeable(path: Path) -> Iterator[Exposed]:
+    with contextlib.suppress(OSError):  # gone meanwhile, or a link to nowhere
+        found = path.stat()
+        if found.st_uid not in (os.getuid(), 0):
+            yield Exposed(path, f"belongs to {_name(found.st_uid)}, and is run as {_name(os.getuid())}", _CHANGE)
+        elif found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and not _is_own_group(path, found.st_gid)):
+            mode = f"{stat.S_IMODE(found.st_mode):04o}"
+            yield Exposed(path, f"others may change it (mode {mode}), and it is run as {_name(os.getuid())}", _CHANGE)
+
+
+def _is_own_group(path: Path, group: int) -> bool:
+    """Whether a file's group bits are for this account alone: many systems give each account a group of its own.
+
+    Where a list names further accounts (POSIX ACL), the group's bits are what any of them may at most.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        os.getxattr(path, "system.posix_acl_access")
+        return False
+    return group == os.getgid() and group != _EVERYBODYS_GROUP
 
 
 def _name(uid: int) -> str:

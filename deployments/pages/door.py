@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.clock import Clock, SystemClock
+from deployments.pages.accounts import account_at
 from deployments.pages.login_page import login_page
 from deployments.pages.names import Names
 from deployments.pages.passes import SESSION_LASTS, Passes
@@ -117,7 +118,7 @@ class Door:
         if request.method not in _SAFE and not _says_ours(request.headers):
             return False
         session = _cookies(request.headers.getlist("cookie")).get(self.cookie)
-        return session is not None and self.passes.is_session(session, self.clock.now())
+        return session is not None and self.passes.is_session(session, self.clock.now(), _account(request))
 
     def _is_password(self, shown: str) -> bool:
         wanted = (basic(self.password), f"Bearer {self.password}")
@@ -144,7 +145,7 @@ class Door:
         answer = Response(status_code=204)
         answer.set_cookie(
             self.cookie,
-            self.passes.session(self.clock.now()),
+            self.passes.session(self.clock.now(), _account(request)),
             max_age=round(SESSION_LASTS.total_seconds()),
             path="/",
             httponly=True,
@@ -156,6 +157,10 @@ class Door:
         """The request as `inside` is to see it: which page asks has been asked here, by names that it does not know."""
         shown = _without(scope, b"authorization", b"origin")
         return {**shown, "headers": [*shown["headers"], (b"authorization", basic(self.password).encode())]}
+
+
+def _account(request: Request) -> int | None:
+    return account_at(request.scope.get("client"), request.scope.get("server"))
 
 
 def _without(scope: Scope, *names: bytes) -> Scope:

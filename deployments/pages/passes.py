@@ -1,7 +1,8 @@
 """What a browser shows instead of the password: a ticket that is good once, for which it gets a session.
 
 Both are an end of validity and a digest of it under the key of the pages (HMAC-SHA256), so that no server keeps lists
-of who may come in, and several of them agree. Each is good for one part only: a ticket of MLflow opens no Prefect.
+of who may come in, and several of them agree. Each is good for one part only: a ticket of MLflow opens no Prefect. A
+session is good for one account of this machine only: browsers send it to every port of a host, somebody else's, too.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from datetime import datetime, timedelta
 
 TICKET_LASTS = timedelta(minutes=1)
 SESSION_LASTS = timedelta(hours=12)
-_KINDS = {"ticket": TICKET_LASTS, "session": SESSION_LASTS}
 _LONGEST = 200
 
 
@@ -26,11 +26,11 @@ class Passes:
 
     def ticket(self, now: datetime) -> str:
         """A new one, good for a minute."""
-        return self._made("ticket", now)
+        return self._made("ticket", now, TICKET_LASTS)
 
-    def session(self, now: datetime) -> str:
-        """A new one, good for twelve hours."""
-        return self._made("session", now)
+    def session(self, now: datetime, account: int | None) -> str:
+        """A new one, good for twelve hours for this account; None: for whoever comes from elsewhere."""
+        return self._made(f"session of {account}", now, SESSION_LASTS)
 
     def redeem(self, ticket: str, now: datetime) -> bool:
         """Whether the ticket is good. It is not a second time."""
@@ -41,12 +41,12 @@ class Passes:
         self._used[ticket] = present + round(TICKET_LASTS.total_seconds())
         return True
 
-    def is_session(self, session: str, now: datetime) -> bool:
-        """Whether it is one of ours, and not over."""
-        return self._is_good("session", session, now)
+    def is_session(self, session: str, now: datetime, account: int | None) -> bool:
+        """Whether it is one of ours, not over, and shown by the account that it was given to."""
+        return self._is_good(f"session of {account}", session, now)
 
-    def _made(self, kind: str, now: datetime) -> str:
-        end = round((now + _KINDS[kind]).timestamp())
+    def _made(self, kind: str, now: datetime, lasts: timedelta) -> str:
+        end = round((now + lasts).timestamp())
         nonce = secrets.token_urlsafe(16)
         return f"{end}.{nonce}.{self._digest(kind, end, nonce)}"
 

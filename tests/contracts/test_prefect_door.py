@@ -144,6 +144,37 @@ def test_a_browser_with_a_session_asks_as_one_that_knows_the_password(server: Se
         assert "<html" in browser.get("/dashboard", headers={"accept": "text/html"}).text
 
 
+# As another account: asks with the session that it is told, as a page that is our own would. What it needs is imported
+# before: the other account may not read this Python's files.
+THIEF = """
+import encodings.idna, http.client, os, sys, urllib.error, urllib.request
+os.setuid(65534)
+url, cookie = sys.argv[1:]
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+for data in (None, b"{}"):
+    path = "/ui-settings" if data is None else "/api/flow_runs/count"
+    headers = {"cookie": cookie, "origin": url, "content-type": "application/json"}
+    try:
+        print(opener.open(urllib.request.Request(url + path, data, headers)).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another account is needed")
+def test_a_session_that_another_account_got_hold_of_is_worth_nothing_to_it(server: Server) -> None:
+    """A browser sends it to every port of the host, and so to a page that another account serves on this machine."""
+    ours = {"origin": server.url}
+    ticket = passes(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
+        browser.post("/seatrial/login", json={"ticket": ticket}, headers=ours).raise_for_status()
+        [(name, session)] = browser.cookies.items()
+        command = [sys.executable, "-I", "-c", THIEF, server.url, f"{name}={session}"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        assert told.stdout.split() == ["401", "401"]
+        assert browser.post("/api/flow_runs/count", json={}, headers=ours).status_code == 200
+
+
 HOSTILE: dict[str, Any] = {
     "command": "sh -c id", "env": {"LD_PRELOAD": "/evil.so"}, "env.LD_PRELOAD": "/evil.so", "working_dir": "/",
     "name": "evil", "labels": {"a": "b"}, "stream_output": "{{ prefect.variables.x }}",
@@ -251,6 +282,30 @@ def test_runs_heartbeats_and_a_page_at_once_never_meet_a_locked_database(server:
     with ThreadPoolExecutor(8) as several:
         answers_given = set().union(*several.map(one, range(24)))
     assert answers_given == {200, 201, 204}
+
+
+def test_a_worker_starts_whatever_another_account_left_in_the_temporary_folder(server: Server, tmp_path: Path) -> None:
+    everybodys = tmp_path / "everybodys"
+    everybodys.mkdir()
+    (everybodys / "runner_storage").touch()  # where Prefect would have a folder
+    known = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    known |= environment(server.settings, server.addresses) | {"TMPDIR": str(everybodys)}
+    told = tmp_path / "log"
+
+    def workers() -> list[str]:
+        with server.client() as api:
+            found = api.post(f"/work_pools/{WORK_POOL}/workers/filter", json={}).raise_for_status().json()
+        return [each["name"] for each in found if each["name"].startswith("ProcessWorker")]
+
+    before = workers()
+    command = [sys.executable, "-m", "flows.entrypoints.prefect_worker", WORK_POOL]
+    with told.open("wb") as log, subprocess.Popen(command, env=known, stdout=log, stderr=log, cwd=tmp_path) as worker:
+        try:
+            wait_until(lambda: worker.poll() is not None or workers() != before, "worker", LIMIT, SystemClock())
+            assert worker.poll() is None, told.read_text()
+        finally:
+            worker.terminate()
+    assert list(everybodys.iterdir()) == [everybodys / "runner_storage"]
 
 
 # What runs in the fork is the command line's `run` no more, but asks Prefect as a flow does; all else is the real one.

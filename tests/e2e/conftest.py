@@ -113,7 +113,8 @@ def seatrial_in(folder: Path) -> Seatrial:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     ports = {f"SEATRIAL_{part}_PORT": str(free_port()) for part in ("GATEWAY", "PREFECT", "MLFLOW")}
     places = {"SEATRIAL_HOME": str(folder / "home"), "SEATRIAL_PROJECT": str(project)}
-    return Seatrial(folder / "home", project, environment | ports | places | {"PYTHONPATH": str(ROOT)})
+    listed = {"SEATRIAL_FEEDBACK_ORIGINS": '["http://shop.example"]', "PYTHONPATH": str(ROOT)}
+    return Seatrial(folder / "home", project, environment | ports | places | listed)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """`seatrial doctor`: what other accounts may reach is told, and closed when asked."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "home"
     place.mkdir()
     monkeypatch.setenv("SEATRIAL_HOME", str(place))
+    monkeypatch.setenv("SEATRIAL_PROJECT", str(tmp_path / "project"))
+    (tmp_path / "project" / "specs").mkdir(mode=0o755, parents=True)
     current.cache_clear()
     for name, mode in {"journal.db": 0o644, "platform.json": 0o644, "key": 0o600}.items():
         (place / name).touch()
@@ -51,6 +54,36 @@ def test_a_folder_above_that_everybody_may_write_is_named_until_it_is_closed(hom
     assert followed("everybody may put another folder in the place of ") in told[0]["reason"]
     home.parent.chmod(0o700)
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+
+
+def test_code_that_others_may_change_is_named_and_stays_readable(home: Path) -> None:
+    CliRunner().invoke(app, ["doctor", "--mend"])
+    project = home.parent / "project"
+    (project / ".hidden").mkdir()
+    code = [project / "specs" / "shop.yaml", project / "models.py", project / ".hidden" / "models.py"]
+    for path in code:
+        path.touch()
+        path.chmod(0o646)
+    told = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["exposed"]
+    assert [(each["path"], "others may change it (mode 0646)" in each["reason"]) for each in told] == [
+        (str(code[1]), True),
+        (str(code[0]), True),
+    ]
+    assert CliRunner().invoke(app, ["doctor", "--mend"]).exit_code == 0
+    assert [stat.S_IMODE(path.stat().st_mode) for path in code] == [0o644, 0o644, 0o646]
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another account is needed")
+def test_code_of_another_account_is_named(home: Path) -> None:
+    CliRunner().invoke(app, ["doctor", "--mend"])
+    specs = home.parent / "project" / "specs"
+    (specs / "shop.yaml").touch(mode=0o644)
+    os.chown(specs / "shop.yaml", 65534, 65534)
+    told = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["exposed"]
+    assert [(each["path"], each["reason"]) for each in told] == [
+        (str(specs / "shop.yaml"), "belongs to nobody, and is run as root")
+    ]
 
 
 def test_of_many_only_the_first_are_shown(home: Path) -> None:
