@@ -7,6 +7,7 @@ is asked far more often, has a connection of its own for the same (`deployments.
 """
 
 import asyncio
+import logging
 import socket
 from typing import Any, ClassVar, Final
 
@@ -18,6 +19,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 _TICKS_A_SWEEP: Final = 10
 # Prefect's largest event has 1.5 MB.
 _LARGEST_FRAME: Final = 2 * 1024 * 1024
+# uvicorn's own, which the application inside may set up anew, has a line for whatever is no request.
+_LOG: Final = logging.getLogger(__name__)
+_LOG.setLevel(logging.ERROR)
 
 
 class BoundedConnection(H11Protocol):
@@ -33,6 +37,10 @@ class BoundedConnection(H11Protocol):
 
     _waits_since: float | None = None
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.logger = _LOG
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, and has said nothing yet."""
         super().connection_made(transport)
@@ -47,6 +55,21 @@ class BoundedConnection(H11Protocol):
         except h11.LocalProtocolError:
             self.transport.abort()
         self._look()
+
+    def send_400_response(self, msg: str) -> None:
+        """What comes is no HTTP. It does not take the place of an answer that is owed for what came before it."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            super().send_400_response(msg)
+            return
+        self.flow.pause_reading()
+        if cycle.more_body:  # in the middle of a body, which now has no end
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+            else:
+                super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
         """Nothing is owed to the client, unless more of its requests stand in line."""
