@@ -126,7 +126,7 @@ class Attacked:
                 failing=frozenset({500, 501}), **known,
             ),
             Listener("warm process", run / "warm.sock", "", (), speaks_http=False, **known),
-            Listener("Prefect's worker", self._port_of_worker(), "", (), never_a_word, speaks_http=False, **known),
+            Listener("Prefect's worker", self.port_of_worker(), "", (), never_a_word, speaks_http=False, **known),
         ]  # fmt: skip
         for socket_of_model in sorted(run.glob(f"model-{self.product}-*.sock")):
             gateway = (b"x-forwarded-proto: http",)
@@ -234,7 +234,8 @@ class Attacked:
         host = f"127.0.0.1:{port}"
         return Listener(name, port, host, paths, only_open_paths(part), requests.login, secrets=self.secrets)
 
-    def _port_of_worker(self) -> int:
+    def port_of_worker(self) -> int:
+        """Where Prefect's worker listens to its runs; it is drawn anew with each start."""
         [port] = [
             each.laddr.port
             for each in self.processes()["prefect-worker"].net_connections("inet")

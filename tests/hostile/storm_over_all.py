@@ -1,6 +1,6 @@
 """A storm over all listeners of a platform at once, and a table of what they answered and what they took."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.hostile.attacked import Attacked
@@ -8,7 +8,12 @@ from tests.hostile.footprint import Footprint, Watch
 from tests.hostile.listener_storm import ListenerStorm
 from tests.hostile.listeners import Listener
 
-_AT_ONCE = 4
+# How many of all requests each listener gets, by how its name begins.
+SHARES = {
+    "gateway": 20, "Envoy's uploads": 8, "Envoy's admin": 7, "Prefect's worker": 3, "Prefect for one command": 4,
+    "Prefect": 12, "MLflow": 12, "control service": 10, "supervisord": 5, "warm process": 1,
+    "model server": 6, "pod: users": 6, "pod: copies": 3, "pod: copied": 3,
+}  # fmt: skip
 # MiB by which a process may grow while it is attacked; what is kept afterwards may be half of it.
 BOUNDS = {
     "gateway": 600.0, "prefect-server": 200.0, "prefect-for-one-command": 200.0, "mlflow-server": 200.0,
@@ -25,15 +30,13 @@ def bound_of(process: str) -> float:
     return BOUNDS.get(process, _OF_A_MODEL)
 
 
-def storm_over_all(
-    attacked: Attacked, listeners: Sequence[Listener], shares: Mapping[str, int], requests: int, seed: int
-) -> None:
+def storm_over_all(attacked: Attacked, listeners: Sequence[Listener], requests: int, seed: int) -> None:
     """Raises `AssertionError` for whatever is wrong, after the tables."""
-    whole = sum(_share(each, shares) for each in listeners)
-    storms = [(ListenerStorm(each, seed), 1 + requests * _share(each, shares) // whole) for each in listeners]
+    whole = sum(_share(each) for each in listeners)
+    storms = [(ListenerStorm(each, seed), 1 + requests * _share(each) // whole) for each in listeners]
     disk, began, before = attacked.size_mib(), attacked.counted(), attacked.fed
     watch = Watch(attacked.processes)
-    with watch.looking(), ThreadPoolExecutor(_AT_ONCE) as several:
+    with watch.looking(), ThreadPoolExecutor(len(storms)) as several:
         list(several.map(lambda each: each[0].run(each[1], attacked.legal), storms))
     watch.settle()
     wrong = [f"{storm.listener.name}: {each}" for storm, _ in storms for each in storm.wrong]
@@ -47,8 +50,8 @@ def storm_over_all(
     assert not wrong, "\n".join(wrong)
 
 
-def _share(listener: Listener, shares: Mapping[str, int]) -> int:
-    return next(share for name, share in shares.items() if listener.name.startswith(name))
+def _share(listener: Listener) -> int:
+    return next(share for name, share in SHARES.items() if listener.name.startswith(name))
 
 
 def _told(watch: Watch, storms: Sequence[ListenerStorm], seed: int) -> list[str]:

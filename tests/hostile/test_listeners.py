@@ -16,13 +16,6 @@ from tests.e2e.conftest import SPEC, Seatrial, Shop, seatrial_in
 from tests.hostile.attacked import Attacked
 from tests.hostile.storm_over_all import storm_over_all
 
-# How many of all requests each listener gets.
-SHARES = {
-    "gateway": 20, "Envoy's uploads": 8, "Envoy's admin": 7, "Prefect": 12, "MLflow": 12, "control service": 10,
-    "supervisord": 5, "warm process": 1, "Prefect's worker": 3, "Prefect for one command": 4,
-    "pod: users (8080)": 6, "pod: copies (8081)": 3, "pod: copied (8082)": 3, "model server": 6,
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def attacked() -> Iterator[Attacked]:
@@ -49,4 +42,4 @@ def test_a_storm_over_every_listener_is_weathered(attacked: Attacked, model: Pat
     requests, seed = int(os.environ.get("FUZZ_REQUESTS", "105000")), int(os.environ.get("FUZZ_SEED", "12"))
     with contextlib.ExitStack() as stack:
         further = [stack.enter_context(attacked.prefect_for_one_command()), *stack.enter_context(attacked.pod(model))]
-        storm_over_all(attacked, [*attacked.listeners(), *further], SHARES, requests, seed)
+        storm_over_all(attacked, [*attacked.listeners(), *further], requests, seed)
