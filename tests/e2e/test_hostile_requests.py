@@ -1,10 +1,8 @@
 """A sample of `tests/hostile/test_listeners.py`: a thousand hostile requests to the listeners of a whole platform."""
 
-import contextlib
-
 import pytest
 
-from tests.e2e.conftest import SPEC, Seatrial, Shop
+from tests.e2e.conftest import Seatrial, Shop
 from tests.hostile.attacked import Attacked
 from tests.hostile.storm_over_all import storm_over_all
 

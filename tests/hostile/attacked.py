@@ -53,7 +53,9 @@ _ADMIN = (
 )  # fmt: skip
 _GATEWAY = (
     "/shop/invocations", "/shop/v2/models/shop/infer", "/shop/v2", "/shop/metrics", "/seatrial/health", "/nobody/x",
-    "/seatrial/feedback", "/", "/shop/docs", "/shop/../seatrial/feedback", "/shop/seatrial/answers", "/shop/seatrial/users",
+    "/seatrial/feedback", "/", "/shop/docs",
+    "/shop/../seatrial/feedback", "/shop/seatrial/answers",
+    "/shop/seatrial/users",
 )  # fmt: skip
 _SUPERVISORD = (
     "/RPC2", "/RPC2/x", "/", "/logtail/nobody", "/mainlogtail/x", "/tail.html?processname=nobody", "/stylesheets/x",
@@ -112,14 +114,16 @@ class Attacked:
         # A coding that it does not know (RFC 9112, 6.1).
         envoy = known | {"failing": frozenset({501})}
         made = [
-            Listener("gateway", self.ports["gateway"], name("gateway"), shop, nothing_stored, requests.feedback, **envoy),
+            Listener(
+                "gateway", self.ports["gateway"], name("gateway"), shop, nothing_stored, requests.feedback, **envoy
+            ),
             Listener("Envoy's uploads", run / "uploads.sock", name("gateway"), shop, nothing_stored, **envoy),
             Listener("Envoy's admin", run / "envoy.sock", "envoy", _ADMIN, shut_admin, **envoy),
             self._door("Prefect", self.ports["prefect"]),
             self._door("MLflow", self.ports["mlflow"]),
             Listener(
-                "control service", run / "control.sock", "control", ("/seatrial/feedback", "/seatrial/feedback", "/health"),
-                nothing_stored, requests.feedback, **known,
+                "control service", run / "control.sock", "control",
+                ("/seatrial/feedback", "/seatrial/feedback", "/health"), nothing_stored, requests.feedback, **known,
             ),
             Listener(
                 "supervisord", run / "supervisord.sock", "supervisord", _SUPERVISORD, bodies=requests.remote_call,
@@ -131,7 +135,10 @@ class Attacked:
         for socket_of_model in sorted(run.glob(f"model-{self.product}-*.sock")):
             gateway = (b"x-forwarded-proto: http",)
             made.append(
-                Listener(f"model server {socket_of_model.stem}", socket_of_model, "x", _MODEL, hidden_answers, headers=gateway, **known)
+                Listener(
+                    f"model server {socket_of_model.stem}", socket_of_model, "x", _MODEL, hidden_answers,
+                    headers=gateway, **known,
+                )
             )  # fmt: skip
         return made
 

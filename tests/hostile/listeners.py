@@ -38,7 +38,7 @@ class Sent:
 
     @property
     def has_end(self) -> bool:
-        """Whether an answer must come: who asks for another protocol may be left with a connection that says nothing."""
+        """Whether an answer must come: who asks for another protocol may be left with silence."""
         return self.is_request and b"\r\nupgrade: websocket" not in self.words
 
 
@@ -69,9 +69,9 @@ class Listener:
     headers: tuple[bytes, ...] = ()
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
 
-    def connected(self, patience: float) -> socket.socket:
+    def connected(self, patience: float, source: str = "127.0.0.1") -> socket.socket:
         if isinstance(self.place, int):
-            client = socket.create_connection(("127.0.0.1", self.place), 20)
+            client = socket.create_connection(("127.0.0.1", self.place), 20, (source, 0))
         else:
             client = socket.socket(socket.AF_UNIX)
             client.settimeout(20)

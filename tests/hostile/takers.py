@@ -10,15 +10,16 @@ import json
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.hostile.attacked import Attacked
 from tests.hostile.listeners import Listener
 
 _SECONDS = 8.0
 _MIB = 1024 * 1024
 _CONNECTIONS = 2_500
+# Clients of one address share a number of connections at the gateway; legal users have another one.
+_ATTACKER = "127.0.0.66"
 
 
 def endless_heads(listener: Listener) -> None:
@@ -129,6 +130,10 @@ Attack = Callable[[Listener], None]
 ON_DOORS: tuple[Attack, ...] = (
     endless_heads, endless_bodies, silent_connections, slow_heads, slow_logins, wrong_passwords,
 )  # fmt: skip
+PROGRAMS = {
+    "gateway": "gateway", "Prefect": "prefect-server", "MLflow": "mlflow-server", "control service": "control",
+    "warm process": "warm", "supervisord": "supervisord", "Prefect's worker": "prefect-worker",
+}  # fmt: skip
 ATTACKS: dict[str, tuple[Attack, ...]] = {
     "gateway": (unfinished_uploads, endless_heads, silent_connections, slow_heads, floods_of_feedback),
     "Prefect": (*ON_DOORS, silent_sockets),
@@ -140,24 +145,18 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
 }
 
 
-def attacks_on(attacked: Attacked) -> Iterator[tuple[Listener, Attack]]:
-    """Each, one after the other."""
-    for listener in attacked.listeners():
-        for attack in ATTACKS.get(listener.name, ()):
-            yield listener, attack
-
-
 def _pour(listener: Listener, first: bytes, more: bytes, connections: int, *, once: bool = False) -> None:
-    """Sends `first`, then `more` for as long as it is taken, or `once`; then waits until the time is over."""
+    """Sends `first`, then `more` for as long as it is taken, or `once`; again and again until the time is over."""
     end = time.monotonic() + _SECONDS
 
     def pour(_: int) -> None:
-        with contextlib.suppress(OSError), contextlib.closing(listener.connected(_SECONDS)) as client:
-            client.sendall(first)
-            while time.monotonic() < end:
-                client.sendall(more)
-                if once:
-                    time.sleep(max(0.0, end - time.monotonic()))
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), contextlib.closing(listener.connected(_SECONDS, _ATTACKER)) as client:
+                client.sendall(first)
+                while time.monotonic() < end:
+                    client.sendall(more)
+                    if once:
+                        time.sleep(max(0.0, end - time.monotonic()))
 
     with ThreadPoolExecutor(connections) as several:
         list(several.map(pour, range(connections)))
@@ -174,7 +173,7 @@ def _hold(listener: Listener, firsts: list[bytes], trickle: bytes = b"") -> None
             if time.monotonic() > end:
                 break
             with contextlib.suppress(OSError):
-                client = stack.enter_context(contextlib.closing(listener.connected(1.0)))
+                client = stack.enter_context(contextlib.closing(listener.connected(1.0, _ATTACKER)))
                 client.sendall(first)
                 kept.append(client)
         while (left := end - time.monotonic()) > 0:

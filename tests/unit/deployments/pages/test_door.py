@@ -226,7 +226,8 @@ def test_a_ticket_logs_in_once(door: Door, client: Client, clock: ManualClock) -
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b"null", b'{"ticket": 1}', b'{"password": null}', b'{"password": ["drawn"]}', b"\xff",
-     b'{"password": ""}', b'{"password": "\\ud800"}', b"[" * 100_000, b'{"password": "drawn", "x": "' + b"x" * 5000 + b'"}'],
+     b'{"password": ""}', b'{"password": "\\ud800"}', b"[" * 100_000,
+     b'{"password": "drawn", "x": "' + b"x" * 5000 + b'"}'],
 )  # fmt: skip
 def test_a_login_that_shows_nothing_is_refused(client: Client, body: bytes) -> None:
     assert client.post(LOGIN, content=body, headers={"origin": OURS}).status_code == 401
