@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -147,6 +147,8 @@ class Door:
                 shown = await _shown(request)
         except TimeoutError:
             return _told(408, "the login has no end", {"connection": "close"})
+        except ClientDisconnect:
+            return _told(400, "the login has no end", {"connection": "close"})
         password, ticket = shown.get("password"), shown.get("ticket")
         known = isinstance(password, str) and is_same(password, self.password)
         if not known and not (isinstance(ticket, str) and self.passes.redeem(ticket, self.clock.now())):

@@ -164,6 +164,9 @@ class _Callers:
         for caller in [each for each in self._silent if each in ready][:1]:
             self._selector.unregister(caller)
             self._silent.remove(caller)
+            if _has_left(caller):
+                caller.close()
+                return None
             return caller
         if self._listener in ready:
             with contextlib.suppress(OSError):  # gone meanwhile
@@ -187,6 +190,14 @@ class _Callers:
             longest = self._silent.pop(0)
             self._selector.unregister(longest)
             longest.close()
+
+
+def _has_left(caller: socket.socket) -> bool:
+    """Whether it hung up without a word."""
+    try:
+        return not caller.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
 
 
 def _fork() -> int:

@@ -58,7 +58,7 @@ _GATEWAY = (
     "/shop/seatrial/users",
 )  # fmt: skip
 _SUPERVISORD = (
-    "/RPC2", "/RPC2/x", "/", "/logtail/nobody", "/mainlogtail/x", "/tail.html?processname=nobody", "/stylesheets/x",
+    "/RPC2", "/RPC2/x", "/", "/logtail/nobody", "/tail.html?processname=nobody", "/stylesheets/x",
     "/index.html?action=nothing&processname=nobody",
 )  # fmt: skip
 
@@ -209,8 +209,11 @@ class Attacked:
             before = self._logs.get(path, 0)
             content = path.read_bytes()
             new = content[before:] if len(content) >= before else content
-            wrong += [f"{path.name} holds a secret"] * any(secret in new for secret in (*self.secrets, MARK.encode()))
-            if path.name not in _LIBRARIES and b"Traceback (most recent" in new:
+            wrong += [f"{path.name} holds a key"] * any(secret in new for secret in self.secrets)
+            if path.name in _LIBRARIES:
+                continue
+            wrong += [f"{path.name} holds what somebody sent"] * (MARK.encode() in new)
+            if b"Traceback (most recent" in new:
                 at = new.index(b"Traceback (most recent")
                 wrong.append(f"{path.name}: {new[max(0, at - 300) : at + 3_000].decode(errors='replace')}")
         return wrong

@@ -74,8 +74,11 @@ class Listener:
             client = socket.create_connection(("127.0.0.1", self.place), 20, (source, 0))
         else:
             client = socket.socket(socket.AF_UNIX)
-            client.settimeout(20)
-            client.connect(str(self.place))
+            try:
+                client.connect(str(self.place))  # with a time limit it would fail at once where many are in line
+            except OSError:
+                client.close()
+                raise
         client.settimeout(patience)
         return client
 

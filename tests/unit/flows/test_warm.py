@@ -162,6 +162,8 @@ def test_only_who_says_something_is_a_caller_and_the_longest_silent_go(settings:
             each.connect(str(warm.socket_of(settings)))
             assert callers.next() is None
         assert silent[0].recv(1) == b"", "the first of them has been hung up on"
+        silent[1].close()
+        assert callers.next() is None, "who hung up without a word gets no fork"
         silent[-1].sendall(b"x")
         found = callers.next()
         assert found is not None
