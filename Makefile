@@ -8,7 +8,7 @@ EXECUTION := .venv-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-browser \
+.PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-fuzz test-browser \
   test-cluster check format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
@@ -42,6 +42,9 @@ test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overl
 
 test-browser: $(READY) ## what web pages of other people try, in a real Chromium (Debian's package chromium)
 	@$(BIN)/python -m pytest tests/e2e/test_web_pages.py
+
+test-fuzz: $(READY) ## 105,000 hostile requests to every listener of a platform, and clients that take all they are given
+	@$(BIN)/python -m pytest -s -m hostile tests/hostile/test_listeners.py tests/hostile/test_takers.py
 
 test-cluster: $(READY) ## a real Kubernetes cluster, by KUBECONFIG; see tests/cluster/conftest.py
 	@$(BIN)/python -m pytest -m cluster tests/cluster

@@ -5,14 +5,14 @@ cookie, or the password as Basic or Bearer). A browser sends cookies by itself, 
 browser says that a page of ours asks. What the application inside is shown is the password, whatever was shown here.
 """
 
-import hmac
+import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,11 +21,13 @@ from deployments.pages.accounts import account_at
 from deployments.pages.login_page import login_page
 from deployments.pages.names import Names
 from deployments.pages.passes import SESSION_LASTS, Passes
-from deployments.pages.password import basic
+from deployments.pages.password import basic, credentials, is_same
+from deployments.pages.sockets import Strangers
 
 LOGIN = "/seatrial/login"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _LONGEST_LOGIN = 4096
+_SLOWEST_LOGIN_SECONDS = 10.0
 _OUR_HEADERS = {
     "x-frame-options": "SAMEORIGIN",
     "content-security-policy": "frame-ancestors 'self'",
@@ -51,6 +53,10 @@ class Door:
     open_paths: frozenset[str]
     asks_sockets: bool = False
     clock: Clock = field(default_factory=SystemClock)
+    _strangers: Strangers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._strangers = Strangers(self.inside, credentials(self.password))
 
     @property
     def part(self) -> str:
@@ -91,7 +97,7 @@ class Door:
         origins = headers.getlist("origin")
         theirs = any(not _is_ours(origin, headers) for origin in origins)
         if self.asks_sockets and self._is_named(headers) and not theirs:
-            await self.inside(scope, receive, send)
+            await self._strangers.open(scope, receive, send)
             return
         await receive()
         await send({"type": "websocket.close", "code": 1008})
@@ -122,7 +128,7 @@ class Door:
 
     def _is_password(self, shown: str) -> bool:
         wanted = (basic(self.password), f"Bearer {self.password}")
-        return any(hmac.compare_digest(shown.encode(), each.encode()) for each in wanted)
+        return any(is_same(shown, each) for each in wanted)
 
     def _asked_who(self, request: Request) -> Response:
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
@@ -137,9 +143,15 @@ class Door:
             return HTMLResponse(login_page(self.part), headers={"cache-control": "no-store"})
         if request.method != "POST" or not _says_ours(request.headers):
             return _told(403, "only the page of this address logs in")
-        shown = await _shown(request)
+        try:
+            async with asyncio.timeout(_SLOWEST_LOGIN_SECONDS):
+                shown = await _shown(request)
+        except TimeoutError:
+            return _told(408, "the login has no end", {"connection": "close"})
+        except ClientDisconnect:
+            return _told(400, "the login has no end", {"connection": "close"})
         password, ticket = shown.get("password"), shown.get("ticket")
-        known = isinstance(password, str) and hmac.compare_digest(password.encode(), self.password.encode())
+        known = isinstance(password, str) and is_same(password, self.password)
         if not known and not (isinstance(ticket, str) and self.passes.redeem(ticket, self.clock.now())):
             return _told(401, f"not good, or not good any more: `seatrial open {self.part}` draws a new ticket")
         answer = Response(status_code=204)

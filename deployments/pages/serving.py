@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from starlette.types import ASGIApp
 
+from deployments import http_server
 from deployments.pages.door import Door
 from deployments.pages.names import Names
 from deployments.pages.opening import passes
@@ -52,15 +52,5 @@ def behind_door(
 
 
 def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, sockets: list[socket.socket] | None = None) -> None:
-    """Until SIGTERM. Nothing is written of requests, whose addresses may hold what nobody else is to read."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GOODBYE_SECONDS,
-    )
-    uvicorn.Server(config).run(sockets=sockets)
+    """Until SIGTERM."""
+    http_server.serve(app, _GOODBYE_SECONDS, sockets, host=host, port=port)

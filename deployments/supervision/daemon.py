@@ -18,6 +18,7 @@ _WANTED_DESCRIPTORS = 16_384
 _WANTED_PROCESSES = 200
 _START_SECONDS = 30.0
 _LONGEST_SOCKET = 100
+_BOUNDED = Path(__file__).with_name("bounded_daemon.py").resolve()
 
 
 def socket_of(run_folder: Path) -> Path:
@@ -74,7 +75,7 @@ def spawn(configuration: Path, run_folder: Path, home: Path) -> None:
     complaint = run_folder / "supervisord.stderr"
     with complaint.open("wb") as stderr:
         finished = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+            [sys.executable, "-P", str(_BOUNDED), "supervisor.supervisord", "-c", str(configuration)],
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,

@@ -18,10 +18,9 @@ from datetime import timedelta
 from functools import cache
 from itertools import count
 
-import uvicorn
-
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput, NotFound, SeatrialError
+from deployments.http_server import serve
 from deployments.inference_logs import Log
 from deployments.keys import key, known_key
 from deployments.metrics.admission import Admission, Bounds, Kept, Products, SectionOf
@@ -184,19 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
     app = make_app(open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway)
-    config = uvicorn.Config(
-        app,
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_LONGEST_GOODBYE_SECONDS,
-    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
     with _listener(options, settings) as listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        serve(app, _LONGEST_GOODBYE_SECONDS, [listener], ws="none", lifespan="off")
 
 
 def _listener(options: argparse.Namespace, settings: Settings) -> AbstractContextManager[socket.socket]:

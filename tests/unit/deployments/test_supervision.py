@@ -2,6 +2,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -360,3 +361,23 @@ def _kill_daemon(home: Path) -> None:
     [daemon] = daemons_of(home / "run")
     daemon.kill()
     assert eventually(lambda: not is_alive(daemon.pid))
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (b"GET / HTTP/1.1\r\n", b"x-a: " + b"b" * 10_000 + b"\r\n"),
+        (b"POST /RPC2 HTTP/1.1\r\ncontent-length: 8589934592\r\n\r\n", b" " * 10_000),
+    ],
+    ids=["head", "body"],
+)
+def test_a_request_without_end_is_hung_up_on(shared: tuple[Supervisor, Path], words: bytes, more: bytes) -> None:
+    supervisor, folder = shared
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(str(folder / "run" / "supervisord.sock"))
+        with pytest.raises(OSError):
+            client.sendall(words)
+            for _ in range(1_000):
+                client.sendall(more)
+    assert supervisor.running()

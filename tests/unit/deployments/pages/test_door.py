@@ -226,10 +226,30 @@ def test_a_ticket_logs_in_once(door: Door, client: Client, clock: ManualClock) -
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b"null", b'{"ticket": 1}', b'{"password": null}', b'{"password": ["drawn"]}', b"\xff",
-     b'{"password": ""}', b"[" * 100_000, b'{"password": "drawn", "x": "' + b"x" * 5000 + b'"}'],
+     b'{"password": ""}', b'{"password": "\\ud800"}', b"[" * 100_000,
+     b'{"password": "drawn", "x": "' + b"x" * 5000 + b'"}'],
 )  # fmt: skip
 def test_a_login_that_shows_nothing_is_refused(client: Client, body: bytes) -> None:
     assert client.post(LOGIN, content=body, headers={"origin": OURS}).status_code == 401
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_login_without_an_end_is_none(door: Door, monkeypatch: pytest.MonkeyPatch, leaves: bool) -> None:
+    monkeypatch.setattr("deployments.pages.door._SLOWEST_LOGIN_SECONDS", 0.01)
+    headers = [(b"host", b"127.0.0.1:4200"), (b"origin", OURS.encode())]
+    scope = {"type": "http", "method": "POST", "path": LOGIN, "query_string": b"", "headers": headers}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(door(scope, receive, send))
+    assert sent[0]["status"] == (400 if leaves else 408)
 
 
 def test_a_person_gets_a_page_and_a_program_a_sentence(client: Client) -> None:
