@@ -9,20 +9,25 @@ take first; so the worker and its runs have a temporary folder of their own.
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from deployments.platform.environment import password_of_prefect
 from deployments.private import private_folder
-from deployments.settings import current
+from deployments.settings import Settings, current
 
 
 def main() -> NoReturn:
     """Becomes the worker."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", sys.argv[1], "--type", "process"]
     settings = current()
-    temporary = private_folder(settings.run_folder / "tmp", "remove what stands there")
-    variables = os.environ | password_of_prefect(settings) | {"TMPDIR": str(temporary)}
+    variables = os.environ | password_of_prefect(settings) | {"TMPDIR": str(temporary_folder(settings))}
     os.execve(command[0], command, variables)  # noqa: S606 - no shell is wanted
+
+
+def temporary_folder(settings: Settings) -> Path:
+    """Where worker and runs keep what is temporary. Raises `BadInput` for a place that another account has taken."""
+    return private_folder(settings.run_folder / "tmp", "remove what stands there")
 
 
 if __name__ == "__main__":
