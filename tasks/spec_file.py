@@ -67,13 +67,22 @@ def find_spec(product: str, folder: Path) -> Path:
     direct = Path(product)
     if direct.suffix in {".yaml", ".yml"}:
         if direct.is_file():
-            return direct.resolve()
+            return _in_its_folder(direct)
         raise NotFound(f"no spec at {direct.absolute()}: check the path")
     for suffix in (".yaml", ".yml"):
         if (found := folder / f"{product}{suffix}").is_file():
-            return found.resolve()
+            return _in_its_folder(found)
     known = ", ".join(sorted(path.stem for path in folder.glob("*.y*ml"))) or "none yet"
     raise NotFound(f"no product {product!r} in {folder} (there: {known}): give one of these, or a path to a YAML file")
+
+
+def _in_its_folder(path: Path) -> Path:
+    """Where the file lies, whose relative paths begin there.
+
+    In a mounted ConfigMap each file is a link to a folder below, which nobody who wrote a spec knows of.
+    """
+    folder, there = path.absolute().parent.resolve(), path.resolve()
+    return folder / path.name if there.is_relative_to(folder) else there
 
 
 def load_product(path: Path) -> ProductSpec:
