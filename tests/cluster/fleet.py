@@ -11,6 +11,7 @@ from deployments.manifest import manifest_of
 from deployments.registry import ModelRegistry, VersionFacts
 from deployments.registry.connection import connect
 from deployments.settings import Settings
+from deployments.targets.protocol import Launch
 from deployments.trusted import DEFAULT_TRUSTED_TYPES
 from tests.model_folder import ROWS, description_of, frame_of, store, write_model_folder
 
@@ -34,6 +35,11 @@ class Fleet:
         if broken:
             write_broken(folder, product)
         return self._registered(product, folder)
+
+    def launch(self, product: str, version: int, replicas: int = 1) -> Launch:
+        """As a rollout says it to a target: with the digest of what is sealed, without which no pod serves it."""
+        known = self.registry.model(product, version, self.settings.models)
+        return Launch(product, version, known.folder, replicas, known.trusted, digest=known.digest)
 
     def folder_of(self, product: str, version: int) -> Path:
         """What was stored, without its manifest."""

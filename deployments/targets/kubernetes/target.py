@@ -26,7 +26,7 @@ from deployments.cluster import (
     shown,
 )
 from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
-from deployments.cluster.names import COPIES_PORT, version_of
+from deployments.cluster.names import COPIES_PORT, PRODUCT, version_of
 from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
 from deployments.proofs import RUN_HEADER, Proofs
 from deployments.spec import KubernetesSection
@@ -146,11 +146,20 @@ class KubernetesTarget:
 
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`; by way of the API server."""
-        proof = self._proofs.of_run(*self._serving[replica.name]) if replica.name in self._serving else ""
-        shown = {RUN_HEADER: proof} if proof else {}
         with errors_as(TargetUnreachable, f"{replica.name} does not answer through {self._cluster.address}"):
+            shown = self._proof(replica.name)
             said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS, shown)
         return Answer(said.status, said.body)
+
+    def _proof(self, pod: str) -> dict[str, str]:
+        """What the server in a pod is shown, by its header."""
+        if pod not in self._serving:
+            for found in self._cluster.list(POD, fields=f"metadata.name={pod}")[0]:
+                product, version = found["metadata"].get("labels", {}).get(PRODUCT), version_of(found)
+                if product and version is not None:
+                    self._serving[pod] = product, version
+        proof = self._proofs.of_run(*self._serving[pod]) if pod in self._serving else ""
+        return {RUN_HEADER: proof} if proof else {}
 
     def newest_token(self, product: str) -> int:
         """See `Target.newest_token`."""
