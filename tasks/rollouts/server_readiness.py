@@ -8,6 +8,7 @@ from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.servers import start
+from tasks.rollouts.stall import NOT_READY
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Presence:
         """Why no server of the candidate is ready, empty if one is; and why it never will be, once that is known.
 
         It lasts only while its users do not get their `answers`: servers may be too busy to say that they are well.
-        Where its users are known to have got none for half a minute (`hopeless`), no time is left for that.
+        Where its users are known to have got none for long (`hopeless`), no time is left for that.
         """
         since, self.bare_since = self.bare_since, None
         version = f"v{state.candidate}"
@@ -36,7 +37,8 @@ class Presence:
         why = next((f" ({each.detail})" for each in replicas if each.detail), "")
         lasting = None
         if hopeless:
-            lasting = f"no server of {version} is ready, and none of its users has had an answer for 30 s{why}"
+            seconds = NOT_READY.total_seconds()
+            lasting = f"no server of {version} is ready, and none of its users has had an answer for {seconds:g} s{why}"
         elif not answers:
             self.bare_since = doors.clock.monotonic() if since is None else since
             if doors.clock.monotonic() - self.bare_since >= PATIENCE.total_seconds():

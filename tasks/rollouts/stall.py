@@ -12,6 +12,8 @@ from deployments.analysis.shortfall import is_rare
 LONGEST: Final = timedelta(seconds=30)
 # Of fewer the gateway's time-out tells, a minute after they came: one alone may be anything.
 FEWEST: Final = 5
+# Of servers that are not ready: those that begin anew may take half a minute, and users must be elsewhere within one.
+NOT_READY: Final = timedelta(seconds=45)
 _SLOW: Final = 0.01
 _KNOWN: Final = 100
 
@@ -77,7 +79,7 @@ class Silence:
         It is known that they did where enough of them gave up, or where chance cannot have sent all to the champion:
         `share` is the candidate's (0-1), None where it is not by chance; `tolerance`: see `answer_shortfall.Split`.
         """
-        if self.since is None or now - self.since < LONGEST.total_seconds():
+        if self.since is None or now - self.since < NOT_READY.total_seconds():
             return False
         if share is None:
             return self.left >= FEWEST

@@ -10,6 +10,7 @@ import skops.io
 from deployments.manifest import manifest_of
 from deployments.registry import ModelRegistry, VersionFacts
 from deployments.registry.connection import connect
+from deployments.registry.folder import size_of
 from deployments.settings import Settings
 from deployments.targets.protocol import Launch
 from deployments.trusted import DEFAULT_TRUSTED_TYPES
@@ -74,7 +75,7 @@ class Fleet:
             hyperparameters={},
             data_fingerprint="0" * 64,
             metrics={"roc_auc": 0.7},
-            size_mb=0.1,
+            size_mb=size_of(folder) / 1e6,
             manifest=manifest_of(folder),
             spec_digest="0" * 64,
         )

@@ -54,21 +54,21 @@ def test_whatever_comes_to_an_end_or_is_not_known_begins_anew() -> None:
 
 
 def passed(*, left: int = 0, answered: int = 0, stable: int = 50) -> Block:
-    """Ten seconds in which the candidate's users left, or were answered."""
+    """Fifteen seconds in which the candidate's users left, or were answered."""
     given_up = (left, *[0] * len(LATENCY_BOUNDS_MS)) if left else ()
     candidate = Counts(left + answered, given_up=given_up)
-    return Block(NOON, NOON + timedelta(seconds=10), 0, 0.5, Counts(stable), candidate)
+    return Block(NOON, NOON + timedelta(seconds=15), 0, 0.5, Counts(stable), candidate)
 
 
 def silent(*blocks: Block | None, share: float | None = 0.5) -> bool:
     """Whether it is told at the last of these looks."""
     found = Silence()
     for number, block in enumerate(blocks, 1):
-        found.look(10.0 * number, block)
-    return found.lasts(10.0 * len(blocks), share, 0.1)
+        found.look(15.0 * number, block)
+    return found.lasts(15.0 * len(blocks), share, 0.1)
 
 
-def test_users_who_all_left_are_told_after_half_a_minute_though_no_more_come() -> None:
+def test_users_who_all_left_are_told_within_a_minute_though_no_more_come() -> None:
     for share in (0.001, 0.5, None):
         assert silent(passed(left=FEWEST), passed(), passed(), share=share)
         assert not silent(passed(left=FEWEST), passed(), share=share)
