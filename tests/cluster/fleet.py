@@ -40,7 +40,8 @@ class Fleet:
     def launch(self, product: str, version: int, replicas: int = 1) -> Launch:
         """As a rollout says it to a target: with the digest of what is sealed, without which no pod serves it."""
         known = self.registry.model(product, version, self.settings.models)
-        return Launch(product, version, known.folder, replicas, known.trusted, digest=known.digest)
+        size = size_of(known.folder)
+        return Launch(product, version, known.folder, replicas, known.trusted, digest=known.digest, size=size)
 
     def folder_of(self, product: str, version: int) -> Path:
         """What was stored, without its manifest."""
