@@ -191,17 +191,19 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
     from deployments.metrics.promql import Prometheus
+    from deployments.proofs import Proofs
     from deployments.routers.gateway_api import GatewayApiRouter
     from deployments.routers.service import ServiceRouter
     from deployments.targets.kubernetes import KubernetesTarget
 
     clock = SystemClock()
     cluster = cluster or Cluster.of(section.namespace, section.context)
-    pods = PodCounters(cluster)
+    proofs = Proofs(settings.keys_folder)
+    pods = PodCounters(cluster, proofs)
     counters = PrometheusCounters(section.prometheus, namespace=cluster.namespace) if section.prometheus else pods
     tracking, login = _tracking_of_pods(settings, section), settings.tracking_secret
     section = section.model_copy(update={"requests_secret": section.requests_secret or settings.requests_secret})
-    target = KubernetesTarget(cluster, section, tracking, clock, settings.trusted_types, login)
+    target = KubernetesTarget(cluster, section, tracking, clock, settings.trusted_types, login, proofs)
     counts = counters.counts
     if section.prometheus and section.gateway is not None and section.gateway.metrics is not None:
         counts = GatewayCounts(
@@ -214,7 +216,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         ).counts
     router: GatewayApiRouter | ServiceRouter
     if section.gateway is not None:
-        router = GatewayApiRouter(cluster, section.gateway, counters, clock)
+        router = GatewayApiRouter(cluster, section.gateway, counters, clock, proofs=proofs)
     else:
         router = ServiceRouter(cluster, counters)
     return Doors(

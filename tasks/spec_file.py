@@ -67,11 +67,11 @@ def find_spec(product: str, folder: Path) -> Path:
     direct = Path(product)
     if direct.suffix in {".yaml", ".yml"}:
         if _is_file(direct):
-            return direct.resolve()
+            return _in_its_folder(direct)
         raise NotFound(f"no spec at {direct.absolute()}: check the path")
     for suffix in (".yaml", ".yml"):
         if _is_file(found := folder / f"{product}{suffix}"):
-            return found.resolve()
+            return _in_its_folder(found)
     known = ", ".join(sorted(path.stem for path in folder.glob("*.y*ml"))) or "none yet"
     raise NotFound(f"no product {product!r} in {folder} (there: {known}): give one of these, or a path to a YAML file")
 
@@ -81,6 +81,15 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # longer than a name may be, or with a NUL in it
         return False
+
+
+def _in_its_folder(path: Path) -> Path:
+    """Where the file lies, whose relative paths begin there.
+
+    In a mounted ConfigMap each file is a link to a folder below, which nobody who wrote a spec knows of.
+    """
+    folder, there = path.absolute().parent.resolve(), path.resolve()
+    return folder / path.name if there.is_relative_to(folder) else there
 
 
 def load_product(path: Path) -> ProductSpec:

@@ -13,6 +13,7 @@ import httpx
 from deployments.clock import ManualClock
 from deployments.cluster import Cluster, labels_of
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.proofs import Admitted
 from deployments.serving.app import make_app
 from deployments.serving.crash_record import Remains
 from deployments.serving.description import Description, Feature, Kind, Output
@@ -83,6 +84,7 @@ class Pods:
         product: str = "shop",
         phase: str = "Running",
         remains: Remains | None = None,
+        admitted: Admitted | None = None,
     ) -> Pod:
         """A pod of that version; in the place of the one of that name, if there is one, as after a crash."""
         features = (Feature(PREDICTION_OF_ROW, Kind.NUMERIC, "double", required=True),)
@@ -90,6 +92,7 @@ class Pods:
         marks = {COPIES_PORT: MIRRORED, PAIRED_PORT: PAIRED}
         model = Model(description, Labels(self.clock))
         service = Service(model, str(version), marks=marks, clock=self.clock, remains=remains)
+        service.admitted = admitted or Admitted()
         name = name or f"model-{product}-v{version}-pod"
         self.pods[name] = Pod(name, service, make_app(service))
         self.api.put(
@@ -108,7 +111,7 @@ class Pods:
         name, _, port = target.name.partition(":")
         if name not in self.pods:
             return None
-        headers = {"x-forwarded-proto": "http", "x-forwarded-uri": request.path}
+        headers = {"x-forwarded-proto": "http", "x-forwarded-uri": request.path} | request.further
         path: str = f"/{target.rest}"
         query: Mapping[str, str] = request.query
         said = self.pods[name].send(request.method, int(port), path, params=query, headers=headers)

@@ -62,9 +62,14 @@ class ServerProcess:
 
     def counts(self) -> Any:
         """What it tells of itself."""
-        with contextlib.closing(self.connected(self.copies)) as connection:
-            connection.request("GET", "/seatrial/counts")
-            return json.loads(connection.getresponse().read())
+        return self.told("/seatrial/counts")[1]
+
+    def told(self, path: str, headers: Mapping[str, str] = _NONE, port: int | None = None) -> tuple[int, Any]:
+        """Code and content of its answer to GET; by the port for copies unless another one is named."""
+        with contextlib.closing(self.connected(port or self.copies)) as connection:
+            connection.request("GET", path, headers=dict(headers))
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
 
     def kill(self) -> None:
         """At once."""
@@ -72,9 +77,11 @@ class ServerProcess:
         self.process.communicate()
 
 
-def ask(connection: http.client.HTTPConnection, headers: Mapping[str, str] = _NONE) -> http.client.HTTPResponse:
+def ask(
+    connection: http.client.HTTPConnection, headers: Mapping[str, str] = _NONE, path: str = "/invocations"
+) -> http.client.HTTPResponse:
     """A prediction, read to its end."""
-    connection.request("POST", "/invocations", RECORD, {"x-request-id": "a", **headers})
+    connection.request("POST", path, RECORD, {"x-request-id": "a", **headers})
     response = connection.getresponse()
     response.read()
     return response

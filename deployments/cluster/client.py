@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from deployments.cluster.connection import Body, Connection
+from deployments.cluster.connection import NO_HEADERS, Body, Connection
 from deployments.cluster.errors import (
     ApiError,
     ApiForbidden,
@@ -153,8 +153,17 @@ class Cluster:
             if event["type"] != "BOOKMARK":
                 yield event["type"], event["object"]
 
-    def proxied(self, pod: str, port: int, method: str, path: str, body: bytes | None, seconds: float) -> Proxied:
-        """What a pod answers to a request that goes through the API server.
+    def proxied(  # noqa: PLR0913, PLR0917 - what a request has
+        self,
+        pod: str,
+        port: int,
+        method: str,
+        path: str,
+        body: bytes | None,
+        seconds: float,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Proxied:
+        """What a pod answers to a request that goes through the API server, which passes `headers` on.
 
         Raises `ApiUnreachable` if it does not answer, `ApiForbidden` if we may not ask.
         """
@@ -162,7 +171,7 @@ class Cluster:
         whole = f"{POD.path(self.namespace, f'{pod}:{port}')}/proxy{path}"
         content = None if body is None else Body(body)
         with self._allowed(f"{method} proxy", POD):
-            response = self._connection.send(method, whole, {}, content, seconds, again=False)
+            response = self._connection.send(method, whole, {}, content, seconds, again=False, more=headers)
             if response.status >= 400 and _is_status(response.data):
                 error = error_of(response.status, response.data)
                 raise error if not isinstance(error, Missing) else ApiUnreachable(404, str(error))

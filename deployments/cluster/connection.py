@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from deployments.cluster.credentials import credentials_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 JSON: Final = "application/json"
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _CONNECT_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 30.0
 _BACKOFF_SECONDS = 0.2
@@ -65,7 +67,7 @@ class Connection:
         """Let the connections go; the next request opens a new one."""
         self._client.rest_client.pool_manager.clear()
 
-    def send(
+    def send(  # noqa: PLR0913, PLR0917 - what a request has
         self,
         method: str,
         path: str,
@@ -73,10 +75,12 @@ class Connection:
         body: Body | None = None,
         seconds: float = _PATIENCE_SECONDS,
         again: bool = True,
+        more: Mapping[str, str] = NO_HEADERS,
     ) -> "BaseHTTPResponse":
         """An answer, whatever its code; that of a watch is not read yet. Raises `ApiUnreachable` for none.
 
         Sent `again` for a few seconds while the server is busy or connections break. Waits for its turn (see `Pace`).
+        `more` are further headers.
         """
         import urllib3
 
@@ -87,7 +91,7 @@ class Connection:
             self._pace.wait()
             given = [(name, value) for name, value in query.items() if value]
             _, url, headers, *_ = client.param_serialize(
-                method, path, query_params=given, header_params={"Accept": JSON}, auth_settings=["BearerToken"]
+                method, path, query_params=given, header_params={"Accept": JSON, **more}, auth_settings=["BearerToken"]
             )
             return client.rest_client.pool_manager.request(
                 method,

@@ -11,9 +11,10 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Source
 from deployments.cluster import ApiError, ApiForbidden, Cluster, errors_as, selector_of
 from deployments.cluster.kinds import POD
-from deployments.cluster.names import COPIES_PORT, version_of
+from deployments.cluster.names import COPIES_PORT, object_name, version_of
 from deployments.errors import ClusterRefused, MetricsUnreachable
 from deployments.metrics.servers import counts_told, predictions_in
+from deployments.proofs import KEY, RUN_HEADER, RUN_VARIABLE, UNPROVED, Proofs
 
 _ANSWER_SECONDS: Final = 2.0
 
@@ -36,12 +37,14 @@ class _Told:
 class PodCounters:
     """Counts of pods, each start of a server a source of its own; a pod that does not answer is left out.
 
-    Every method raises `MetricsUnreachable` while the API server does not answer, and `ClusterRefused` where we may not
-    list pods or ask them.
+    They are shown the proof of a run (`proofs`). Every method raises `MetricsUnreachable` while the API server does not
+    answer, and `ClusterRefused` where we may not list pods or ask them, or where one does not take our proof.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: Cluster, proofs: Proofs | None = None) -> None:
+        self._cluster, self._proofs = cluster, proofs or Proofs(None)
+        # By the name of a pod that was listed, the product and version that it serves.
+        self._serving: dict[str, tuple[str, int]] = {}
 
     def in_flight(self, product: str, version: int) -> int:
         """Requests, and copies, that the pods of this version are answering right now."""
@@ -71,13 +74,15 @@ class PodCounters:
         for pod in pods:
             of = version_of(pod)
             if of is not None and (pod.get("status") or {}).get("phase") == "Running":
-                found.setdefault(of, []).append(str(pod["metadata"]["name"]))
+                name = str(pod["metadata"]["name"])
+                found.setdefault(of, []).append(name)
+                self._serving[name] = product, of
         return found
 
     def ask(self, pod: str, path: str) -> tuple[int, bytes]:
         """See `deployments.metrics.servers.Ask`; by the port from which no user gets an answer."""
         try:
-            said = self._cluster.proxied(pod, COPIES_PORT, "GET", path, None, _ANSWER_SECONDS)
+            said = self._cluster.proxied(pod, COPIES_PORT, "GET", path, None, _ANSWER_SECONDS, self._proof(pod))
         except ApiForbidden as error:
             raise ClusterRefused(
                 f"cluster {self._cluster.address}: {error}: allow `get` of pods/proxy, or name a Prometheus in "
@@ -85,7 +90,16 @@ class PodCounters:
             ) from error
         except ApiError as error:
             raise MetricsUnreachable(f"pod {pod} does not answer through {self._cluster.address}: {error}") from error
+        if said.status == UNPROVED and pod in self._serving:
+            raise ClusterRefused(
+                f"pod {pod} does not take our proof: give this run the key {KEY!r} of whoever started it; "
+                f"where that is lost, `kubectl set env deployment/{object_name(*self._serving[pod])} {RUN_VARIABLE}-`"
+            )
         return said.status, said.body
+
+    def _proof(self, pod: str) -> dict[str, str]:
+        proof = self._proofs.of_run(*self._serving[pod]) if pod in self._serving else ""
+        return {RUN_HEADER: proof} if proof else {}
 
     def _told(self, product: str, version: int | None = None) -> Sequence[_Told]:
         return counts_told(self.ask, self.servers(product, version), _understood)

@@ -25,6 +25,7 @@ from deployments.errors import BadArtifact, SeatrialError
 from deployments.keys import known_key
 from deployments.manifest import DIGEST_VARIABLE
 from deployments.private import keep_to_oneself
+from deployments.proofs import GATEWAY_VARIABLE, RUN_VARIABLE, Admitted
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
 from deployments.serving.allocator import give_back_memory
@@ -108,6 +109,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
         )
         service.load_seconds, service.marks = seconds, marks
         service.sealer = _sealer_of(options, clock)
+        service.admitted = Admitted(os.environ.get(RUN_VARIABLE, ""), os.environ.get(GATEWAY_VARIABLE, ""))
         service.keys = StickyKeys.of(options.key_header, options.key_cookie)
         say(
             "ready",

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from deployments.proofs import RUN_HEADER, UNPROVED
 from deployments.serving.docs_page import docs_page
 from deployments.serving.front import Front, request_id_of
 from deployments.serving.keyed import hashed
@@ -201,6 +202,9 @@ class _Endpoints:
         )
         if outside:
             raise HTTPException(404)
+        shown = request.headers.get(RUN_HEADER)
+        if not self._service.admitted.is_run(None if shown is None else shown.encode("latin-1")):
+            raise Unanswerable(UNPROVED, "only a run that shows its proof is told what was answered")
 
     def _check_name(self, request: Request) -> None:
         name, version = request.path_params["name"], request.path_params.get("version", self._service.version)

@@ -17,7 +17,8 @@ TOO_LONG: Final = "the request takes too long"
 class Call:
     """`named`: the caller gave it its id. `mirrored`: a copy whose answer nobody gets. `since`: on the monotonic clock.
 
-    `key` is the sticky one of a user, None for a user without one, and for a copy. `read`: its body is here. `late`: it
+    `aside`: who asked chose the version, or is a run: no user, and no copy either. `key` is the sticky one of a user,
+    None for a user without one, and for whoever is none. `read`: its body is here. `late`: it
     was counted as slow already, while it was still being answered. `body_bytes` is what the body takes, once it is
     known; of a large compressed one, what it may take at most. `taken_bytes` is what it took of the room for large
     ones; `held`: somebody beside the loop works at the body, and gives that back. `given_out` is the id as the client
@@ -35,6 +36,7 @@ class Call:
     late: bool = False
     body_bytes: int = 0
     given_out: str = ""
+    aside: bool = False
     taken_bytes: int = 0
     held: bool = False
 

@@ -34,12 +34,14 @@ class Remains:
         self.lost = dict(zip(_KINDS, words[_LOST:].tolist(), strict=True))
 
     def begin(self, call: Call) -> None:
-        """One more is being answered."""
-        self._words[_place(call)] += 1
+        """One more is being answered; what is asked aside is in no count."""
+        if not call.aside:
+            self._words[_place(call)] += 1
 
     def end(self, call: Call) -> None:
         """It is over."""
-        self._words[_place(call)] -= 1
+        if not call.aside:
+            self._words[_place(call)] -= 1
 
     def have_been_told(self) -> None:
         """Whoever asked knows what the servers before left."""

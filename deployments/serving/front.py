@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from deployments.proofs import GATEWAY_HEADER, RUN_HEADER
 from deployments.serving.answers import guarded_answers_of, main_answer
 from deployments.serving.batch import Batch
 from deployments.serving.bodies import body_within
@@ -39,6 +40,8 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _PREVIEW: Final = b"x-seatrial-version"
 _COME_AGAIN: Final = (b"retry-after", b"1")
 Said = tuple[Mapping[str, float], tuple[str | float, ...] | None]
+_HANG_UP: Final = (b"connection", b"close")
+_GATEWAY, _RUN = GATEWAY_HEADER.encode(), RUN_HEADER.encode()
 
 
 class Front:
@@ -49,7 +52,7 @@ class Front:
         self._behind = behind
         self._service = service
         self._dialects = dialects
-        self._marks = service.marks
+        self._marks, self._admitted = service.marks, service.admitted
         self._beside = service.beside
         self._pace = Pace()
         self._preview = f"/versions/{service.version}/infer"
@@ -66,36 +69,53 @@ class Front:
             await self._behind(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if self._marks:
-            self._mark(headers, scope["server"][1])
+        aside = self._marked_aside(headers, scope["server"][1]) if self._marks else False
         given = headers.get(b"x-request-id", b"")
         named = _REQUEST_ID.fullmatch(given) is not None
         request_id = given.decode() if named else os.urandom(16).hex()
         dialect = self._dialects.get(scope["path"]) if scope["method"] == "POST" else None
         if dialect is None:
             await self._pass_on(request_id, scope, receive, send)
+        elif aside is None:
+            await self._turn_away(dialect, request_id, send)
         else:
             mirrored = headers.get(MIRRORED) == b"1"
-            key = None if mirrored else self._service.keys.key_of(headers)
+            # Who chose the version can say nothing of it that versions are compared by.
+            aside = aside or _PREVIEW in headers or scope["path"].endswith(self._preview)
+            key = None if mirrored or aside else self._service.keys.key_of(headers)
             call = Call(dialect, headers, request_id, named, mirrored, self._service.clock.monotonic(), key)
-            call.given_out = self._given_out(call, scope["path"])
+            call.aside = aside
+            call.given_out = self._given_out(call)
             await self._predict(call, scope.get(ANSWERING, set()), receive, send)
 
-    def _given_out(self, call: Call, path: str) -> str:
-        """Who chose the version, or gets no answer, can say nothing of it that versions are compared by."""
+    def _given_out(self, call: Call) -> str:
         sealer = self._service.sealer
-        if sealer is None or call.mirrored or _PREVIEW in call.headers or path.endswith(self._preview):
+        if sealer is None or call.mirrored or call.aside:
             return call.request_id
         return sealer.sealed(call.request_id, call.key, call.since)
 
-    def _mark(self, headers: dict[bytes, bytes], port: int) -> None:
-        """Where ports say what a request is, callers cannot; but who asks for a version by name is no user of it."""
+    def _marked_aside(self, headers: dict[bytes, bytes], port: int) -> bool | None:
+        """Where ports say what a request is, its headers do so from here on, whatever callers wrote into them.
+
+        Whether it is asked aside; None for a copy of which nobody knows who sent it. A user is answered in any case.
+        """
         headers.pop(MIRRORED, None)
         headers.pop(PAIRED, None)
-        if _PREVIEW in headers:
-            headers[MIRRORED] = b"1"
-        elif port in self._marks:
-            headers[self._marks[port]] = b"1"
+        mark = self._marks.get(port)
+        if mark is None or _PREVIEW in headers:
+            return _PREVIEW in headers
+        if self._admitted.is_gateway(headers.get(_GATEWAY)):
+            headers[mark] = b"1"
+        elif mark == MIRRORED:
+            return True if self._admitted.is_run(headers.get(_RUN)) else None
+        return False
+
+    async def _turn_away(self, dialect: Dialect, request_id: str, send: Send) -> None:
+        body = dialect.refuse(403, "this port takes copies from the gateway, and questions of runs", request_id)
+        length = (b"content-length", b"%d" % len(body))
+        headers = [(b"content-type", JSON), length, _HANG_UP, *self._common(request_id)]
+        await send({"type": "http.response.start", "status": 403, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _predict(self, call: Call, waited_for: "set[asyncio.Task[Any]]", receive: Receive, send: Send) -> None:
         service, task = self._service, cast("asyncio.Task[Any]", asyncio.current_task())
@@ -218,7 +238,7 @@ class Front:
             case asyncio.CancelledError(args=(reason, *_)) if reason == TOO_LONG:
                 status = 503 if call.read else 408
                 message = f"{TOO_LONG}: it was given {self._service.limits.time.total_seconds():g} s"
-                headers.append((b"connection", b"close"))
+                headers.append(_HANG_UP)
             case Exception():
                 status, message = 500, "the server failed on this request: its log says where"
                 complain("request failed", error=place_of(error), **call.names)
@@ -238,13 +258,13 @@ class Front:
         headers = [*self._identity, (b"x-request-id", request_id.encode())]
         if self._service.draining:
             # The caller opens its next connection elsewhere, instead of losing a race with our exit.
-            headers.append((b"connection", b"close"))
+            headers.append(_HANG_UP)
         return headers
 
     def _said(self, call: Call, answers: Answers) -> Said:
         """What is counted of an answer: shares of labels or bins, and labels or numbers for whoever compares."""
         rows, bins = main_answer(answers), self._service.bins
-        return {} if call.mirrored else bins.shares(rows), bins.kept(rows) if _is_compared(call) else None
+        return {} if call.mirrored or call.aside else bins.shares(rows), bins.kept(rows) if _is_compared(call) else None
 
     def _record(self, call: Call, batch: Batch, answers: Answers, ended: float) -> None:
         log = self._service.log
@@ -283,7 +303,7 @@ class Front:
         return Logged(
             call.request_id,
             headers.get(self._service.keys.header),
-            call.mirrored,
+            call.mirrored or call.aside,
             headers.get(PAIRED) == b"1",
             batch,
             main_answer(answers),
@@ -307,7 +327,7 @@ class Front:
 
 
 def _is_compared(call: Call) -> bool:
-    return call.named and (call.mirrored or call.headers.get(PAIRED) == b"1")
+    return call.named and not call.aside and (call.mirrored or call.headers.get(PAIRED) == b"1")
 
 
 def _client_has_gone(call: Call, error: BaseException) -> bool:

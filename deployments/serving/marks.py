@@ -1,6 +1,7 @@
 """What tells a request from any other user's: that it is a copy whose answer nobody gets, or that it is copied.
 
-Its headers say so, which a gateway sets. Where the gateway cannot, the port says it by which the request came in.
+Its headers say so, which a gateway sets. Where the gateway cannot, the port says it by which the request came in, if
+the gateway is known by its proof (`deployments.proofs`).
 """
 
 from collections.abc import Mapping

@@ -117,7 +117,8 @@ def _histogram(name: str, labels: str, buckets: Sequence[int], seconds: float) -
 class ServerMetrics:
     """Counts of one process, from its start on. Not for several threads: only the event loop touches it.
 
-    `copies` are requests whose answers nobody gets; users asked all others, those with a sticky key the `keyed` ones.
+    `copies` are requests whose answers nobody gets, `aside` stands who chose the version, or is a run; users asked all
+    others, those with a sticky key the `keyed` ones.
     """
 
     def __init__(self) -> None:
@@ -126,6 +127,7 @@ class ServerMetrics:
         self.keyless = Answered()
         self.keyed = Answered()
         self.copies = Answered()
+        self.aside = Answered()
 
     @property
     def users(self) -> Answered:
@@ -140,6 +142,7 @@ class ServerMetrics:
                 _REQUESTS, "counter", "Requests, by HTTP code (499 and 504: the client went away) and whether a copy."
             ),
             *(line for labels, kind in kinds for line in kind.codes(labels)),
+            *self.aside.codes('mirrored="aside"'),
             *_head("seatrial_server_rows_total", "counter", "Rows predicted."),
             f"seatrial_server_rows_total {self.rows}",
             *_head("seatrial_server_not_finite_total", "counter", "Requests whose prediction was NaN or infinite."),

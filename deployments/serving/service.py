@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.clock import Clock, SystemClock
+from deployments.proofs import Admitted
 from deployments.request_ids import Sealer
 from deployments.serving.beside import Beside
 from deployments.serving.call import Call
@@ -38,8 +39,8 @@ class Service:
     with a key got. `asked` holds the predictions that are being answered, by their task. Answers are recorded in `log`,
     if there is one; the sticky key of a user comes where `keys` says. `load_seconds` is how long it took until the
     model was warm. `remains` is for the server that comes after this one dies. `marks` says which requests are copies
-    or copied, where the headers do not. `sealer`, unless it is None, seals the ids of
-    requests as clients get them.
+    or copied, where the headers do not, and `admitted` whose word that is. `sealer`, unless it is None, seals the ids
+    of requests as clients get them.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class Service:
     load_seconds: float = 0.0
     keys: StickyKeys = StickyKeys.of(DEFAULT_KEY, None)  # noqa: RUF009 - frozen
     marks: Marks = field(default_factory=dict)
+    admitted: Admitted = field(default_factory=Admitted)
     sealer: Sealer | None = None
     sample: Query | None = None
     sample_seconds: float = 0.0
@@ -95,6 +97,8 @@ class Service:
 
     def kind_of(self, call: Call) -> Answered:
         """Among which requests it counts."""
+        if call.aside:
+            return self.metrics.aside
         if call.mirrored:
             return self.metrics.copies
         return self.metrics.keyless if call.key is None else self.metrics.keyed
@@ -103,6 +107,6 @@ class Service:
         """How many requests of users, and copies, are being answered right now, by the bucket of their age."""
         now, buckets = self.clock.monotonic(), len(LATENCY_BOUNDS_MS) + 1
         ages = {"users": [0] * buckets, "copies": [0] * buckets}
-        for call in self.asked.values():
+        for call in (each for each in self.asked.values() if not each.aside):
             ages["copies" if call.mirrored else "users"][bucket_of(now - call.since)] += 1
         return ages

@@ -15,7 +15,7 @@ from deployments.rollout.steps import Shift
 from deployments.wiring import Doors
 from tasks.rollouts.answer_shortfall import Answering, Seen, Split
 from tasks.rollouts.server_readiness import Presence, champion_again
-from tasks.rollouts.stall import Waiting
+from tasks.rollouts.stall import Silence, Waiting
 
 
 class Counted(NamedTuple):
@@ -53,24 +53,35 @@ class CandidateAnswers:
 
     presence: Presence = field(default_factory=Presence)
     waiting: Waiting = field(default_factory=Waiting)
+    silence: Silence = field(default_factory=Silence)
     answering: Answering | None = None
 
     def begin(self, split: Split | None) -> None:
         """Traffic is split anew; None: it is not known since when."""
+        self.silence = Silence()
         self.answering = None if split is None else Answering(split)
 
     def look(self, state: RolloutState, counted: Counted, doors: Doors, *, again: bool) -> Answered:
         """What is to be said by now. With `again` a champion that has no servers any more gets new ones."""
         if counted.split is None or not counted.split.asks(state.candidate):
             self.waiting.forget()
+            self.silence = Silence()
             return Answered(counted.healthy)
         block, seen = counted.block, self._share(counted)
-        answers = block is not None and bool(block.candidate.requests) and not seen.trouble
-        problem, bare = self.presence.candidate(state, answers, doors)
+        # Whoever gave up got none.
+        own = 0 if block is None else block.candidate.requests - sum(block.candidate.given_up)
+        answers = bool(own) and not seen.trouble
+        hopeless = self._is_silent_for_long(block, doors.clock.monotonic()) and not answers
+        problem, bare = self.presence.candidate(state, answers, doors, hopeless=hopeless)
         if again and (block is None or not block.stable.requests):
             problem = problem or _champion_again(state, counted.split, doors)
         stalled = self._stalled(state, counted.split, counted, doors)
         return Answered(seen.healthy, problem or seen.trouble, bare or stalled or seen.lost, seen.silent)
+
+    def _is_silent_for_long(self, block: Block | None, now: float) -> bool:
+        self.silence.look(now, block)
+        split = None if self.answering is None else self.answering.split
+        return split is not None and self.silence.lasts(now, split.share, split.tolerance or 0.0)
 
     def _share(self, counted: Counted) -> Seen:
         if counted.block is None or self.answering is None:

@@ -8,6 +8,7 @@ from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import PATIENCE
 from tasks.rollouts.servers import start
+from tasks.rollouts.stall import NOT_READY
 
 
 @dataclass(slots=True)
@@ -16,10 +17,13 @@ class Presence:
 
     bare_since: float | None = None
 
-    def candidate(self, state: RolloutState, answers: bool, doors: Doors) -> tuple[str, str | None]:
+    def candidate(
+        self, state: RolloutState, answers: bool, doors: Doors, *, hopeless: bool = False
+    ) -> tuple[str, str | None]:
         """Why no server of the candidate is ready, empty if one is; and why it never will be, once that is known.
 
         It lasts only while its users do not get their `answers`: servers may be too busy to say that they are well.
+        Where its users are known to have got none for long (`hopeless`), no time is left for that.
         """
         since, self.bare_since = self.bare_since, None
         version = f"v{state.candidate}"
@@ -32,7 +36,10 @@ class Presence:
             return gone, gone or None
         why = next((f" ({each.detail})" for each in replicas if each.detail), "")
         lasting = None
-        if not answers:
+        if hopeless:
+            seconds = NOT_READY.total_seconds()
+            lasting = f"no server of {version} is ready, and none of its users has had an answer for {seconds:g} s{why}"
+        elif not answers:
             self.bare_since = doors.clock.monotonic() if since is None else since
             if doors.clock.monotonic() - self.bare_since >= PATIENCE.total_seconds():
                 lasting = f"no server of {version} has been ready for {PATIENCE.total_seconds():g} s{why}"

@@ -10,7 +10,9 @@ import skops.io
 from deployments.manifest import manifest_of
 from deployments.registry import ModelRegistry, VersionFacts
 from deployments.registry.connection import connect
+from deployments.registry.folder import size_of
 from deployments.settings import Settings
+from deployments.targets.protocol import Launch
 from deployments.trusted import DEFAULT_TRUSTED_TYPES
 from tests.model_folder import ROWS, description_of, frame_of, store, write_model_folder
 
@@ -34,6 +36,12 @@ class Fleet:
         if broken:
             write_broken(folder, product)
         return self._registered(product, folder)
+
+    def launch(self, product: str, version: int, replicas: int = 1) -> Launch:
+        """As a rollout says it to a target: with the digest of what is sealed, without which no pod serves it."""
+        known = self.registry.model(product, version, self.settings.models)
+        size = size_of(known.folder)
+        return Launch(product, version, known.folder, replicas, known.trusted, digest=known.digest, size=size)
 
     def folder_of(self, product: str, version: int) -> Path:
         """What was stored, without its manifest."""
@@ -68,7 +76,7 @@ class Fleet:
             hyperparameters={},
             data_fingerprint="0" * 64,
             metrics={"roc_auc": 0.7},
-            size_mb=0.1,
+            size_mb=size_of(folder) / 1e6,
             manifest=manifest_of(folder),
             spec_digest="0" * 64,
         )

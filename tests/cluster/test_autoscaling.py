@@ -1,7 +1,6 @@
 """Pods by load: an autoscaler sets their number, traffic keeps its shares, and nobody else touches the number."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,6 @@ from deployments.cluster import Cluster, object_name
 from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT
 from deployments.rollout.state import Phase
 from deployments.spec import AutoscalingSection, CanarySection, CanaryStep, Strategy
-from deployments.targets.protocol import Launch
 from tests.cluster.conftest import wait_until
 from tests.cluster.traffic import users
 from tests.cluster.trials import RATE, SECOND, Trial
@@ -22,7 +20,7 @@ _SCALING = AutoscalingSection(most=3, cpu_percent=10)
 def scaled(serving: Trial, runner: Cluster) -> Iterator[Trial]:
     yield serving.by_way_of(runner, autoscaling=_SCALING)
     # Whoever comes next gets as many pods as before.
-    serving.doors.target.launch(Launch(serving.product, serving.champion, Path(), 2))
+    serving.doors.target.launch(serving.fleet.launch(serving.product, serving.champion, 2))
     wait_until(lambda: len(serving.doors.target.replicas(serving.product, serving.champion)) == 2, 180)
 
 
@@ -42,7 +40,7 @@ def test_an_autoscaler_sets_the_number_of_pods_and_the_shares_stay(
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 3)
     wait_until(lambda: _wanted(cluster, scaled.product, candidate) > 2, 120)
     record_property("pods", _wanted(cluster, scaled.product, candidate))
-    scaled.doors.target.launch(Launch(scaled.product, candidate, Path(), 2))
+    scaled.doors.target.launch(scaled.fleet.launch(scaled.product, candidate, 2))
     assert _wanted(cluster, scaled.product, candidate) > 2
     assert cluster.get(AUTOSCALER, object_name(scaled.product, former)) is None
 

@@ -13,7 +13,7 @@ from deployments.clock import SystemClock
 from deployments.cluster import Cluster, object_name
 from deployments.cluster.kinds import DEPLOYMENT, DISRUPTION_BUDGET, ENDPOINT_SLICE, POD, SERVICE
 from deployments.errors import ClusterRefused, TargetUnreachable
-from deployments.settings import Settings
+from deployments.proofs import Proofs
 from deployments.spec import KubernetesSection, ResourcesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState
@@ -27,15 +27,16 @@ SECTION = KubernetesSection(image=IMAGE, resources=ResourcesSection(cpu="50m", m
 class Place:
     """A product's pods."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, product: str) -> None:
-        self.cluster, self.settings, self.product = cluster, settings, product
+    def __init__(self, cluster: Cluster, fleet: Fleet, product: str) -> None:
+        self.cluster, self.fleet, self.settings, self.product = cluster, fleet, fleet.settings, product
 
     def target(self, **changes: Any) -> KubernetesTarget:
         section = SECTION.model_copy(update=changes)
-        return KubernetesTarget(self.cluster, section, self.settings.tracking_uri, SystemClock())
+        proofs = Proofs(self.settings.keys_folder)
+        return KubernetesTarget(self.cluster, section, self.settings.tracking_uri, SystemClock(), proofs=proofs)
 
     def launch(self, version: int, replicas: int = 1, **changes: Any) -> None:
-        self.target(**changes).launch(Launch(self.product, version, Path(), replicas))
+        self.target(**changes).launch(self.fleet.launch(self.product, version, replicas))
 
     def settled(self, version: int, seconds: float = 120) -> tuple[Replica, ...]:
         """The replicas once none of them is starting or stopping any more."""
@@ -50,8 +51,8 @@ class Place:
 
 
 @pytest.fixture
-def place(cluster: Cluster, settings: Settings, request: pytest.FixtureRequest) -> Iterator[Place]:
-    made = Place(cluster, settings, f"pods-{abs(hash(request.node.name)) % 10_000}")
+def place(cluster: Cluster, fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[Place]:
+    made = Place(cluster, fleet, f"pods-{abs(hash(request.node.name)) % 10_000}")
     yield made
     for version in made.target().versions(made.product):
         made.target().retire(made.product, version, DRAIN)
@@ -125,7 +126,7 @@ def test_a_deployment_of_somebody_else_is_refused_and_stays(place: Place) -> Non
     there = place.cluster.create(DEPLOYMENT, theirs)
     try:
         with pytest.raises(ClusterRefused, match=f"Deployment {name}"):
-            place.launch(7)
+            place.target().launch(Launch(place.product, 7, Path(), 1))
         assert place.cluster.get(DEPLOYMENT, name) is not None
         place.target().retire(place.product, 7, DRAIN)
         found = place.cluster.get(DEPLOYMENT, name)

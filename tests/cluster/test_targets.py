@@ -10,6 +10,7 @@ import pytest
 
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster
+from deployments.proofs import Proofs
 from deployments.settings import Settings
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState
@@ -69,12 +70,18 @@ class PodPlace(Place):
             self.fleet.add(product)
         return self.fleet.folder_of(product, version)
 
+    def asked(self, product: str, version: int, replicas: int) -> Launch:
+        self.model(product, version)
+        return self.fleet.launch(product, version, replicas)
+
 
 @pytest.fixture
 def place(cluster: Cluster, settings: Settings, fleet: Fleet, tmp_path: Path) -> Iterator[Place]:
     relay = Relay()
     through = Cluster.of(cluster.namespace, kubeconfig=relay.kubeconfig(tmp_path / "kubeconfig", cluster.namespace))
-    target = KubernetesTarget(through, SECTION, settings.tracking_uri, SystemClock())
+    target = KubernetesTarget(
+        through, SECTION, settings.tracking_uri, SystemClock(), proofs=Proofs(settings.keys_folder)
+    )
     made = PodPlace(
         Settled(target),
         tmp_path,

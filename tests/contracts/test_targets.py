@@ -54,7 +54,10 @@ class Place:
         return folder
 
     def launch(self, version: int, replicas: int = 1, product: str = "flights") -> None:
-        self.target.launch(Launch(product, version, self.model(product, version), replicas))
+        self.target.launch(self.asked(product, version, replicas))
+
+    def asked(self, product: str, version: int, replicas: int) -> Launch:
+        return Launch(product, version, self.model(product, version), replicas)
 
     def settled(self, version: int, product: str = "flights") -> tuple[Replica, ...]:
         """The replicas once none of them is starting any more."""

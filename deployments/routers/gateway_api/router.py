@@ -24,6 +24,7 @@ from deployments.cluster import (
 from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.cluster.names import product_object_name, user_address, version_of
 from deployments.errors import RouterRefused, RouterUnreachable
+from deployments.proofs import Proofs
 from deployments.routers.accepted import accepted
 from deployments.routers.counters import CountedElsewhere, Counters
 from deployments.routers.gateway_api.acceptance import refusal_of
@@ -59,9 +60,14 @@ class GatewayApiRouter(CountedElsewhere):
         counters: Counters,
         clock: Clock,
         settling: timedelta = timedelta(seconds=2),
+        proofs: Proofs | None = None,
     ) -> None:
-        """`settling` is how long after its word a gateway may still lead by what was before."""
+        """`settling` is how long after its word a gateway may still lead by what was before.
+
+        It shows servers that it is the Gateway by our `proofs`.
+        """
         super().__init__(counters)
+        self._proofs = proofs or Proofs(None)
         self._cluster, self._section, self._clock, self._settling = cluster, section, clock, settling
         self.shortfall = section.shortfall
 
@@ -77,7 +83,7 @@ class GatewayApiRouter(CountedElsewhere):
         Raises `RouterRefused` too for an HTTPRoute of our name that is somebody else's.
         """
         wanted = accepted(product, routing)
-        rules = rules_of(product, wanted, self._path(product))
+        rules = self._rules(product, wanted)
         with self._reaching():
             former = self._our_route(product)
             shown((former,) if former else (), product, token)
@@ -102,7 +108,7 @@ class GatewayApiRouter(CountedElsewhere):
             if not ready.get(version):
                 raise unknown(product, version)
             wanted = everything_to(product, version, self._backends(product, known, ready))
-            self._write(product, rules_of(product, wanted, self._path(product)), self._attached(route), token, note)
+            self._write(product, self._rules(product, wanted), self._attached(route), token, note)
 
     def retreated(self, product: str) -> Retreat | None:
         """See `Router.retreated`; it is an annotation of the route."""
@@ -161,12 +167,15 @@ class GatewayApiRouter(CountedElsewhere):
             )
         return found
 
+    def _rules(self, product: str, routing: Routing) -> list[Object]:
+        return rules_of(product, routing, self._path(product), self._proofs.of_gateway(product))
+
     def _routing(self, product: str, route: Object) -> Routing | None:
         ours = self._ours(product, route["spec"])
         routing = routing_of(
             product, ours, self._backends(product, known_versions(product, ours), self._ready(product))
         )
-        if routing is None or not are_as_written(rules_of(product, routing, self._path(product)), ours):
+        if routing is None or not are_as_written(self._rules(product, routing), ours):
             return None
         return routing
 

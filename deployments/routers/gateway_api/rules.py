@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, object_name
 from deployments.errors import RouterRefused
+from deployments.proofs import GATEWAY_HEADER
 from deployments.routers.choice import VERSION_HEADER
 from deployments.traffic import PARTS, Backend, Match, Mirror, Routing, Weights
 
@@ -26,12 +27,13 @@ _COOKIE: Final = re.compile(rf"{re.escape(_BEFORE)}(?P<name>[A-Za-z0-9_-]+)=(?P<
 _SPECIAL, _ESCAPED = re.compile(r"[.*+?()\[\]{}^$|\\]"), r"\\\g<0>"
 
 
-def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
+def rules_of(product: str, routing: Routing, path: str, proof: str = "") -> list[Object]:
     """The rules that make `routing` true below `path`, that of the split first.
 
     Many gateways (Envoy Gateway is one) name what they build of a rule after its place in the route: one whose place
     changes while it leads users is answered with 503 until all of that has been built anew. So the split keeps its
     place while previews come and go; for a gateway the more particular rule goes before it, wherever it stands.
+    With copies, and with what is copied, the gateway shows its `proof`, if there is one.
 
     Raises `RouterRefused` for what Gateway API cannot say.
     """
@@ -52,7 +54,7 @@ def rules_of(product: str, routing: Routing, path: str) -> list[Object]:
         _rule(f"{_mark(product)}match-{number}", path, [_back_end(product, match.version)], [_header_match(match)])
         for number, match in enumerate(routing.matches, 1)
     ]
-    return [_split(product, routing, path), *previews, *matches]
+    return [_split(product, routing, path, proof), *previews, *matches]
 
 
 def routing_of(product: str, ours: Sequence[Object], backends: Sequence[Backend]) -> Routing | None:
@@ -163,11 +165,14 @@ def _looks_like_ours(product: str, rule: Mapping[str, Any], path: str) -> bool:
     return "name" not in rule and leads_to_us and (path in paths or rewrites)
 
 
-def _split(product: str, routing: Routing, path: str) -> Object:
+def _split(product: str, routing: Routing, path: str, proof: str) -> Object:
     port = PAIRED_PORT if routing.mirror else PORT
     back_ends = [_back_end(product, version, part, port) for version, part in routing.weights.parts.items()]
     rule = _rule(f"{_mark(product)}split", path, back_ends, [])
     if routing.mirror:
+        if proof:
+            shown = {"set": [{"name": GATEWAY_HEADER, "value": proof}]}
+            rule["filters"].append({"type": "RequestHeaderModifier", "requestHeaderModifier": shown})
         copies: Object = {"backendRef": _reference(product, routing.mirror.version, COPIES_PORT)}
         if routing.mirror.parts < PARTS:
             copies["fraction"] = {"numerator": routing.mirror.parts, "denominator": PARTS}

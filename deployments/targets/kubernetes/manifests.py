@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -40,12 +41,14 @@ class Served:
     """One version to be run as `section` says. `tracking` is where pods find the registry; None: nowhere.
 
     `login` is a Secret in their namespace whose `prefect` is the password of the registry; None: it asks for none.
+    `proofs` are the variables by which its servers know runs and the Gateway (`deployments.proofs`).
     """
 
     launch: Launch
     section: KubernetesSection
     tracking: str | None
     login: str | None = None
+    proofs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -181,6 +184,9 @@ def _server(served: Served) -> Object:
     container = _container(served, CONTAINER)
     # By the environment: a server in an older image does not mind. The folder outlives a container that dies.
     container["env"].append({"name": "SEATRIAL_REMAINS", "value": "/tmp/remains"})  # noqa: S108 - the pod's own
+    # In the place of what the user's own environment says of them.
+    container["env"] = [each for each in container["env"] if each["name"] not in served.proofs]
+    container["env"] += [{"name": name, "value": value} for name, value in served.proofs.items()]
     if served.section.requests_secret is not None:
         container["env"].append({"name": VARIABLE, "value": f"{_KEY_FOLDER}/{KEY_NAME}"})
         container["volumeMounts"].append({"name": _KEY_VOLUME, "mountPath": _KEY_FOLDER, "readOnly": True})

@@ -26,8 +26,9 @@ from deployments.cluster import (
     shown,
 )
 from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
-from deployments.cluster.names import COPIES_PORT, version_of
+from deployments.cluster.names import COPIES_PORT, PRODUCT, version_of
 from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
+from deployments.proofs import RUN_HEADER, Proofs
 from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes.manifests import (
     CONTAINER,
@@ -65,10 +66,11 @@ _POLL: Final = timedelta(seconds=1)
 class KubernetesTarget:
     """Runs model servers in a cluster, as a product's `section` says. `tracking`: where pods find the registry.
 
-    `trusted` names types that every model may hold, beyond those of its own launch. `login`: see `Served`.
+    `trusted` names types that every model may hold, beyond those of its own launch. `login`: see `Served`. Servers are
+    told how to know us by our `proofs`, which they are shown with every question.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a platform has
         self,
         cluster: Cluster,
         section: KubernetesSection,
@@ -76,16 +78,20 @@ class KubernetesTarget:
         clock: Clock,
         trusted: tuple[str, ...] = (),
         login: str | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
         self._cluster, self._section, self._tracking, self._clock = cluster, section, tracking, clock
-        self._trusted, self._login = trusted, login
+        self._trusted, self._login, self._proofs = trusted, login, proofs or Proofs(None)
         # By labels, up to when `replicas` has seen what happened to pods.
         self._seen: dict[str, str] = {}
+        # By the name of a pod, the product and version that it serves.
+        self._serving: dict[str, tuple[str, int]] = {}
 
     def launch(self, launch: Launch, token: int | None = None) -> None:
         """See `Target`. Raises `ClusterRefused` for an object of that name which is not ours; nothing is begun then."""
         told = replace(launch, trusted=(*self._trusted, *launch.trusted))
-        served = Served(told, self._section, self._tracking, self._login)
+        known_by = self._proofs.told_to_pods(launch.product, launch.version)
+        served = Served(told, self._section, self._tracking, self._login, known_by)
         with self._reaching():
             self._claim(launch.product, token)
             found = self._ours(served)
@@ -141,8 +147,19 @@ class KubernetesTarget:
     def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
         """See `Target`; by way of the API server."""
         with errors_as(TargetUnreachable, f"{replica.name} does not answer through {self._cluster.address}"):
-            said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS)
+            shown = self._proof(replica.name)
+            said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS, shown)
         return Answer(said.status, said.body)
+
+    def _proof(self, pod: str) -> dict[str, str]:
+        """What the server in a pod is shown, by its header."""
+        if pod not in self._serving:
+            for found in self._cluster.list(POD, fields=f"metadata.name={pod}")[0]:
+                product, version = found["metadata"].get("labels", {}).get(PRODUCT), version_of(found)
+                if product and version is not None:
+                    self._serving[pod] = product, version
+        proof = self._proofs.of_run(*self._serving[pod]) if pod in self._serving else ""
+        return {RUN_HEADER: proof} if proof else {}
 
     def newest_token(self, product: str) -> int:
         """See `Target.newest_token`."""
@@ -235,6 +252,7 @@ class KubernetesTarget:
         """In the order of their names; those that have ended for good are none."""
         labels = selector_of(product, version)
         found, self._seen[labels] = self._cluster.list(POD, labels)
+        self._serving |= {each["metadata"]["name"]: (product, version) for each in found}
         return sorted(
             (each for each in found if (each.get("status") or {}).get("phase") != "Succeeded"),
             key=lambda each: str(each["metadata"]["name"]),

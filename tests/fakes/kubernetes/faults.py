@@ -15,7 +15,7 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it came in."""
+    """One request as it came in; `further` are its headers `x-…`, in lower case, which a proxy passes on."""
 
     method: str
     path: str
@@ -23,6 +23,7 @@ class Request:
     content_type: str = ""
     user_agent: str = ""
     body: bytes = field(default=b"", repr=False)
+    further: dict[str, str] = field(default_factory=dict)
 
 
 class ConnectionCut(Exception):

@@ -128,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             content_type=(self.headers.get("Content-Type") or "").split(";")[0].strip(),
             user_agent=self.headers.get("User-Agent") or "",
             body=self.rfile.read(length),
+            further={name.lower(): value for name, value in self.headers.items() if name.lower().startswith("x-")},
         )
         try:
             answer = self.server.owner.answer(request)

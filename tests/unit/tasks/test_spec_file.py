@@ -221,6 +221,25 @@ def test_a_missing_spec_is_told_with_those_that_exist(tmp_path: Path) -> None:
     assert find_spec("churn", tmp_path) == tmp_path / "churn.yaml"
 
 
+def test_a_spec_in_a_mounted_config_map_lies_where_it_is_seen(tmp_path: Path) -> None:
+    """The kubelet links each file to a folder of the moment, so that all of them change at once."""
+    moment = tmp_path / "specs" / "..2026_11_30"
+    moment.mkdir(parents=True)
+    written(moment, GOOD)
+    (tmp_path / "specs" / "..data").symlink_to(moment.name)
+    (tmp_path / "specs" / "churn.yaml").symlink_to("..data/churn.yaml")
+    for asked in ("churn", str(tmp_path / "specs" / "churn.yaml")):
+        assert find_spec(asked, tmp_path / "specs") == tmp_path / "specs" / "churn.yaml"
+
+
+def test_a_link_to_a_spec_of_another_folder_leads_there(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "specs").mkdir()
+    written(tmp_path / "theirs", GOOD)
+    (tmp_path / "specs" / "churn.yaml").symlink_to("../theirs/churn.yaml")
+    assert find_spec("churn", tmp_path / "specs") == tmp_path / "theirs" / "churn.yaml"
+
+
 def test_the_published_schema_is_the_present_one() -> None:
     published = Path(__file__).parents[3] / "docs" / "spec.schema.json"
     assert json.loads(published.read_text()) == json_schema(), "run: seatrial schema > docs/spec.schema.json"

@@ -10,14 +10,17 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.analysis.readings import Reading, Source
 from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import ClusterRefused, MetricsUnreachable
+from deployments.keys import key
 from deployments.metrics.live import LiveMetrics
 from deployments.metrics.pairs import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.servers import answers_of
+from deployments.proofs import GATEWAY_VARIABLE, KEY, RUN_VARIABLE, Admitted, Proofs
 from deployments.serving.call import Call
 from deployments.serving.crash_record import remains_in
 from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import MlflowDialect
+from tests.advice import followed
 from tests.fakes.kubernetes import FakeKubernetes, Proxied
 from tests.model_pods import Pods
 
@@ -232,3 +235,38 @@ def test_pods_are_asked_for_their_answers_only_where_pairs_are_wanted(pods: Pods
     assert cluster.calls == {"list pods": 1, "proxy pods": 1}
     metrics.read("shop")
     assert cluster.calls == {"list pods": 3, "proxy pods": 3}
+
+
+@pytest.fixture
+def proofs(tmp_path: Path) -> Proofs:
+    key(tmp_path / "keys", KEY)
+    return Proofs(tmp_path / "keys")
+
+
+def admitted(proofs: Proofs, version: int) -> Admitted:
+    told = proofs.told_to_pods("shop", version)
+    return Admitted(told[RUN_VARIABLE], told[GATEWAY_VARIABLE])
+
+
+def test_pods_that_ask_for_a_proof_are_shown_that_of_their_version_and_those_of_old_are_read_beside_them(
+    pods: Pods, proofs: Proofs
+) -> None:
+    """As in a rollout in the middle of which Seatrial is upgraded: the champion's pods know no proofs."""
+    pods.start(1).ask(0)
+    pods.start(2, admitted=admitted(proofs, 2)).ask(1)
+    counters = PodCounters(pods.cluster(), proofs)
+    assert by_version(counters.tallies("shop")) == [(1, 1, 0), (2, 1, 0)]
+    assert counters.in_flight("shop", 2) == 0
+
+
+def test_pods_of_another_key_are_named_with_the_way_out(pods: Pods, proofs: Proofs, tmp_path: Path) -> None:
+    pods.start(1, admitted=admitted(proofs, 1)).ask(0)
+    key(tmp_path / "other", KEY)
+    with pytest.raises(ClusterRefused, match=r"kubectl set env deployment/model-shop-v1 SEATRIAL_RUN_PROOF-") as told:
+        PodCounters(pods.cluster(), Proofs(tmp_path / "other")).counts("shop")
+    assert followed("does not take our proof: give this run the key") in str(told.value)
+    (tmp_path / "other" / KEY).write_bytes((tmp_path / "keys" / KEY).read_bytes())
+    assert by_version(PodCounters(pods.cluster(), Proofs(tmp_path / "other")).tallies("shop")) == [(1, 1, 0)]
+    # What `kubectl set env` leaves is a pod that asks for nothing.
+    pods.start(1, admitted=Admitted("", admitted(proofs, 1).gateway)).ask(0)
+    assert by_version(PodCounters(pods.cluster()).tallies("shop")) == [(1, 1, 0)]

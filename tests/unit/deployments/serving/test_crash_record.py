@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from deployments.serving.crash_record import remains_in
 with remains_in(Path(sys.argv[1])) as remains:
     for kind in sys.argv[2:]:
-        remains.begin(SimpleNamespace(mirrored=kind == "copies", key=b"ann" if kind == "keyed" else None))
+        remains.begin(SimpleNamespace(aside=False, mirrored=kind == "copies", key=b"ann" if kind == "keyed" else None))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from deployments.keys import key
+from deployments.proofs import GATEWAY_HEADER, KEY, RUN_HEADER, Proofs
 from deployments.serving.__main__ import main
 from tests.model_folder import write_model_folder
 from tests.model_process import RECORD, REPOSITORY, ServerProcess, ask
@@ -37,11 +39,78 @@ def test_each_port_says_what_its_requests_are(server: ServerProcess) -> None:
     assert (told["users"]["requests"], told["copies"]["requests"]) == (4, 2)
 
 
-def test_who_asks_for_a_version_by_name_is_no_user_of_it(server: ServerProcess) -> None:
+def test_who_asks_for_a_version_by_name_is_no_user_of_it_and_no_copy(server: ServerProcess) -> None:
+    """A client could decide a comparison of copies else: by rows of his own, under the id of a request of his."""
+    for port in server.ports:
+        with contextlib.closing(server.connected(port)) as connection:
+            assert ask(connection, {"x-seatrial-version": "3"}).status == 200
     with contextlib.closing(server.connected(server.users)) as connection:
-        assert ask(connection, {"x-seatrial-version": "3"}).status == 200
+        assert ask(connection, path="/v2/models/flights/versions/3/infer").status == 400
     told = server.counts()
-    assert (told["users"]["requests"], told["copies"]["requests"], told["predictions"]) == (0, 1, {})
+    assert (told["users"]["requests"], told["copies"]["requests"], told["predictions"]) == (0, 0, {})
+    assert server.told("/seatrial/answers")[1]["answers"] == []
+
+
+@pytest.fixture
+def proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proofs:
+    """Of whoever started the server."""
+    key(tmp_path / "keys", KEY)
+    proofs = Proofs(tmp_path / "keys")
+    for name, value in proofs.told_to_pods("flights", 3).items():
+        monkeypatch.setenv(name, value)
+    return proofs
+
+
+QUESTIONS = ("/seatrial/counts", "/seatrial/answers", "/seatrial/users?salt=a")
+
+
+def test_what_was_answered_is_told_to_a_run_that_shows_its_proof_and_at_one_port(
+    proofs: Proofs, server: ServerProcess
+) -> None:
+    """`proofs` first: the server is started with what they tell it."""
+    run, gateway = proofs.of_run("flights", 3), proofs.of_gateway("flights")
+    for path in QUESTIONS:
+        assert server.told(path, {RUN_HEADER: run})[0] == 200
+        for shown in ({}, {RUN_HEADER: gateway}, {GATEWAY_HEADER: gateway}, {RUN_HEADER: proofs.of_run("flights", 4)}):
+            code, told = server.told(path, shown)
+            assert (code, set(told)) == (401, {"error", "request_id"})
+        for port in (server.users, server.paired):
+            assert server.told(path, {RUN_HEADER: run}, port)[0] == 404
+
+
+def test_forged_copies_are_turned_away_and_count_for_nothing(proofs: Proofs, server: ServerProcess) -> None:
+    gateway = {GATEWAY_HEADER: proofs.of_gateway("flights")}
+    forged = [{}, {GATEWAY_HEADER: "guessed"}, {"x-seatrial-mirrored": "1"}, {RUN_HEADER: proofs.of_gateway("flights")}]
+    for headers in forged:
+        with contextlib.closing(server.connected(server.copies)) as connection:
+            assert ask(connection, headers).status == 403
+    with contextlib.closing(server.connected(server.copies)) as connection:
+        assert ask(connection, gateway).status == 200
+    run = {RUN_HEADER: proofs.of_run("flights", 3)}
+    _, told = server.told("/seatrial/counts", run)
+    assert (told["users"]["requests"], told["copies"]["requests"]) == (0, 1)
+    assert [each[2] for each in server.told("/seatrial/answers", run)[1]["answers"]] == [True]
+
+
+def test_a_user_is_answered_at_the_port_of_pairs_whoever_sent_him_but_makes_no_pair(
+    proofs: Proofs, server: ServerProcess
+) -> None:
+    """So that a route of an earlier release, which shows nothing, loses nobody."""
+    assert server.ask(server.paired, 2) == [200, 200]
+    run = {RUN_HEADER: proofs.of_run("flights", 3)}
+    assert server.told("/seatrial/counts", run)[1]["users"]["requests"] == 2
+    assert server.told("/seatrial/answers", run)[1]["answers"] == []
+    with contextlib.closing(server.connected(server.paired)) as connection:
+        assert ask(connection, {GATEWAY_HEADER: proofs.of_gateway("flights")}).status == 200
+    assert [each[2] for each in server.told("/seatrial/answers", run)[1]["answers"]] == [False]
+
+
+def test_a_run_may_try_a_server_by_the_port_of_copies_and_is_in_no_count(proofs: Proofs, server: ServerProcess) -> None:
+    run = {RUN_HEADER: proofs.of_run("flights", 3)}
+    with contextlib.closing(server.connected(server.copies)) as connection:
+        assert ask(connection, run).status == 200
+    _, told = server.told("/seatrial/counts", run)
+    assert (told["users"]["requests"], told["copies"]["requests"]) == (0, 0)
 
 
 def test_a_server_that_leaves_tells_who_comes_back_by_any_of_its_ports(model: Path) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from deployments.keys import key
+from deployments.proofs import GATEWAY_VARIABLE, KEY, RUN_VARIABLE, Proofs
 from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes.manifests import Served, deployment
 from deployments.targets.protocol import Launch
@@ -54,3 +56,16 @@ def test_a_server_is_shown_the_key_of_request_ids_and_nothing_else_of_the_secret
     assert secrets == ([wanted] if named else [])
     assert ("SEATRIAL_REQUESTS_KEY" in variables(made["containers"][0])) is bool(named)
     assert all(mount["name"] != "requests-key" for mount in made["initContainers"][0]["volumeMounts"])
+
+
+def test_a_server_is_told_of_proofs_whatever_the_users_environment_says_and_the_fetcher_is_not(tmp_path: Path) -> None:
+    key(tmp_path, KEY)
+    proofs = Proofs(tmp_path).told_to_pods("flights", 1)
+    launch = Launch("flights", 1, Path("/models"), replicas=1)
+    section = SECTION.model_copy(update={"environment": {RUN_VARIABLE: "of mine", "MINE": "1"}})
+    made = deployment(Served(launch, section, None, proofs=proofs))["spec"]["template"]["spec"]
+    [server], [fetcher] = made["containers"], made["initContainers"]
+    names = [each["name"] for each in server["env"]]
+    assert len(names) == len(set(names))
+    assert {name: variables(server)[name]["value"] for name in (*proofs, "MINE")} == proofs | {"MINE": "1"}
+    assert GATEWAY_VARIABLE not in variables(fetcher)

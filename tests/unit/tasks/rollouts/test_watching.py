@@ -97,6 +97,46 @@ def test_servers_that_are_not_ready_for_half_a_minute_only_delay(served: World) 
     served.settled()
 
 
+def hanging_for(world: World, span: timedelta) -> Any:
+    """For so long after the first shift v2 answers nobody, nor tells who left; ten seconds later it is not ready."""
+    since: list[Any] = []
+
+    def between(state: RolloutState) -> None:
+        if isinstance(state.step, Observe) and not since:
+            since.append(world.clock.now())
+            world.cut[2] = 1.0
+        if since and world.clock.now() - since[0] >= span:
+            world.cut[2] = 0.0
+            world.target.script(PRODUCT, 2, Behaviour.READY)
+        elif since and world.clock.now() - since[0] >= MINUTE / 6:
+            world.target.script(PRODUCT, 2, Behaviour.NEVER_READY)
+
+    return between
+
+
+def test_a_candidate_that_hangs_has_no_traffic_within_a_minute(served: World) -> None:
+    """The loop of its server stands still, so that who waited for it is in nobody's count; soon it is not ready."""
+    trail = Trail()
+    hang = hanging_for(served, 60 * MINUTE)
+
+    def between(state: RolloutState) -> None:
+        trail(state)
+        hang(state)
+
+    state = served.run(served.wish(2, Strategy.CANARY), between=between)
+    assert state.phase is Phase.ROLLED_BACK
+    assert "no server of v2 is ready, and none of its users has had an answer for 45 s" in state.reason
+    watched = [each.updated_at for each in trail.states if isinstance(each.step, Observe)]
+    assert max(watched) - min(watched) < MINUTE
+    served.settled()
+
+
+def test_a_candidate_that_hangs_for_twenty_seconds_is_only_delayed(served: World) -> None:
+    state = served.run(served.wish(2, Strategy.CANARY), between=hanging_for(served, MINUTE / 3))
+    assert state.phase is Phase.DONE, state.reason
+    served.settled()
+
+
 def test_two_short_absences_of_servers_with_answers_between_them_are_no_long_one(served: World) -> None:
     began: list[Any] = []
 
