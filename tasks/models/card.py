@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from deployments.columns import meaning_from, meaning_written
 from deployments.errors import BadArtifact
 from tasks.kinds import TaskKind
 from tasks.models.features import Feature, FeatureKind
@@ -37,7 +38,10 @@ def metadata_of(card: ModelCard) -> dict[str, Any]:
             "task": card.task.value,
             "output": card.output.value,
             "classes": list(card.classes),
-            "features": [{"name": each.name, "kind": each.kind.value} for each in card.features],
+            "features": [
+                {"name": each.name, "kind": each.kind.value, "values": meaning_written(each.meaning)}
+                for each in card.features
+            ],
         }
     }
 
@@ -52,7 +56,10 @@ def read_card(folder: Path) -> ModelCard:
             task=TaskKind(written["task"]),
             output=Output(written["output"]),
             classes=tuple(written["classes"]),
-            features=tuple(Feature(each["name"], FeatureKind(each["kind"])) for each in written["features"]),
+            features=tuple(
+                Feature(each["name"], FeatureKind(each["kind"]), meaning_from(each.get("values", {})))
+                for each in written["features"]
+            ),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise BadArtifact(f"{path} does not say what the model takes ({error!r}): train the model anew") from error

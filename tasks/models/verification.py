@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadData
+from deployments.serving.known import known_categories
 from tasks.models.features import Feature, select_features
 from tasks.models.predictions import as_json
 from tasks.spec import Output
@@ -21,7 +22,7 @@ def verification_sample(
     """
     if held_out.empty:
         raise BadData("there are no held-out rows to verify a server with: widen data.split")
-    rows = select_features(_spread(held_out, most), features)
+    rows = select_features(_spread(held_out, most), features, known_categories(model))
     without_nan = rows.astype(object).where(rows.notna(), None)
     request = {"dataframe_split": {"columns": list(rows.columns), "data": without_nan.to_numpy().tolist()}}
     return json.dumps({"request": request, "predictions": as_json(model, rows, output)}, allow_nan=False).encode()

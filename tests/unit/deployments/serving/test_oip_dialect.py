@@ -62,7 +62,7 @@ def test_a_tensor_in_bytes_is_the_same_column(datatype: str) -> None:
     carrier, carriers = in_bytes("carrier", ["UA", ""], "BYTES", [2, 1])
     frame = read({"inputs": [hour, carrier]}, hours + carriers).batch.frame(FLIGHTS.features)
     assert frame["hour"].tolist() == [5.0, 7.0]
-    assert frame["carrier"].tolist() == ["UA", ""]
+    assert frame["carrier"].tolist() == ["UA", None]
 
 
 def test_json_and_bytes_may_be_mixed_in_one_request() -> None:
