@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What pandas, by which MLflow reads CSV, takes for a missing value.
 USUAL_NULLS: Final = frozenset(
@@ -41,6 +44,16 @@ class Meaning:
     false: frozenset[str] = _FALSE
     format: str | None = None
     bits: int = DOUBLE
+
+    def as_held(self, numbers: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Float64 numbers with no more digits than training had of them; those beyond its range stay as they are."""
+        if self.bits == DOUBLE:
+            return numbers
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            held = numbers.astype(f"f{self.bits // 8}").astype(np.float64)
+        return np.where(np.isfinite(held), held, numbers)
 
     def truth(self, text: str) -> bool | None:
         """The truth value that a text is; None if it is none."""

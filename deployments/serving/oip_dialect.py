@@ -16,7 +16,7 @@ from deployments.serving.content import BINARY, JSON, media_type, parsed, unpack
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
-from deployments.serving.schema import Unanswerable, batch_of, check_rows, checked, infinite, is_list_of, unknown
+from deployments.serving.schema import Unanswerable, as_held, batch_of, check_rows, checked, infinite, is_list_of, unknown
 from deployments.serving.tensors import parameters_of, shape_of, values_of
 
 _DATATYPES = {
@@ -121,7 +121,7 @@ class OipDialect:
         matrix = np.array(values, dtype=np.float64).reshape(shape)
         if (unbounded := np.isinf(matrix)).any():
             raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
-        return checked(Batch(shape[0], matrix, ()), features, self._limits)
+        return checked(Batch(shape[0], as_held(matrix, features), ()), features, self._limits)
 
     def _wanted(self, document: Mapping[str, Any]) -> tuple[Wanted, ...]:
         binary = parameters_of(document, "the request").get("binary_data_output") is True

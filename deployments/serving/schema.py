@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from deployments.columns import number_in
+from deployments.columns import DOUBLE, number_in
 from deployments.errors import BadInput
 from deployments.serving.batch import Batch
 from deployments.serving.description import Feature, Kind
@@ -48,7 +48,7 @@ def batch_of(columns: Columns, features: Sequence[Feature], limits: Limits) -> B
         else:
             categories.append(_categories(feature, values))
     shape = (len(numbers), rows)
-    by_row = np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(shape).T)
+    by_row = as_held(np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(shape).T), features)
     return checked(Batch(rows, by_row, tuple(categories)), features, limits)
 
 
@@ -69,7 +69,18 @@ def matrix_of(rows: Sequence[Sequence[Any]], features: Sequence[Feature], limits
     matrix = array_of_numbers(rows)
     if matrix is None or matrix.shape != (len(rows), len(features)) or not np.isfinite(matrix).all():
         return None
-    return Batch(len(rows), matrix, ())
+    return Batch(len(rows), as_held(matrix, features), ())
+
+
+def as_held(matrix: "np.ndarray", features: Sequence[Feature]) -> "np.ndarray":
+    """Numbers, a column a numeric feature, with no more digits than training had of them."""
+    place = 0
+    for feature in features:
+        if feature.kind is Kind.NUMERIC:
+            if feature.meaning.bits != DOUBLE:
+                matrix[:, place] = feature.meaning.as_held(matrix[:, place])
+            place += 1
+    return matrix
 
 
 def array_of_numbers(values: Sequence[Any]) -> "np.ndarray | None":

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.columns import Categories, Held, Meaning, number_in, text_of
 from deployments.errors import BadData
+from tasks.columns import meaning_of
 from tasks.kinds import TaskKind
-from tasks.spec import PreprocessingSection
+from tasks.spec import DataSection, PreprocessingSection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,13 +45,13 @@ _KINDS_HELD = {
 }
 
 
-def features_in(preprocessing: PreprocessingSection) -> tuple[Feature, ...]:
-    """The features of a spec, numeric first: the order of the model's signature."""
+def features_in(preprocessing: PreprocessingSection, data: DataSection | None = None) -> tuple[Feature, ...]:
+    """The features of a spec, numeric first: the order of the model's signature; with what `data` says of them."""
     numeric = preprocessing.numeric.columns if preprocessing.numeric else ()
     categorical = preprocessing.categorical.columns if preprocessing.categorical else ()
-    return (
-        *(Feature(name, FeatureKind.NUMERIC) for name in numeric),
-        *(Feature(name, FeatureKind.CATEGORICAL) for name in categorical),
+    kinds = dict.fromkeys(numeric, FeatureKind.NUMERIC) | dict.fromkeys(categorical, FeatureKind.CATEGORICAL)
+    return tuple(
+        Feature(name, kind, meaning_of(name, data) if data else Meaning()) for name, kind in kinds.items()
     )
 
 
@@ -132,7 +133,7 @@ def _numbers(column: "pd.Series[Any]", meaning: Meaning = Meaning()) -> "pd.Seri
         ) from error
     if infinite := int(np.isinf(numbers).sum()):
         raise BadData(f"column {column.name!r} is infinite in {infinite:,} rows, which JSON cannot say: clean it")
-    return numbers
+    return pd.Series(meaning.as_held(numbers.to_numpy()), index=column.index, name=column.name)
 
 
 def _holds_text(column: "pd.Series[Any]") -> bool:
