@@ -90,7 +90,7 @@ class Categories(dict[str | None, str | None]):
             return self[value]
         if isinstance(value, bool):
             return self._truths.get(value, text_of(value))
-        text = text_of(value)
+        text = text_of(self._meaning.narrowed(value) if isinstance(value, float) else value)
         if not isinstance(value, int | float | Decimal):
             return self[text]
         if (meant := self._of_numbers.get(text)) is None:

@@ -55,6 +55,16 @@ class Meaning:
             held = numbers.astype(f"f{self.bits // 8}").astype(np.float64)
         return np.where(np.isfinite(held), held, numbers)
 
+    def narrowed(self, number: float) -> float:
+        """The number that has the fewest digits among those that training could not tell from this one."""
+        if self.bits == DOUBLE:
+            return number
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            held = np.dtype(f"f{self.bits // 8}").type(number)
+        return float(str(held)) if np.isfinite(held) else number
+
     def truth(self, text: str) -> bool | None:
         """The truth value that a text is; None if it is none."""
         word = text.strip().lower()

@@ -164,9 +164,12 @@ def _number_of(value: Any, meaning: Meaning) -> float:
 def _texts(column: "pd.Series[Any]", meaning: Meaning, known: frozenset[str] | None) -> "pd.Series[Any]":
     """Text as objects with None for missing; each distinct value is written once, for there are few."""
     import pandas as pd
+    from pandas.api import types
 
     codes, distinct = pd.factorize(column)
-    values = [_plain_value(value) for value in distinct]
+    # Of floats an index hands out those of 64 bits, whatever it holds.
+    each = distinct.to_numpy() if types.is_float_dtype(distinct.dtype) else distinct
+    values = [_plain_value(value) for value in each]
     if known is None:
         words = [None if value == "" and "" in meaning.nulls else as_category(value) for value in values]
     else:
