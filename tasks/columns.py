@@ -3,7 +3,8 @@
 from deployments.columns import USUAL_NULLS, Meaning
 from tasks.spec import ColumnType, DataSection
 
-_ONE_TOO = {"true": frozenset({"true", "1"}), "false": frozenset({"false", "0"})}
+# The words of what is declared to be true or false.
+_ONE_TOO = (frozenset({"true", "1"}), frozenset({"false", "0"}))
 
 
 def meaning_of(name: str, data: DataSection) -> Meaning:
@@ -11,15 +12,14 @@ def meaning_of(name: str, data: DataSection) -> Meaning:
     declared, source = data.columns.get(name), data.source
     if declared is None:
         return Meaning(nulls=_nulls(source.nulls), decimal=source.decimal)
-    words = _ONE_TOO if declared.type is ColumnType.BOOLEAN else {}
-    if declared.true is not None and declared.false is not None:
-        words = {"true": _lower(declared.true), "false": _lower(declared.false)}
+    usual = _ONE_TOO if declared.type is ColumnType.BOOLEAN else (Meaning().true, Meaning().false)
     return Meaning(
         nulls=_nulls(source.nulls if declared.nulls is None else declared.nulls),
         decimal=declared.decimal or source.decimal,
         thousands=declared.thousands or "",
         format=declared.format,
-        **words,
+        true=usual[0] if declared.true is None else _lower(declared.true),
+        false=usual[1] if declared.false is None else _lower(declared.false),
     )
 
 

@@ -255,7 +255,9 @@ def _impossible_columns(data: DataSection, preprocessing: PreprocessingSection |
                 "under categorical",
             )
         if name == data.time_column and column.type is not ColumnType.TIME:
-            yield Problem(f"data.columns.{name}.type", f"{column.type.value}, but it is the time column: say type: time")
+            yield Problem(
+                f"data.columns.{name}.type", f"{column.type.value}, but it is the time column: say type: time"
+            )
         if name == data.target and column.type is ColumnType.TIME:
             yield Problem(f"data.columns.{name}.type", "time, but it is the target: no model predicts moments")
 

@@ -23,7 +23,7 @@ from tasks.kinds import TaskKind
 from tasks.models.card import ModelCard, metadata_of
 from tasks.models.features import select_features
 from tasks.models.fit import fit
-from tasks.models.verification import verification_sample
+from tasks.models.verification import HeldOut, verification_sample
 from tasks.spec import Output as AskedOutput
 from tasks.spec import ProductSpec
 from tests.model_folder import write_manifest
@@ -82,11 +82,7 @@ class Trained:
     def read(self, dialect: type[Dialect], headers: dict[bytes, bytes], body: bytes) -> Query:
         """What the server takes a request for."""
         description, limits = self.model.description, Limits()
-        made = (
-            OipDialect(description, "1", limits)
-            if dialect is OipDialect
-            else MlflowDialect(description, limits)
-        )
+        made = OipDialect(description, "1", limits) if dialect is OipDialect else MlflowDialect(description, limits)
         return made.read(headers, body)
 
 
@@ -97,7 +93,9 @@ def trained(spec: ProductSpec, place: Path) -> Trained:
     rows = select_features(frame, fitted.features)
     folder = place / "folder"
     card = ModelCard("shop", TaskKind.REGRESSION, AskedOutput.PREDICTION, (), fitted.features)
-    _store(folder, fitted.model, card, verification_sample(fitted.model, frame, fitted.features, card.output, 20))
+    _store(
+        folder, fitted.model, card, verification_sample(fitted.model, HeldOut(frame), fitted.features, card.output, 20)
+    )
     model = load(folder, "shop", ("sklearn.tree._tree.Tree",))
     return Trained(model, rows, list(fitted.model.predict(rows).tolist()))
 

@@ -60,7 +60,9 @@ def _values(feature: Feature, fields: Sequence[str]) -> "Sequence[str | None] | 
     known = [field for field in fields if field not in nulls] if some_are_missing else fields
     try:
         if set("".join(known)) <= _IN_A_NUMBER:
-            numbers = map(float, ("nan" if field in nulls else field for field in fields) if some_are_missing else fields)
+            numbers = map(
+                float, ("nan" if field in nulls else field for field in fields) if some_are_missing else fields
+            )
             return np.fromiter(numbers, np.float64, len(fields))
     except ValueError:
         pass

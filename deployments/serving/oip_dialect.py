@@ -16,7 +16,16 @@ from deployments.serving.content import BINARY, JSON, media_type, parsed, unpack
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
-from deployments.serving.schema import Unanswerable, as_held, batch_of, check_rows, checked, infinite, is_list_of, unknown
+from deployments.serving.schema import (
+    Unanswerable,
+    as_held,
+    batch_of,
+    check_rows,
+    checked,
+    infinite,
+    is_list_of,
+    unknown,
+)
 from deployments.serving.tensors import parameters_of, shape_of, values_of
 
 _DATATYPES = {

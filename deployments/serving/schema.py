@@ -44,11 +44,13 @@ def batch_of(columns: Columns, features: Sequence[Feature], limits: Limits) -> B
     for feature in features:
         values = columns[feature.name] if feature.name in columns else _when_absent(feature, rows)
         if feature.kind is Kind.NUMERIC:
-            numbers.append(_numbers(feature, values))
+            known = _numbers(feature, values)
+            narrow = feature.meaning.bits != DOUBLE
+            numbers.append(feature.meaning.as_held(np.array(known, dtype=np.float64)) if narrow else known)
         else:
             categories.append(_categories(feature, values))
     shape = (len(numbers), rows)
-    by_row = as_held(np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(shape).T), features)
+    by_row = np.ascontiguousarray(np.array(numbers, dtype=np.float64).reshape(shape).T)
     return checked(Batch(rows, by_row, tuple(categories)), features, limits)
 
 
@@ -73,13 +75,10 @@ def matrix_of(rows: Sequence[Sequence[Any]], features: Sequence[Feature], limits
 
 
 def as_held(matrix: "np.ndarray", features: Sequence[Feature]) -> "np.ndarray":
-    """Numbers, a column a numeric feature, with no more digits than training had of them."""
-    place = 0
-    for feature in features:
-        if feature.kind is Kind.NUMERIC:
-            if feature.meaning.bits != DOUBLE:
-                matrix[:, place] = feature.meaning.as_held(matrix[:, place])
-            place += 1
+    """The same matrix, of a model that takes nothing but numbers, with no more digits than training had of them."""
+    for place, feature in enumerate(features):
+        if feature.meaning.bits != DOUBLE:
+            matrix[:, place] = feature.meaning.as_held(matrix[:, place])
     return matrix
 
 

@@ -61,7 +61,9 @@ def _declared(column: pa.ChunkedArray, name: str, spec: ProductSpec) -> pa.Chunk
             return _categories(column, meaning, is_text, spec.data.columns[name].nulls is None)
         case ColumnType.NUMBER:
             if is_text:
-                return _read_whole(column, meaning) or _each(column, pa.float64(), lambda t: _number(t, meaning), name, kind)
+                return _read_whole(column, meaning) or _each(
+                    column, pa.float64(), lambda t: _number(t, meaning), name, kind
+                )
             if _is_numeric(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
                 return column
         case ColumnType.BOOLEAN:
@@ -80,7 +82,7 @@ def _declared(column: pa.ChunkedArray, name: str, spec: ProductSpec) -> pa.Chunk
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _without(text: pa.ChunkedArray, nulls: frozenset[str]) -> pa.ChunkedArray:

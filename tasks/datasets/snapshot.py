@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from deployments.disk import write_atomically
 from deployments.errors import BadData, NotFound
 from tasks.datasets.fingerprint import fingerprint, plain
-from tasks.datasets.source import describe, read_rows
+from tasks.datasets.source import TEXT_OF, describe, read_rows
 from tasks.datasets.windows import rows_within, span, with_moments
 from tasks.spec import ProductSpec, Window
 
@@ -53,11 +53,14 @@ def take_snapshot(spec: ProductSpec, folder: Path, window: Window | None = None)
     `window` takes the place of the spec's. All columns are kept, the time column as UTC. Doing it again gives the same
     snapshot: a whole file is used as it is, a damaged one replaced. Raises `BadData`, `SourceUnreachable`, `DiskFull`.
     """
-    table = _storable(_chosen_rows(spec, window))
+    table, texts = _apart(_chosen_rows(spec, window))
+    table = _storable(table)
     digest = fingerprint(table)
     path = folder / spec.product / f"{digest}.parquet"
     if not _holds(path, digest):
         write_atomically(path, _as_parquet(table), mode=0o400)
+    if texts.num_columns:
+        write_atomically(_place_of_texts(path), _as_parquet(texts), mode=0o400)
     time = spec.data.time_column
     start, end = span(table, time) if time else (None, None)
     columns = tuple((field.name, str(field.type).removeprefix("large_")) for field in table.schema)
@@ -80,6 +83,33 @@ def load_rows(path: Path) -> "pd.DataFrame":
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"the snapshot {path} is damaged: ingest the data again, which replaces it") from error
     return _as_frame(table)
+
+
+def load_texts(path: Path) -> "pd.DataFrame | None":
+    """The features in the rows of the snapshot file `path` as the source wrote them, row by row; None if it was typed.
+
+    An empty text is what the source had there.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        texts: pd.DataFrame = pq.ParquetFile(_place_of_texts(path)).read().to_pandas()
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"the text of {path} is damaged: ingest the data again, which replaces it") from error
+    return texts
+
+
+def _place_of_texts(path: Path) -> Path:
+    return path.parent / "texts" / path.name
+
+
+def _apart(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The columns, and those that hold the text of others."""
+    texts = [name for name in table.column_names if name.startswith(TEXT_OF)]
+    named = [name.removeprefix(TEXT_OF) for name in texts]
+    return table.drop_columns(texts), table.select(texts).rename_columns(named)
 
 
 def _as_frame(table: pa.Table) -> "pd.DataFrame":

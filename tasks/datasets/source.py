@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
+from typing import Final
 
 import pyarrow as pa
 
@@ -11,6 +12,9 @@ from tasks.datasets.columns import columns_to_keep_as_text, with_meaning
 from tasks.datasets.database import read_query
 from tasks.datasets.files import Texts, read_file
 from tasks.spec import ProductSpec, Source
+
+# No column of anybody's begins so.
+TEXT_OF: Final = "\x00text of "
 
 
 def read_source(source: Source) -> pa.Table:
@@ -25,10 +29,15 @@ def read_source(source: Source) -> pa.Table:
 def read_rows(spec: ProductSpec) -> pa.Table:
     """Every row and column of the source of `spec`, as the spec declares and uses the columns. Raises as above.
 
-    Also `BadData` for a value that cannot be read as it is declared.
+    Features of a CSV file stand there once more as its text, under their name behind `TEXT_OF`. Raises `BadData` also
+    for a value that cannot be read as it is declared.
     """
     table, texts = _read(spec.data.source, columns_to_keep_as_text(spec))
-    return with_meaning(table, texts, spec)
+    table = with_meaning(table, texts, spec)
+    for name in spec.preprocessing.features:
+        if name in texts:
+            table = table.append_column(TEXT_OF + name, texts[name])
+    return table
 
 
 def _read(source: Source, as_text: Collection[str] = ()) -> tuple[pa.Table, Texts]:

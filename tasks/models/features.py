@@ -38,6 +38,7 @@ class Feature:
 # The categories that training saw, by column.
 Known = Mapping[str, frozenset[str]]
 _NONE_KNOWN: Known = {}
+_USUAL = Meaning()
 _KINDS_HELD = {
     "boolean": Held.BOOLEAN,
     **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), Held.NUMBER),
@@ -50,9 +51,7 @@ def features_in(preprocessing: PreprocessingSection, data: DataSection | None = 
     numeric = preprocessing.numeric.columns if preprocessing.numeric else ()
     categorical = preprocessing.categorical.columns if preprocessing.categorical else ()
     kinds = dict.fromkeys(numeric, FeatureKind.NUMERIC) | dict.fromkeys(categorical, FeatureKind.CATEGORICAL)
-    return tuple(
-        Feature(name, kind, meaning_of(name, data) if data else Meaning()) for name, kind in kinds.items()
-    )
+    return tuple(Feature(name, kind, meaning_of(name, data) if data else Meaning()) for name, kind in kinds.items())
 
 
 def as_held(features: Sequence[Feature], frame: "pd.DataFrame") -> tuple[Feature, ...]:
@@ -63,9 +62,7 @@ def as_held(features: Sequence[Feature], frame: "pd.DataFrame") -> tuple[Feature
     )
 
 
-def select_features(
-    frame: "pd.DataFrame", features: Sequence[Feature], known: Known = _NONE_KNOWN
-) -> "pd.DataFrame":
+def select_features(frame: "pd.DataFrame", features: Sequence[Feature], known: Known = _NONE_KNOWN) -> "pd.DataFrame":
     """The feature columns of `frame` in the form that models take, in the order of `features`; a new frame.
 
     Numbers, booleans and text that reads as a number become float64. Categories become text: whole numbers without a
@@ -112,11 +109,12 @@ def _with_held(meaning: Meaning, column: "pd.Series[Any]") -> Meaning:
     from pandas.api import types
 
     held = _KINDS_HELD.get(types.infer_dtype(column, skipna=True), Held.TEXT)
-    bits = column.dtype.itemsize * 8 if types.is_float_dtype(column.dtype) else meaning.bits
+    # Nullable floats of pandas are no floats of numpy, which alone have a size.
+    bits = 8 * int(getattr(column.dtype, "itemsize", 8)) if types.is_float_dtype(column.dtype) else meaning.bits
     return replace(meaning, held=held, bits=min(bits, meaning.bits))
 
 
-def _numbers(column: "pd.Series[Any]", meaning: Meaning = Meaning()) -> "pd.Series[float]":
+def _numbers(column: "pd.Series[Any]", meaning: Meaning = _USUAL) -> "pd.Series[float]":
     import numpy as np
     import pandas as pd
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.clock import Clock, SystemClock
 from deployments.manifest import manifest_of
@@ -26,8 +26,11 @@ from tasks.models.predictions import ask, classes_of
 from tasks.models.provenance import commit_of, versions
 from tasks.models.record import Run, new_model, recorded, write_files, write_numbers
 from tasks.models.store import types_to_trust, write_model
-from tasks.models.verification import verification_sample
+from tasks.models.verification import HeldOut, verification_sample
 from tasks.spec import ProductSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,15 @@ class TrainedModel:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the run says of its data; `report` is the validation's HTML page, None if there is none."""
+    """What the run says of its data.
+
+    `report` is the validation's HTML page, None if there is none; `texts` are the features of all rows as their source
+    wrote them, None if it was typed.
+    """
 
     snapshot: Snapshot
     report: str | None = None
+    texts: "pd.DataFrame | None" = None
 
 
 def train(
@@ -133,9 +141,8 @@ def _write_kept(place: Path, job: _Job, fitted: Fitted, logged: Any) -> None:
     place.mkdir()
     card = ModelCard(spec.product, model.task, model.output, classes_of(fitted.model, model.task), fitted.features)
     write_model(place / MODEL, fitted, card, logged, types_to_trust(fitted, spec, job.settings))
-    sample = verification_sample(
-        fitted.model, job.split.evaluation, fitted.features, model.output, spec.rollout.verify_rows
-    )
+    held_out = HeldOut(job.split.evaluation, job.data.texts)
+    sample = verification_sample(fitted.model, held_out, fitted.features, model.output, spec.rollout.verify_rows)
     (place / VERIFICATION).write_bytes(sample)
 
 

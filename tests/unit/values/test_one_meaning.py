@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from deployments.serving.mlflow_dialect import MlflowDialect
 from tests.trained_table import CSV, Cells, Trained, requests_of, spec_of, trained
 
@@ -22,7 +23,13 @@ ODD = [
     *("True", "true", "TRUE", "False", "false", "yes", "no", "NA", "N/A", "nan", "NaN", "null", "None", "<NA>", ""),
     *(" ", " a", "a ", "a", "A", "ä", "日本", "🚲", 'say "x"', "a,b", "a;b", "two\nlines", "cr\r\nlf", "tab\tbed", "'"),
     *("2020-01-02", "2020-01-02 03:04:05", "02.01.2020", "12:30", "1_000", "1,5", "1.234,5", "(missing)", "x" * 5_000),
-    *("1234567890123456789", "1234567890123456790", "18446744073709551615", "18446744073709551616", "-9223372036854775808"),
+    *(
+        "1234567890123456789",
+        "1234567890123456790",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-9223372036854775808",
+    ),
 ]
 SEEDS = range(5)
 Draw = Callable[[np.random.Generator], Any]
