@@ -1,6 +1,6 @@
 """What the columns of a product mean, as its spec says it: the one place where training and server get it from."""
 
-from deployments.columns import USUAL_NULLS, Meaning
+from deployments.columns import USUAL, USUAL_NULLS, Meaning
 from tasks.spec import ColumnType, DataSection
 
 # The words of what is declared to be true or false.
@@ -12,7 +12,7 @@ def meaning_of(name: str, data: DataSection) -> Meaning:
     declared, source = data.columns.get(name), data.source
     if declared is None:
         return Meaning(nulls=_nulls(source.nulls), decimal=source.decimal)
-    usual = _ONE_TOO if declared.type is ColumnType.BOOLEAN else (Meaning().true, Meaning().false)
+    usual = _ONE_TOO if declared.type is ColumnType.BOOLEAN else (USUAL.true, USUAL.false)
     return Meaning(
         nulls=_nulls(source.nulls if declared.nulls is None else declared.nulls),
         decimal=declared.decimal or source.decimal,

@@ -5,12 +5,13 @@ that training saw a value is. Does not belong here: reading files (`tasks.datase
 """
 
 from deployments.columns.categories import MISSING, Categories, text_of
-from deployments.columns.meaning import DOUBLE, USUAL_NULLS, Held, Meaning, meaning_from, meaning_written
+from deployments.columns.meaning import DOUBLE, USUAL, USUAL_NULLS, Held, Meaning, meaning_from, meaning_written
 from deployments.columns.numbers import is_number, number_in
 
 __all__ = [
     "DOUBLE",
     "MISSING",
+    "USUAL",
     "USUAL_NULLS",
     "Categories",
     "Held",

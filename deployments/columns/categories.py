@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from deployments.columns.meaning import Held, Meaning
+from deployments.columns.meaning import USUAL, Held, Meaning
 
 # What stands for a missing value among the categories of an encoder.
 MISSING: Final = "(missing)"
@@ -24,7 +24,6 @@ _WORDS: Final = {True: ("true", "True", "TRUE"), False: ("false", "False", "FALS
 _DIGITS: Final = {True: ("1", "1.0"), False: ("0", "0.0")}
 # A text column may hold a number with so many decimals at most, where JSON drops its zeros.
 _MOST_ZEROS: Final = 6
-_ANY: Final = Meaning()
 
 
 def text_of(value: Any) -> str:
@@ -107,7 +106,7 @@ class Categories(dict[str | None, str | None]):
     def _of_text(self, text: str) -> str:
         truth = self._meaning.truth(text)
         if truth is None:
-            truth = _ANY.truth(text)
+            truth = USUAL.truth(text)
         if truth is not None and truth in self._truths:
             return self._truths[truth]
         if self._are_booleans or self._are_numbers or _WHOLE.fullmatch(text):
@@ -120,7 +119,7 @@ class Categories(dict[str | None, str | None]):
     def _of_number(self, text: str) -> str:
         if self.known is None or text in self.known:
             return text
-        number = _number(text, _ANY)
+        number = _number(text, USUAL)
         return text if number is None else self._of_decimal(number) or text
 
     def _of_decimal(self, number: Decimal) -> str | None:

@@ -73,7 +73,8 @@ class Meaning:
         return False if word in self.false else None
 
 
-_USUAL: Final = Meaning()
+# Of a column of which nobody said anything.
+USUAL: Final = Meaning()
 
 
 def meaning_written(meaning: Meaning) -> dict[str, Any]:
@@ -82,10 +83,10 @@ def meaning_written(meaning: Meaning) -> dict[str, Any]:
     if meaning.held is not None:
         written["held"] = meaning.held.value
     for name in ("nulls", "true", "false"):
-        if getattr(meaning, name) != getattr(_USUAL, name):
+        if getattr(meaning, name) != getattr(USUAL, name):
             written[name] = sorted(getattr(meaning, name))
     for name in ("decimal", "thousands", "format", "bits"):
-        if getattr(meaning, name) != getattr(_USUAL, name):
+        if getattr(meaning, name) != getattr(USUAL, name):
             written[name] = getattr(meaning, name)
     return written
 

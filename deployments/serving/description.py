@@ -1,12 +1,13 @@
 """What a model takes and gives, as stored beside it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from deployments.columns import Categories, Meaning, meaning_from
+from deployments.columns import USUAL, Categories, Meaning, meaning_from
 from deployments.errors import BadArtifact
 
 DESCRIPTION: Final = "model/MLmodel"
@@ -40,7 +41,7 @@ class Feature:
     type: str
     required: bool
     categories: frozenset[str] | None = None
-    meaning: Meaning = Meaning()
+    meaning: Meaning = USUAL
     meant: Categories = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -49,12 +50,16 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model takes and gives, as stored beside it. A regression has no `classes`."""
+    """What a model takes and gives, as stored beside it. A regression has no `classes`.
+
+    `unknown` is the share of the rows held out by training with a category that it never saw, by column with any.
+    """
 
     product: str
     output: Output
     classes: tuple[Any, ...]
     features: tuple[Feature, ...]
+    unknown: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def only_numbers(self) -> bool:
@@ -77,6 +82,7 @@ def read_description(folder: Path) -> Description:
             output=Output(ours["output"]),
             classes=tuple(ours.get("classes") or ()),
             features=tuple(_feature(column, columns) for column in json.loads(document["signature"]["inputs"])),
+            unknown={str(name): float(share) for name, share in (ours.get("unknown") or {}).items()},
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise BadArtifact(f"{path} does not describe a model ({type(error).__name__}: {error}): {FETCH}") from error

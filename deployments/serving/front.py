@@ -103,6 +103,7 @@ class Front:
             try:
                 query, answers, (headers, body) = await self._answered(call, receive)
                 service.metrics.rows += query.batch.rows
+                service.unknown.count(query.batch, call.since)
                 code = 200
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the edge of the process
                 if _client_has_gone(call, error):

@@ -8,6 +8,7 @@ from typing import Any
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import NotFound, SeatrialError, TryAgain
+from deployments.metrics.unknown_categories import unknown_categories
 from deployments.owner import Owner
 from deployments.registry import ModelVersion
 from deployments.rollout.state import Phase
@@ -89,7 +90,7 @@ def _shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _print_amiss(name: str, facts: dict[str, Any]) -> None:
-    for each in facts["amiss"]:
+    for each in (*facts["amiss"], *facts.get("unknown_categories", ())):
         console.say(f"\n{name}: {each}")
     if facts["registry"]:
         serves = f"v{facts['champion']} serves all the same" if facts["champion"] else "no traffic rests on it"
@@ -166,6 +167,7 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
         "servers": {},
         "versions": [],
         "registry": [],
+        "unknown_categories": [],
         "amiss": [],
     }
     live: Doors | None = None
@@ -175,6 +177,7 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
     with _told_in(report["amiss"]):
         report["traffic"] = _traffic(name, live)
         report["servers"] = _running_servers(name, live)
+        report["unknown_categories"] = _unknown_categories(name, live, report["target"])
     with _told_in(report["amiss"]):
         report["versions"] = [_version(each) for each in wiring.registry().versions(name)]
     with _told_in(report["amiss"]):
@@ -239,6 +242,18 @@ def _running_servers(name: str, live: Doors | None) -> dict[str, list[str]]:
             for version in live.target.versions(name)
         }
     return {}
+
+
+def _unknown_categories(name: str, live: Doors | None, target: str) -> list[str]:
+    """What jumped among users' categories, as the servers tell it; pods tell it to Prometheus only."""
+    if live is None or target != TargetKind.LOCAL.value:
+        return []
+    with suppress(TryAgain):
+        versions = live.target.versions(name)
+        return unknown_categories(
+            {version: [each.address for each in live.target.replicas(name, version)] for version in versions}
+        )
+    return []
 
 
 def _percent(facts: dict[str, Any], version: dict[str, Any]) -> str:

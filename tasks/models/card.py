@@ -3,7 +3,8 @@
 The model server reads the same: which columns it takes, in which order, and what it answers.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +22,17 @@ _MLMODEL: Final = "model/MLmodel"
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`classes` in the order of the probabilities, as plain JSON values; empty for a regression."""
+    """`classes` in the order of the probabilities, as plain JSON values; empty for a regression.
+
+    `unknown` is the share of the held-out rows with a category that training never saw, by column with any.
+    """
 
     product: str
     task: TaskKind
     output: Output
     classes: tuple[Any, ...]
     features: tuple[Feature, ...]
+    unknown: Mapping[str, float] = field(default_factory=dict)
 
 
 def metadata_of(card: ModelCard) -> dict[str, Any]:
@@ -42,6 +47,7 @@ def metadata_of(card: ModelCard) -> dict[str, Any]:
                 {"name": each.name, "kind": each.kind.value, "values": meaning_written(each.meaning)}
                 for each in card.features
             ],
+            "unknown": dict(card.unknown),
         }
     }
 
@@ -60,6 +66,7 @@ def read_card(folder: Path) -> ModelCard:
                 Feature(each["name"], FeatureKind(each["kind"]), meaning_from(each.get("values", {})))
                 for each in written["features"]
             ),
+            unknown=dict(written.get("unknown", {})),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
         raise BadArtifact(f"{path} does not say what the model takes ({error!r}): train the model anew") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from deployments.columns import Categories, Held, Meaning, number_in, text_of
+from deployments.columns import USUAL, Categories, Held, Meaning, number_in, text_of
 from deployments.errors import BadData
 from tasks.columns import meaning_of
 from tasks.kinds import TaskKind
@@ -32,13 +32,12 @@ class Feature:
 
     name: str
     kind: FeatureKind
-    meaning: Meaning = Meaning()
+    meaning: Meaning = USUAL
 
 
 # The categories that training saw, by column.
 Known = Mapping[str, frozenset[str]]
 _NONE_KNOWN: Known = {}
-_USUAL = Meaning()
 _KINDS_HELD = {
     "boolean": Held.BOOLEAN,
     **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), Held.NUMBER),
@@ -51,7 +50,7 @@ def features_in(preprocessing: PreprocessingSection, data: DataSection | None = 
     numeric = preprocessing.numeric.columns if preprocessing.numeric else ()
     categorical = preprocessing.categorical.columns if preprocessing.categorical else ()
     kinds = dict.fromkeys(numeric, FeatureKind.NUMERIC) | dict.fromkeys(categorical, FeatureKind.CATEGORICAL)
-    return tuple(Feature(name, kind, meaning_of(name, data) if data else Meaning()) for name, kind in kinds.items())
+    return tuple(Feature(name, kind, meaning_of(name, data) if data else USUAL) for name, kind in kinds.items())
 
 
 def as_held(features: Sequence[Feature], frame: "pd.DataFrame") -> tuple[Feature, ...]:
@@ -114,7 +113,7 @@ def _with_held(meaning: Meaning, column: "pd.Series[Any]") -> Meaning:
     return replace(meaning, held=held, bits=min(bits, meaning.bits))
 
 
-def _numbers(column: "pd.Series[Any]", meaning: Meaning = _USUAL) -> "pd.Series[float]":
+def _numbers(column: "pd.Series[Any]", meaning: Meaning = USUAL) -> "pd.Series[float]":
     import numpy as np
     import pandas as pd
 

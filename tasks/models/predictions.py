@@ -26,6 +26,14 @@ def ask(model: Any, frame: "pd.DataFrame", features: Sequence[Feature], target: 
     return Answers(truth, predictions_of(model, rows), probabilities, classes_of(model, task))
 
 
+def unknown_shares(model: Any, frame: "pd.DataFrame", features: Sequence[Feature]) -> dict[str, float]:
+    """The share of the rows with a category that `model` was never shown, by column with any."""
+    known = known_categories(model)
+    rows = select_features(frame, [each for each in features if each.name in known], known)
+    shares = {name: float((~rows[name].isin(known[str(name)]) & rows[name].notna()).mean()) for name in rows.columns}
+    return {str(name): share for name, share in shares.items() if share}
+
+
 def predictions_of(model: Any, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
     """One prediction per row, shape (rows,). Raises `BadModel`."""
     import numpy as np

@@ -22,7 +22,7 @@ from tasks.datasets.split import Split
 from tasks.gate.scoring import Scores, score
 from tasks.models.card import ModelCard
 from tasks.models.fit import Fitted, fit
-from tasks.models.predictions import ask, classes_of
+from tasks.models.predictions import ask, classes_of, unknown_shares
 from tasks.models.provenance import commit_of, versions
 from tasks.models.record import Run, new_model, recorded, write_files, write_numbers
 from tasks.models.store import types_to_trust, write_model
@@ -139,7 +139,9 @@ def _log(run: Run, job: _Job, fitted: Fitted, scores: Scores) -> TrainedModel:
 def _write_kept(place: Path, job: _Job, fitted: Fitted, logged: Any) -> None:
     spec, model = job.spec, job.spec.model
     place.mkdir()
-    card = ModelCard(spec.product, model.task, model.output, classes_of(fitted.model, model.task), fitted.features)
+    classes = classes_of(fitted.model, model.task)
+    unknown = unknown_shares(fitted.model, job.split.evaluation, fitted.features)
+    card = ModelCard(spec.product, model.task, model.output, classes, fitted.features, unknown)
     write_model(place / MODEL, fitted, card, logged, types_to_trust(fitted, spec, job.settings))
     held_out = HeldOut(job.split.evaluation, job.data.texts)
     sample = verification_sample(fitted.model, held_out, fitted.features, model.output, spec.rollout.verify_rows)
