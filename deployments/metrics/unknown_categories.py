@@ -48,4 +48,3 @@ def is_jump(unknown: int, rows: int, usual: float) -> bool:
 
 def _of_late(source: Source, told: Any) -> tuple[int, Late]:
     return source.version, told.get("unknown_categories", {})
-

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import orjson
 
+from deployments.serving.accepted_forms import accepted
 from deployments.serving.batch import Batch
 from deployments.serving.binary_tensors import EXTENSION, HEADER_LENGTH, Tail, bytes_of, split_body
 from deployments.serving.content import BINARY, JSON, media_type, parsed, unpacked
@@ -170,16 +171,23 @@ def describe_server() -> dict[str, Any]:
 
 
 def describe_model(description: Description, version: str) -> dict[str, Any]:
-    """Model metadata; the length of a shape is -1 where it is the number of rows."""
+    """Model metadata; the length of a shape is -1 where it is the number of rows.
+
+    The parameters of an input say what its column takes, those of an output in which order its classes stand.
+    """
     shapes = {Output.PREDICTION: [-1], Output.PROBABILITY: [-1, len(description.classes)]}
     datatypes = {Output.PREDICTION: datatype_of_labels(description), Output.PROBABILITY: "FP64"}
     return {
         "name": description.product,
         "versions": [version],
         "platform": "sklearn",
-        "inputs": [{"name": f.name, "datatype": datatype_of(f), "shape": [-1]} for f in description.features],
+        "inputs": [
+            {"name": f.name, "datatype": datatype_of(f), "shape": [-1], "parameters": {"accepts": accepted(f)}}
+            for f in description.features
+        ],
         "outputs": [
             {"name": output, "datatype": datatypes[output], "shape": shapes[output]}
+            | ({"parameters": {"classes": list(description.classes)}} if description.classes else {})
             for output in offered_outputs(description)
         ],
     }

@@ -42,11 +42,12 @@ def _guessed(column: "pd.Series[Any]", spec: ProductSpec) -> "pd.Series[Any] | N
         return None
     # A second column, for a line with nothing in it is none to the reader.
     rows = pa.table({"text": pa.array(column, pa.string(), from_pandas=True), "row": pa.array(range(len(column)))})
-    content = pa.BufferOutputStream()
-    csv.write_csv(rows, content)
+    sink = pa.BufferOutputStream()
+    csv.write_csv(rows, sink)
+    content = sink.getvalue()
     read = csv.read_csv(
-        pa.BufferReader(content.getvalue()),
-        read_options=csv.ReadOptions(block_size=content.tell() + 1),
+        pa.BufferReader(content),
+        read_options=csv.ReadOptions(block_size=content.size + 1),
         parse_options=csv.ParseOptions(newlines_in_values=True),
         convert_options=csv.ConvertOptions(decimal_point=spec.data.source.decimal),
     ).column("text")

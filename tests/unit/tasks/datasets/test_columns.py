@@ -93,7 +93,9 @@ FRAME = pd.DataFrame(
         "id": [1234567890123456789, 1234567890123456790, 7, 8],
         "word": ['say "x"', "a,b", "two\nlines", "🚲"],
         "price": [0.1, 2.0, 3.25, 0.1],
-        "day": pd.to_datetime(["2020-01-02 01:02:03", "2020-01-03 00:00:00", "2020-01-02 01:02:03", "2020-01-05 04:05:06"]),
+        "day": pd.to_datetime(
+            ["2020-01-02 01:02:03", "2020-01-03 00:00:00", "2020-01-02 01:02:03", "2020-01-05 04:05:06"]
+        ),
         "y": [1, 2, 3, 4],
     }
 )
@@ -168,7 +170,11 @@ def test_what_a_column_means_does_not_hang_on_the_rows_that_a_file_holds(taken: 
         ({"type": "number"}, ["1", "s3cret", "2", "s3cret"], "declared as number, and 2 of 4 values .* first in row 2"),
         ({"type": "boolean"}, ["true", "0", "maybe"], "declared as boolean, and 1 of 3 values .* first in row 3"),
         ({"type": "time"}, ["2020-01-01", "yesterday"], "declared as time, and 1 of 2 values"),
-        ({"type": "time", "format": "%d.%m.%Y"}, ["01.02.2020", "2020-02-01"], "declared as time, and 1 of 2 values .* first in row 2"),
+        (
+            {"type": "time", "format": "%d.%m.%Y"},
+            ["01.02.2020", "2020-02-01"],
+            "declared as time, and 1 of 2 values .* first in row 2",
+        ),
         ({"type": "number", "decimal": ","}, ["1,5", "1.5"], "declared as number, and 1 of 2 values"),
     ],
 )
