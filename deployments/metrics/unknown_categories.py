@@ -29,8 +29,9 @@ def unknown_categories(servers: Mapping[int, Sequence[str]], ask: Ask = asked_di
             sums[1] += int(counts["rows"])
             sums[2] = float(counts["usual"])
     return [
-        f"v{version}: column {column!r} holds a category that training never saw in {unknown:,.0f} of the last {rows:,.0f} "
-        f"rows ({unknown / rows:.0%}; {usual:.1%} of the held-out rows): see whether callers send what training read"
+        f"v{version}: column {column!r} holds a category that training never saw in {unknown:,.0f} of the last "
+        f"{rows:,.0f} rows ({unknown / rows:.0%}; {usual:.1%} of the held-out rows): "
+        "see whether callers send what training read"
         for (version, column), (unknown, rows, usual) in sorted(found.items())
         if is_jump(int(unknown), int(rows), usual)
     ]

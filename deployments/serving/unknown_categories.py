@@ -47,7 +47,7 @@ class UnknownCategories:
                 found[name] += unknown
 
     def of_late(self, now: float) -> Mapping[str, Mapping[str, Any]]:
-        """By column with any: `unknown` of `rows` in the last minutes, and what share of them was `usual` in training."""
+        """By column with any: `unknown` of `rows` in the last minutes, and the share that was `usual` in training."""
         self._forget(int(now) // 60)
         every = sum(rows[0] for _, rows, _ in self._minutes)
         unknown: Counter[str] = sum((found for _, _, found in self._minutes), Counter())

@@ -1,8 +1,4 @@
-"""Columns as they are declared, or as they are used: text becomes something else only where nothing of it is lost.
-
-A column that nobody declares keeps the type of its source. Of a CSV file, whose types are guesses, categories and keys
-stay text unless writing the typed value back gives the same text: `1067` may be a number there, `01067` may not.
-"""
+"""Columns as the spec declares them, or as it uses them; one that it does neither keeps the type of its source."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,11 +12,11 @@ from deployments.columns import USUAL_NULLS, Meaning, number_in, text_of
 from deployments.errors import BadData
 from tasks.columns import meaning_of
 from tasks.datasets.fingerprint import plain
+from tasks.datasets.lossless import mapped, whole_numbers, without, without_loss
 from tasks.spec import ColumnType, ProductSpec
 
 # A CSV file may hold these as categories: only servers and pandas take them for a missing value.
 _WORDS_IN_FILES: Final = USUAL_NULLS - {"None", "<NA>"}
-_WHOLE: Final = r"^(0|-?[1-9][0-9]*)$"
 _MOMENT: Final = pa.timestamp("us", "UTC")
 Read = Callable[[str], Any]
 
@@ -42,96 +38,43 @@ def with_meaning(table: pa.Table, texts: Mapping[str, pa.ChunkedArray], spec: Pr
         column, text = plain(table.column(place)), texts.get(name)
         if name in spec.data.columns:
             column = _declared(column if text is None else text, name, spec)
-        elif text is not None and name != spec.data.time_column and name != spec.data.target:
-            meaning = meaning_of(name, spec.data)
+        elif text is not None and name not in {spec.data.time_column, spec.data.target}:
             if name in categorical or name in spec.data.key:
-                words = _WORDS_IN_FILES if spec.data.source.nulls is None else meaning.nulls
-                column = _without_loss(column, _without(text, words))
+                column = without_loss(column, without(text, _words(spec)))
             elif pa.types.is_large_string(column.type):
-                column = _numbers_if_all_are(column, text, meaning)
+                column = _numbers_if_all_are(column, text, meaning_of(name, spec.data))
         table = table.set_column(place, name, column)
     return table
 
 
 def _declared(column: pa.ChunkedArray, name: str, spec: ProductSpec) -> pa.ChunkedArray:
-    meaning, kind = meaning_of(name, spec.data), spec.data.columns[name].type
-    is_text = pa.types.is_large_string(column.type) or pa.types.is_string(column.type)
-    match kind:
-        case ColumnType.CATEGORY:
-            return _categories(column, meaning, is_text, spec.data.columns[name].nulls is None)
-        case ColumnType.NUMBER:
-            if is_text:
-                return _read_whole(column, meaning) or _each(
-                    column, pa.float64(), lambda t: _number(t, meaning), name, kind
-                )
-            if _is_numeric(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
-                return column
-        case ColumnType.BOOLEAN:
-            if is_text:
-                return _each(column, pa.bool_(), lambda text: _truth(text, meaning), name, kind)
-            if pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
-                return column
-            if _is_numeric(column.type):
-                return _each(_as_texts(column), pa.bool_(), lambda text: _truth(text, meaning), name, kind)
-        case ColumnType.TIME:
-            if is_text:
-                return _each(column, _MOMENT, lambda text: _moment(text, meaning), name, kind)
-            if pa.types.is_temporal(column.type) or pa.types.is_null(column.type):
-                return column
-    raise BadData(f"column {name!r} is declared as {kind.value} and holds {column.type}: correct data.columns.{name}")
+    """Raises `BadData`."""
+    meaning, declared = meaning_of(name, spec.data), spec.data.columns[name]
+    if pa.types.is_large_string(column.type):
+        if declared.type is ColumnType.CATEGORY:
+            return without(column, _words(spec) if declared.nulls is None else meaning.nulls)
+        if declared.type is ColumnType.NUMBER and (whole := whole_numbers(without(column, meaning.nulls))) is not None:
+            return whole
+        kind, read = _READ[declared.type]
+        return _each(column, kind, lambda text: read(text, meaning), name, declared.type)
+    if declared.type is ColumnType.CATEGORY:
+        return _as_texts(column)
+    if declared.type is ColumnType.BOOLEAN and _is_numeric(column.type):
+        return _each(_as_texts(column), pa.bool_(), lambda text: _truth(text, meaning), name, declared.type)
+    if not pa.types.is_null(column.type) and not _FITS[declared.type](column.type):
+        problem = f"column {name!r} is declared as {declared.type.value} and holds {column.type}"
+        raise BadData(f"{problem}: correct data.columns.{name}")
+    return column
+
+
+def _words(spec: ProductSpec) -> frozenset[str]:
+    """What is missing in a category where the file says nothing else."""
+    nulls = spec.data.source.nulls
+    return _WORDS_IN_FILES if nulls is None else frozenset(nulls)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _without(text: pa.ChunkedArray, nulls: frozenset[str]) -> pa.ChunkedArray:
-    """The same with null where the text is a word for it."""
-    missing = pc.is_in(text, value_set=pa.array(sorted(nulls), text.type))
-    return pc.if_else(missing, pa.scalar(None, text.type), text)
-
-
-def _without_loss(column: pa.ChunkedArray, text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The typed column where its values, written back, are the text; else the text."""
-    kind = column.type
-    if pa.types.is_null(kind) or text.null_count == len(text):
-        return pa.chunked_array([pa.nulls(len(text), pa.null())])
-    distinct = pc.unique(text).drop_null().to_pylist()
-    if all(each.lower() in {"true", "false"} for each in distinct):
-        return pa.chunked_array([_mapped(text, {each: each.lower() == "true" for each in distinct}, pa.bool_())])
-    if pa.types.is_floating(kind):
-        if whole := _whole_numbers(text):
-            return whole
-        numbers = {each: _as_written(each) for each in distinct}
-        if all(number is not None for number in numbers.values()):
-            return pa.chunked_array([_mapped(text, numbers, pa.float64())])
-        return text
-    if pa.types.is_integer(kind) or pa.types.is_temporal(kind):
-        written = pc.equal(column.cast(text.type), text)
-        same = column.null_count == text.null_count and pc.all(pc.fill_null(written, True)).as_py()
-        return column if same else text
-    return text
-
-
-def _as_written(text: str) -> float | None:
-    """The float that Python writes so."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if repr(number) == text and math.isfinite(number) and text != "-0.0" else None
-
-
-def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Integers of 64 bits; None if some text is none, as it would be written."""
-    if not pc.all(pc.fill_null(pc.match_substring_regex(text, _WHOLE), True)).as_py():
-        return None
-    for kind in (pa.int64(), pa.uint64()):
-        try:
-            return text.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    return None
 
 
 def _numbers_if_all_are(column: pa.ChunkedArray, text: pa.ChunkedArray, meaning: Meaning) -> pa.ChunkedArray:
@@ -139,12 +82,7 @@ def _numbers_if_all_are(column: pa.ChunkedArray, text: pa.ChunkedArray, meaning:
         numbers = {each: _number(each, meaning) for each in pc.unique(text).to_pylist()}
     except ValueError:
         return column
-    return pa.chunked_array([_mapped(text, numbers, pa.float64())])
-
-
-def _categories(column: pa.ChunkedArray, meaning: Meaning, is_text: bool, usual: bool) -> pa.ChunkedArray:
-    nulls = _WORDS_IN_FILES if usual and meaning.nulls == USUAL_NULLS else meaning.nulls
-    return _without(column, nulls) if is_text else _as_texts(column)
+    return pa.chunked_array([mapped(text, numbers, pa.float64())])
 
 
 def _as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -155,10 +93,6 @@ def _as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
         values = [None if value is None else float(str(as_kept(value))) for value in values]
     texts = [None if value is None else text_of(value) for value in values]
     return pa.chunked_array([pa.array(texts, pa.large_string())])
-
-
-def _read_whole(column: pa.ChunkedArray, meaning: Meaning) -> pa.ChunkedArray | None:
-    return _whole_numbers(_without(column, meaning.nulls))
 
 
 def _number(text: str, meaning: Meaning) -> float | None:
@@ -198,12 +132,16 @@ def _each(column: pa.ChunkedArray, kind: pa.DataType, read: Read, name: str, wan
             f"column {name!r} is declared as {wanted.value}, and {pc.sum(where).as_py():,} of {len(column):,} values "
             f"cannot be read so, the first in row {first:,}: repair them, or correct data.columns.{name}"
         )
-    return pa.chunked_array([_mapped(column, meant, kind)])
+    return pa.chunked_array([mapped(column, meant, kind)])
 
 
-def _mapped(column: pa.ChunkedArray, meant: Mapping[str, Any], kind: pa.DataType) -> pa.Array:
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks != 1 else encoded.chunk(0)
-    values = pa.array([None if text is None else meant[text] for text in encoded.dictionary.to_pylist()], kind)
-    return values.take(encoded.indices)
+_READ: Final[Mapping[ColumnType, tuple[pa.DataType, Callable[[str, Meaning], Any]]]] = {
+    ColumnType.NUMBER: (pa.float64(), _number),
+    ColumnType.BOOLEAN: (pa.bool_(), _truth),
+    ColumnType.TIME: (_MOMENT, _moment),
+}
+_FITS: Final[Mapping[ColumnType, Callable[[pa.DataType], bool]]] = {
+    ColumnType.NUMBER: lambda kind: _is_numeric(kind) or bool(pa.types.is_boolean(kind)),
+    ColumnType.BOOLEAN: lambda kind: bool(pa.types.is_boolean(kind)),
+    ColumnType.TIME: lambda kind: bool(pa.types.is_temporal(kind)),
+}

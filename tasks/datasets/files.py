@@ -24,7 +24,8 @@ _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, EOFError, zlib
 def read_file(source: Source, as_text: Collection[str] = ()) -> tuple[pa.Table, Texts]:
     """The table in `source.path` or `source.url`; `.gz`, `.zip`, `.bz2` and `.xz` around a CSV file are unpacked.
 
-    And those columns of a CSV file named in `as_text` as they stand there, without nulls. Raises `BadData` for a file that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
+    And those columns of a CSV file named in `as_text` as they stand there, without nulls. Raises `BadData` for a file
+    that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
     """
     content = _fetch(source)
     if source.file_format is Format.PARQUET:

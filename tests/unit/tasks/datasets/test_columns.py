@@ -181,23 +181,23 @@ def test_what_a_column_means_does_not_hang_on_the_rows_that_a_file_holds(taken: 
 def test_a_value_that_is_not_what_was_declared_is_told_by_column_count_and_row(
     column: dict[str, Any], texts: list[str], said: str, taken: Taken, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadData, match=f"column 'c' is {said}") as refused:
+    with pytest.raises(BadData, match=rf"column 'c' is {said}") as refused:
         taken(csv(tmp_path, *texts), columns={"c": column})
     assert "s3cret" not in str(refused.value)
 
 
 def test_a_typed_column_that_cannot_be_what_was_declared_is_refused(taken: Taken, tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": [1.0], "c": [[1]], "y": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(BadData, match="'c' is declared as number and holds list.*correct data.columns.c"):
+    with pytest.raises(BadData, match=r"'c' is declared as number and holds list.*correct data.columns.c"):
         taken({"path": str(tmp_path / "x.parquet")}, columns={"c": {"type": "number"}})
 
 
 def test_a_file_in_another_encoding_is_read_by_its_name_or_told(taken: Taken, tmp_path: Path) -> None:
     source = csv(tmp_path, "Zürich", "Genève", encoding="latin-1")
-    with pytest.raises(BadData, match="set data.source.encoding"):
+    with pytest.raises(BadData, match=r"set data.source.encoding"):
         taken(source)
     assert load_snapshot(taken(source | {"encoding": "latin-1"}))["c"].tolist() == ["Zürich", "Genève"]
-    with pytest.raises(BadData, match="is not ascii text.*correct data.source.encoding"):
+    with pytest.raises(BadData, match=r"is not ascii text.*correct data.source.encoding"):
         taken(source | {"encoding": "ascii"})
 
 
