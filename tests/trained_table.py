@@ -63,8 +63,9 @@ def spec_of(
 
 @dataclass(frozen=True)
 class Trained:
-    """A loaded model, the rows as training gave them to it, and what training itself predicts for them."""
+    """A loaded model and its folder, the rows as training gave them to it, and what training predicts for them."""
 
+    folder: Path
     model: Model
     rows: pd.DataFrame
     predictions: list[float]
@@ -86,8 +87,11 @@ class Trained:
         return made.read(headers, body)
 
 
-def trained(spec: ProductSpec, place: Path) -> Trained:
-    """Reads, trains, stores and loads as a release and a server do."""
+def trained(spec: ProductSpec, place: Path, *, told: bool = True) -> Trained:
+    """Reads, trains, stores and loads as a release and a server do.
+
+    Not `told`: as of old, when a version said nothing of what its columns hold.
+    """
     frame = load_snapshot(take_snapshot(spec, place / "snapshots"))
     fitted = fit(spec, frame, Settings(home=place), SystemClock())
     rows = select_features(frame, fitted.features)
@@ -97,7 +101,7 @@ def trained(spec: ProductSpec, place: Path) -> Trained:
         folder, fitted.model, card, verification_sample(fitted.model, HeldOut(frame), fitted.features, card.output, 20)
     )
     model = load(folder, "shop", ("sklearn.tree._tree.Tree",))
-    return Trained(model, rows, list(fitted.model.predict(rows).tolist()))
+    return Trained(folder, model, rows, list(fitted.model.predict(rows).tolist()))
 
 
 def _store(folder: Path, estimator: Any, card: ModelCard, verification: bytes) -> None:

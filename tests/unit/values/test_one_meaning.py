@@ -102,6 +102,16 @@ def test_a_csv_file_sent_back_is_what_training_read(seed: int, encode: str, tmp_
     check(model, cells, written(cells))
 
 
+@pytest.mark.parametrize("seed", SEEDS[:2])
+def test_a_version_that_says_nothing_of_its_columns_is_asked_likewise(seed: int, tmp_path: Path) -> None:
+    texts = {kind: column(first, draw, seed) for kind, (first, draw) in CSV_COLUMNS.items()}
+    cells = texts | {"number": column("1", NUMBER, seed)}
+    path = tmp_path / "shop.csv"
+    path.write_text(written(cells | {"y": list(range(ROWS))}), newline="")
+    model = trained(spec_of({"path": str(path)}, ["number"], list(texts)), tmp_path, told=False)
+    check(model, cells, written(cells))
+
+
 MIDNIGHT, LATER = dt.datetime(2020, 1, 2), dt.datetime(2020, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as Parquet has them
 # What a column of a Parquet file may hold, and its type there.
 TYPED_COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
