@@ -71,10 +71,11 @@ def parsed(body: bytes | memoryview) -> Any:
         raise Unanswerable(400, f"the request is not JSON (at character {error.pos})") from None
 
 
-def parsed_with_nan(body: bytes) -> Any:
+def parsed_with_nan(body: bytes | memoryview) -> Any:
     """The same, but `NaN`, which Python and pandas write into what they call JSON, counts as null."""
     check_size(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
+        body = bytes(body)
         return parsed(_TEXT_OR_NAN.sub(lambda found: found[1] or b"null", body) if b"NaN" in body else body)

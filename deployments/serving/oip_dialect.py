@@ -13,7 +13,7 @@ import orjson
 from deployments.serving.accepted_forms import accepted
 from deployments.serving.batch import Batch
 from deployments.serving.binary_tensors import EXTENSION, HEADER_LENGTH, Tail, bytes_of, split_body
-from deployments.serving.content import BINARY, JSON, media_type, parsed, unpacked
+from deployments.serving.content import BINARY, JSON, media_type, parsed_with_nan, unpacked
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
@@ -66,7 +66,7 @@ class OipDialect:
                 "Inference-Header-Content-Length",
             )
         content, tail = split_body(unpacked(headers, body, self._limits.body_bytes), header_length)
-        document = parsed(content)
+        document = parsed_with_nan(content)
         batch = self._batch(_tensors_of(document), tail)
         tail.close()
         given_id = document.get("id")
