@@ -75,10 +75,21 @@ class ColumnSection(Section):
             raise ValueError(f"thousands cannot be {self.thousands!r}: it is a part of numbers, or their decimal sign")
         if (self.true is None) != (self.false is None):
             raise ValueError("true and false go together: give the words of both")
+        if self.format is not None and not _is_format(self.format):
+            raise ValueError(f"format {self.format!r} is none of a date: write it as strptime has it, such as %d.%m.%Y")
         both = {word.lower() for word in self.true or ()} & {word.lower() for word in self.false or ()}
         if both or (self.true is not None and not (self.true and self.false)):
             raise ValueError("true and false need words of their own, at least one each")
         return self
+
+
+def _is_format(format_: str) -> bool:
+    """Whether a day is told by it, and read back."""
+    day = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
+    try:
+        return dt.datetime.strptime(day.strftime(format_), format_).date() == day.date()  # noqa: DTZ007
+    except ValueError:
+        return False
 
 
 class Source(Section):
@@ -119,8 +130,9 @@ class Source(Section):
     @classmethod
     def _is_known(cls, encoding: str) -> str:
         try:
+            "".encode(encoding)
             return codecs.lookup(encoding).name
-        except LookupError:
+        except (LookupError, ValueError):
             raise ValueError(f"no encoding is called {encoding!r}: write utf-8, latin-1, cp1252, utf-16 …") from None
 
     @property

@@ -143,7 +143,8 @@ def _chosen_rows(spec: ProductSpec, window: Window | None) -> pa.Table:
 
 
 def _check_columns(table: pa.Table, spec: ProductSpec) -> None:
-    absent = [name for name in required_columns(spec) if name not in table.column_names]
+    named = dict.fromkeys((*required_columns(spec), *spec.data.columns))
+    absent = [name for name in named if name not in table.column_names]
     if not absent:
         return
     listed = ", ".join(_absent(name, spec, table.column_names) for name in absent)

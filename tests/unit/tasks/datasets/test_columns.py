@@ -18,6 +18,7 @@ from deployments.errors import BadData
 from tasks.datasets.database import typed
 from tasks.datasets.snapshot import Snapshot, load_snapshot, load_texts, take_snapshot
 from tasks.spec import ProductSpec
+from tests.advice import followed
 
 Taken = Callable[..., Snapshot]
 
@@ -186,19 +187,43 @@ def test_a_value_that_is_not_what_was_declared_is_told_by_column_count_and_row(
     assert "s3cret" not in str(refused.value)
 
 
-def test_a_typed_column_that_cannot_be_what_was_declared_is_refused(taken: Taken, tmp_path: Path) -> None:
-    pq.write_table(pa.table({"n": [1.0], "c": [[1]], "y": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(BadData, match=r"'c' is declared as number and holds list.*correct data.columns.c"):
-        taken({"path": str(tmp_path / "x.parquet")}, columns={"c": {"type": "number"}})
+def test_a_value_that_was_declared_to_be_what_it_is_not_is_repaired_or_declared_anew(
+    taken: Taken, tmp_path: Path
+) -> None:
+    source = csv(tmp_path, "1", "two", "3")
+    with pytest.raises(BadData) as refused:
+        taken(source, columns={"c": {"type": "number"}})
+    assert followed("cannot be read so, the first in row ") in str(refused.value)
+    assert load_snapshot(taken(source, columns={"c": {"type": "category"}}))["c"].tolist() == ["1", "two", "3"]
+    assert load_snapshot(taken(csv(tmp_path, "1", "2", "3"), columns={"c": {"type": "number"}}))["c"].tolist() == [
+        1,
+        2,
+        3,
+    ]
 
 
-def test_a_file_in_another_encoding_is_read_by_its_name_or_told(taken: Taken, tmp_path: Path) -> None:
+def test_a_typed_column_that_cannot_be_what_was_declared_is_declared_anew(taken: Taken, tmp_path: Path) -> None:
+    moments = pa.array([1_000_000], pa.timestamp("us"))
+    pq.write_table(pa.table({"n": [1.0], "c": moments, "y": [1]}), tmp_path / "x.parquet")
+    source = {"path": str(tmp_path / "x.parquet")}
+    with pytest.raises(BadData) as refused:
+        taken(source, columns={"c": {"type": "number"}})
+    assert followed(": correct data.columns.") in str(refused.value)
+    assert dict(taken(source, columns={"c": {"type": "time"}}).columns)["c"] == "timestamp[us]"
+
+
+def test_a_file_in_another_encoding_is_read_by_its_name(taken: Taken, tmp_path: Path) -> None:
     source = csv(tmp_path, "Zürich", "Genève", encoding="latin-1")
-    with pytest.raises(BadData, match=r"set data.source.encoding"):
+    with pytest.raises(BadData, match=followed("is not UTF-8 text in column ")):
         taken(source)
-    assert load_snapshot(taken(source | {"encoding": "latin-1"}))["c"].tolist() == ["Zürich", "Genève"]
-    with pytest.raises(BadData, match=r"is not ascii text.*correct data.source.encoding"):
+    with pytest.raises(BadData) as refused:
         taken(source | {"encoding": "ascii"})
+    assert followed(": correct data.source.encoding") in str(refused.value)
+    assert load_snapshot(taken(source | {"encoding": "latin-1"}))["c"].tolist() == ["Zürich", "Genève"]
+    named = csv(tmp_path, "a", encoding="latin-1", name="größe")
+    with pytest.raises(BadData, match=followed("is not UTF-8 text: save it as UTF-8, or set data.source.encoding")):
+        taken(named, "größe")
+    assert load_snapshot(taken(named | {"encoding": "latin-1"}, "größe"))["größe"].tolist() == ["a"]
 
 
 def test_numbers_and_missing_words_of_a_whole_file(taken: Taken, tmp_path: Path) -> None:
@@ -233,3 +258,14 @@ def test_a_query_keeps_every_digit_of_whole_numbers() -> None:
     assert typed([2**64 - 1, 1]).to_pylist() == [2**64 - 1, 1]
     assert typed([Decimal("1.50"), Decimal("2")]).to_pylist() == [1.5, 2.0]
     assert typed([Decimal(1), Decimal(2)]).type == pa.float64()
+
+
+def test_a_declared_column_that_is_not_there_is_named(taken: Taken, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"lacks 'cc' \(is it 'c'\?\)"):
+        taken(csv(tmp_path, "a"), columns={"cc": {"type": "category"}})
+
+
+def test_two_columns_of_one_name_are_told_whatever_they_are_used_for(taken: Taken, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("n,c,c,y\n1,a,b,1\n")
+    with pytest.raises(BadData, match="several columns named c: rename all but one"):
+        taken({"path": str(tmp_path / "x.csv")})
