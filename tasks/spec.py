@@ -3,10 +3,11 @@
 `spec_file.py` reads one from its YAML file and tells every mistake at once.
 """
 
+import codecs
 import datetime as dt
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -28,6 +29,69 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+class ColumnType(StrEnum):
+    """What the values of a column are."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    BOOLEAN = "boolean"
+    TIME = "time"
+
+
+Words = tuple[Annotated[str, Field(max_length=100)], ...]
+DecimalSign = Literal[".", ","]
+
+
+class ColumnSection(Section):
+    """What one column is and how its text is read, in the source, in requests, and for every version trained so."""
+
+    type: ColumnType = Field(description="number, category, boolean or time; a category is the text that stands there")
+    nulls: Words | None = Field(
+        default=None, description="words for a missing value; []: there are none; None: those of `data.source.nulls`"
+    )
+    decimal: DecimalSign | None = Field(default=None, description="of numbers; None: that of `data.source.decimal`")
+    thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        default=None, description="sign between groups of digits of numbers, such as a point in 1.234,50"
+    )
+    true: Words | None = Field(
+        default=None, description="words for true in a boolean, in any case, in quotes; None: true and 1"
+    )
+    false: Words | None = Field(
+        default=None, description="words for false in a boolean, in any case, in quotes; None: false and 0"
+    )
+    format: str | None = Field(
+        default=None, min_length=2, description="of a time, as strptime has it, such as %d.%m.%Y; None: ISO 8601"
+    )
+
+    @model_validator(mode="after")
+    def _suits_the_type(self) -> Self:
+        of_type = {"decimal": ColumnType.NUMBER, "thousands": ColumnType.NUMBER, "format": ColumnType.TIME}
+        for name, wanted in (of_type | dict.fromkeys(("true", "false"), ColumnType.BOOLEAN)).items():
+            if getattr(self, name) is not None and self.type is not wanted:
+                raise ValueError(f"{name} is for type: {wanted.value}, and this is type: {self.type.value}")
+        if self.thousands is not None and (
+            self.thousands == (self.decimal or ".") or self.thousands in "0123456789+-eE"
+        ):
+            raise ValueError(f"thousands cannot be {self.thousands!r}: it is a part of numbers, or their decimal sign")
+        if (self.true is None) != (self.false is None):
+            raise ValueError("true and false go together: give the words of both")
+        if self.format is not None and not _is_format(self.format):
+            raise ValueError(f"format {self.format!r} is none of a date: write it as strptime has it, such as %d.%m.%Y")
+        both = {word.lower() for word in self.true or ()} & {word.lower() for word in self.false or ()}
+        if both or (self.true is not None and not (self.true and self.false)):
+            raise ValueError("true and false need words of their own, at least one each")
+        return self
+
+
+def _is_format(format_: str) -> bool:
+    """Whether a day is told by it, and read back."""
+    day = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
+    try:
+        return dt.datetime.strptime(day.strftime(format_), format_).date() == day.date()  # noqa: DTZ007
+    except ValueError:
+        return False
+
+
 class Source(Section):
     """Where rows come from: exactly one of `path`, `url` or `sql`."""
 
@@ -39,6 +103,11 @@ class Source(Section):
     )
     format: Format | None = Field(default=None, description="of a path or url; None: by its ending")
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(default=",", description="of a CSV file")
+    encoding: str = Field(default="utf-8", description="of a CSV file, such as latin-1 or utf-16")
+    decimal: DecimalSign = Field(default=".", description="decimal sign of the numbers in a CSV file")
+    nulls: Words | None = Field(
+        default=None, description="words for a missing value in a CSV file; None: nothing, NA, NaN, null and their like"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -56,6 +125,15 @@ class Source(Section):
                 f"format of {self.path or self.url!r} is not plain from its ending: add format: csv or format: parquet"
             )
         return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+            return codecs.lookup(encoding).name
+        except (LookupError, ValueError):
+            raise ValueError(f"no encoding is called {encoding!r}: write utf-8, latin-1, cp1252, utf-16 …") from None
 
     @property
     def file_format(self) -> Format:
@@ -115,6 +193,10 @@ class DataSection(Section):
     """Which rows and columns the product learns from."""
 
     source: Source
+    columns: Mapping[Column, ColumnSection] = Field(
+        default_factory=dict,
+        description="what columns are, by name; others are numbers or categories as `preprocessing` uses them",
+    )
     target: Column = Field(description="column to predict")
     time_column: Column | None = Field(default=None, description="when a row happened; None: the rows have no time")
     key: tuple[Column, ...] = Field(default=(), description="columns that together tell rows apart")

@@ -20,6 +20,7 @@ from deployments.spec import LogSection, RolloutSection, Section, Strategy, Targ
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.kinds import TaskKind
 from tasks.spec import (
+    ColumnType,
     Comparison,
     DataSection,
     GateSection,
@@ -257,6 +258,7 @@ def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | No
         yield Problem("data.window", "needs data.time_column: without a time no row is in or out of a window")
     if data.time_column is None and data.split.evaluation is not None:
         yield Problem("data.split.evaluation", "needs data.time_column: use data.split.share for rows without a time")
+    yield from _impossible_columns(data, preprocessing)
     if preprocessing is None:
         return
     if data.target in preprocessing.features:
@@ -266,6 +268,23 @@ def _impossible_data(data: DataSection, preprocessing: PreprocessingSection | No
     for name in data.key:
         if name in preprocessing.features and name == data.time_column:
             yield Problem("preprocessing", f"{name!r} is key and time column: it cannot be a feature as well")
+
+
+def _impossible_columns(data: DataSection, preprocessing: PreprocessingSection | None) -> Iterator[Problem]:
+    numeric = preprocessing.numeric.columns if preprocessing and preprocessing.numeric else ()
+    for name, column in data.columns.items():
+        if name in numeric and column.type in {ColumnType.CATEGORY, ColumnType.TIME}:
+            yield Problem(
+                f"data.columns.{name}.type",
+                f"{column.type.value}, but it stands under preprocessing.numeric: say type: number, or put it "
+                "under categorical",
+            )
+        if name == data.time_column and column.type is not ColumnType.TIME:
+            yield Problem(
+                f"data.columns.{name}.type", f"{column.type.value}, but it is the time column: say type: time"
+            )
+        if name == data.target and column.type is ColumnType.TIME:
+            yield Problem(f"data.columns.{name}.type", "time, but it is the target: no model predicts moments")
 
 
 def _unavailable(rollout: RolloutSection) -> Iterator[Problem]:

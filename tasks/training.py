@@ -5,7 +5,7 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.settings import current
 from tasks import retries
-from tasks.datasets.snapshot import Snapshot, load_snapshot
+from tasks.datasets.snapshot import Snapshot, load_snapshot, load_texts
 from tasks.datasets.split import split_by_time
 from tasks.events import tell
 from tasks.models.train import DataFacts, TrainedModel
@@ -20,7 +20,7 @@ def train(run: Run, snapshot: Snapshot, report: ValidationReport) -> TrainedMode
     """The fitted, stored and recorded model. A repeated call is a new MLflow run; the failed one is marked so."""
     split = split_by_time(load_snapshot(snapshot), run.spec.data)
     page = to_html(report, f"{run.product}: validation of {snapshot.fingerprint[:12]}")
-    trained = fit_and_record(run.spec, split, DataFacts(snapshot, page), current())
+    trained = fit_and_record(run.spec, split, DataFacts(snapshot, page, load_texts(snapshot.path)), current())
     tell(
         "model.trained",
         algorithm=trained.algorithm,

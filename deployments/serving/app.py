@@ -114,6 +114,7 @@ class _Endpoints:
         parts = [
             service.metrics.as_text(len(service.asked)),
             predictions_as_text(service.predictions),
+            service.unknown.as_text(),
             process_as_text(self._name, service.version, quick.how if quick else "", service.load_seconds),
             service.log.as_text() if service.log else "",
         ]
@@ -134,6 +135,7 @@ class _Endpoints:
             "copies": service.metrics.copies.told(),
             "in_flight": len(service.asked),
             "waiting": service.waiting(),
+            "unknown_categories": service.unknown.of_late(service.clock.monotonic()),
         }
         return _json(200, told)
 

@@ -15,6 +15,7 @@ JSON, CSV, BINARY = b"application/json", b"text/csv", b"application/octet-stream
 _UTF_8 = frozenset({b"utf-8", b"utf8", b"us-ascii"})
 _WINDOW_OF_CODING = {b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 # A text without an end matches too, so that no body is read more than once.
+_NAN = re.compile(b"NaN")
 _TEXT_OR_NAN = re.compile(rb'("(?:[^"\\]++|\\.)*+"?)|NaN', re.DOTALL)
 
 
@@ -94,18 +95,23 @@ def loaded(body: bytes | bytearray | memoryview) -> Any:
         raise _no_json(error) from None
 
 
-def parsed_with_nan(body: bytes) -> Any:
+def parsed_with_nan(body: bytes | memoryview) -> Any:
     """The same, but `NaN`, which Python and pandas write into what they call JSON, counts as null."""
     check_size(body)
+    return loaded_with_nan(body)
+
+
+def loaded_with_nan(body: bytes | memoryview) -> Any:
+    """The same of a body whose size was looked at."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if b"NaN" not in body:
+        if _NAN.search(body) is None:
             raise _no_json(error) from None
     return loaded(_with_null_for_nan(body))
 
 
-def _with_null_for_nan(body: bytes) -> bytearray:
+def _with_null_for_nan(body: bytes | memoryview) -> bytearray:
     """`re.sub` would make a list of all that it finds first."""
     written, after = bytearray(), 0
     for found in _TEXT_OR_NAN.finditer(body):

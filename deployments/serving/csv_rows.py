@@ -1,7 +1,4 @@
-"""Rows as CSV: a header, commas, quotes as in RFC 4180; an empty field is a missing value.
-
-So are `NA`, `nan`, `null` and the other words that pandas, by which MLflow reads CSV, takes for one.
-"""
+"""Rows as CSV: a header, commas, quotes as in RFC 4180; what a field means is its column's to say."""
 
 import csv
 import io
@@ -15,10 +12,6 @@ from deployments.serving.description import Feature, Kind
 from deployments.serving.room import SMALL_BYTES
 from deployments.serving.schema import Columns, Unanswerable
 
-MISSING: Final = frozenset(
-    {"", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A"}
-    | {f"{sign}{word}" for sign in ("", "-") for word in ("NaN", "nan", "1.#IND", "1.#QNAN")}
-)
 # Nobody's model has so many, and each that is none of its columns takes a name.
 _MOST_COLUMNS: Final = 100_000
 # Python would read `1_000` and digits of other scripts as numbers too.
@@ -70,16 +63,17 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[str]], features: Sequ
 
 
 def _values(feature: Feature, fields: Sequence[str]) -> "Sequence[str | None] | np.ndarray":
-    some_are_missing = not MISSING.isdisjoint(fields)
-    if feature.kind is Kind.CATEGORICAL:
-        return [None if field in MISSING else field for field in fields] if some_are_missing else fields
-    known = [field for field in fields if field not in MISSING] if some_are_missing else fields
+    if feature.kind is Kind.CATEGORICAL or feature.meaning.decimal != "." or feature.meaning.thousands:
+        return fields
+    nulls = feature.meaning.nulls
+    some_are_missing = not nulls.isdisjoint(fields)
+    known = [field for field in fields if field not in nulls] if some_are_missing else fields
     try:
         if set("".join(known)) <= _IN_A_NUMBER:
             numbers = map(
-                float, ("nan" if field in MISSING else field for field in fields) if some_are_missing else fields
+                float, ("nan" if field in nulls else field for field in fields) if some_are_missing else fields
             )
             return np.fromiter(numbers, np.float64, len(fields))
     except ValueError:
         pass
-    raise Unanswerable(422, f"column {feature.name!r} must hold numbers, or nothing where its value is not known")
+    return fields

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from deployments.metrics.labels import label_text
-from deployments.serving.description import Description, Kind, Output
+from deployments.serving.accepted_forms import accepted
+from deployments.serving.description import Description, Output
 from deployments.serving.examples import (
     example_csv,
     example_matrix,
@@ -52,14 +53,13 @@ def _hash_of(tag: str, template: str) -> str:
 
 
 def _model(description: Description, version: str, described: dict[str, Any]) -> dict[str, Any]:
-    takes = {Kind.NUMERIC: "number", Kind.CATEGORICAL: "category"}
     responses = described["paths"]["/invocations"]["post"]["responses"]
     return {
         "product": description.product,
         "version": version,
         "lead": _lead(description),
         "columns": [
-            {"name": f.name, "takes": takes[f.kind], "datatype": datatype_of(f), "required": f.required}
+            {"name": f.name, "takes": accepted(f), "datatype": datatype_of(f), "required": f.required}
             for f in description.features
         ],
         "requests": _requests(description),

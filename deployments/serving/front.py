@@ -129,6 +129,7 @@ class Front:
             try:
                 query, answers, (headers, body) = await self._answered(call, receive)
                 service.metrics.rows += query.batch.rows
+                service.unknown.count(query.batch, call.since)
                 code = 200
                 if call.body_bytes > SMALL_BYTES:
                     # Who takes his answer slowly does not keep the rows of his question.

@@ -10,9 +10,14 @@ from deployments.serving.quick.numbers import flattened
 
 def with_known_categories(description: Description, estimator: Any) -> Description:
     """The description with the categories of each column that an encoder in `estimator` lists."""
-    known = dict(_listed(estimator))
+    known = known_categories(estimator)
     features = (replace(each, categories=known.get(each.name)) for each in description.features)
     return replace(description, features=tuple(features))
+
+
+def known_categories(estimator: Any) -> dict[str, frozenset[str]]:
+    """By column, those that an encoder in `estimator` lists."""
+    return dict(_listed(estimator))
 
 
 def _listed(estimator: Any) -> Iterator[tuple[str, frozenset[str]]]:

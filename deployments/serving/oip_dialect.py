@@ -10,13 +10,23 @@ from typing import Any, cast
 import numpy as np
 import orjson
 
+from deployments.serving.accepted_forms import accepted
 from deployments.serving.batch import Batch
 from deployments.serving.binary_tensors import EXTENSION, HEADER_LENGTH, Tail, bytes_of, split_body
-from deployments.serving.content import BINARY, JSON, check_size, loaded, media_type, unpacked
+from deployments.serving.content import BINARY, JSON, check_size, loaded_with_nan, media_type, unpacked
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.query import Answers, Headers, Query, Wanted, Written, written_as_json
-from deployments.serving.schema import Unanswerable, batch_of, check_rows, checked, infinite, is_list_of, unknown
+from deployments.serving.schema import (
+    Unanswerable,
+    as_held,
+    batch_of,
+    check_rows,
+    checked,
+    infinite,
+    is_list_of,
+    unknown,
+)
 from deployments.serving.tensors import parameters_of, shape_of, values_of
 
 _DATATYPES = {
@@ -57,7 +67,7 @@ class OipDialect:
             )
         content, tail = split_body(unpacked(headers, body, self._limits.body_bytes), header_length)
         tail.made = check_size(content)
-        document = loaded(content)
+        document = loaded_with_nan(content)
         batch = self._batch(_tensors_of(document), tail)
         tail.close()
         given_id = document.get("id")
@@ -122,7 +132,7 @@ class OipDialect:
         matrix = np.array(values, dtype=np.float64).reshape(shape)
         if (unbounded := np.isinf(matrix)).any():
             raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
-        return checked(Batch(shape[0], matrix, ()), features, self._limits)
+        return checked(Batch(shape[0], as_held(matrix, features), ()), features, self._limits)
 
     def _wanted(self, document: Mapping[str, Any]) -> tuple[Wanted, ...]:
         binary = parameters_of(document, "the request").get("binary_data_output") is True
@@ -162,16 +172,23 @@ def describe_server() -> dict[str, Any]:
 
 
 def describe_model(description: Description, version: str) -> dict[str, Any]:
-    """Model metadata; the length of a shape is -1 where it is the number of rows."""
+    """Model metadata; the length of a shape is -1 where it is the number of rows.
+
+    The parameters of an input say what its column takes, those of an output in which order its classes stand.
+    """
     shapes = {Output.PREDICTION: [-1], Output.PROBABILITY: [-1, len(description.classes)]}
     datatypes = {Output.PREDICTION: datatype_of_labels(description), Output.PROBABILITY: "FP64"}
     return {
         "name": description.product,
         "versions": [version],
         "platform": "sklearn",
-        "inputs": [{"name": f.name, "datatype": datatype_of(f), "shape": [-1]} for f in description.features],
+        "inputs": [
+            {"name": f.name, "datatype": datatype_of(f), "shape": [-1], "parameters": {"accepts": accepted(f)}}
+            for f in description.features
+        ],
         "outputs": [
             {"name": output, "datatype": datatypes[output], "shape": shapes[output]}
+            | ({"parameters": {"classes": list(description.classes)}} if description.classes else {})
             for output in offered_outputs(description)
         ],
     }

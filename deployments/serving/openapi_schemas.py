@@ -3,6 +3,7 @@
 from typing import Any
 
 from deployments.metrics.labels import label_text
+from deployments.serving.accepted_forms import cell_schema, text_schema
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
 from deployments.serving.oip_dialect import datatype_of_labels, offered_outputs
@@ -39,16 +40,8 @@ def _object(properties: dict[str, Schema], optional: dict[str, Schema] | None = 
     return {"type": "object", "required": list(properties), "properties": properties | (optional or {})}
 
 
-def _cell(feature: Feature) -> Schema:
-    numeric = feature.kind is Kind.NUMERIC
-    return {
-        "type": ["number", "boolean", "null"] if numeric else ["string", "number", "boolean", "null"],
-        "description": f"{feature.kind}; null where it is not known",
-    }
-
-
 def _row(description: Description) -> Schema:
-    return _of_columns({feature: _cell(feature) for feature in description.features})
+    return _of_columns({feature: cell_schema(feature) for feature in description.features})
 
 
 def _of_columns(columns: dict[Feature, Schema]) -> Schema:
@@ -62,14 +55,16 @@ def _invocation(description: Description, limits: Limits) -> Schema:
     rows = {"type": "array", "minItems": 1, "maxItems": limits.rows}
     cells = {
         "type": "array",
-        "prefixItems": [_cell(feature) for feature in description.features],
+        "prefixItems": [cell_schema(feature) for feature in description.features],
         "minItems": len(names),
         "maxItems": len(names),
     }
     split = _object({"columns": {"const": names}, "data": rows | {"items": cells}})
-    split["description"] = "The columns may stand in any order, with further ones that are ignored."
+    split["description"] = "The columns may stand in any order" + (
+        ", with further ones that are left out." if limits.unknown_columns else "; any other one is refused."
+    )
     records = rows | {"items": reference("Row")}
-    columns = _of_columns({each: rows | {"items": _cell(each)} for each in description.features})
+    columns = _of_columns({each: rows | {"items": cell_schema(each)} for each in description.features})
     columns["description"] = "Equally long lists, one a column."
     return {
         "oneOf": [
@@ -108,23 +103,23 @@ def _column_tensor(feature: Feature, limits: Limits) -> Schema:
     shape = {"type": "array", "prefixItems": [count, {"const": 1}], "minItems": 1, "maxItems": 2}
     common: dict[str, Schema] = {"name": {"const": feature.name}, "shape": shape}
     forms = [
-        _tensor(common, _REALS, ["number", "boolean", "null"]),
-        _tensor(common, _WHOLES, ["integer", "null"]),
-        _tensor(common, ["BOOL"], ["boolean", "null"]),
+        _tensor(common, _REALS, {"type": ["number", "boolean", "null"]}),
+        _tensor(common, _WHOLES, {"type": ["integer", "null"]}),
+        _tensor(common, ["BOOL"], {"type": ["boolean", "null"]}),
     ]
-    texts = _tensor(common, ["BYTES"], ["string", "null"])
-    return {"anyOf": forms if feature.kind is Kind.NUMERIC else [texts, *forms]}
+    texts = _tensor(common, ["BYTES"], {"anyOf": [text_schema(feature), {"type": "null"}]})
+    return {"anyOf": [*forms, texts] if feature.kind is Kind.NUMERIC else [texts, *forms]}
 
 
-def _tensor(common: dict[str, Schema], datatypes: list[str], types: list[str]) -> Schema:
-    data = {"type": "array", "items": {"type": types}, "minItems": 1}
+def _tensor(common: dict[str, Schema], datatypes: list[str], items: Schema) -> Schema:
+    data = {"type": "array", "items": items, "minItems": 1}
     return _object(common | {"datatype": {"enum": datatypes}, "data": data}, {"parameters": _PARAMETERS})
 
 
 def _matrix(columns: int, limits: Limits) -> Schema:
     count = _COUNT | {"maximum": limits.rows}
     shape = {"type": "array", "prefixItems": [count, {"const": columns}], "minItems": 2, "maxItems": 2}
-    tensor = _tensor({"name": {"type": "string"}, "shape": shape}, _REALS, ["number", "boolean", "null"])
+    tensor = _tensor({"name": {"type": "string"}, "shape": shape}, _REALS, {"type": ["number", "boolean", "null"]})
     return {"type": "array", "items": tensor, "minItems": 1, "maxItems": 1, "description": "All rows and columns."}
 
 
@@ -133,7 +128,7 @@ def _answer(description: Description, output: Output) -> Schema:
     if output is Output.PREDICTION:
         return {"type": "array", "items": {"enum": classes} if classes else {"type": "number"}}
     row = {"type": "array", "items": {"type": "number"}, "minItems": len(classes), "maxItems": len(classes)}
-    row["description"] = f"Probabilities of {', '.join(map(label_text, classes))}."
+    row["description"] = f"Probabilities of {', '.join(map(label_text, classes))}, in this order."
     return {"type": "array", "items": row}
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from deployments.columns import DOUBLE, number_in
 from deployments.errors import BadInput
 from deployments.serving.batch import Batch
 from deployments.serving.description import Feature, Kind
@@ -43,7 +44,9 @@ def batch_of(columns: Columns, features: Sequence[Feature], limits: Limits) -> B
     for feature in features:
         values = columns[feature.name] if feature.name in columns else _when_absent(feature, rows)
         if feature.kind is Kind.NUMERIC:
-            numbers.append(_numbers(feature, values))
+            known = _numbers(feature, values)
+            narrow = feature.meaning.bits != DOUBLE
+            numbers.append(feature.meaning.as_held(np.array(known, dtype=np.float64)) if narrow else known)
         else:
             categories.append(_categories(feature, values))
     shape = (len(numbers), rows)
@@ -68,7 +71,15 @@ def matrix_of(rows: Sequence[Sequence[Any]], features: Sequence[Feature], limits
     matrix = array_of_numbers(rows)
     if matrix is None or matrix.shape != (len(rows), len(features)) or not np.isfinite(matrix).all():
         return None
-    return Batch(len(rows), matrix, ())
+    return Batch(len(rows), as_held(matrix, features), ())
+
+
+def as_held(matrix: "np.ndarray", features: Sequence[Feature]) -> "np.ndarray":
+    """The same matrix, of a model that takes nothing but numbers, with no more digits than training had of them."""
+    for place, feature in enumerate(features):
+        if feature.meaning.bits != DOUBLE:
+            matrix[:, place] = feature.meaning.as_held(matrix[:, place])
+    return matrix
 
 
 def array_of_numbers(values: Sequence[Any]) -> "np.ndarray | None":
@@ -156,26 +167,47 @@ def _numbers(feature: Feature, values: "Sequence[Any] | np.ndarray") -> "Sequenc
         if values.dtype.kind == "f" and np.isinf(values).any():
             raise infinite(feature.name)
         return values
-    if not set(map(type, values)) <= NUMBERS:
+    kinds = set(map(type, values))
+    if kinds <= NUMBERS:
+        return values
+    if not kinds <= NUMBERS | _TEXT:
         raise Unanswerable(422, f"column {feature.name!r} must hold numbers or null")
-    return values
+    return _read_numbers(feature, values)
+
+
+def _read_numbers(feature: Feature, values: Sequence[Any]) -> "np.ndarray":
+    """Numbers of which some are text, as training reads them."""
+    meaning = feature.meaning
+    try:
+        numbers = (
+            np.nan if value is None else number_in(value, meaning) if isinstance(value, str) else value
+            for value in values
+        )
+        read = np.fromiter(numbers, np.float64, len(values))
+    except ValueError:
+        raise Unanswerable(
+            422, f"column {feature.name!r} must hold numbers or null, or text that reads as a number"
+        ) from None
+    if np.isinf(read).any():
+        raise infinite(feature.name)
+    return read
 
 
 def _categories(feature: Feature, values: "Sequence[Any] | np.ndarray") -> Sequence[str | None]:
+    meant = feature.meant
     if isinstance(values, np.ndarray):
-        return [None if value != value else _as_text(value) for value in values.tolist()]  # noqa: PLR0124 - NaN
+        return [None if value != value else meant.of(value) for value in _plain_values(values)]  # noqa: PLR0124 - NaN
     kinds = set(map(type, values))
     if kinds <= _TEXT:
-        return values
+        return [*map(meant.__getitem__, values)]
     if not kinds <= _TEXT | NUMBERS:
         raise Unanswerable(422, f"column {feature.name!r} must hold text, numbers, true, false or null")
-    return [_as_text(value) for value in values]
+    return [meant.of(value) for value in values]
 
 
-def _as_text(value: str | float | None) -> str | None:
-    """A category as training writes it: `true`, `7` also for 7.0, `7.5`."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def _plain_values(values: "np.ndarray") -> list[Any]:
+    """What a person would write: 0.1 also of a float of fewer bits."""
+    if values.dtype.kind == "f" and values.dtype.itemsize < 8:
+        return [float(text) for text in values.astype(str).tolist()]
+    plain: list[Any] = values.tolist()
+    return plain

@@ -24,6 +24,7 @@ from deployments.serving.predicted import Bins
 from deployments.serving.query import Query
 from deployments.serving.recent import RecentAnswers
 from deployments.serving.tracing import Spans
+from deployments.serving.unknown_categories import UnknownCategories
 from deployments.traffic import DEFAULT_KEY
 
 # How often the time of a request passes without any answer, until the process is given up.
@@ -69,6 +70,7 @@ class Service:
     began: datetime = field(init=False)
     bins: Bins = field(init=False)
     beside: Beside = field(init=False)
+    unknown: UnknownCategories = field(init=False)
 
     def __post_init__(self) -> None:
         self.beside = Beside(
@@ -84,6 +86,7 @@ class Service:
             for kind, requests in self.remains.lost.items():
                 getattr(self.metrics, kind).lose(requests)
         self.bins = Bins(self.model.description.classes)
+        self.unknown = UnknownCategories(self.model.description)
 
     @property
     def ready(self) -> bool:

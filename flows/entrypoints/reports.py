@@ -9,6 +9,7 @@ from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import NotFound, SeatrialError, TryAgain
 from deployments.metrics.servers import log_losses
+from deployments.metrics.unknown_categories import unknown_categories
 from deployments.owner import Owner
 from deployments.registry import ModelVersion
 from deployments.rollout.state import Phase
@@ -101,7 +102,7 @@ def _shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _print_amiss(name: str, facts: dict[str, Any]) -> None:
-    for each in facts["amiss"]:
+    for each in (*facts["amiss"], *facts.get("unknown_categories", ())):
         console.say(f"\n{name}: {each}")
     if dropped := facts["log_dropped"]:
         why = "; ".join(f"{rows:,} by {reason} ({_LOG_ADVICE.get(reason, _LOOK)})" for reason, rows in dropped.items())
@@ -182,6 +183,7 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
         "versions": [],
         "registry": [],
         "log_dropped": {},
+        "unknown_categories": [],
         "amiss": [],
     }
     live: Doors | None = None
@@ -192,6 +194,7 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
         report["traffic"] = _traffic(name, live)
         report["servers"] = _running_servers(name, live)
         report["log_dropped"] = _log_dropped(name, live)
+        report["unknown_categories"] = _unknown_categories(name, live, report["target"])
     with _told_in(report["amiss"]):
         report["versions"] = [_version(each) for each in wiring.registry().versions(name)]
     with _told_in(report["amiss"]):
@@ -267,6 +270,18 @@ def _log_dropped(name: str, live: Doors | None) -> dict[str, int]:
         here = [each.address for each in replicas if each.state is ReplicaState.READY and "/" in each.address]
         return dict(log_losses(here))
     return {}
+
+
+def _unknown_categories(name: str, live: Doors | None, target: str) -> list[str]:
+    """What jumped among users' categories, as the servers tell it; pods tell it to Prometheus only."""
+    if live is None or target != TargetKind.LOCAL.value:
+        return []
+    with suppress(TryAgain):
+        versions = live.target.versions(name)
+        return unknown_categories(
+            {version: [each.address for each in live.target.replicas(name, version)] for version in versions}
+        )
+    return []
 
 
 def _percent(facts: dict[str, Any], version: dict[str, Any]) -> str:

@@ -111,10 +111,29 @@ def _columns(names: Sequence[str], rows: Sequence[Any]) -> Iterator[tuple[str, S
 
 
 def _column(name: str, values: Sequence[Any], variable: str) -> pa.Array:
-    plain = [float(value) if isinstance(value, Decimal) else value for value in values]
     try:
-        return pa.array(plain)
+        return typed(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        kinds = ", ".join(sorted({type(value).__name__ for value in plain if value is not None}))
+        kinds = ", ".join(sorted({type(value).__name__ for value in values if value is not None}))
         problem = f"column {name!r} of the query on ${variable} holds {kinds}"
         raise BadData(f"{problem}: CAST it to one type in data.source.sql") from None
+
+
+def typed(values: Sequence[Any]) -> pa.Array:
+    """A column of Python's values, as a driver gives them.
+
+    Decimal numbers are floats, unless they are whole and a float would lose a digit of one.
+    """
+    if any(isinstance(value, Decimal) for value in values):
+        as_kept = int if _are_long_and_whole(values) else float
+        values = [as_kept(value) if isinstance(value, Decimal) else value for value in values]
+    try:
+        return pa.array(values)
+    except OverflowError:
+        return pa.array(values, pa.uint64())
+
+
+def _are_long_and_whole(values: Sequence[Any]) -> bool:
+    numbers = [value for value in values if isinstance(value, Decimal)]
+    whole = all(number.is_finite() and number == number.to_integral_value() for number in numbers)
+    return whole and 2**53 < max(map(abs, numbers)) < 2**64

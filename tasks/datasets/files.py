@@ -5,6 +5,7 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,20 +14,23 @@ from deployments.errors import BadData, SourceUnreachable
 from deployments.secrets import masked, without_secrets
 from tasks.spec import Format, Source
 
+# Columns of a CSV file as they stand there, by name.
+Texts = Mapping[str, pa.ChunkedArray]
 _DELIMITERS = ",;\t|"
 _LONGEST_BLOCK = 2**31 - 1
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, EOFError, zlib.error)
 
 
-def read_file(source: Source) -> pa.Table:
+def read_file(source: Source, as_text: Collection[str] = ()) -> tuple[pa.Table, Texts]:
     """The table in `source.path` or `source.url`; `.gz`, `.zip`, `.bz2` and `.xz` around a CSV file are unpacked.
 
-    Raises `BadData` for a file that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
+    And those columns of a CSV file named in `as_text` as they stand there, without nulls. Raises `BadData` for a file
+    that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
     """
     content = _fetch(source)
     if source.file_format is Format.PARQUET:
-        return _from_parquet(content, _shown(source))
-    return _from_csv(content, source)
+        return _from_parquet(content, _shown(source)), {}
+    return _from_csv(content, source, as_text)
 
 
 def _shown(source: Source) -> str:
@@ -92,42 +96,74 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
-def _from_csv(content: bytes, source: Source) -> pa.Table:
+def _from_csv(content: bytes, source: Source, as_text: Collection[str]) -> tuple[pa.Table, Texts]:
     shown = _shown(source)
     if content.startswith(b"PAR1"):
         raise BadData(f"{shown} is a Parquet file, read as CSV: set data.source.format: parquet")
+    content = _in_utf_8(content, source)
     try:
-        table = _parse_csv(content, source.delimiter, in_threads=True)
+        table = _parse_csv(content, source, in_threads=True)
         columns = table.column_names
     except UnicodeDecodeError as error:
-        raise BadData(f"{shown} is not UTF-8 text: save it as UTF-8") from error
+        raise BadData(f"{shown} is not UTF-8 text: save it as UTF-8, or set data.source.encoding") from error
     except pa.ArrowInvalid as error:
-        raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source.delimiter)}") from None
+        raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source)}") from None
     _check_delimiter(columns, source.delimiter, shown)
     for field in table.schema:
         if pa.types.is_binary(field.type):
-            raise BadData(f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8")
-    return table
+            raise BadData(
+                f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8, or set data.source.encoding"
+            )
+    names = [name for name in dict.fromkeys(columns) if name in as_text]
+    return table, _texts(content, source, names) if names else {}
 
 
-def _parse_csv(content: bytes, delimiter: str, in_threads: bool) -> pa.Table:
+def _in_utf_8(content: bytes, source: Source) -> bytes:
+    if source.encoding in {"utf-8", "utf-8-sig"}:
+        return content
+    try:
+        return content.decode(source.encoding).encode()
+    except UnicodeError as error:
+        problem = f"{_shown(source)} is not {source.encoding} text (at byte {getattr(error, 'start', 0):,})"
+        raise BadData(f"{problem}: correct data.source.encoding") from None
+
+
+def _texts(content: bytes, source: Source, names: Sequence[str]) -> Texts:
     from pyarrow import csv
 
+    as_they_stand = csv.ConvertOptions(
+        include_columns=list(names),
+        column_types=dict.fromkeys(names, pa.large_string()),
+        strings_can_be_null=False,
+        quoted_strings_can_be_null=False,
+        null_values=[],
+    )
+    table = _parse_csv(content, source, in_threads=True, convert=as_they_stand)
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def _parse_csv(content: bytes, source: Source, in_threads: bool, convert: Any = None) -> pa.Table:
+    from pyarrow import csv
+
+    if convert is None:
+        convert = csv.ConvertOptions(strings_can_be_null=True, decimal_point=source.decimal)
+        if source.nulls is not None:
+            convert.null_values = list(source.nulls)
     # One block, so that the whole file decides what type a column has, not its first megabyte.
     return csv.read_csv(
         pa.BufferReader(content),
         read_options=csv.ReadOptions(block_size=min(len(content) + 1, _LONGEST_BLOCK), use_threads=in_threads),
-        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(strings_can_be_null=True),
+        parse_options=csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True),
+        convert_options=convert,
     )
 
 
-def _csv_problem(error: pa.ArrowInvalid, content: bytes, delimiter: str) -> str:
+def _csv_problem(error: pa.ArrowInvalid, content: bytes, source: Source) -> str:
     """What is wrong, but not the row, which may be personal. Only a second, serial reading knows its number."""
     if "Empty CSV" in str(error):
         return "it is empty, without even a line of column names"
     try:
-        _parse_csv(content, delimiter, in_threads=False)
+        _parse_csv(content, source, in_threads=False)
     except pa.ArrowInvalid as serial:
         found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(serial))
         if found:

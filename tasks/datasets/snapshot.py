@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from deployments.disk import write_atomically
 from deployments.errors import BadData, NotFound
 from tasks.datasets.fingerprint import fingerprint, plain
-from tasks.datasets.source import describe, read_source
+from tasks.datasets.source import TEXT_OF, describe, read_rows
 from tasks.datasets.windows import rows_within, span, with_moments
 from tasks.spec import ProductSpec, Window
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Parquet has no such types; stored as the type beside them, they come back as they went in.
+_EXACT = 2**53  # the whole numbers up to here are all floats
 _STORED_AS = {
     pa.time32("s"): pa.time32("ms"),
     pa.date64(): pa.date32(),
+    # Whole numbers are the same whatever room a file gives them.
+    **dict.fromkeys((pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()), pa.int64()),
 }
 
 
@@ -49,11 +53,14 @@ def take_snapshot(spec: ProductSpec, folder: Path, window: Window | None = None)
     `window` takes the place of the spec's. All columns are kept, the time column as UTC. Doing it again gives the same
     snapshot: a whole file is used as it is, a damaged one replaced. Raises `BadData`, `SourceUnreachable`, `DiskFull`.
     """
-    table = _storable(_chosen_rows(spec, window))
+    table, texts = _apart(_chosen_rows(spec, window))
+    table = _storable(table)
     digest = fingerprint(table)
     path = folder / spec.product / f"{digest}.parquet"
     if not _holds(path, digest):
         write_atomically(path, _as_parquet(table), mode=0o400)
+    if texts.num_columns:
+        write_atomically(_place_of_texts(path), _as_parquet(texts), mode=0o400)
     time = spec.data.time_column
     start, end = span(table, time) if time else (None, None)
     columns = tuple((field.name, str(field.type).removeprefix("large_")) for field in table.schema)
@@ -70,17 +77,61 @@ def load_rows(path: Path) -> "pd.DataFrame":
     import pyarrow.parquet as pq
 
     try:
-        frame: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
+        table = pq.ParquetFile(path).read()
     except FileNotFoundError:
         raise NotFound(f"the snapshot {path} is gone: ingest the data again") from None
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"the snapshot {path} is damaged: ingest the data again, which replaces it") from error
+    return _as_frame(table)
+
+
+def load_texts(path: Path) -> "pd.DataFrame | None":
+    """The features in the rows of the snapshot file `path` as the source wrote them, row by row; None if it was typed.
+
+    An empty text is what the source had there.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        texts: pd.DataFrame = pq.ParquetFile(_place_of_texts(path)).read().to_pandas()
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"the text of {path} is damaged: ingest the data again, which replaces it") from error
+    return texts
+
+
+def _place_of_texts(path: Path) -> Path:
+    return path.parent / "texts" / path.name
+
+
+def _apart(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The columns, and those that hold the text of others."""
+    texts = [name for name in table.column_names if name.startswith(TEXT_OF)]
+    named = [name.removeprefix(TEXT_OF) for name in texts]
+    return table.drop_columns(texts), table.select(texts).rename_columns(named)
+
+
+def _as_frame(table: pa.Table) -> "pd.DataFrame":
+    """Whole numbers with gaps are floats in pandas, unless that would lose a digit."""
+    import pandas as pd
+
+    kinds = {pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+    frame: pd.DataFrame = table.to_pandas()
+    for place, column in enumerate(table.columns):
+        if column.type in kinds and column.null_count and _is_beyond_floats(column):
+            frame.isetitem(place, column.to_pandas(types_mapper=kinds.get))
     return frame
+
+
+def _is_beyond_floats(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(column)
+    return any(abs(ends[end].as_py() or 0) > _EXACT for end in ("min", "max"))
 
 
 def _chosen_rows(spec: ProductSpec, window: Window | None) -> pa.Table:
     data = spec.data
-    table = read_source(data.source)
+    table = read_rows(spec)
     _check_columns(table, spec)
     if not table.num_rows:
         raise BadData(f"{describe(data.source)} has columns but no row: check data.source")
@@ -92,7 +143,8 @@ def _chosen_rows(spec: ProductSpec, window: Window | None) -> pa.Table:
 
 
 def _check_columns(table: pa.Table, spec: ProductSpec) -> None:
-    absent = [name for name in required_columns(spec) if name not in table.column_names]
+    named = dict.fromkeys((*required_columns(spec), *spec.data.columns))
+    absent = [name for name in named if name not in table.column_names]
     if not absent:
         return
     listed = ", ".join(_absent(name, spec, table.column_names) for name in absent)
@@ -121,8 +173,11 @@ def _storable(table: pa.Table) -> pa.Table:
 
 def _stored(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
-    if pa.types.is_timestamp(kind) and kind.unit == "s":
-        return column.cast(pa.timestamp("ms", kind.tz))
+    if pa.types.is_timestamp(kind) and kind.unit != "us":
+        try:
+            return column.cast(pa.timestamp("us", kind.tz))
+        except pa.ArrowInvalid:
+            return column
     return column.cast(_STORED_AS[kind]) if kind in _STORED_AS else column
 
 

@@ -1,14 +1,20 @@
 """All rows of a data source as one Arrow table: a CSV or Parquet file, an fsspec URL, or a SQL query."""
 
 from collections import Counter
+from collections.abc import Collection
+from typing import Final
 
 import pyarrow as pa
 
 from deployments.errors import BadData
 from deployments.secrets import masked
+from tasks.datasets.columns import columns_to_keep_as_text, with_meaning
 from tasks.datasets.database import read_query
-from tasks.datasets.files import read_file
-from tasks.spec import Source
+from tasks.datasets.files import Texts, read_file
+from tasks.spec import ProductSpec, Source
+
+# No column of anybody's begins so.
+TEXT_OF: Final = "\x00text of "
 
 
 def read_source(source: Source) -> pa.Table:
@@ -17,11 +23,29 @@ def read_source(source: Source) -> pa.Table:
     Raises `SourceUnreachable` if asking again may help, and `BadData` if it cannot: no such file, a wrong delimiter, a
     bad query, two columns of one name.
     """
-    table = read_file(source) if source.sql is None else read_query(source)
+    return _read(source)[0]
+
+
+def read_rows(spec: ProductSpec) -> pa.Table:
+    """Every row and column of the source of `spec`, as the spec declares and uses the columns. Raises as above.
+
+    Features of a CSV file stand there once more as its text, under their name behind `TEXT_OF`. Raises `BadData` also
+    for a value that cannot be read as it is declared.
+    """
+    table, texts = _read(spec.data.source, columns_to_keep_as_text(spec))
+    table = with_meaning(table, texts, spec)
+    for name in spec.preprocessing.features:
+        if name in texts:
+            table = table.append_column(TEXT_OF + name, texts[name])
+    return table
+
+
+def _read(source: Source, as_text: Collection[str] = ()) -> tuple[pa.Table, Texts]:
+    table, texts = read_file(source, as_text) if source.sql is None else (read_query(source), {})
     twice = sorted(name for name, times in Counter(table.column_names).items() if times > 1)
     if twice:
         raise BadData(f"{describe(source)} has several columns named {', '.join(twice)}: rename all but one")
-    return table
+    return table, texts
 
 
 def describe(source: Source) -> str:

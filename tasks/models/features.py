@@ -3,15 +3,16 @@
 Training, evaluation and serving agree on this form; the server builds the same from JSON.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from deployments.columns import USUAL, Categories, Held, Meaning, number_in, text_of
 from deployments.errors import BadData
+from tasks.columns import meaning_of
 from tasks.kinds import TaskKind
-from tasks.spec import PreprocessingSection
+from tasks.spec import DataSection, PreprocessingSection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,34 +28,51 @@ class FeatureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One column that a model takes."""
+    """One column that a model takes, and how its values are read."""
 
     name: str
     kind: FeatureKind
+    meaning: Meaning = USUAL
 
 
-def features_in(preprocessing: PreprocessingSection) -> tuple[Feature, ...]:
-    """The features of a spec, numeric first: the order of the model's signature."""
+# The categories that training saw, by column.
+Known = Mapping[str, frozenset[str]]
+_NONE_KNOWN: Known = {}
+_KINDS_HELD = {
+    "boolean": Held.BOOLEAN,
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), Held.NUMBER),
+    **dict.fromkeys(("datetime64", "datetime", "date"), Held.TIME),
+}
+
+
+def features_in(preprocessing: PreprocessingSection, data: DataSection | None = None) -> tuple[Feature, ...]:
+    """The features of a spec, numeric first: the order of the model's signature; with what `data` says of them."""
     numeric = preprocessing.numeric.columns if preprocessing.numeric else ()
     categorical = preprocessing.categorical.columns if preprocessing.categorical else ()
-    return (
-        *(Feature(name, FeatureKind.NUMERIC) for name in numeric),
-        *(Feature(name, FeatureKind.CATEGORICAL) for name in categorical),
+    kinds = dict.fromkeys(numeric, FeatureKind.NUMERIC) | dict.fromkeys(categorical, FeatureKind.CATEGORICAL)
+    return tuple(Feature(name, kind, meaning_of(name, data) if data else USUAL) for name, kind in kinds.items())
+
+
+def as_held(features: Sequence[Feature], frame: "pd.DataFrame") -> tuple[Feature, ...]:
+    """The same features, with what their columns hold in `frame`, which is all that training may see."""
+    return tuple(
+        replace(each, meaning=_with_held(each.meaning, frame[each.name])) if each.name in frame.columns else each
+        for each in features
     )
 
 
-def select_features(frame: "pd.DataFrame", features: Sequence[Feature]) -> "pd.DataFrame":
+def select_features(frame: "pd.DataFrame", features: Sequence[Feature], known: Known = _NONE_KNOWN) -> "pd.DataFrame":
     """The feature columns of `frame` in the form that models take, in the order of `features`; a new frame.
 
     Numbers, booleans and text that reads as a number become float64. Categories become text: whole numbers without a
-    decimal point, booleans as `true` and `false`. Raises `BadData` that names the columns that are missing or cannot be
-    read, with an example.
+    decimal point, booleans as `true` and `false`, and what is one of the `known` ones by its meaning becomes that one,
+    as the server has it. Raises `BadData` that names the columns that are missing or cannot be read, with an example.
     """
     import pandas as pd
 
     if absent := [feature.name for feature in features if feature.name not in frame.columns]:
         raise BadData(f"the rows lack the features {', '.join(absent)}: they must be in the data that the model scores")
-    columns = {feature.name: _as_feature(frame[feature.name], feature.kind) for feature in features}
+    columns = {each.name: _as_feature(frame[each.name], each, known.get(each.name)) for each in features}
     return pd.DataFrame(columns, index=frame.index)
 
 
@@ -77,14 +95,25 @@ def target_values(frame: "pd.DataFrame", target: str, task: TaskKind) -> "np.nda
         return plain.to_numpy(dtype=bool)
     if _is_whole(plain):
         return plain.to_numpy(dtype="int64")
-    return _texts(column).to_numpy(dtype=object).astype(str)
+    return _texts(column, Meaning(nulls=frozenset()), None).to_numpy(dtype=object).astype(str)
 
 
-def _as_feature(column: "pd.Series[Any]", kind: FeatureKind) -> "pd.Series[Any]":
-    return _numbers(column) if kind is FeatureKind.NUMERIC else _texts(column)
+def _as_feature(column: "pd.Series[Any]", feature: Feature, known: frozenset[str] | None) -> "pd.Series[Any]":
+    if feature.kind is FeatureKind.NUMERIC:
+        return _numbers(column, feature.meaning)
+    return _texts(column, feature.meaning, known)
 
 
-def _numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
+def _with_held(meaning: Meaning, column: "pd.Series[Any]") -> Meaning:
+    from pandas.api import types
+
+    held = _KINDS_HELD.get(types.infer_dtype(column, skipna=True), Held.TEXT)
+    # Nullable floats of pandas are no floats of numpy, which alone have a size.
+    bits = 8 * int(getattr(column.dtype, "itemsize", 8)) if types.is_float_dtype(column.dtype) else meaning.bits
+    return replace(meaning, held=held, bits=min(bits, meaning.bits))
+
+
+def _numbers(column: "pd.Series[Any]", meaning: Meaning = USUAL) -> "pd.Series[float]":
     import numpy as np
     import pandas as pd
 
@@ -93,7 +122,7 @@ def _numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     try:
-        numbers = pd.to_numeric(column).astype("float64")
+        numbers = _read(column, meaning) if _holds_text(column) else pd.to_numeric(column).astype("float64")
     except (ValueError, TypeError) as error:
         reason = _shorter(str(error))
         raise BadData(
@@ -101,20 +130,58 @@ def _numbers(column: "pd.Series[Any]") -> "pd.Series[float]":
         ) from error
     if infinite := int(np.isinf(numbers).sum()):
         raise BadData(f"column {column.name!r} is infinite in {infinite:,} rows, which JSON cannot say: clean it")
-    return numbers
+    return pd.Series(meaning.as_held(numbers.to_numpy()), index=column.index, name=column.name)
 
 
-def _texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Text as objects with None for missing; each distinct value is written once, for there are few."""
+def _holds_text(column: "pd.Series[Any]") -> bool:
+    from pandas.api import types
+
+    return types.infer_dtype(column, skipna=True) in {"string", "mixed", "mixed-integer"}
+
+
+def _read(column: "pd.Series[Any]", meaning: Meaning) -> "pd.Series[float]":
+    """The numbers that texts are; each distinct one is read once."""
+    import numpy as np
     import pandas as pd
 
     codes, distinct = pd.factorize(column)
-    words = pd.Series([*_written(distinct), None], dtype=object)
-    return pd.Series(words.to_numpy()[codes], index=column.index, dtype=object, name=column.name)
+    numbers = np.array([*(_number_of(value, meaning) for value in distinct), np.nan], dtype=np.float64)
+    return pd.Series(numbers[codes], index=column.index, name=column.name)
 
 
-def _written(values: Iterable[Any]) -> list[str]:
-    return [as_category(value) for value in values]
+def _number_of(value: Any, meaning: Meaning) -> float:
+    if not isinstance(value, str):
+        return float(value)
+    try:
+        return number_in(value, meaning)
+    except ValueError:
+        raise ValueError(f"such as {value!r}") from None
+
+
+def _texts(column: "pd.Series[Any]", meaning: Meaning, known: frozenset[str] | None) -> "pd.Series[Any]":
+    """Text as objects with None for missing; each distinct value is written once, for there are few."""
+    import pandas as pd
+    from pandas.api import types
+
+    codes, distinct = pd.factorize(column)
+    # Of floats an index hands out those of 64 bits, whatever it holds.
+    each = distinct.to_numpy() if types.is_float_dtype(distinct.dtype) else distinct
+    values = [_plain_value(value) for value in each]
+    if known is None:
+        words = [None if value == "" and "" in meaning.nulls else as_category(value) for value in values]
+    else:
+        words = [*map(Categories(known, meaning).of, values)]
+    written = pd.Series([*words, None], dtype=object)
+    return pd.Series(written.to_numpy()[codes], index=column.index, dtype=object, name=column.name)
+
+
+def _plain_value(value: Any) -> Any:
+    """Python's own value; a float of fewer bits as a person would write it: 0.1."""
+    import numpy as np
+
+    if isinstance(value, np.floating) and value.dtype.itemsize < 8:
+        return float(str(value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def as_category(value: Any) -> str:
@@ -122,17 +189,7 @@ def as_category(value: Any) -> str:
 
     A decimal number counts by its value: 1.50 is `1.5`, for no client can say otherwise.
     """
-    if isinstance(value, str):
-        return value
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, Decimal):
-        value = float(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return text_of(_plain_value(value))
 
 
 def _is_whole(column: "pd.Series[Any]") -> bool:

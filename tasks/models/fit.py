@@ -10,7 +10,7 @@ from deployments.settings import Settings
 from tasks.execution.place import spread, within
 from tasks.models.class_weight import name_classes_in_weights
 from tasks.models.estimator import build_estimator
-from tasks.models.features import Feature, features_in, select_features, target_values
+from tasks.models.features import Feature, as_held, features_in, select_features, target_values
 from tasks.models.limits import bounded
 from tasks.models.pipeline import build_pipeline
 from tasks.models.quoted_cells import hide_cells, without_cells
@@ -41,7 +41,7 @@ def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: 
     `PlatformUnreachable` for a cluster that does not answer or is lost.
     """
     settings = within(spec.execution, settings)
-    features = features_in(spec.preprocessing)
+    features = as_held(features_in(spec.preprocessing, spec.data), training)
     rows = select_features(training, features)
     target = target_values(training, spec.data.target, spec.model.task)
     estimator = build_estimator(spec.model, settings, fitted_here=spec.execution.backend is Backend.LOCAL)

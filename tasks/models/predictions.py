@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadModel
+from deployments.serving.known import known_categories
 from tasks.gate.scoring import Answers
 from tasks.kinds import TaskKind
 from tasks.models.features import Feature, select_features, target_values
@@ -20,9 +21,18 @@ def ask(model: Any, frame: "pd.DataFrame", features: Sequence[Feature], target: 
 
     Raises `BadData` if the rows lack what the model takes, and `BadModel` if it raises, or answers NaN or infinity.
     """
-    rows, truth = select_features(frame, features), target_values(frame, target, task)
+    rows = select_features(frame, features, known_categories(model))
+    truth = target_values(frame, target, task)
     probabilities = probabilities_of(model, rows) if task is TaskKind.CLASSIFICATION else None
     return Answers(truth, predictions_of(model, rows), probabilities, classes_of(model, task))
+
+
+def unknown_shares(model: Any, frame: "pd.DataFrame", features: Sequence[Feature]) -> dict[str, float]:
+    """The share of the rows with a category that `model` was never shown, by column with any."""
+    known = known_categories(model)
+    rows = select_features(frame, [each for each in features if each.name in known], known)
+    shares = {name: float((~rows[name].isin(known[str(name)]) & rows[name].notna()).mean()) for name in rows.columns}
+    return {str(name): share for name, share in shares.items() if share}
 
 
 def predictions_of(model: Any, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":

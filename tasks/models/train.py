@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployments.clock import Clock, SystemClock
 from deployments.manifest import manifest_of
@@ -22,13 +22,16 @@ from tasks.datasets.split import Split
 from tasks.gate.scoring import Scores, score
 from tasks.models.card import ModelCard
 from tasks.models.fit import Fitted, fit
-from tasks.models.predictions import ask, classes_of
+from tasks.models.predictions import ask, classes_of, unknown_shares
 from tasks.models.provenance import commit_of, versions
 from tasks.models.record import Run, new_model, recorded, write_files, write_numbers
 from tasks.models.run_parameters import run_parameters
 from tasks.models.store import types_to_trust, write_model
-from tasks.models.verification import verification_sample
+from tasks.models.verification import HeldOut, verification_sample
 from tasks.spec import ProductSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,15 @@ class TrainedModel:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the run says of its data; `report` is the validation's HTML page, None if there is none."""
+    """What the run says of its data.
+
+    `report` is the validation's HTML page, None if there is none; `texts` are the features of all rows as their source
+    wrote them, None if it was typed.
+    """
 
     snapshot: Snapshot
     report: str | None = None
+    texts: "pd.DataFrame | None" = None
 
 
 def train(
@@ -132,11 +140,12 @@ def _log(run: Run, job: _Job, fitted: Fitted, scores: Scores) -> TrainedModel:
 def _write_kept(place: Path, job: _Job, fitted: Fitted, logged: Any) -> None:
     spec, model = job.spec, job.spec.model
     place.mkdir()
-    card = ModelCard(spec.product, model.task, model.output, classes_of(fitted.model, model.task), fitted.features)
+    classes = classes_of(fitted.model, model.task)
+    unknown = unknown_shares(fitted.model, job.split.evaluation, fitted.features)
+    card = ModelCard(spec.product, model.task, model.output, classes, fitted.features, unknown)
     write_model(place / MODEL, fitted, card, logged, types_to_trust(fitted.model, fitted.algorithm, spec, job.settings))
-    sample = verification_sample(
-        fitted.model, job.split.evaluation, fitted.features, model.output, spec.rollout.verify_rows
-    )
+    held_out = HeldOut(job.split.evaluation, job.data.texts)
+    sample = verification_sample(fitted.model, held_out, fitted.features, model.output, spec.rollout.verify_rows)
     (place / VERIFICATION).write_bytes(sample)
 
 

@@ -16,6 +16,7 @@ from deployments.wiring import Doors
 
 _LOOK = timedelta(seconds=5)
 _TOLERANCE = 1e-9
+_AS_TEXT = " (as its source writes it)"
 
 
 def launch(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> str:
@@ -145,27 +146,32 @@ def _log_of(replica: Replica, section: RolloutSection) -> str:
 
 
 def verify(product: str, version: int, doors: Doors) -> str:
-    """Every server of `version` that stays must answer the held-out sample rows as training did, to within 1e-9."""
+    """Every server of `version` that stays must answer the held-out sample rows as training did, to within 1e-9.
+
+    As values and, where the version has it, as the text that their source has for them.
+    """
     folder = doors.registry.fetch(product, version, doors.models)
     sample = json.loads((folder / "verification.json").read_bytes())
-    request = json.dumps(sample["request"]).encode()
+    asked = {"": sample["request"]} | ({_AS_TEXT: sample["texts"]} if "texts" in sample else {})
     for replica in doors.target.replicas(product, version):
         if replica.state is not ReplicaState.STOPPING:
-            _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
+            for how, request in asked.items():
+                answer = doors.target.ask(replica, "/invocations", json.dumps(request).encode())
+                _compare(replica, answer, sample["predictions"], how)
     return f"{len(sample['predictions'])} sample rows answered as in training"
 
 
-def _compare(replica: Replica, answer: Any, expected: list[Any]) -> None:
+def _compare(replica: Replica, answer: Any, expected: list[Any], how: str) -> None:
     if answer.status != 200:
         raise NeverReady(
-            f"{replica.name} answered {answer.status} to sample rows: {answer.body[:200].decode(errors='replace')}"
+            f"{replica.name} answered {answer.status} to sample rows{how}: {answer.body[:200].decode(errors='replace')}"
         )
     given = json.loads(answer.body)["predictions"]
     if len(given) != len(expected):
-        raise NeverReady(f"{replica.name} gave {len(given)} predictions for {len(expected)} sample rows")
+        raise NeverReady(f"{replica.name} gave {len(given)} predictions for {len(expected)} sample rows{how}")
     for row, (got, wanted) in enumerate(zip(given, expected, strict=True)):
         if not _equal(got, wanted):
-            raise NeverReady(f"{replica.name} answers sample row {row} with {got}, but training said {wanted}")
+            raise NeverReady(f"{replica.name} answers sample row {row}{how} with {got}, but training said {wanted}")
 
 
 def _equal(got: Any, wanted: Any) -> bool:

@@ -9,6 +9,7 @@ from tasks.spec import ProductSpec, Window
 from tasks.suites.expectations import check_expectations, warm_up
 from tasks.suites.findings import Finding, ValidationReport
 from tasks.suites.guards import by_severity, check_freshness, check_types, guard
+from tasks.suites.guessed_types import as_guessed
 from tasks.suites.suite_file import Suite, load_suite
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ def validate(
     `NotFound` or `BadSpec` for a suite that cannot be used; bad data is a finding, never an exception.
     """
     suite = load_suite(suite_path)
+    judged = as_guessed(frame, suite.meta.seatrial.types, spec)
     findings = [
         *guard(frame, spec),
-        *_own_rules(frame, suite, spec, window or spec.data.window, clock or SystemClock()),
-        *check_expectations(frame, suite),
+        *_own_rules(judged, suite, spec, window or spec.data.window, clock or SystemClock()),
+        *check_expectations(judged, suite),
     ]
     return ValidationReport(by_severity(findings), len(frame), suite_path.name)
 

@@ -45,9 +45,13 @@ def fields(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[s
         yield f"{prefix}{name}", field, name in node.get("required", [])
         for section in sections(field):
             yield from fields(section, f"{prefix}{name}.")
+        for section in sections(field.get("additionalProperties") or {}):
+            yield from fields(section, f"{prefix}{name}.NAME.")
 
 
-def sections(field: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def sections(field: Any) -> Iterator[dict[str, Any]]:
+    if not isinstance(field, dict):
+        return
     for part in (field, *field.get("anyOf", []), field.get("items", {})):
         if "$ref" in part:
             yield SCHEMA["$defs"][part["$ref"].rpartition("/")[2]]

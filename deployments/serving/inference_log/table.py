@@ -22,6 +22,7 @@ from deployments.metrics.labels import label_text
 from deployments.serving.description import Description, Kind
 from deployments.serving.inference_log.buffer import LONGEST_KEY, Logged
 from deployments.serving.inference_log.texts import Texts, Vocabulary, bits, texts_of
+from deployments.serving.unknown_categories import columns_unknown
 
 _HASH_CHARACTERS = 32
 
@@ -67,6 +68,7 @@ class Tables:
     """
 
     def __init__(self, description: Description, masking: Masking = Masking(), cookie: str | None = None) -> None:
+        self._description = description
         self._classes = Vocabulary([label_text(label) for label in description.classes])
         self._masking = masking
         self._cookie = re.compile(rf"(?:.*?;\s*)?{re.escape(cookie)}=([^;]*)") if cookie else None
@@ -98,6 +100,7 @@ class Tables:
         columns = self._of_requests(answers, zero) | self._of_features(answers, numbers)
         if self._masked:
             numbers[:, self._masked] = np.nan
+        columns["unknown_categories"] = texts_of(self._unknown(answers))
         columns["prediction"], scores = self._of_predictions(answers)
         return Block(len(numbers), columns, np.ascontiguousarray(numbers.T), scores)
 
@@ -138,6 +141,11 @@ class Tables:
                 shown = (None if isnan(number) else label_text(number) for number in values)
                 columns[HASHED + name] = texts_of([self._masking.hash(text) for text in shown])
         return columns
+
+    def _unknown(self, answers: Sequence[Logged]) -> list[str | None]:
+        """Of each row the columns whose category training never saw; the values themselves may be masked."""
+        found = (columns_unknown(self._description, answer.batch) for answer in answers)
+        return list(chain.from_iterable(found))
 
     def _of_predictions(self, answers: Sequence[Logged]) -> "tuple[Texts | np.ndarray[Any, Any], np.ndarray[Any, Any]]":
         rows = np.concatenate([answer.predictions for answer in answers])

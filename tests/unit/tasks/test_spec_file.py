@@ -12,6 +12,7 @@ import yaml
 from deployments.errors import BadSpec, NotFound
 from tasks.spec import as_moment
 from tasks.spec_file import find_spec, json_schema, load_product
+from tests.advice import followed
 
 GOOD: dict[str, Any] = {
     "product": "churn",
@@ -97,6 +98,25 @@ ON_CLUSTER: dict[str, Any] = {"target": "kubernetes", "kubernetes": {"image": "s
         ("data.window", {"start": "2013-03-01", "end": "2013-01-01"}, "ends (2013-01-01) before it starts"),
         ("data.window", {"start": "2013-13-01"}, "data.window.start"),
         ("data.time_column", ..., "data.window: needs data.time_column"),
+        ("data.columns", {"age": {"type": "text"}}, "data.columns.age.type"),
+        ("data.columns", {"age": {}}, "data.columns.age.type: required, but not given"),
+        (
+            "data.columns",
+            {"age": {"type": "number", "decimals": ","}},
+            "decimals: unknown field: did you mean 'decimal'?",
+        ),
+        ("data.columns", {"age": {"type": "category"}}, "category, but it stands under preprocessing.numeric"),
+        ("data.columns", {"age": {"type": "time"}}, "time, but it stands under preprocessing.numeric"),
+        ("data.columns", {"at": {"type": "category"}}, "category, but it is the time column: say type: time"),
+        ("data.columns", {"left": {"type": "time"}}, "time, but it is the target"),
+        ("data.columns", {"plan": {"type": "category", "decimal": ","}}, "decimal is for type: number"),
+        ("data.columns", {"plan": {"type": "number", "true": ["ja"]}}, "true is for type: boolean"),
+        ("data.columns", {"plan": {"type": "number", "thousands": "."}}, "thousands cannot be '.'"),
+        ("data.columns", {"plan": {"type": "number", "decimal": ",", "thousands": "5"}}, "thousands cannot be '5'"),
+        ("data.columns", {"plan": {"type": "boolean", "true": ["x"], "false": ["X"]}}, "words of their own"),
+        ("data.columns", {"plan": {"type": "boolean", "true": [True], "false": ["no"]}}, "data.columns.plan.true.0"),
+        ("data.source", {"path": "a.csv", "decimal": ";"}, "data.source.decimal"),
+        ("data.source", {"path": "a.csv", "encoding": "base64"}, "no encoding is called 'base64'"),
         ("model.trusted_types", ["own.Step", "cProfile.run"], "cProfile.run can be made to run any code"),
         ("preprocessing", {"numeric": {"columns": ["left"]}}, "the target 'left' is among the features"),
         ("preprocessing", {}, "no features"),
@@ -165,6 +185,20 @@ def test_a_mistake_is_refused_with_its_place_and_what_would_be_right(
     tmp_path: Path, path: str, value: Any, says: str
 ) -> None:
     assert says in complaint(tmp_path, changed(path, value))
+
+
+def test_what_is_said_of_a_column_can_be_followed(tmp_path: Path) -> None:
+    wrong: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+        (followed("true and false go together: give the words of both"), "plan", {"true": ["ja"]}, {"false": ["nein"]}),
+        (followed("is none of a date: write it as strptime has it"), "at", {"format": "DD.MM"}, {"format": "%d.%m.%Y"}),
+    ]
+    for said, name, first, second in wrong:
+        column = {"type": "time" if name == "at" else "boolean"} | first
+        assert said in complaint(tmp_path, changed("data.columns", {name: column}))
+        assert load_product(written(tmp_path, changed("data.columns", {name: column | second})))
+    said = followed("no encoding is called ")
+    assert said in complaint(tmp_path, changed("data.source", {"path": "a.csv", "encoding": "latin-99"}))
+    assert load_product(written(tmp_path, changed("data.source", {"path": "a.csv", "encoding": "latin-1"})))
 
 
 def test_a_regression_has_no_probabilities(tmp_path: Path) -> None:

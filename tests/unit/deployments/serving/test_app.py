@@ -105,7 +105,12 @@ def test_the_model_describes_itself(caller: Caller) -> None:
         ("hour", "FP64"),
         ("carrier", "BYTES"),
     ]
-    assert described["outputs"][1] == {"name": "probability", "datatype": "FP64", "shape": [-1, 2]}
+    assert described["outputs"][1] == {
+        "name": "probability",
+        "datatype": "FP64",
+        "shape": [-1, 2],
+        "parameters": {"classes": [False, True]},
+    }
     assert caller.get("/version").text == "3"
 
 

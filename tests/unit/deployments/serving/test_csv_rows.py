@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.serving.csv_rows import MISSING, columns_of_csv
+from deployments.columns import USUAL_NULLS
+from deployments.serving.csv_rows import columns_of_csv
 from deployments.serving.description import Feature, Kind
 from deployments.serving.limits import Limits
 from deployments.serving.schema import Unanswerable, batch_of
@@ -15,13 +16,13 @@ from deployments.serving.schema import Unanswerable, batch_of
 HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
 CARRIER = Feature("carrier", Kind.CATEGORICAL, "string", required=False)
 FEATURES = (HOUR, CARRIER)
+FEATURE_NAMES = ("hour", "carrier")
 
 
 def read(body: str | bytes) -> dict[str, Any]:
     columns = columns_of_csv(body.encode() if isinstance(body, str) else body, FEATURES, 100)
-    return {
-        name: values.tolist() if isinstance(values, np.ndarray) else list(values) for name, values in columns.items()
-    }
+    frame = batch_of(columns, FEATURES, Limits(rows=100)).frame(FEATURES)
+    return {name: frame[name].tolist() for name in FEATURE_NAMES}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_quotes_hold_commas_quotes_and_line_ends() -> None:
     assert read('hour,carrier\n1,"a,b"\n2,"say ""x"""\n3,"two\nlines"\n')["carrier"] == ["a,b", 'say "x"', "two\nlines"]
 
 
-@pytest.mark.parametrize("word", sorted(MISSING))
+@pytest.mark.parametrize("word", sorted(USUAL_NULLS))
 def test_an_empty_field_and_the_words_for_it_are_missing_values(word: str) -> None:
     columns = read(f'hour,carrier\n5,UA\n{word},"{word}"\n')
     assert columns["carrier"] == ["UA", None]
@@ -57,7 +58,7 @@ def test_an_empty_field_and_the_words_for_it_are_missing_values(word: str) -> No
 def test_the_words_for_a_missing_value_are_those_of_pandas() -> None:
     from pandas._libs.parsers import STR_NA_VALUES
 
-    assert MISSING == STR_NA_VALUES
+    assert USUAL_NULLS == STR_NA_VALUES
 
 
 def test_text_is_taken_as_it_is() -> None:
@@ -73,7 +74,7 @@ def test_text_is_taken_as_it_is() -> None:
         ("hour\ninf\n", 422, "column 'hour' must hold numbers"),
         ("hour\n1e999\n", 422, "column 'hour' holds an infinite number"),
         ("hour\n--1\n", 422, "column 'hour' must hold numbers"),
-        ("hour\ntrue\n", 422, "column 'hour' must hold numbers"),
+        ("hour\nyes\n", 422, "column 'hour' must hold numbers"),
         ("hour,carrier\n1,s3cret,2\n", 422, "row 0 has 3 values for 2 columns"),
         ("hour,hour\n1,s3cret\n", 422, "given twice"),
         ("carrier\ns3cret\n", 422, "column 'hour' is missing"),
@@ -102,7 +103,7 @@ def test_whatever_python_writes_as_csv_is_read_back(rows: list[tuple[float, str]
     csv.writer(text).writerows([("hour", "carrier"), *rows])
     columns = read(text.getvalue())
     assert columns["hour"] == [number for number, _ in rows]
-    assert columns["carrier"] == [None if field in MISSING else field for _, field in rows]
+    assert columns["carrier"] == [None if field in USUAL_NULLS else field for _, field in rows]
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))

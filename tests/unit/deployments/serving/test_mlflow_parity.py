@@ -120,7 +120,8 @@ ROW = {"distance": 1.0, "hour": 5.0, "carrier": "UA", "origin": "EWR"}
 @pytest.mark.parametrize(
     ("document", "they_take_it", "we_take_it"),
     [
-        ({"dataframe_records": [ROW | {"hour": "5"}]}, True, False),
+        ({"dataframe_records": [ROW | {"hour": "5"}]}, True, True),
+        ({"dataframe_records": [ROW | {"hour": "five"}]}, False, False),
         ({"dataframe_records": [ROW, {name: ROW[name] for name in NAMES[1:]}]}, True, False),
         ({"instances": [[1.0, 5.0, "UA", "EWR"]]}, False, True),
         ({"dataframe_records": [ROW | {"x": 1}]}, True, False),

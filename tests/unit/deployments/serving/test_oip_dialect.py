@@ -62,7 +62,7 @@ def test_a_tensor_in_bytes_is_the_same_column(datatype: str) -> None:
     carrier, carriers = in_bytes("carrier", ["UA", ""], "BYTES", [2, 1])
     frame = read({"inputs": [hour, carrier]}, hours + carriers).batch.frame(FLIGHTS.features)
     assert frame["hour"].tolist() == [5.0, 7.0]
-    assert frame["carrier"].tolist() == ["UA", ""]
+    assert frame["carrier"].tolist() == ["UA", None]
 
 
 def test_json_and_bytes_may_be_mixed_in_one_request() -> None:
@@ -294,17 +294,23 @@ def test_a_request_without_an_id_is_answered_with_ours() -> None:
 
 
 def test_metadata_name_every_column_and_output() -> None:
+    missing = "missing: null, or as text nothing, NA, NaN, null and their like"
+    takes = [
+        f"a number, or its text, such as 1234.5; {missing}",
+        f"a category: its text as training had it (01067 is not 1067); {missing}",
+    ]
+    classes = {"classes": list(FLIGHTS.classes)}
     assert describe_model(FLIGHTS, "3") == {
         "name": "flights",
         "versions": ["3"],
         "platform": "sklearn",
         "inputs": [
-            {"name": "hour", "datatype": "FP64", "shape": [-1]},
-            {"name": "carrier", "datatype": "BYTES", "shape": [-1]},
+            {"name": "hour", "datatype": "FP64", "shape": [-1], "parameters": {"accepts": takes[0]}},
+            {"name": "carrier", "datatype": "BYTES", "shape": [-1], "parameters": {"accepts": takes[1]}},
         ],
         "outputs": [
-            {"name": "prediction", "datatype": "BYTES", "shape": [-1]},
-            {"name": "probability", "datatype": "FP64", "shape": [-1, 2]},
+            {"name": "prediction", "datatype": "BYTES", "shape": [-1], "parameters": classes},
+            {"name": "probability", "datatype": "FP64", "shape": [-1, 2], "parameters": classes},
         ],
     }
     assert [output["name"] for output in describe_model(NUMBERS, "3")["outputs"]] == ["prediction"]

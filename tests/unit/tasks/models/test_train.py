@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deployments.clock import ManualClock
+from deployments.columns import Held, Meaning
 from deployments.errors import BadData, BadModel, DiskFull, RegistryUnreachable
 from deployments.manifest import check_intact
 from deployments.owner import this_process
@@ -97,11 +98,13 @@ def test_the_card_says_what_the_server_must_know(settings: Settings) -> None:
 
     assert (card.product, card.task, card.output) == ("punctual", "classification", "probability")
     assert card.classes == ("late", "on time", "very late")
+    text = Meaning(held=Held.TEXT)
+    number = Meaning(held=Held.NUMBER)
     assert card.features == (
-        Feature("hour", FeatureKind.NUMERIC),
-        Feature("wind", FeatureKind.NUMERIC),
-        Feature("carrier", FeatureKind.CATEGORICAL),
-        Feature("stops", FeatureKind.CATEGORICAL),
+        Feature("hour", FeatureKind.NUMERIC, number),
+        Feature("wind", FeatureKind.NUMERIC, number),
+        Feature("carrier", FeatureKind.CATEGORICAL, text),
+        Feature("stops", FeatureKind.CATEGORICAL, number),
     )
 
 

@@ -1,5 +1,6 @@
 """The way back, however long it takes."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from deployments.errors import Busy, NeverReady, TargetUnreachable
 from deployments.owner import Owner
 from deployments.rollout.steps import Shift
-from deployments.targets.protocol import Launch, Replica, ReplicaState
+from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 from deployments.traffic import Weights
 from tasks.rollouts.keeping import LEASE, hold
 from tasks.rollouts.restore import restore
@@ -112,6 +113,25 @@ def test_a_server_that_is_on_its_way_out_need_not_answer_sample_rows(served: Wor
 
     doors = replace(served.doors, target=OneGoes(served.target))  # type: ignore[arg-type]
     assert verify(PRODUCT, 1, doors) == "2 sample rows answered as in training"
+
+
+def test_a_server_that_reads_the_sources_own_text_otherwise_than_training_gets_no_traffic(served: World) -> None:
+    class Skewed(OneOfTwo):
+        def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
+            return self._target.replicas(product, version)  # type: ignore[no-any-return]
+
+        def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+            answer = self._target.ask(replica, path, body)
+            is_text = b'"1.0"' in body
+            return Answer(200, b'{"predictions": [1.5, 80.8]}') if is_text else answer  # type: ignore[no-any-return]
+
+    sample = json.loads((served.folder / "verification.json").read_text())
+    sample["texts"] = {"dataframe_split": {"columns": ["x"], "data": [["1.0"], ["2.0"]]}}
+    (served.folder / "verification.json").write_text(json.dumps(sample))
+    assert verify(PRODUCT, 1, served.doors) == "2 sample rows answered as in training"
+    doors = replace(served.doors, target=Skewed(served.target))  # type: ignore[arg-type]
+    with pytest.raises(NeverReady, match=r"sample row 1 \(as its source writes it\) with 80.8, but training said 2.5"):
+        verify(PRODUCT, 1, doors)
 
 
 def test_a_server_that_failed_stops_nobody_while_so_many_as_are_needed_may_still_come(served: World) -> None:

@@ -13,7 +13,7 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.errors import BadSpec, NotFound
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
-from tasks.spec import ProductSpec, Window
+from tasks.spec import ColumnSection, ColumnType, ProductSpec, Window
 from tasks.spec_file import load_product
 from tasks.suites.findings import Finding, Outcome, Severity, ValidationReport
 from tasks.suites.profile import propose_suite
@@ -205,3 +205,27 @@ def test_all_that_crosses_a_process_border_pickles(
     with pytest.raises(NotFound) as caught:
         validate_snapshot(Path("/nowhere/x.parquet"), Path("y.json"), spec)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize(
+    ("types", "passed"),
+    [({"place": "integer"}, True), ({}, True), ({"place": "text"}, False), ({"place": "time"}, False)],
+)
+def test_a_suite_goes_on_by_the_type_that_a_csv_reader_guesses_unless_it_says_text(
+    frame: pd.DataFrame, spec: ProductSpec, write_suite: WriteSuite, types: dict[str, str], passed: bool
+) -> None:
+    frame["place"] = ["01067" if day % 2 else "1067" for day in range(40)]
+    frame.loc[7, "place"] = None
+    expected = _expect("column_values_to_be_between", column="place", min_value=1000, max_value=2000)
+    assert validate(frame, write_suite(expected, types=types), spec).passed is passed
+
+
+def test_a_declared_column_is_what_it_is_declared_to_be_to_the_suite_too(
+    frame: pd.DataFrame, spec: ProductSpec, write_suite: WriteSuite
+) -> None:
+    frame["place"] = ["01067" if day % 2 else "1067" for day in range(40)]
+    declared = spec.data.model_copy(update={"columns": {"place": ColumnSection(type=ColumnType.CATEGORY)}})
+    suite = write_suite(types={"place": "text"})
+    assert validate(frame, suite, spec.model_copy(update={"data": declared})).passed
+    other = write_suite(types={"place": "integer"})
+    assert not validate(frame, other, spec.model_copy(update={"data": declared})).passed

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def test_every_row_of_a_request_is_told_with_its_answer() -> None:
         "paired": True,
         "key": "ann",
         "latency_ms": 2.5,
+        "unknown_categories": None,
         "f_distance": 1400.0,
         "f_hour": 5.0,
         "f_carrier": "UA",
@@ -47,6 +49,14 @@ def test_every_row_of_a_request_is_told_with_its_answer() -> None:
     }
     assert (second["row"], second["f_hour"], second["prediction"]) == (1, None, "true")
     assert (third["f_carrier"], fourth["f_carrier"], fourth["row"]) == (None, "never seen", 3)
+
+
+def test_a_row_tells_the_columns_whose_category_training_never_saw_also_where_they_are_masked() -> None:
+    carrier = replace(FEATURES[2], categories=frozenset({"UA", "B6"}))
+    described = replace(FLIGHTS, features=(*FEATURES[:2], carrier))
+    for masking in (Masking(), Masking(frozenset({"carrier"}))):
+        found = rows_of(Tables(described, masking), logged("a", ROWS, predictions=[[0.9, 0.1]] * 4))
+        assert [row["unknown_categories"] for row in found] == [None, None, None, "carrier"]
 
 
 def test_requests_of_any_size_stand_below_one_another() -> None:
