@@ -104,7 +104,7 @@ def _shown(facts: dict[str, Any]) -> list[dict[str, Any]]:
 def _print_amiss(name: str, facts: dict[str, Any]) -> None:
     for each in (*facts["amiss"], *facts.get("unknown_categories", ())):
         console.say(f"\n{name}: {each}")
-    if dropped := facts["log_dropped"]:
+    if dropped := facts.get("log_dropped"):
         why = "; ".join(f"{rows:,} by {reason} ({_LOG_ADVICE.get(reason, _LOOK)})" for reason, rows in dropped.items())
         console.say(f"\n{name}: rows that are not in the inference log: {why}")
     if facts["registry"]:

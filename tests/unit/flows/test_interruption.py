@@ -200,6 +200,9 @@ def test_an_exception_in_the_engine_ends_as_an_interruption(
     see_that_all_is_well(released, said)
 
 
+# Python hears a signal wherever it is, in the middle of opening a file, too: the collector closes that one.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("press", [press_ctrl_c, terminate])
 @pytest.mark.parametrize(("place", "strategy"), CASES[1::3])
 def test_a_signal_in_the_engine_ends_as_an_interruption(

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import gzip
 import json
+import time
 import tracemalloc
 from collections.abc import Callable
 
@@ -123,10 +124,19 @@ def test_what_was_made_of_a_large_request_goes_with_its_answer_not_when_the_coll
                 await client.post("/invocations", content=gzip.compress(body), headers={"content-encoding": "gzip"})
             ).status_code
 
+    def made() -> set[int]:
+        return {id(each) for each in gc.get_objects() if isinstance(each, Job | Query)}
+
     gc.collect()
     gc.disable()
     try:
+        before = made()
         assert asyncio.run(ask()) == 200
-        assert not [each for each in gc.get_objects() if isinstance(each, Job | Query)]
+        # A thread may hold its last job for a moment; what holds itself stays until the collector comes.
+        for _ in range(6000):
+            if made() <= before:
+                return
+            time.sleep(0.01)
+        raise AssertionError("what was made of the request is still there")
     finally:
         gc.enable()
