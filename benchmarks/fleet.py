@@ -48,7 +48,7 @@ class Fleet:
     def environment(self) -> dict[str, str]:
         """Of every process that belongs to it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
-        ports = json.loads((self.folder / "ports.json").read_text())
+        ports: dict[str, str] = json.loads((self.folder / "ports.json").read_text())
         places = {"SEATRIAL_HOME": str(self.folder / "home"), "SEATRIAL_PROJECT": str(self.folder / "project")}
         return kept | ports | places | {"PYTHONPATH": str(ROOT)}
 
