@@ -9,7 +9,7 @@ from http.client import HTTPException
 from filelock import FileLock, Timeout
 
 from deployments.clock import Clock, SystemClock
-from deployments.errors import Busy, SeatrialError
+from deployments.errors import Busy, PlatformUnreachable, SeatrialError
 from deployments.journals.opening import open_journal
 from deployments.place import this_place
 from deployments.platform import services
@@ -22,9 +22,10 @@ from deployments.platform.products_up import ProductsUp
 from deployments.platform.work_pool import see_to_pool
 from deployments.secrets import masked
 from deployments.settings import Settings
-from deployments.supervision import ProgramReport, Supervisor, UnixConnection
+from deployments.supervision import ProgramReport, ProgramState, Supervisor, UnixConnection
 
-_LIMIT = timedelta(seconds=180)
+# A machine on which much else goes on takes minutes; a part that ends is told of at once.
+_LIMIT = timedelta(minutes=10)
 Progress = Callable[[str], None]
 
 
@@ -53,6 +54,8 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     def await_part(part: str, is_up: Callable[[], bool]) -> None:
         def looked() -> bool:
             products.look()
+            if supervisor.state(part) is ProgramState.FATAL:
+                raise PlatformUnreachable(f"{part} ends whenever it is started: see `seatrial logs {part}`")
             return is_up()
 
         wait_until(looked, part, _LIMIT, clock)

@@ -9,7 +9,6 @@ from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
 from deployments.spec import Strategy
 from flows.entrypoints import console
-from flows.entrypoints.interrupted_commands import after_interruption
 from flows.entrypoints.options import Json, Product, enter_platform, hand_to_warm_process, name_of
 from tasks.interruption import PRESENT, CommandInterruptedError
 
@@ -151,6 +150,8 @@ def _run(flow: Any, request: Any, spec: Path, json: bool) -> None:
             raise
         if isinstance(error, SeatrialError):  # beside the interruption something was amiss
             console.fail(str(error), error.exit_code)
+        from flows.entrypoints.interrupted_commands import after_interruption
+
         raise CommandInterruptedError(after_interruption(product, since)) from error
     if json:
         console.print_json(result.document())
