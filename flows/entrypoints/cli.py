@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from deployments.errors import SeatrialError
 from deployments.private import keep_to_oneself
 from deployments.proxies import heed_proxies
-from flows.entrypoints import console, following, images, init, moving, opening, platform, specs, verbs
+from flows.entrypoints import console, following, images, init, log, moving, opening, platform, specs, verbs
 from flows.entrypoints.options import INTERRUPTED
 from tasks.interruption import PRESENT, CommandInterruptedError
 from tasks.secondary_errors import told
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (platform, opening, init, specs, moving, following, verbs, images):
+for part in (platform, opening, init, specs, log, moving, following, verbs, images):
     app.add_typer(part.app)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 
