@@ -102,8 +102,8 @@ def _gate(spec: ProductSpec, limits: Sequence[Limit]) -> Iterator[str]:
         if each.beats_constant:
             yield f"    # A constant reaches {each.constant:.4g} on these rows, the first model {each.model:.4g}."
         else:
-            yield f"    # The first model reaches {each.model:.4g}, no better than a constant ({each.constant:.4g}): the limit"
-            yield "    # only keeps it from getting worse. Find columns that tell more of the target."
+            yield f"    # The first model reaches {each.model:.4g}, no better than a constant ({each.constant:.4g}): it"
+            yield "    # may only not get worse. Find columns that tell more of the target."
         yield f"    - {{metric: {each.metric}, {each.side}: {each.limit!r}}}"
     yield "  # How much worse than the version that serves still counts as not worse, in the metric's own units."
     yield "  against_champion:"

@@ -113,7 +113,7 @@ def test_the_command_writes_what_pandas_reads(tmp_path: Path, kind: str) -> None
     file = tmp_path / "out"
     file.write_bytes(told.stdout)
     read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}[
-        format
+        kind
     ]
     found = read(file)
     assert found["f_distance"].tolist() == [1.0, 2.0]
