@@ -167,6 +167,13 @@ def is_of_prefect(error: BaseException) -> bool:
     return isinstance(error, httpx.HTTPError | PrefectException) or str(error).startswith("Failed to reach API")
 
 
+def run_is_gone(error: BaseException) -> bool:
+    """Whether Prefect answers and does not know the run any more: somebody deleted it, which is no order to end."""
+    from prefect.exceptions import ObjectNotFound
+
+    return isinstance(error, ObjectNotFound) or isinstance(error.__cause__, ObjectNotFound)
+
+
 def _with_prefect(act: Callable[["SyncPrefectClient"], None]) -> None:
     from prefect.client.orchestration import get_client
 

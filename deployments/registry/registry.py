@@ -34,6 +34,8 @@ from deployments.registry.versions import (
 )
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, check_types
 
+# What MLflow's pages show as a description.
+_NOTE: Final = "mlflow.note.content"
 _MOST_VOUCHED_BYTES: Final = 16_000_000_000
 
 
@@ -72,6 +74,22 @@ class ModelRegistry:
                 product, source, run_id=run_id, tags=tags_of(facts), model_id=model_id
             )
             return self._sealed(product, int(raw.version), run_id, facts)
+
+    def describe(self, product: str, version: int, text: str) -> None:
+        """For people on MLflow's pages: the run is named after the version, and `text` says what the product is for.
+
+        `text` stands with the model, the version and the experiment; empty, it changes nothing there. Safe to repeat.
+        """
+        with answering(self._uri):
+            run = self._client.get_model_version(product, str(version)).run_id
+            self._client.update_run(run, name=f"{product} v{version}")
+            if not text:
+                return
+            self._client.update_registered_model(product, text)
+            self._client.update_model_version(product, str(version), text)
+            experiment = self._client.get_run(run).info.experiment_id
+            self._client.set_experiment_tag(experiment, _NOTE, text)
+            self._client.set_tag(run, _NOTE, text)
 
     def get(self, product: str, version: int) -> ModelVersion:
         """One version, as it is now."""

@@ -1,6 +1,8 @@
 """A product taken off the air: no route, no servers. What is known of it stays, and a release brings it back."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from deployments.errors import BadInput, NotFound
@@ -34,7 +36,7 @@ def take_off_the_air(
         versions = patiently(lambda: own.target.versions(product), doors)
         for version in versions:
             hold(product, doors, section)  # each may drain for long
-            patiently(lambda version=version: own.target.retire(product, version, section.drain_timeout), doors)
+            patiently(partial(own.target.retire, product, version, section.drain_timeout), doors)
         _note(product, REMOVED, facts | {"versions": list(versions)}, doors)
     return versions
 
@@ -57,5 +59,5 @@ def removed_at(product: str, since: datetime, journal: Journal) -> datetime | No
     return found[-1] if found else None
 
 
-def _note(product: str, kind: str, facts: dict[str, object], doors: Doors) -> None:
+def _note(product: str, kind: str, facts: Mapping[str, object], doors: Doors) -> None:
     doors.journal.record(Event(product, str(this_process()), doors.clock.now(), kind, facts))
