@@ -112,9 +112,7 @@ def test_the_command_writes_what_pandas_reads(tmp_path: Path, kind: str) -> None
     assert told.returncode == 0, told.stderr
     file = tmp_path / "out"
     file.write_bytes(told.stdout)
-    read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}[
-        kind
-    ]
+    read = {"csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True), "parquet": pd.read_parquet}[kind]
     found = read(file)
     assert found["f_distance"].tolist() == [1.0, 2.0]
     assert found["f_carrier"][0] == 'a "b", c\n'
