@@ -53,9 +53,7 @@ class ProductsUp:
         if self._waiting:
             rest = len(self._waiting) - _MOST_NAMED
             shown = ", ".join(self.missing[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-            self._tell(
-                f"products      {self.count} of {self._all} serve; to come: {shown} (`seatrial products` shows it)"
-            )
+            self._tell(f"products      {self.count} of {self._all} serve; to come: {shown}")
 
     def _with_servers(self) -> set[str]:
         with contextlib.suppress(TargetUnreachable):

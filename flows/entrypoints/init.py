@@ -50,13 +50,12 @@ def init(  # noqa: PLR0913, PLR0917 - a command has as many options as there are
 
     asks = not (yes or json) and sys.stdin.isatty() and console.err().is_terminal
     settings = current()
-    if name is not None:
-        check_free(settings.specs_folder / f"{name}.yaml", settings.specs_folder / f"{name}.suite.json")
     rows = read_rows(data, Path.cwd())
     answers = _Answers(rows, asks)
     chosen = answers.target(target)
     when = answers.time(time, chosen)
     wish = Wish(answers.name(name, data), chosen, when, answers.key(key, when, chosen), task)
+    check_free(settings.specs_folder / f"{wish.name}.yaml", settings.specs_folder / f"{wish.name}.suite.json")
     if not json:
         console.err().print(f"Fitting a first model on {len(rows.frame):,} rows, to know what the gate may ask")
     made = draft(wish, rows, settings)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -135,5 +136,5 @@ def _row(name: str, facts: dict[str, Any]) -> Iterator[object]:
     yield name
     yield serves if facts["state"] == "serving" else f"{serves} ({facts['state']})".strip()
     yield f"{facts['since']:%Y-%m-%d %H:%M}" if facts["since"] else ""
-    yield facts["spec"] or "none"
+    yield Path(facts["spec"]).name if facts["spec"] else "none"
     yield facts["rollout"]

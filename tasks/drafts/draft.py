@@ -246,7 +246,7 @@ def _check_text(text: str, spec: ProductSpec, scratch: Path) -> None:
     path.write_text(text, encoding="utf-8")
     read = load_product(path)
     if _without_paths(read) != _without_paths(spec):
-        raise BadData("a column has a name that a spec cannot hold: rename it in the file")
+        raise BadData("no spec can hold the names of these columns")
 
 
 def _without_paths(spec: ProductSpec) -> ProductSpec:

@@ -10,8 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deployments.errors import BadInput
 from deployments.inference_logs import part_path
 from deployments.inference_logs.by_day import Wanted, logged_rows
+from flows.entrypoints.log import LogFormat, log, moment
+from tests.advice import followed
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -122,10 +125,23 @@ def test_the_command_writes_what_pandas_reads(tmp_path: Path, kind: str) -> None
 def test_an_unknown_product_is_named(tmp_path: Path) -> None:
     told = command(tmp_path, "flihgts")
     assert told.returncode == 2
-    assert b"`seatrial products` shows what was" in told.stderr
+    assert followed("`seatrial products` shows what was", "flows/entrypoints/log.py").encode() in told.stderr
 
 
 def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
     told = command(tmp_path, "flights", "--since", "yesterday")
     assert told.returncode == 2
+    wanted = followed(
+        "write a moment such as 2026-03-01T12:00, or how long ago, such as 2h", "flows/entrypoints/log.py"
+    )
     assert b"--since 'yesterday'" in told.stderr
+    assert wanted.encode() in told.stderr
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    assert moment("2026-03-01T12:00", now) == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert moment("2h", now) == now - timedelta(hours=2)
+
+
+def test_parquet_is_not_written_to_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(BadInput, match=followed("write it to a file, with > answers.parquet")):
+        log("flights", format=LogFormat.PARQUET)

@@ -1,5 +1,6 @@
 """Whatever a table looks like, the product that `init` makes of it passes its own suite and its own gate."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def released(product: Draft, settings: Settings) -> ProductSpec:
     return spec
 
 
-def odd(kind: str) -> Table:
+def odd(kind: str) -> Table:  # noqa: PLR0912, PLR0915 - a list of tables
     """Bookings with something odd about them."""
     table, random = bookings(), np.random.default_rng(2)
     rows = len(table)
@@ -133,11 +134,21 @@ def odd(kind: str) -> Table:
     return table
 
 
-ODD = (
-    ["plain", "ids", "constant and empty", "free text", "many countries", "booleans", "dates", "gaps", "names of YAML"]
-    + ["three classes of text", "a rare class", "noise", "leaks", "few rows", "enormous", "codes", "a number"]
-    + ["a skewed number", "numbers of noise", "rows again"]
-)
+ODD = [
+    *(
+        "plain",
+        "ids",
+        "constant and empty",
+        "free text",
+        "many countries",
+        "booleans",
+        "dates",
+        "gaps",
+        "names of YAML",
+    ),
+    *("three classes of text", "a rare class", "noise", "leaks", "few rows", "enormous", "codes", "a number"),
+    *("a skewed number", "numbers of noise", "rows again"),
+]
 
 
 @pytest.mark.parametrize("kind", ODD)
@@ -256,20 +267,45 @@ def test_a_failed_write_leaves_nothing(settings: Settings, monkeypatch: pytest.M
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"target": "nothing"}, "use one of "),
+    ({"target": "nothing"}, followed(": there is no column ", "tasks/drafts/choices.py")),
     ({"time": "price"}, "not a time"),
     ({"time": "nothing"}, "use one of "),
     ({"key": ["country"]}, followed("add a column, or choose none ")),
-    ({"key": ["cancelled"], "target": "cancelled"}, "choose"),
+    ({"time": "at", "target": "at"}, followed("choose another column for --time and --key")),
+    ({"target": "at"}, followed(": choose numbers or classes")),
     ({"target": "country", "task": TaskKind.REGRESSION}, followed("holds no numbers: use classification")),
 ]
 
 
 @pytest.mark.parametrize(("wish", "why"), WRONG)
 def test_what_cannot_be_is_said(wish: dict[str, Any], why: str, settings: Settings) -> None:
-    with pytest.raises(SeatrialError, match=why):
-        made(bookings(), settings, **wish)
+    table = bookings().assign(at=pd.date_range("2026-01-01", periods=300, freq="h"))
+    with pytest.raises(SeatrialError, match=re.escape(why)):
+        made(table, settings, **wish)
     assert not settings.specs_folder.exists()
+    made(table, settings)
+
+
+def test_a_file_that_is_none_or_has_no_rows(settings: Settings) -> None:
+    with pytest.raises(BadInput, match=followed("no file is named: give a CSV or Parquet file, or a URL of one")):
+        read_rows("", settings.project)
+    file = settings.project / "rows.csv"
+    bookings().head(0).to_csv(file, index=False)
+    with pytest.raises(BadData, match=followed("has columns but no row: give a file with rows to learn from")):
+        read_rows("rows.csv", settings.project)
+    bookings().to_csv(file, index=False)
+    assert len(read_rows("rows.csv", settings.project).frame) == 300
+
+
+def test_the_text_of_a_spec_can_be_followed(settings: Settings) -> None:
+    product = made(bookings().assign(comment=[f"text {number}" for number in range(300)]), settings)
+    assert followed("# Written by `seatrial init`: yours to edit.") in product.spec
+    assert followed("# Left out; move a column up to use it:") in product.spec
+    product.write()
+    product.spec_file.write_text(product.spec.replace("columns: [country]", "columns: [country, comment]"))
+    spec = load_product(product.spec_file)
+    assert "comment" in spec.preprocessing.features
+    assert check_spec(spec, settings).problems == ()
 
 
 def test_an_empty_key_is_advised_against(settings: Settings) -> None:
