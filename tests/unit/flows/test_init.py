@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """The command line in a folder of its own: exit code, output, errors."""
     monkeypatch.setenv("SEATRIAL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SEATRIAL_PROJECT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    for remembered in (current, wiring.journal, wiring.registry):
-        remembered.cache_clear()
+    current.cache_clear()
 
     def told(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["seatrial", *arguments])
@@ -35,7 +34,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         said = capsys.readouterr()
         return code, said.out, " ".join(said.err.split())
 
-    return told
+    yield told
+    current.cache_clear()
 
 
 def table(folder: Path) -> None:
@@ -86,7 +86,7 @@ def doors(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_remove_must_be_meant(doors: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
     assert seatrial("remove", PRODUCT) == 2
-    assert followed("off the air: say so with --yes") in " ".join(capsys.readouterr().err.split())
+    assert "off the air: say so with --yes" in " ".join(capsys.readouterr().err.split())
     assert doors.served_by == {1: 100}
     assert seatrial("remove", PRODUCT, "--yes") == 0
     assert f"`seatrial release {PRODUCT}{followed('` brings it back', 'flows/entrypoints/products.py')}" in (
