@@ -8,11 +8,14 @@ EXECUTION := .venv-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-crash test-clients test-execution test-hostile test-fuzz test-browser \
+.PHONY: help install demo up down test test-crash test-clients test-execution test-hostile test-fuzz test-browser \
   test-cluster check format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+install: $(READY) ## only the environment with the command: .venv/bin/seatrial
+	@echo "Ready: $(BIN)/seatrial --help"
 
 demo: $(READY) ## from data to live traffic: four releases of flights, two of them stopped
 	@$(BIN)/python -m examples.demo

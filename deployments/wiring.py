@@ -93,12 +93,20 @@ def doors_as_they_are(product: str) -> Doors:
 
     Nothing is started, and what is down raises its `…Unreachable` when it is asked.
     """
-    from deployments.supervision import Supervisor
+    return doors_to_look_through(newest_section(product))
 
-    section = newest_section(product)
+
+def doors_to_look_through(section: RolloutSection | None) -> Doors:
+    """`doors_as_they_are`, of a product of which the newest rollout is known; None: it never had one."""
     if section is not None and section.target is TargetKind.KUBERNETES:
         return doors(section)
-    settings = current()
+    return _embedded_as_they_are(current())
+
+
+@lru_cache(maxsize=1)
+def _embedded_as_they_are(settings: Settings) -> Doors:
+    from deployments.supervision import Supervisor
+
     return embedded_doors(settings, Supervisor.of(settings))
 
 

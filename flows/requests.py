@@ -1,12 +1,21 @@
 """What a run is asked for: the parameters of the flows, from which the Prefect pages draw a form."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployments.rollout.orders import Verb
+from deployments.settings import current
 from deployments.spec import Strategy
+
+
+def _products_here(schema: dict[str, Any]) -> None:
+    """The form's examples: the products whose specs lie in the project."""
+    from deployments.platform.prefect_deployments import products_in
+
+    schema["examples"] = list(products_in(current().specs_folder)) or ["name-of-a-product"]
 
 
 class ReleaseRequest(BaseModel):
@@ -14,7 +23,9 @@ class ReleaseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
+    product: str = Field(
+        description="name of a product in specs/, or the path of one in there", json_schema_extra=_products_here
+    )
     strategy: Strategy | None = Field(default=None, description="instead of the spec's rollout.strategy")
     window: str | None = Field(
         default=None,
@@ -36,7 +47,7 @@ class RolloutRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of the product", examples=["flights"])
+    product: str = Field(description="name of the product", json_schema_extra=_products_here)
     rollout_id: str = Field(description="id of the rollout, as `seatrial history PRODUCT --json` shows it")
 
 
@@ -52,7 +63,9 @@ class RollbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
+    product: str = Field(
+        description="name of a product in specs/, or the path of one in there", json_schema_extra=_products_here
+    )
     version: int | None = Field(default=None, ge=1, description="which one; None: the champion before the present one")
 
 
@@ -61,7 +74,9 @@ class RetryRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
+    product: str = Field(
+        description="name of a product in specs/, or the path of one in there", json_schema_extra=_products_here
+    )
     version: int | None = Field(
         default=None, ge=1, description="which one; None: the newest that was refused or never finished"
     )
@@ -76,7 +91,7 @@ class SteerRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(description="name of the product", examples=["flights"])
+    product: str = Field(description="name of the product", json_schema_extra=_products_here)
     verb: Verb = Field(
         description="promote: all traffic now · skip: the present observation or question is over · approve: yes to "
         "the question · pause: weights stand still · resume · abort: the champion gets everything back"

@@ -13,6 +13,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
 from flows.requests import RolloutRequest, rollout_name
+from tasks.events import tell
 from tasks.interruption import PRESENT
 from tasks.product import Result, Run
 from tasks.rollout import (
@@ -26,7 +27,7 @@ from tasks.rollout import (
     take_step,
 )
 from tasks.rollouts.in_hand import in_hand
-from tasks.runs import is_of_prefect
+from tasks.runs import is_of_prefect, run_is_gone
 from tasks.secondary_errors import after
 
 
@@ -72,6 +73,9 @@ def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result], wit
             return carry()
         except BaseException as error:
             cause = PRESENT.cause(error)
+            known = in_hand(rollout_id) if cause is error and run_is_gone(error) else None
+            if known is not None and not without_prefect:
+                return _without_its_run(known)
             if not PRESENT.insisted:
                 with PRESENT.held(), after(cause, "putting the champion back"):
                     state = abandon(product, rollout_id, cause)
@@ -84,6 +88,13 @@ def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result], wit
             if cause is error:
                 raise
             raise cause from error
+
+
+def _without_its_run(state: RolloutState) -> Result:
+    """The rollout goes on to its end although somebody deleted its run on Prefect's pages: that is no order to end."""
+    tell("run.deleted", product=state.product, seen="the rollout goes on without a run in Prefect")
+    product, rollout_id = state.product, state.rollout_id
+    return _or_put_back(product, rollout_id, lambda: result_of(carry_on_without_prefect(state)), without_prefect=True)
 
 
 def _put_back(state: RolloutState, without_prefect: bool) -> RolloutState:

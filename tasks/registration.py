@@ -1,10 +1,13 @@
 """Making a candidate that passed the gate a version of its product."""
 
+from contextlib import suppress
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
 from deployments.clock import SystemClock
+from deployments.errors import SeatrialError
 from deployments.journals.protocol import Journal
 from deployments.journals.registrations import REGISTERED
 from deployments.registry import ModelVersion
@@ -25,12 +28,19 @@ def register(run: Run, snapshot: Snapshot, candidate: TrainedModel, evaluation: 
     version = wiring.registry().register(
         run.product, candidate.run_id, candidate.model_uri, facts, beyond=_highest_known(run.product, wiring.journal())
     )
+    _describe(run, version.version)
     name_run(run, version.version, "release")
     leave_links(run, version.version)
     leave_markdown(f"{run.product}-version", _card(version), f"{version.name}, as it stands in the registry")
     tell("model.registered", version=f"v{version.version}", size=f"{facts.size_mb:.2f} MB")
     record(run, REGISTERED, version=version.version, mlflow_run=candidate.run_id, seal=version.seal)
     return version.version
+
+
+def _describe(run: Run, version: int) -> None:
+    """Names on MLflow's pages; without them a release is as good."""
+    with suppress(SeatrialError):
+        wiring.registry().describe(run.product, version, run.spec.description)
 
 
 def _highest_known(product: str, journal: Journal) -> int:

@@ -18,6 +18,8 @@ _EVERY = timedelta(seconds=2)
 _PATIENCE_SECONDS = 1.0
 # For what is worth more than a name.
 _LONG_PATIENCE_SECONDS = 5.0
+# What Prefect answers whoever refers to a run that it does not know.
+_GONE: Final = frozenset({404, 409})
 
 
 def cancellation(run_id: str) -> Callable[[], str | None]:
@@ -165,6 +167,17 @@ def is_of_prefect(error: BaseException) -> bool:
 
     # The latter is what a run that cannot begin ends with.
     return isinstance(error, httpx.HTTPError | PrefectException) or str(error).startswith("Failed to reach API")
+
+
+def run_is_gone(error: BaseException) -> bool:
+    """Whether Prefect answers and does not know the run any more: somebody deleted it, which is no order to end.
+
+    A task run of a flow run that is gone is a conflict (409) to Prefect.
+    """
+    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+    refused = isinstance(error, PrefectHTTPStatusError) and error.response.status_code in _GONE
+    return refused or isinstance(error, ObjectNotFound)
 
 
 def _with_prefect(act: Callable[["SyncPrefectClient"], None]) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from deployments.journals.protocol import Lease
-from deployments.wiring import Doors
-from tasks.rollouts.keeping import explain
+if TYPE_CHECKING:
+    from deployments.journals.protocol import Lease
+    from deployments.wiring import Doors
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def beside(first: BaseException, doing: str) -> Iterator[None]:
         yield
     except Exception as second:  # noqa: BLE001 - whatever it is, it may not hide what came first
         if second is not first:
-            first.add_note(f"{doing} failed, too: {explain(second)}")
+            first.add_note(f"{doing} failed, too: {_explained(second)}")
 
 
 @contextmanager
@@ -29,12 +30,12 @@ def after(first: BaseException, doing: str) -> Iterator[None]:
     except Exception as second:
         if second is first:
             raise
-        second.add_note(f"this was {doing}, after: {explain(first)}")
+        second.add_note(f"this was {doing}, after: {_explained(first)}")
         raise second from first
 
 
 @contextmanager
-def released_after(lease: Lease, doors: Doors) -> Iterator[None]:
+def released_after(lease: "Lease", doors: "Doors") -> Iterator[None]:
     """A block after which the lease is given back, whatever became of it."""
     try:
         yield
@@ -43,6 +44,12 @@ def released_after(lease: Lease, doors: Doors) -> Iterator[None]:
             doors.journal.release(lease)
         raise
     doors.journal.release(lease)
+
+
+def _explained(error: BaseException) -> str:
+    from tasks.rollouts.keeping import explain  # commands that fail at nothing need none of it
+
+    return explain(error)
 
 
 def told(error: BaseException) -> str:

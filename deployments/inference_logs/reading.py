@@ -62,12 +62,12 @@ def parts_of(
     system, root = opened(folder)
     base = f"{root}/product={product}"
     if versions is None:
-        folders = [path for path in _listed(system, base) if "/version=" in path]
+        folders = [path for path in listed(system, base) if "/version=" in path]
     else:
         folders = [f"{base}/version={version}" for version in versions]
     wanted = {f"date={day:%Y-%m-%d}" for day in days}
-    there = (day for each in folders for day in _listed(system, each) if day.rpartition("/")[2] in wanted)
-    found = (path for day in there for path in _listed(system, day))
+    there = (day for each in folders for day in listed(system, each) if day.rpartition("/")[2] in wanted)
+    found = (path for day in there for path in listed(system, day))
     return system, sorted(path for path in found if path.endswith(".parquet") and "/part-" in path)
 
 
@@ -77,7 +77,8 @@ def days_between(start: datetime, end: datetime) -> Iterator[date]:
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
-def _listed(system: Any, folder: str) -> list[str]:
+def listed(system: Any, folder: str) -> list[str]:
+    """What lies in a folder, by full path; nothing for one that is not there."""
     try:
         return [str(path).rstrip("/") for path in system.ls(folder, detail=False)]
     except (FileNotFoundError, NotADirectoryError):

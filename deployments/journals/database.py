@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
     select,
     update,
@@ -172,6 +173,16 @@ class DatabaseJournal:
         query = select(_rollouts.c.state).where(_rollouts.c.live).order_by(_rollouts.c.started_at)
         with self._database.transaction(writes=False) as connection:
             return tuple(readable(connection.execute(query).scalars()))
+
+    def newest(self) -> tuple[RolloutState, ...]:
+        """See `Journal.newest`."""
+        last = select(_rollouts.c.product, func.max(_rollouts.c.started_at).label("last")).group_by(_rollouts.c.product)
+        newest = last.subquery()
+        is_newest = (_rollouts.c.product == newest.c.product) & (_rollouts.c.started_at == newest.c.last)
+        query = select(_rollouts.c.state).join(newest, is_newest).order_by(_rollouts.c.product)
+        with self._database.transaction(writes=False) as connection:
+            found = {each.product: each for each in readable(connection.execute(query).scalars())}
+        return tuple(found.values())
 
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""

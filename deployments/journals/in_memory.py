@@ -77,6 +77,10 @@ class InMemoryJournal:
         live = [state for state in self._rollouts.values() if state.live]
         return tuple(sorted(live, key=lambda state: state.started_at))
 
+    def newest(self) -> tuple[RolloutState, ...]:
+        """See `Journal.newest`."""
+        return tuple(self.rollouts(name)[0] for name in sorted({state.product for state in self._rollouts.values()}))
+
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
         return tuple(self._blocks.get(rollout_id, ()))

@@ -83,6 +83,10 @@ class Journal(Protocol):
         """The rollouts of all products that have not ended, oldest first."""
         ...
 
+    def newest(self) -> tuple[RolloutState, ...]:
+        """The newest rollout of every product, by the products' names; one that cannot be read is left out."""
+        ...
+
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """The blocks of a rollout, oldest first."""
         ...

@@ -1,8 +1,19 @@
 """The page that whoever is not logged in sees. It asks for nothing from anywhere else."""
 
+import json
 from string import Template
+from typing import Final
 
 _NAMES = {"prefect": "Prefect", "mlflow": "MLflow"}
+# What MLflow's pages remember in a browser, where nobody chose otherwise: they would open in the view for generative
+# models, with a notice on telemetry that is switched off.
+_REMEMBERED: Final = {
+    "mlflow": {
+        "mlflow.workflowType_v1": '"machine_learning"',
+        "mlflow.telemetry.info.alert.dismissed_v1": "true",
+        "mlflow.settings.telemetry.enabled_v1": "false",
+    }
+}
 # The ticket is behind a #, which browsers keep to themselves: it is in no log and no Referer.
 _PAGE = Template(
     """<!doctype html>
@@ -22,6 +33,8 @@ input, button { font: inherit; padding: .3rem .6rem }
 <button>Log in</button></form>
 <p id="said" role="status"></p>
 <script>
+for (const [name, value] of Object.entries($remembered))
+  if (localStorage.getItem(name) === null) localStorage.setItem(name, value);
 const said = document.getElementById("said"), login = "/seatrial/login";
 document.getElementById("on").href = location.pathname === login ? "/" : location.pathname + location.search;
 async function show(what) {
@@ -42,4 +55,4 @@ if (ticket) { history.replaceState(null, "", location.pathname + location.search
 
 def login_page(part: str) -> str:
     """HTML, for `prefect` or `mlflow`."""
-    return _PAGE.substitute(part=part, name=_NAMES[part])
+    return _PAGE.substitute(part=part, name=_NAMES[part], remembered=json.dumps(_REMEMBERED.get(part, {})))

@@ -1,14 +1,10 @@
 """`seatrial up` and `seatrial down`: the whole platform on this machine, and nothing left of it."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from http.client import HTTPException
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -19,15 +15,17 @@ from deployments.place import this_place
 from deployments.platform import services
 from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
 from deployments.platform.carriers import end_carriers
-from deployments.platform.environment import environment_with_password
 from deployments.platform.gateway import ensure_gateway, is_up
 from deployments.platform.health import answers, runs, wait_until
+from deployments.platform.prefect_deployments import deploying
+from deployments.platform.products_up import ProductsUp
 from deployments.platform.work_pool import see_to_pool
 from deployments.secrets import masked
 from deployments.settings import Settings
-from deployments.supervision import ProgramReport, Supervisor, UnixConnection
+from deployments.supervision import ProgramReport, ProgramState, Supervisor, UnixConnection
 
-_LIMIT = timedelta(seconds=180)
+# A machine on which much else goes on takes minutes; a part that ends is told of at once.
+_LIMIT = timedelta(minutes=10)
 Progress = Callable[[str], None]
 
 
@@ -47,25 +45,39 @@ def up(settings: Settings, tell: Progress, clock: Clock | None = None) -> Addres
 
 
 def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
+    """What users need comes first, then what people look at; the processes that only save time come last."""
     supervisor = ensure_gateway(settings, clock)
     addresses = _choose_ports(settings, supervisor)
     tell(f"gateway       {addresses.url('gateway')}{_instead_of(settings.gateway_port, addresses.gateway)}")
+    products = ProductsUp(supervisor, settings, tell, clock)
+
+    def await_part(part: str, is_up: Callable[[], bool]) -> None:
+        def looked() -> bool:
+            products.look()
+            if supervisor.state(part) is ProgramState.FATAL:
+                raise PlatformUnreachable(f"{part} ends whenever it is started; why, {settings.logs / part}.log says")
+            return is_up()
+
+        wait_until(looked, part, _LIMIT, clock)
+
+    supervisor.put(services.control_service(settings, addresses))
     _start_pages(settings, supervisor, addresses)
-    wait_until(lambda: _prefect_is_up(supervisor, addresses), services.PREFECT, _LIMIT, clock)
+    await_part(services.PREFECT, lambda: _prefect_is_up(supervisor, addresses))
     tell(f"Prefect       {addresses.url('prefect')}{_instead_of(settings.prefect_port, addresses.prefect)}")
     see_to_pool(settings, f"{addresses.url('prefect')}/api")
-    supervisor.put(services.prefect_worker(settings, addresses))
     supervisor.put(services.warm_process(settings, addresses))
-    supervisor.put(services.control_service(settings, addresses))
-    deploy_flows(settings, addresses)
+    with deploying(settings, addresses) as deployed:
+        await_part("the deployment of flows", deployed)
     tell("flows         deployed from prefect.yaml")
-    wait_until(lambda: _control_is_up(supervisor, settings), services.CONTROL, _LIMIT, clock)
+    supervisor.put(services.prefect_worker(settings, addresses))
+    await_part(services.CONTROL, lambda: _control_is_up(supervisor, settings))
     tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")
     if settings.has_own_mlflow:
-        wait_until(lambda: _mlflow_is_up(supervisor, addresses), services.MLFLOW, _LIMIT, clock)
+        await_part(services.MLFLOW, lambda: _mlflow_is_up(supervisor, addresses))
         tell(f"MLflow        {addresses.url('mlflow')}{_instead_of(settings.mlflow_port, addresses.mlflow)}")
     else:
         tell(f"MLflow        {masked(settings.mlflow_uri)}  (your own, by SEATRIAL_TRACKING_URI)")
+    products.end()
     return addresses
 
 
@@ -106,31 +118,6 @@ def live_addresses(settings: Settings) -> Addresses:
         prefect=known.prefect if _prefect_is_up(supervisor, known) else None,
         mlflow=known.mlflow if _mlflow_is_up(supervisor, known) else None,
     )
-
-
-def deploy_flows(settings: Settings, addresses: Addresses) -> None:
-    """Make Prefect know the deployments of prefect.yaml: the project's own file, or the one that came with Seatrial."""
-    own = settings.project / "prefect.yaml"
-    shipped = Path(__file__).parents[2] / "prefect.yaml"
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "prefect",
-            "--no-prompt",
-            "deploy",
-            "--all",
-            "--prefect-file",
-            str(own if own.is_file() else shipped),
-        ],
-        env=os.environ | environment_with_password(settings, addresses),
-        cwd=settings.project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        raise PlatformUnreachable(f"the flows were not deployed: {(result.stdout + result.stderr).strip()[-600:]}")
 
 
 def _choose_ports(settings: Settings, supervisor: Supervisor) -> Addresses:

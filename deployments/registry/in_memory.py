@@ -1,13 +1,13 @@
 """A registry that lives as long as its process: tests and dry runs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from deployments.errors import BadArtifact, NotFound
 from deployments.registry.kept import Kept
-from deployments.registry.standing import Edit, Standing, beyond_repair, edits
+from deployments.registry.standing import Edit, Entry, Standing, beyond_repair, edits
 from deployments.registry.versions import (
     DEPLOYED_AT,
     ROLLBACK_VERSION,
@@ -78,6 +78,16 @@ class InMemoryRegistry:
     def versions(self, product: str) -> tuple[ModelVersion, ...]:
         """See `Champions.versions`."""
         return tuple(self.get(name, number) for name, number in sorted(self._versions) if name == product)
+
+    def entries(self) -> Mapping[str, Entry]:
+        """See `ModelRegistry.entries`."""
+        return {
+            product: Entry(
+                self.versions(product),
+                {name: number for (owner, name), number in self._names.items() if owner == product},
+            )
+            for product in self.products()
+        }
 
     def champion(self, product: str) -> ModelVersion | None:
         """See `Champions.champion`."""

@@ -18,7 +18,7 @@ from deployments.registry.kept import Kept, keep_note, kept
 from deployments.registry.proving import Noted, Prover, nothing_noted, seal_of
 from deployments.registry.restoring import brought_back
 from deployments.registry.seal import Sealer, Statement
-from deployments.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Edit, Standing, beyond_repair, edits
+from deployments.registry.standing import CHALLENGER, CHAMPION, PREVIOUS, Edit, Entry, Standing, edits
 from deployments.registry.versions import (
     DEPLOYED_AT,
     IMAGE,
@@ -34,6 +34,8 @@ from deployments.registry.versions import (
 )
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, check_types
 
+# What MLflow's pages show as a description.
+_NOTE: Final = "mlflow.note.content"
 _MOST_VOUCHED_BYTES: Final = 16_000_000_000
 
 
@@ -73,6 +75,22 @@ class ModelRegistry:
             )
             return self._sealed(product, int(raw.version), run_id, facts)
 
+    def describe(self, product: str, version: int, text: str) -> None:
+        """For people on MLflow's pages: the run is named after the version, and `text` says what the product is for.
+
+        `text` stands with the model, the version and the experiment; empty, it changes nothing there. Safe to repeat.
+        """
+        with answering(self._uri):
+            run = self._client.get_model_version(product, str(version)).run_id
+            self._client.update_run(run, name=f"{product} v{version}")
+            if not text:
+                return
+            self._client.update_registered_model(product, text)
+            self._client.update_model_version(product, str(version), text)
+            experiment = self._client.get_run(run).info.experiment_id
+            self._client.set_experiment_tag(experiment, _NOTE, text)
+            self._client.set_tag(run, _NOTE, text)
+
     def get(self, product: str, version: int) -> ModelVersion:
         """One version, as it is now."""
         with answering(self._uri):
@@ -103,6 +121,23 @@ class ModelRegistry:
         """Names of all products with a version of ours, in alphabetical order."""
         with answering(self._uri):
             return tuple(sorted({raw.name for raw in self._search() if is_ours(raw.tags)}))
+
+    def entries(self) -> Mapping[str, Entry]:
+        """By product, all that the registry says of it, in two questions for all of them.
+
+        Only products with a version of ours.
+        """
+        with answering(self._uri):
+            ours = [raw for raw in self._search() if is_ours(raw.tags)]
+            named = {raw.name: {name: int(at) for name, at in raw.aliases.items()} for raw in self._models()}
+        found: dict[str, list[ModelVersion]] = {}
+        for raw in ours:
+            aliases = _by_version(named.get(raw.name, {}))
+            found.setdefault(raw.name, []).append(self._version(raw, aliases.get(int(raw.version), ())))
+        return {
+            name: Entry(sorted(versions, key=lambda each: each.version), named.get(name, {}))
+            for name, versions in found.items()
+        }
 
     def set_challenger(self, product: str, version: int | None) -> None:
         """Names the version that is to become champion; None takes the name away. Safe to repeat."""
@@ -146,8 +181,7 @@ class ModelRegistry:
 
     def differences(self, product: str, wanted: Standing) -> tuple[str, ...]:
         """Where the registry says something else than what is `wanted`, a sentence each; empty if it agrees."""
-        found, aliases = self.versions(product), self._named(product)
-        return *(edit.why for edit in edits(found, aliases, wanted)), *beyond_repair(found, wanted)
+        return Entry(self.versions(product), self._named(product)).differences(wanted)
 
     def repair(self, product: str, wanted: Standing) -> tuple[str, ...]:
         """Makes the registry say what is `wanted`, as far as aliases and tags can; returns what it changed.
@@ -294,6 +328,14 @@ class ModelRegistry:
         found, token = [], None
         while True:
             page = self._client.search_model_versions(f"name = '{product}'" if product else None, page_token=token)
+            found += page
+            if not (token := page.token):
+                return found
+
+    def _models(self) -> list[Any]:
+        found, token = [], None
+        while True:
+            page = self._client.search_registered_models(page_token=token)
             found += page
             if not (token := page.token):
                 return found

@@ -39,6 +39,19 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """All that the registry says of a product: its versions, oldest first, and which numbers the names stand on."""
+
+    versions: Sequence[ModelVersion] = ()
+    aliases: Mapping[str, int] = field(default_factory=dict)
+
+    def differences(self, wanted: Standing) -> tuple[str, ...]:
+        """Where it says something else than what is `wanted`, a sentence each; empty if it agrees."""
+        changed = edits(self.versions, self.aliases, wanted)
+        return *(edit.why for edit in changed), *beyond_repair(self.versions, wanted)
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """One thing to be written into the registry: an alias (`version` None: it goes), or a tag of `version`.
 

@@ -45,8 +45,12 @@ from deployments.serving.query import Query
 from deployments.serving.room import rows_within
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
+from deployments.serving.start_slots import start_slot
 from deployments.serving.tracing import tracing
 from deployments.traffic import DEFAULT_KEY
+
+# A server that takes its turn and hangs keeps the others waiting no longer.
+_LONGEST_TURN = timedelta(seconds=45)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,15 +79,16 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     started = clock.monotonic()
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
-    model = _loaded(options)
     limits = _limits_of(options)
-    limits = replace(
-        limits, rows=rows_within(limits.rows, len(model.description.features), len(model.description.classes))
-    )
-    _check_categories(model, limits)
-    asked = clock.monotonic()
-    sample, together = warm_up(model, options.model, limits)
-    sample_seconds = clock.monotonic() - asked
+    with _turn(options, clock):
+        model = _loaded(options)
+        limits = replace(
+            limits, rows=rows_within(limits.rows, len(model.description.features), len(model.description.classes))
+        )
+        _check_categories(model, limits)
+        asked = clock.monotonic()
+        sample, together = warm_up(model, options.model, limits)
+        sample_seconds = clock.monotonic() - asked
     version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
     with (
         _recording(log_options, model, version, epoch, clock) as log,
@@ -122,6 +127,13 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             pid=os.getpid(),
         )
         return serve_until_told(service, *listeners)
+
+
+def _turn(options: argparse.Namespace, clock: Clock) -> contextlib.AbstractContextManager[bool]:
+    """Servers of one machine, which are those on a Unix socket, load their models by turns; a pod has its own cores."""
+    if options.uds is None:
+        return contextlib.nullcontext(True)
+    return start_slot(options.uds.parent, clock, os.cpu_count() or 1, _LONGEST_TURN)
 
 
 def _loaded(options: argparse.Namespace) -> Model:

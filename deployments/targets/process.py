@@ -9,7 +9,7 @@ import http.client
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -68,6 +68,15 @@ class ProcessTarget:
         """See `Target`."""
         reports = self._supervisor.reports()
         return tuple(self._replica(name, reports.get(name)) for name in self._names(product, version))
+
+    def serving(self, products: Collection[str]) -> set[str]:
+        """Those of `products` of which a server answers, whichever version it has."""
+        known = [match for name in self._supervisor.known() if (match := _NAME.fullmatch(name))]
+        return {
+            match["product"]
+            for match in known
+            if match["product"] in products and _is_ready(str(self._socket(match[0])))
+        }
 
     def wait(self, product: str, version: int, within: timedelta, clock: Clock) -> None:
         """See `Target`."""

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from deployments.errors import SeatrialError
 from deployments.private import keep_to_oneself
 from deployments.proxies import heed_proxies
-from flows.entrypoints import console, following, images, moving, opening, platform, specs, verbs
+from flows.entrypoints import console, following, images, init, log, moving, opening, platform, products, specs, verbs
 from flows.entrypoints.options import INTERRUPTED
 from tasks.interruption import PRESENT, CommandInterruptedError
 from tasks.secondary_errors import told
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (platform, opening, specs, moving, following, verbs, images):
+for part in (platform, products, opening, init, specs, log, moving, following, verbs, images):
     app.add_typer(part.app)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 
@@ -79,6 +79,10 @@ def _failed(error: Exception) -> int:
 def _after_interruption() -> str:
     """A command that moves traffic has not begun to; the others only stop looking or waiting."""
     command = "".join(sys.argv[1:2])
+    if command == "init":
+        return "interrupted: nothing was written"
+    if command == "remove":
+        return "interrupted: the same command again finishes what was begun (`seatrial products` shows it)"
     if command in moving.COMMANDS:
         return "interrupted: traffic is as before (`seatrial status` shows it)"
     if command in verbs.COMMANDS:

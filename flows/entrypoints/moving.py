@@ -1,5 +1,6 @@
 """The commands that bring a version to traffic: they start a flow, here or at the platform's worker."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,6 @@ from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
 from deployments.spec import Strategy
 from flows.entrypoints import console
-from flows.entrypoints.interrupted_commands import after_interruption
 from flows.entrypoints.options import Json, Product, enter_platform, hand_to_warm_process, name_of
 from tasks.interruption import PRESENT, CommandInterruptedError
 
@@ -148,10 +148,35 @@ def _run(flow: Any, request: Any, spec: Path, json: bool) -> None:
     except BaseException as error:
         cause = PRESENT.cause(error)
         if cause is error and isinstance(error, Exception):
-            raise
+            result = _result_without_run(product, since, error)
+            if result is None:
+                raise
+            _tell_result(result, json)
+            return
         if isinstance(error, SeatrialError):  # beside the interruption something was amiss
             console.fail(str(error), error.exit_code)
+        from flows.entrypoints.interrupted_commands import after_interruption
+
         raise CommandInterruptedError(after_interruption(product, since)) from error
+    _tell_result(result, json)
+
+
+def _result_without_run(product: str, since: datetime, error: Exception) -> Any:
+    """What the journal says of a rollout that is over, where Prefect only lost its run; None for any other error.
+
+    Raises `RolloutFailed` for one that was given up.
+    """
+    from deployments import wiring
+    from tasks.rollout import result_of
+    from tasks.runs import run_is_gone
+
+    if not run_is_gone(error):
+        return None
+    begun = [state for state in wiring.journal().rollouts(product) if state.started_at >= since]
+    return result_of(begun[0]) if begun and not begun[0].live else None
+
+
+def _tell_result(result: Any, json: bool) -> None:
     if json:
         console.print_json(result.document())
         return

@@ -4,6 +4,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from deployments.errors import GiveUp, PlatformUnreachable
 from tasks.interruption import CommandInterruptedError
 
 INTERRUPTED = 130
+_ACCEPTED_WITHIN_SECONDS = 2.0
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output instead of text")]
 Product = Annotated[str, typer.Argument(help="name of a product in specs/, or the path of a spec", metavar="PRODUCT")]
 Reason = Annotated[str, typer.Option("--reason", help="why, for the history", metavar="TEXT")]
@@ -39,6 +41,22 @@ def hand_to_warm_process(product: str) -> None:
         raise CommandInterruptedError
     if code is not None:
         raise typer.Exit(code)
+
+
+def look_through_warm_process() -> None:
+    """Let a fork of the platform's warm process do a command that only looks, which then need not import anything.
+
+    One that is busy, stopped or killed keeps nobody from looking.
+    """
+    from deployments.settings import current
+    from flows.entrypoints.warm import KilledError, run_warm
+
+    with suppress(KilledError):
+        code = run_warm(current(), sys.argv[1:], _ACCEPTED_WITHIN_SECONDS)
+        if code == INTERRUPTED:
+            raise CommandInterruptedError
+        if code is not None:
+            raise typer.Exit(code)
 
 
 def enter_platform(needs_server: bool = False) -> Callable[[], None]:

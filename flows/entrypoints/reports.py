@@ -1,6 +1,6 @@
 """What `status` says: gathered once, printed as tables or as JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from deployments.metrics.servers import log_losses
 from deployments.metrics.unknown_categories import unknown_categories
 from deployments.owner import Owner
 from deployments.registry import ModelVersion
-from deployments.rollout.state import Phase
+from deployments.registry.standing import Entry
+from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.waiting import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
@@ -21,8 +22,8 @@ from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.explaining import state_report
-from tasks.rollouts.champion import champion_by
-from tasks.rollouts.standing import standing, standing_of
+from tasks.rollouts.champion import champion_by, who_serves
+from tasks.rollouts.standing import standing
 
 _LOOK = "the servers' own log says more"
 # What to change, by why rows were dropped.
@@ -48,11 +49,13 @@ def status_report(product: str | None) -> dict[str, Any]:
     products = _known_products(product, running) if settings.home.is_dir() else ()
     if product is not None and product not in products:
         raise NotFound(f"{product!r} was never released here (released: {', '.join(products) or 'nothing yet'})")
+    shown = [name for name in products if product in (None, name)]
+    registry = _Registry(shown)
     return {
         "home": str(settings.home),
         "platform": {part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")},
         "processes": {name: report.state.value for name, report in running.items()},
-        "products": {name: _product_status(name, running) for name in products if product in (None, name)},
+        "products": {name: _product_status(name, running, registry) for name in shown},
         "rollouts": _under_way(product) if settings.home.is_dir() else [],
     }
 
@@ -167,13 +170,33 @@ def _known_products(wanted: str | None, running: Mapping[str, object]) -> tuple[
         return tuple(sorted(here))
 
 
-def _live(name: str, running: Mapping[str, object]) -> Doors | None:
+class _Registry:
+    """What the registry says of all products that are shown, asked once; `error` if it does not answer."""
+
+    def __init__(self, shown: Sequence[str]) -> None:
+        self._entries: Mapping[str, Entry] = {}
+        self.error: SeatrialError | None = None
+        try:
+            if shown:
+                self._entries = wiring.registry().entries()
+        except SeatrialError as error:
+            self.error = error
+
+    def entry(self, product: str) -> Entry:
+        """Raises what was raised when it was asked."""
+        if self.error is not None:
+            raise self.error
+        return self._entries.get(product, Entry())
+
+
+def _live(rollouts: Sequence[RolloutState], running: Mapping[str, object]) -> Doors | None:
     """The doors to a product's servers; None where the embedded platform has them and is down."""
-    in_cluster = wiring.target_of(name) is TargetKind.KUBERNETES
-    return wiring.doors_as_they_are(name) if running or in_cluster else None
+    section = rollouts[0].section if rollouts else None
+    in_cluster = section is not None and section.target is TargetKind.KUBERNETES
+    return wiring.doors_to_look_through(section) if running or in_cluster else None
 
 
-def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
+def _product_status(name: str, running: Mapping[str, object], registry: _Registry) -> dict[str, Any]:
     """What is known of one product; what goes wrong with it is told in `amiss`, and hides no other one."""
     report: dict[str, Any] = {
         "target": TargetKind.LOCAL.value,
@@ -187,34 +210,34 @@ def _product_status(name: str, running: Mapping[str, object]) -> dict[str, Any]:
         "amiss": [],
     }
     live: Doors | None = None
+    rollouts: Sequence[RolloutState] = ()
     with _told_in(report["amiss"]):
-        report["target"] = wiring.target_of(name).value
-        live = _live(name, running)
+        rollouts = wiring.journal().rollouts(name)
+        report["target"] = rollouts[0].section.target.value if rollouts else TargetKind.LOCAL.value
+        live = _live(rollouts, running)
     with _told_in(report["amiss"]):
         report["traffic"] = _traffic(name, live)
         report["servers"] = _running_servers(name, live)
         report["log_dropped"] = _log_dropped(name, live)
         report["unknown_categories"] = _unknown_categories(name, live, report["target"])
     with _told_in(report["amiss"]):
-        report["versions"] = [_version(each) for each in wiring.registry().versions(name)]
+        report["versions"] = [_version(each) for each in registry.entry(name).versions]
     with _told_in(report["amiss"]):
-        _compare(name, live, report)
+        champion = _champion(name, rollouts, live, report)
+        report["champion"] = champion
+        report["registry"] = list(registry.entry(name).differences(standing(champion, rollouts)))
     return report
 
 
-def _compare(name: str, live: Doors | None, report: dict[str, Any]) -> None:
-    """Who serves, by the journal first; and where the registry says something else."""
+def _champion(name: str, rollouts: Sequence[RolloutState], live: Doors | None, report: Mapping[str, Any]) -> int | None:
+    """Who serves, by the journal first, then by the traffic, and last by the registry."""
+    by_journal = champion_by(rollouts[0]) if rollouts else None
+    if by_journal is not None:
+        return by_journal
     if live is not None:
         with suppress(TryAgain):
-            wanted = standing_of(name, live)
-            report["champion"] = wanted.champion
-            report["registry"] = list(live.registry.differences(name, wanted))
-            return
-    rollouts = wiring.journal().rollouts(name)
-    named = next((each["version"] for each in report["versions"] if "champion" in each["aliases"]), None)
-    champion = (champion_by(rollouts[0]) if rollouts else None) or named
-    report["champion"] = champion
-    report["registry"] = list(wiring.registry().differences(name, standing(champion, rollouts)))
+            return who_serves(name, live)
+    return next((each["version"] for each in report["versions"] if "champion" in each["aliases"]), None)
 
 
 @contextmanager

@@ -53,10 +53,11 @@ def socket_of(settings: Settings) -> Path:
     return settings.run_folder / "warm.sock"
 
 
-def run_warm(settings: Settings, arguments: list[str]) -> int | None:
+def run_warm(settings: Settings, arguments: list[str], accepted_within: float | None = None) -> int | None:
     """Run a command in a fork of the warm process; its exit code, or None if there is no such process to be had.
 
-    None also inside such a fork, and where SEATRIAL_WARM is false. Raises `KilledError` if the fork went so.
+    None also inside such a fork, where SEATRIAL_WARM is false, and after so many seconds in which nobody accepted the
+    command (None: it is waited for). Raises `KilledError` if the fork went so.
     """
     if _forked or not settings.warm:
         return None
@@ -75,8 +76,10 @@ def run_warm(settings: Settings, arguments: list[str]) -> int | None:
         sys.stderr.flush()
         try:
             socket.send_fds(caller, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+            caller.settimeout(accepted_within)
             if _word(caller) != _ACCEPTED:
                 return None
+            caller.settimeout(None)
         except OSError:  # it ended while this command waited for its turn
             return None
         with _passing_interruptions_on(caller):

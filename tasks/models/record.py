@@ -18,6 +18,8 @@ from tasks.secondary_errors import beside
 OWNER: Final = "seatrial.owner"
 _ERROR: Final = "seatrial.error"
 _BATCH: Final = 100
+# Else MLflow's pages show an experiment as one of generative models.
+_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _experiment(client: Any, uri: str, product: str) -> str:
         return str(found.experiment_id)
     root = artifact_root(uri)
     try:
-        return str(client.create_experiment(product, artifact_location=f"{root}/{product}" if root else None))
+        return str(client.create_experiment(product, f"{root}/{product}" if root else None, tags=_KIND))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -166,8 +166,8 @@ def _without_secrets(spec: ProductSpec) -> ProductSpec:
 
 
 def _run_name(job: _Job) -> str:
-    maker = job.spec.model.estimator or job.spec.model.factory or ""
-    return f"{maker.rpartition('.')[2]} on {job.data.snapshot.fingerprint[:8]}"
+    """Until it has a version: the product, and when it was trained."""
+    return f"{job.spec.product}, trained {job.clock.now():%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _tags(job: _Job) -> dict[str, str]:

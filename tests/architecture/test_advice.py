@@ -45,7 +45,7 @@ def test_the_list_of_what_nobody_follows_is_true_and_grows_no_longer() -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("… does not answer: see `seatrial log gateway`", "no command 'log'"),
+        ("… does not answer: see `seatrial lgs gateway`", "no command 'lgs'"),
         ("… nobody was replaced: `seatrial rollback … --version 2`", "no option --version"),
         ("not reached: set SEATRIAL_GATEWAY_PROT", "no setting SEATRIAL_GATEWAY_PROT"),
         ("not ready: raise rollout.ready_time", "no field rollout.ready_time in a spec"),

@@ -86,6 +86,17 @@ def test_an_unknown_rollout_is_named(journal: Journal, product: str, rollout_id:
         journal.rollout(product, rollout_id)
 
 
+def test_the_newest_rollout_of_every_product(journal: Journal) -> None:
+    assert journal.newest() == ()
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    newer = rollout("r2", NOW + timedelta(hours=1))
+    for each in (newer, rollout("r1")):
+        journal.save(each, lease)
+    other = replace(rollout("r3"), product="bikes")
+    journal.save(other, journal.acquire("bikes", this_process(), NOW, TTL))
+    assert journal.newest() == (other, newer)
+
+
 def test_rollouts_under_way_are_those_of_all_products_that_have_not_ended(journal: Journal) -> None:
     lease = journal.acquire("flights", this_process(), NOW, TTL)
     later = replace(rollout("r2", NOW + timedelta(hours=1)), product="bikeshare")

@@ -360,3 +360,64 @@ def test_a_command_through_the_warm_process_is_let_in(server: Server) -> None:
         finally:
             warm.terminate()
     assert (told.returncode, told.stdout) == (7, "seatrial\n"), told.stderr
+
+
+# A canary over a platform in memory, carried by Prefect's real engine; while it is watched somebody deletes its runs.
+DELETED_UNDER_WAY = """
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from deployments import wiring
+from deployments.rollout.state import Phase
+from deployments.spec import Strategy
+from flows.requests import RolloutRequest
+from flows.rollout import _or_put_back, rollout
+from flows.starting import run_here
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from tasks.rollouts.beginning import begin
+from tasks.rollouts.in_hand import keep_in_hand
+from tests.unit.tasks.rollouts.world import PRODUCT, World
+
+world = World(Path(tempfile.mkdtemp()))
+world.run(world.wish(1))
+wiring.doors, wiring.journal = (lambda *_: world.doors), (lambda: world.journal)
+wiring.registry = lambda: world.registry
+state = begin(world.wish(2, Strategy.CANARY), world.doors)
+traffic, deleted, request = world.clock.passing, [], RolloutRequest(product=PRODUCT, rollout_id=state.rollout_id)
+keep_in_hand(state)
+
+def delete_runs():
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs():
+            deleted.append(run.id)
+            with suppress(ObjectNotFound):
+                client.delete_flow_run(run.id)
+
+def passing(duration):
+    traffic(duration)
+    if world.journal.rollout(PRODUCT, state.rollout_id).phase is Phase.OBSERVING and not deleted:
+        delete_runs()
+
+world.clock.passing = passing
+
+@flow
+def outer(before):
+    if before:
+        delete_runs()
+    return _or_put_back(PRODUCT, state.rollout_id, lambda: rollout(request))
+
+try:
+    run_here(lambda _: {CALL}, request)
+except Exception as error:
+    print(type(error).__name__, error)
+now = world.journal.rollout(PRODUCT, state.rollout_id)
+print(len(deleted) > 0, now.phase.value, dict(world.served_by), now.reason)
+"""
+
+
+@pytest.mark.parametrize("call", ["outer(False)", "outer(True)", "rollout(request)"])
+def test_deleting_its_runs_on_prefects_page_ends_no_healthy_canary(server: Server, call: str) -> None:
+    told = server.told(DELETED_UNDER_WAY.replace("{CALL}", call))
+    assert told.splitlines()[-1].startswith("True done {2: 100}"), told

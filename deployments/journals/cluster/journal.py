@@ -144,6 +144,13 @@ class ClusterJournal:
         return tuple(sorted(readable(documents), key=_began))
 
     @_reached
+    def newest(self) -> tuple[RolloutState, ...]:
+        """See `Journal.newest`."""
+        known = sorted(readable(self._lines.documents(_selector({KIND: "rollout"}))), key=_began)
+        found = {state.product: state for state in known}
+        return tuple(found[name] for name in sorted(found))
+
+    @_reached
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
         head = self._lines.read(_of_rollout(safe(rollout_id), ""))

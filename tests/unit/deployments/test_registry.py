@@ -11,6 +11,7 @@ from deployments.errors import BadArtifact, NotFound
 from deployments.manifest import MANIFEST, manifest_of
 from deployments.registry import DeploymentStatus, ModelRegistry
 from deployments.registry.connection import connect
+from deployments.registry.standing import Standing
 from deployments.settings import Settings
 from tests.unit.deployments.a_registry import MONDAY, DyingClient, Killed, facts, registered, stored
 from tests.unit.tasks.models.real_mlflow import settings_in
@@ -40,6 +41,40 @@ def test_a_version_comes_back_as_it_was_registered(registry: ModelRegistry, sett
     assert found.facts.manifest == manifest
     assert found.facts.size_mb == 1.25
     assert (found.status, found.deployed_at, found.rollback_version) == (DeploymentStatus.REGISTERED, None, None)
+
+
+def test_people_find_a_run_by_product_and_version_and_read_what_it_is_for(
+    registry: ModelRegistry, settings: Settings
+) -> None:
+    run, model, manifest = stored(settings)
+    version = registry.register("flights", run, model, facts(manifest)).version
+    registry.describe("flights", version, "Will a flight be late?")
+    registry.describe("flights", version, "")
+    client = connect(settings.mlflow_uri)
+    experiment = client.get_experiment_by_name("flights")
+    told = (
+        client.get_registered_model("flights").description,
+        client.get_model_version("flights", str(version)).description,
+        experiment.tags["mlflow.note.content"],
+        client.get_run(run).data.tags["mlflow.note.content"],
+    )
+    assert set(told) == {"Will a flight be late?"}
+    assert client.get_run(run).info.run_name == f"flights v{version}"
+    assert registry.get("flights", version).doubt == ""
+
+
+def test_what_is_said_of_all_products_is_what_is_said_of_each(registry: ModelRegistry, settings: Settings) -> None:
+    assert registry.entries() == {}
+    for product, content in (("flights", "a"), ("bikes", "b"), ("flights", "c")):
+        run, model, manifest = stored(settings, content)
+        version = registry.register(product, run, model, facts(manifest)).version
+        registry.promote(product, version, MONDAY, version - 1 or None)
+    entries = registry.entries()
+    assert set(entries) == {"bikes", "flights"} == set(registry.products())
+    for product, entry in entries.items():
+        assert tuple(entry.versions) == registry.versions(product)
+        wanted = Standing(champion=1, previous=None)
+        assert entry.differences(wanted) == registry.differences(product, wanted)
 
 
 def test_registering_a_run_twice_gives_one_version(registry: ModelRegistry, settings: Settings) -> None:

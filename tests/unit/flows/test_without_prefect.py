@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import httpx
 import pytest
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import wiring
@@ -80,6 +81,31 @@ def test_a_rollout_without_a_process_is_carried_to_its_end_although_prefect_can_
     world.errors[2] = 0.6
     with pytest.raises(RolloutFailed, match="v1 serves as before"):
         flow.carry_without_prefect(PRODUCT, "rollout-2")
+    world.settled()
+
+
+def conflict() -> PrefectHTTPStatusError:
+    """What Prefect says of a task run whose flow run is gone."""
+    request = httpx.Request("POST", f"{NOWHERE}/task_runs/")
+    answer = httpx.Response(409, request=request, json={"detail": "Data integrity conflict."})
+    return PrefectHTTPStatusError("409 Conflict", request=request, response=answer)
+
+
+@pytest.mark.parametrize("error", [ObjectNotFound(Exception("no such flow run")), conflict()])
+def test_a_rollout_whose_run_was_deleted_goes_on(world: World, error: Exception) -> None:
+    keep_in_hand(until(world, Phase.OBSERVING))
+    done = flow._or_put_back(PRODUCT, "rollout-2", failing(error))
+    assert done.version == 2
+    assert world.served_by == {2: 100}
+    world.settled()
+
+
+def test_harm_ends_a_rollout_whose_run_was_deleted(world: World) -> None:
+    keep_in_hand(until(world, Phase.OBSERVING))
+    world.errors[2] = 0.6
+    with pytest.raises(RolloutFailed, match="v1 serves as before"):
+        flow._or_put_back(PRODUCT, "rollout-2", failing(conflict()))
+    assert world.served_by == {1: 100}
     world.settled()
 
 
