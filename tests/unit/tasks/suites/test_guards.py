@@ -50,7 +50,7 @@ def test_an_empty_target_is_critical_and_counted(frame: pd.DataFrame, spec: Prod
 
 def test_a_repeated_key_is_critical_and_counted(frame: pd.DataFrame, spec: ProductSpec) -> None:
     finding = _only(pd.concat([frame, frame.iloc[:2]]), spec)
-    assert (finding.check, finding.observed) == ("key (at) is unique", "2 rows repeat a key")
+    assert (finding.check, finding.observed) == ("key (at) is unique", "2 rows with a key that was there before")
     assert finding.severity is Severity.CRITICAL
 
 
