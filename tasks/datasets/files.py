@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from deployments.errors import BadData, SourceUnreachable
+from deployments.plurals import counted
 from deployments.secrets import masked, without_secrets
 from tasks.spec import Format, Source
 
@@ -131,7 +132,8 @@ def _csv_problem(error: pa.ArrowInvalid, content: bytes, delimiter: str) -> str:
     except pa.ArrowInvalid as serial:
         found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(serial))
         if found:
-            return f"row {found[1]} has {found[3]} columns where the first line has {found[2]}: repair or quote it"
+            columns = counted(int(found[3]), "column")
+            return f"row {found[1]} has {columns} where the first line has {found[2]}: repair or quote it"
     return "its rows do not have one shape: check quotes and delimiters"
 
 

@@ -49,7 +49,7 @@ def _has_known_dates(column: pa.ChunkedArray) -> bool:
     per_day = _MILLISECONDS_A_DAY if pa.types.is_date64(column.type) else 1
     ends = pc.min_max(column.cast(_DAYS[column.type])).as_py()
     low, high = ends["min"], ends["max"]
-    return low is None or (_FIRST <= low // per_day and high // per_day <= _LAST)
+    return low is None or (low // per_day >= _FIRST and high // per_day <= _LAST)
 
 
 def _can_be_kept(column: pa.ChunkedArray) -> bool:

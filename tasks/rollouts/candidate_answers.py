@@ -95,7 +95,7 @@ class CandidateAnswers:
             return None
         return (
             f"v{state.candidate} has answered nothing for {lasting.total_seconds():.0f} s, "
-            f"while at least {self.waiting.fewest:,} requests wait for it"
+            f"while at least {counted(self.waiting.fewest, 'request waits', 'requests wait')} for it"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.durations import format_duration
 from deployments.errors import NeverReady, SeatrialError
+from deployments.plurals import counted
 from deployments.registry.folder import size_of
 from deployments.registry.kept import Kept, keep_note, kept
 from deployments.spec import RolloutSection, TargetKind
@@ -121,8 +122,9 @@ def _lack(product: str, version: int, section: RolloutSection, doors: Doors) -> 
     if ready >= section.replicas:
         return ""
     others = [each for each in replicas if each.state is not ReplicaState.READY]
+    wanted = counted(section.replicas, "server is", "servers are")
     told = "; ".join(f"{each.name} is {each.state}{f' ({each.detail})' if each.detail else ''}" for each in others)
-    return f"{ready} of {section.replicas} servers are ready{f': {told}' if told else ''}"
+    return f"{ready} of {wanted} ready{f': {told}' if told else ''}"
 
 
 def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSection) -> str:
@@ -162,7 +164,9 @@ def _compare(replica: Replica, answer: Any, expected: list[Any]) -> None:
         )
     given = json.loads(answer.body)["predictions"]
     if len(given) != len(expected):
-        raise NeverReady(f"{replica.name} gave {len(given)} predictions for {len(expected)} sample rows")
+        raise NeverReady(
+            f"{replica.name} gave {counted(len(given), 'prediction')} for {counted(len(expected), 'sample row')}"
+        )
     for row, (got, wanted) in enumerate(zip(given, expected, strict=True)):
         if not _equal(got, wanted):
             raise NeverReady(f"{replica.name} answers sample row {row} with {got}, but training said {wanted}")

@@ -1,4 +1,4 @@
-"""Columns of any type that a source may hold, lists and structs too: what differs, what is a number, which rows repeat."""
+"""Columns of any type that a source may hold, lists and structs too: what differs, what are numbers, what repeats."""
 
 import re
 from typing import TYPE_CHECKING, Any

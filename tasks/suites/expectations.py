@@ -102,7 +102,9 @@ def _build(suite: Suite) -> list[Any]:
         except (ValueError, TypeError) as error:
             problems.append(f"  expectations.{position} ({expectation.type}): {_said(error)}")
     if problems:
-        raise BadSpec("\n".join([f"suite {suite.name!r}: {counted(len(problems), 'expectation')} cannot be used", *problems]))
+        raise BadSpec(
+            "\n".join([f"suite {suite.name!r}: {counted(len(problems), 'expectation')} cannot be used", *problems])
+        )
     return built
 
 
@@ -214,7 +216,7 @@ def _aggregate(value: Any) -> str:
         case dict() if isinstance(value.get("values"), list):
             return ", ".join(_aggregate(one) for one in value["values"])
         case list() | tuple() | set():
-            return f"{len(value):,} values"
+            return counted(len(value), "value")
         case None:
             return "as expected"
         case _:

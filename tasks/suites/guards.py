@@ -29,7 +29,7 @@ def guard(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
 
     Critical but for what may be meant: constant columns, rows that stand there several times, a very good feature.
     """
-    yield _verdict("table has rows", None, len(frame) > 0, f"{len(frame):,} rows", "widen data.window")
+    yield _verdict("table has rows", None, len(frame) > 0, counted(len(frame), "row"), "widen data.window")
     absent = [name for name in required_columns(spec) if name not in frame.columns]
     yield _verdict("columns of the spec are there", None, not absent, _names(absent, "absent"), "correct the spec")
     if frame.empty:
@@ -168,7 +168,7 @@ def _guard_repeats(frame: "pd.DataFrame") -> Finding:
     remedy = "read each file once, and remove the copies at the source"
     if not len(often):
         return _verdict(check, None, True, "none does", remedy, Severity.WARNING)
-    observed = f"{len(often):,} of {len(frame):,} rows do, the first is row {often[0] + 1:,}"
+    observed = f"{len(often):,} of {counted(len(frame), 'row')} do, the first is row {often[0] + 1:,}"
     return _verdict(check, None, False, observed, remedy, Severity.WARNING)
 
 

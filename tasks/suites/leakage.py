@@ -99,20 +99,26 @@ def _settled(found: "Array", known: "Array", truth: _Truth) -> tuple[bool, str] 
     """A feature of few values, of which missing is one, each of which goes with one value of the target."""
     import numpy as np
 
-    usual = (found == np.bincount(found[known]).argmax()).astype("int64")
+    rows, usual = len(found), found == np.bincount(found[known]).argmax()
     for values, what in (
-        (found, "each of its values"),
+        (found + 1, "each of its values"),
         (known.astype("int64"), "whether it is there"),
-        (usual, "whether it has its most common value"),
+        (usual.astype("int64"), "whether it has its most common value"),
     ):
-        kinds = len(np.unique(values))
-        if not 2 <= kinds <= _FEW or len(np.unique(np.stack([values, truth.codes]), axis=1)[0]) != kinds:
-            continue
-        rows = len(values)
-        unlikely = truth.most_common ** (rows - kinds) <= _BY_CHANCE
-        if unlikely:
-            return rows >= _ROWS_OF_CLASSES, f"{what} goes with one value of the target in all {rows:,} rows"
+        kinds = int(np.count_nonzero(np.bincount(values)))
+        if 2 <= kinds <= _FEW and len(_pairs(values, truth)) == kinds:
+            unlikely = truth.most_common ** (rows - kinds) <= _BY_CHANCE
+            how = f"{what} goes with one value of the target in all {rows:,} rows"
+            return (rows >= _ROWS_OF_CLASSES, how) if unlikely else None
     return None
+
+
+def _pairs(values: "Array", truth: _Truth) -> "Array":
+    """The first row of each pair of a value (whole numbers from 0 on) and a value of the target."""
+    import pandas as pd
+
+    together = pd.Series(values * (int(truth.codes.max()) + 1) + truth.codes)
+    return (~together.duplicated()).to_numpy().nonzero()[0]
 
 
 def _as_number(column: "pd.Series[Any]", known: "Array", told: _Truth) -> tuple[bool, str] | None:
@@ -155,15 +161,15 @@ def _as_text(column: "pd.Series[Any]", told: _Truth) -> tuple[bool, str] | None:
     """The target's own values as text, or its classes one to one by other names."""
     import numpy as np
 
-    rows = len(column)
-    ours, theirs = (each.astype(str).str.strip().str.casefold() for each in (column, told.column))
+    mine, rows = codes(column), len(column)
+    firsts = _pairs(mine, told)
+    if not len(firsts) == told.classes == len(np.unique(mine[firsts])):
+        return None
+    ours, theirs = (each.iloc[firsts].astype(str).str.strip().str.casefold() for each in (column, told.column))
     if bool((ours == theirs).all()) and told.most_common**rows <= _BY_CHANCE:
         enough = _ROWS_OF_NUMBERS if told.classes > _FEW else _ROWS_OF_COPIES
         return rows >= enough, f"the target as text in all {rows:,} rows"
-    mine = codes(column)
-    pairs = len(np.unique(np.stack([mine, told.codes]), axis=1)[0])
-    one_to_one = pairs == told.classes == len(np.unique(mine))
-    if one_to_one and rows >= 2 * pairs and told.numbers is None:
+    if rows >= 2 * len(firsts) and told.numbers is None:
         return rows >= _ROWS_OF_CLASSES, f"the target's values by other names in all {rows:,} rows"
     return None
 

@@ -104,7 +104,7 @@ def _about_range(column: "pd.Series[Any]", name: str, kind: Kind | None) -> Iter
     if kind not in (Kind.NUMBER, Kind.INTEGER) or not _has_values(column):
         return
     low, high = float(column.min()), float(column.max())
-    if not (-_LARGEST < low and high < _LARGEST):
+    if not (low > -_LARGEST and high < _LARGEST):
         return
     slack = (high - low) * _RANGE_SLACK or abs(high) * _RANGE_SLACK or 1.0
     lowest = 0.0 if low >= 0 > low - slack else low - slack
