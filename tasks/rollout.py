@@ -244,8 +244,9 @@ def _progress(state: RolloutState, blocks: tuple[Block, ...]) -> str:
     """How far the observation is, and why it does not end; what is equal is said at growing intervals only."""
     spent = f"{state.observed.total_seconds():.0f} s healthy" if state.phase is Phase.OBSERVING else ""
     step = state.step
-    sampled = isinstance(step, Observe) and step.until is Until.SAMPLE
-    sample = f"{compared(state, blocks):,} of {step.sample or 0:,} compared" if sampled else ""
+    sample = ""
+    if isinstance(step, Observe) and step.until is Until.SAMPLE:
+        sample = f"{compared(state, blocks):,} of {step.sample or 0:,} compared"
     return "; ".join(part for part in (sample, spent, state.reason) if part)
 
 

@@ -199,7 +199,8 @@ def _scale(values: "Array") -> float:
 
 def _scaled(values: "Array") -> "Array":
     scaled: Array = values / _scale(values)
-    return scaled - scaled.mean()
+    scaled -= scaled.mean()
+    return scaled
 
 
 def _unit(values: "Array") -> float:

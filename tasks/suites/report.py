@@ -9,7 +9,7 @@ from tasks.suites.findings import Finding, Outcome, Severity, ValidationReport
 
 __all__ = ["Finding", "Outcome", "Severity", "ValidationReport", "to_html", "to_markdown"]
 
-_MARKUP = re.compile(r"[&<>|`*_\[\]\\#!~$:]")
+_MARKUP = re.compile(r"[&<>|`*_\[\]\\~]")
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfaf7; --ink: #1d2733; --soft: #66717d; --line: #dedbd2; --card: #fff;
   --bad: #b3261e; --warn: #8a5a00; --good: #2c6e49; }
