@@ -80,7 +80,7 @@ def _from_parquet(content: bytes, shown: str) -> pa.Table:
     if not content:
         raise BadData(f"{shown} is empty: write it again")
     try:
-        return pq.read_table(pa.BufferReader(content))
+        return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table wants different names
     except (pa.ArrowException, OSError) as error:
         hint = "it looks like text: set data.source.format: csv" if _is_text(content) else "write it again"
         raise BadData(f"{shown} is no whole Parquet file ({str(error).splitlines()[0][:200]}): {hint}") from error

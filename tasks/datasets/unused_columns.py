@@ -4,14 +4,21 @@ from collections import Counter
 from collections.abc import Collection
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from deployments.errors import BadData
 from tasks.datasets.fingerprint import fingerprint, plain
 
-_DAYS = {pa.date32(): pa.int32(), pa.date64(): pa.int64()}
-_FIRST, _LAST = -719_162, 2_932_896  # the years 1 to 9999, in days since 1970
-_MILLISECONDS_A_DAY = 86_400_000
+# Of what is in these, Python has every value; dates, and moments inside lists, may lie beyond its years 1 to 9999.
+_PLAIN = (
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_boolean,
+    pa.types.is_decimal,
+    pa.types.is_large_string,
+    pa.types.is_large_binary,
+    pa.types.is_timestamp,
+    pa.types.is_null,
+)
 
 
 def without_namesakes(table: pa.Table, used: Collection[str], where: str) -> pa.Table:
@@ -25,15 +32,14 @@ def without_namesakes(table: pa.Table, used: Collection[str], where: str) -> pa.
 def without_unkeepable(table: pa.Table, used: Collection[str]) -> pa.Table:
     """`table` without the columns of a type that no snapshot can hold, unless they are in `used`.
 
-    Raises `BadData` for a used column with dates that Python does not know; what else cannot be kept of those tells the
-    snapshot.
+    Raises `BadData` for a used column with a date that Python does not know; whether it can be kept tells the snapshot.
     """
     keep = []
     for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
         if name not in used:
-            keep += [place] if _has_known_dates(column) and _can_be_kept(column) else []
+            keep += [place] if _is_known_to_python(column) and _can_be_kept(column) else []
             continue
-        if not _has_known_dates(column):
+        if not _is_known_to_python(column):
             raise BadData(f"column {name!r} holds dates outside the years 1 to 9999: correct them at the source")
         keep.append(place)
     return _only(table, keep)
@@ -43,13 +49,15 @@ def _only(table: pa.Table, places: list[int]) -> pa.Table:
     return table if len(places) == table.num_columns else table.select(places)
 
 
-def _has_known_dates(column: pa.ChunkedArray) -> bool:
-    if column.type not in _DAYS:
+def _is_known_to_python(column: pa.ChunkedArray) -> bool:
+    values = column if pa.types.is_map(column.type) else plain(column)
+    if any(holds(values.type) for holds in _PLAIN):
         return True
-    per_day = _MILLISECONDS_A_DAY if pa.types.is_date64(column.type) else 1
-    ends = pc.min_max(column.cast(_DAYS[column.type])).as_py()
-    low, high = ends["min"], ends["max"]
-    return low is None or (low // per_day >= _FIRST and high // per_day <= _LAST)
+    try:
+        values.to_pandas()
+    except (pa.ArrowException, ValueError, OverflowError):
+        return False
+    return True
 
 
 def _can_be_kept(column: pa.ChunkedArray) -> bool:

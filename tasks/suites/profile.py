@@ -126,7 +126,9 @@ def _rounded(low: float, high: float, kind: Kind | None) -> tuple[float, float]:
 
 def _categories(column: "pd.Series[Any]") -> list[Any]:
     """The different values in a stable order; empty where one of them cannot be written as JSON."""
-    values = hashable(column).dropna().unique().tolist()
+    if hashable(column) is not column:
+        return []
+    values = column.dropna().unique().tolist()
     if any(not isinstance(value, str | bool | int | float) or value in (math.inf, -math.inf) for value in values):
         return []
     return sorted(values, key=lambda value: (isinstance(value, str), value))

@@ -48,7 +48,8 @@ def written(table: pa.Table, folder: Path) -> Path:
     path = folder / "odd.parquet"
     try:
         pq.write_table(table, path)
-    except pa.ArrowException:
+        pq.ParquetFile(path).read()  # Arrow does not read a null in a list of fixed size that it wrote itself
+    except (pa.ArrowException, OSError):
         assume(False)
     return path
 
@@ -116,8 +117,9 @@ def test_a_proposal_holds_on_the_data_it_was_made_from(table: pa.Table, roles: t
 
 
 CELLS = st.sampled_from(
-    ["1", "2", "2.5", "1,5", '"1,5"', "", "NA", "true", "False", "x", "É", "01067", "9223372036854775808", "2020-01-01"]
-    + ["1e400", "-1.8e308", "inf", "nan", '"a ""b"""', " 1", "2020-01-01T00:00:00Z", "12:00", "0x10", "1_000"]
+    """1 2 2.5 1,5 "1,5" NA true False x É 01067 9223372036854775808 2020-01-01 1e400 -1.8e308 inf nan "a ""b""" 12:00
+    2020-01-01T00:00:00Z 0x10 1_000""".split()
+    + ["", " 1"]
 )
 HEADERS = st.sampled_from(
     ["target,feature", ",target,feature", "target,feature,", "target,feature,,", "x,target,feature,x"]
