@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 # A number with whatever stands before and after it, such as a currency; a comma may be the decimal sign.
 _NUMBER = re.compile(r"[^\d+\-.,]*([+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?)[^\d]*")
-_ROWS_KEY = "seatrial rows 01"  # 16 bytes, as pandas wants
+_ROWS_KEY = "rows of seatrial"  # 16 bytes, as pandas wants
 
 
 def hashable(column: "pd.Series[Any]") -> "pd.Series[Any]":
