@@ -49,8 +49,6 @@ def plan_report(ahead: Outlook) -> dict[str, Any]:
         "traffic": {
             "requests_per_second": ahead.traffic.rate,
             "error_rate": ahead.traffic.error_rate,
-            "errors": ahead.traffic.errors,
-            "requests": ahead.traffic.requests,
         },
         "steps": [_step(each) for each in ahead.forecasts],
         "seconds": known.total_seconds(),

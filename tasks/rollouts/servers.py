@@ -154,7 +154,7 @@ def verify(product: str, version: int, doors: Doors) -> str:
     for replica in doors.target.replicas(product, version):
         if replica.state is not ReplicaState.STOPPING:
             _compare(replica, doors.target.ask(replica, "/invocations", request), sample["predictions"])
-    return f"{len(sample['predictions'])} sample rows answered as in training"
+    return f"{counted(len(sample['predictions']), 'sample row')} answered as in training"
 
 
 def _compare(replica: Replica, answer: Any, expected: list[Any]) -> None:

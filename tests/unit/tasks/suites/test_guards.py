@@ -91,9 +91,7 @@ def test_equal_rows_of_a_table_of_few_values_are_no_news(frame: pd.DataFrame, sp
 
 
 @pytest.mark.parametrize(("used", "severity"), [(True, Severity.CRITICAL), (False, Severity.WARNING)])
-def test_a_type_of_a_column_that_nothing_uses_is_a_warning(
-    frame: pd.DataFrame, used: bool, severity: Severity
-) -> None:
+def test_a_type_of_a_column_that_nothing_uses_is_a_warning(frame: pd.DataFrame, used: bool, severity: Severity) -> None:
     [finding] = check_types(frame, {"place": Kind.NUMBER}, {"place"} if used else {"heat"})
     assert (finding.passed, finding.severity) == (False, severity)
 

@@ -26,7 +26,10 @@ ENTIRELY: dict[str, tuple[Any, Any]] = {
     "a curve of it": (np.exp(PRICE / 10), PRICE),
     "its rank": (pd.Series(PRICE).rank(method="dense"), PRICE),
     "as text": (pd.Series(PRICE).map("{:.3f}".format), PRICE),
-    "with a currency and a decimal comma": (pd.Series(PRICE).map(lambda each: f"{each:.2f} €".replace(".", ",")), PRICE),
+    "with a currency and a decimal comma": (
+        pd.Series(PRICE).map(lambda each: f"{each:.2f} €".replace(".", ",")),
+        PRICE,
+    ),
     "an id of nineteen digits": (LONG_IDS, LONG_IDS),
     "an id as text": (LONG_IDS.astype(str), LONG_IDS),
     "classes by other names": (np.where(DEAR, "late", "on time"), DEAR),
@@ -88,7 +91,8 @@ def test_honest_small_samples_are_hardly_ever_refused() -> None:
 
 
 def test_rows_that_stand_there_often_count_once() -> None:
-    few = pd.DataFrame({"feature": PRICE[:100] // 3, "other": PRICE[:100], "target": (PRICE[:100] // 3 > 11).astype(int)})
+    bands = PRICE[:100] // 3
+    few = pd.DataFrame({"feature": bands, "id": range(100), "price": PRICE[:100], "target": (bands > 11).astype(int)})
     often = pd.concat([few] * 4, ignore_index=True)
     told = {leak.feature: leak.entirely for leak in leaks(often, ["feature"], "target")}
     assert told == {"feature": False}

@@ -1,6 +1,7 @@
 """Whatever can be read is proposed for, and the proposal is accepted: over tables of every type, and CSV texts."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tasks.suites.findings import Finding, Severity
 from tasks.suites.guards import guard
 from tasks.suites.profile import propose_suite
 from tasks.suites.suite import validate
+from tests.advice import followed
 from tests.unit.tasks.suites.tables import tables
 
 CLASSES, NUMBERS = "classification", "regression"
@@ -116,10 +118,9 @@ def test_a_proposal_holds_on_the_data_it_was_made_from(table: pa.Table, roles: t
         assert of_the_suite(frame, spec) == []
 
 
-CELLS = st.sampled_from(
-    [*["1", "2", "2.5", "1,5", "NA", "true", "False", "x", "É", "01067", "9223372036854775808", "1e400", "-1.8e308", "inf", "nan", "0x10", "1_000", "12:00"]]
-    + ["", " 1", '"1,5"', '"a ""b"""', "2020-01-01", "2020-01-01T00:00:00Z"]
-)
+PLAIN_CELLS = "1 2 2.5 1,5 NA true False x É 01067 9223372036854775808 1e400 -1.8e308 inf nan 0x10 1_000 12:00"
+ODD_CELLS = ["", " 1", '"1,5"', '"a ""b"""', "2020-01-01", "2020-01-01T00:00:00Z"]
+CELLS = st.sampled_from([*re.split(" ", PLAIN_CELLS), *ODD_CELLS])
 HEADERS = st.sampled_from(
     ["target,feature", ",target,feature", "target,feature,", "target,feature,,", "x,target,feature,x"]
 )
@@ -171,6 +172,16 @@ def test_a_used_column_of_one_name_with_another_is_refused(tmp_path: Path) -> No
     (tmp_path / "odd.csv").write_text("feature,target,feature\n1,2,3\n")
     with pytest.raises(BadData, match="several columns named feature: rename all but one"):
         rows_of(spec_of(tmp_path / "odd.csv"), tmp_path)
+
+
+def test_a_used_date_that_python_does_not_know_is_corrected_and_another_is_left_out(tmp_path: Path) -> None:
+    odd, plain = pa.array([2**31 - 1, 0], pa.date32()), pa.array([1.0, 2.0])
+    path = written(pa.table([plain, odd], names=["target", "feature"]), tmp_path)
+    with pytest.raises(BadData) as error:
+        rows_of(spec_of(path), tmp_path)
+    assert followed("holds dates outside the years 1 to 9999: correct them at the source") in str(error.value)
+    path = written(pa.table([plain, plain, odd], names=["target", "feature", "odd"]), tmp_path)
+    assert list(rows_of(spec_of(path), tmp_path)) == ["target", "feature"]
 
 
 @pytest.mark.parametrize(
