@@ -168,7 +168,7 @@ def _guard_repeats(frame: "pd.DataFrame") -> Finding:
     remedy = "read each file once, and remove the copies at the source"
     if not len(often):
         return _verdict(check, None, True, "none does", remedy, Severity.WARNING)
-    observed = f"{len(often):,} of {counted(len(frame), 'row')} do, the first is row {often[0] + 1:,}"
+    observed = f"{len(often):,} of {counted(len(frame), "row")} that do, the first of them row {often[0] + 1:,}"
     return _verdict(check, None, False, observed, remedy, Severity.WARNING)
 
 
@@ -200,7 +200,7 @@ def _verdict(
 ) -> Finding:
     outcome = Outcome.PASSED if passed else Outcome.FAILED
     where = f"{column}: " if column else ""
-    message = f"{where}{check}: {observed}" if passed else f"{where}not so: {check} ({observed}): {remedy}"
+    message = f"{where}{check}: {observed}" if passed else f"{where}expected that {check}, found {observed}: {remedy}"
     return Finding(check, column, severity, outcome, observed, message)
 
 

@@ -26,15 +26,10 @@ _VERBS = frozenset(
 _COUNTED = re.compile(rf"{FILLED} (?:(?!has |holds )[a-z]+ )?([a-z]{{3,}}s)\b(?! {FILLED}:)")
 # Never one: bounds that are constants of the code or come from it, or a plural whatever the number.
 _NEVER_ONE = re.compile(
-    "|".join(
-        [
-            r"(more|larger) than (the )?\u2026 (bytes|columns|values|rows)",
-            r"bytes would take|\u2026 files\) that were|requests/s|\u2026 items at once|under \u2026 names|\u2026 times|",
-            r"\u2026 bits|\u2026 characters, fewer|\u2026 printable|\u2026 buckets|\u2026 columns: \u2026",
-            r"requests are being answered|\u2026 errors of \u2026 requests cannot|how many requests match|\u2026 errors are",
-            r"the target in all \u2026 rows|order in all \u2026 rows|as text in all \u2026 rows|names in all \u2026 rows",
-        ]
-    ).replace("||", "|")
+    r"(more|larger) than (the )?\u2026 (bytes|columns|values|rows)|bytes would take|\u2026 files\) that were|"
+    r"requests/s|\u2026 items at once|under \u2026 names|\u2026 times|\u2026 bits|\u2026 characters, fewer|"
+    r"\u2026 printable|\u2026 buckets|\u2026 columns: \u2026|requests are being answered|\u2026 errors are|"
+    r"\u2026 errors of \u2026 requests cannot|how many requests match|(target|order|text|names) in all \u2026 rows"
 )
 _FORMATTED = re.compile(r":[^{}]*%H:%M")
 # What stands under a heading that names the zone, and formats for machines.

@@ -80,7 +80,7 @@ def test_rows_that_stand_there_three_times_are_counted_and_the_first_is_named(
     keyless = spec.model_copy(update={"data": spec.data.model_copy(update={"key": ()})})
     assert _bad(pd.concat([frame, frame.iloc[4:5]]), keyless) == []
     finding = _only(pd.concat([frame, frame.iloc[4:6], frame.iloc[4:5]], ignore_index=True), keyless)
-    assert (finding.severity, finding.observed) == (Severity.WARNING, "3 of 43 rows do, the first is row 5")
+    assert (finding.severity, finding.observed) == (Severity.WARNING, "3 of 43 rows that do, the first of them row 5")
 
 
 def test_equal_rows_of_a_table_of_few_values_are_no_news(frame: pd.DataFrame, spec: ProductSpec) -> None:
