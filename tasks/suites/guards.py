@@ -168,7 +168,7 @@ def _guard_repeats(frame: "pd.DataFrame") -> Finding:
     remedy = "read each file once, and remove the copies at the source"
     if not len(often):
         return _verdict(check, None, True, "none does", remedy, Severity.WARNING)
-    observed = f"{len(often):,} of {counted(len(frame), "row")} that do, the first of them row {often[0] + 1:,}"
+    observed = f"{len(often):,} of {counted(len(frame), 'row')} that do, the first of them row {often[0] + 1:,}"
     return _verdict(check, None, False, observed, remedy, Severity.WARNING)
 
 
