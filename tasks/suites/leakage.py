@@ -165,8 +165,8 @@ def _as_text(column: "pd.Series[Any]", told: _Truth) -> tuple[bool, str] | None:
     firsts = _pairs(mine, told)
     if not len(firsts) == told.classes == len(np.unique(mine[firsts])):
         return None
-    ours, theirs = (each.iloc[firsts].astype(str).str.strip().str.casefold() for each in (column, told.column))
-    if bool((ours == theirs).all()) and told.most_common**rows <= _BY_CHANCE:
+    ours, theirs = ([str(value).strip().casefold() for value in each.iloc[firsts]] for each in (column, told.column))
+    if ours == theirs and told.most_common**rows <= _BY_CHANCE:
         enough = _ROWS_OF_NUMBERS if told.classes > _FEW else _ROWS_OF_COPIES
         return rows >= enough, f"the target as text in all {rows:,} rows"
     if rows >= 2 * len(firsts) and told.numbers is None:
