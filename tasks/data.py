@@ -36,4 +36,4 @@ def span_of(snapshot: Snapshot) -> str:
     """First and last moment of the rows, or an empty text for rows without a time."""
     if snapshot.start is None or snapshot.end is None:
         return ""
-    return f"{snapshot.start:%Y-%m-%d %H:%M} … {snapshot.end:%Y-%m-%d %H:%M}"
+    return f"{snapshot.start:%Y-%m-%d %H:%M} … {snapshot.end:%Y-%m-%d %H:%M} UTC"

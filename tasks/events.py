@@ -12,10 +12,13 @@ LOGGER = logging.getLogger("seatrial")
 
 
 def tell(event: str, **facts: object) -> None:
-    """Log `event` (a dotted word) with its facts; the record carries them as `event` and `facts`, too."""
+    """Log `event` (a dotted word) with its facts; the record carries them as `event` and `facts`, too.
+
+    A fact that is empty is not there.
+    """
     LOGGER.info(
         "%s %s",
         event,
-        " ".join(f"{name}={in_one_line(value)}" for name, value in facts.items()),
+        " ".join(f"{name}={in_one_line(value)}" for name, value in facts.items() if value not in (None, "")),
         extra={"event": event, "facts": facts},
     )

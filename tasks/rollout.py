@@ -9,10 +9,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
 from deployments import wiring
+from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Verdict
 from deployments.errors import Busy, NotFound, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Approve, Observe
+from deployments.rollout.steps import Approve, Observe, Until
 from deployments.settings import current
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors
@@ -25,11 +26,12 @@ from tasks.product import Result, Run, address_of
 from tasks.recording import died_silently
 from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.gathering import compared
 from tasks.rollouts.in_hand import in_hand, keep_in_hand
 from tasks.rollouts.keeping import explain, give_up_for, outcome
 from tasks.rollouts.retreat import give_back
 from tasks.rollouts.rollback_target import back_to
-from tasks.rollouts.speaking_clock import SpeakingClock
+from tasks.rollouts.speaking_clock import Reminder, SpeakingClock
 from tasks.runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
 from tasks.wait_progress import Speaker, speaking_of_others
 
@@ -86,7 +88,7 @@ def take_step(state: RolloutState) -> RolloutState:
     Idempotent: every step says what shall be true afterwards, and the journal knows how far it is.
     """
     doors = wiring.doors(state.section)
-    now, told, delayed = _where_it_is(state, doors), "", ""
+    now, delayed, reminder = _where_it_is(state, doors), "", Reminder()
     speaker = Speaker(doors.clock, now)
     carrier = Carrier(replace(doors, clock=SpeakingClock(doors.clock, speaker.speak)), cancellation(state.rollout_id))
     try:
@@ -99,9 +101,8 @@ def take_step(state: RolloutState) -> RolloutState:
             if not now.watched:
                 if before.phase is not now.phase or before.done != now.done:
                     break
-            elif (line := _progress(now)) != told:
-                told = line
-                tell("rollout.watched", phase=now.phase, seen=line)
+            elif reminder.due((now.phase, now.reason), doors.clock.monotonic()):
+                tell("rollout.watched", phase=now.phase, seen=_progress(now, carrier.watcher.evidence or ()))
             if (now.done, now.steps) == (state.done, state.steps):
                 speaker.speak()
     except BaseException as error:
@@ -239,9 +240,14 @@ def next_step(state: RolloutState) -> str:
     return str(state.step or "finish")
 
 
-def _progress(state: RolloutState) -> str:
+def _progress(state: RolloutState, blocks: tuple[Block, ...]) -> str:
+    """How far the observation is, and why it does not end; what is equal is said at growing intervals only."""
     spent = f"{state.observed.total_seconds():.0f} s healthy" if state.phase is Phase.OBSERVING else ""
-    return "; ".join(part for part in (spent, state.reason) if part)
+    step = state.step
+    sample = ""
+    if isinstance(step, Observe) and step.until is Until.SAMPLE:
+        sample = f"{compared(state, blocks):,} of {step.sample or 0:,} compared"
+    return "; ".join(part for part in (sample, spent, state.reason) if part)
 
 
 def former_version(run: Run, wanted: int | None) -> int:

@@ -210,6 +210,13 @@ class ValidationSection(Section):
     suite: str = Field(
         description="Great Expectations suite (JSON); relative to the spec's folder; `seatrial profile` proposes one"
     )
+    known_before_target: tuple[Column, ...] = Field(
+        default=(), description="features that may give the target away entirely: they are known before it, and meant"
+    )
+    guarded: tuple[Column, ...] = Field(
+        default=(),
+        description="columns beside those of data and preprocessing whose critical checks may refuse a release",
+    )
 
 
 class Impute(StrEnum):

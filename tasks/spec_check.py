@@ -12,6 +12,7 @@ from tasks.models.pipeline import build_pipeline
 from tasks.models.store import types_to_trust
 from tasks.spec import ProductSpec
 from tasks.suites.suite_file import load_suite
+from tasks.suites.used_columns import only_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,12 @@ def check_spec(spec: ProductSpec, settings: Settings) -> Checked:
         return Checked((*problems, str(error)), ())
     from tasks.suites.expectations import check_known  # Great Expectations takes seconds to import
 
-    return Checked((*problems, *_told(lambda: check_known(suite))), ())
+    others = only_warnings(suite, spec)
+    note = (
+        f"validation.suite: nothing in the spec uses {', '.join(others)}: their checks only warn; columns under "
+        "validation.guarded may refuse a release"
+    )
+    return Checked((*problems, *_told(lambda: check_known(suite))), (note,) if others else ())
 
 
 def check_model(spec: ProductSpec, settings: Settings) -> None:

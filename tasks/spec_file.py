@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.inference_logs import check_reachable_by_fsspec, is_url
+from deployments.plurals import counted
 from deployments.routers.service import nearest
 from deployments.secrets import quoted
 from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
@@ -28,6 +29,7 @@ from tasks.spec import (
     PreprocessingSection,
     ProductSpec,
     Threshold,
+    ValidationSection,
     Window,
 )
 from tasks.spec_yaml import read_yaml
@@ -105,7 +107,7 @@ def load_product(path: Path) -> ProductSpec:
     problems = [*problems, *_impossible(document)]
     if spec is None or problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise BadSpec(f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}\n{listed}")
+        raise BadSpec(f"{path}: {counted(len(problems), 'problem')}\n{listed}")
     return spec
 
 
@@ -136,9 +138,9 @@ def _check_whole_pods(rollout: RolloutSection) -> None:
         possible = nearest(step.weight, rollout.replicas)
         if step.weight not in possible:
             told = " or ".join(f"{each:g}" for each in possible) or "a higher one"
+            pods = counted(rollout.replicas, "pod")
             raise BadInput(
-                f"canary.steps: {step.weight:g} % cannot be made of {rollout.replicas} pods a version {without}: "
-                f"nearest is {told}"
+                f"canary.steps: {step.weight:g} % cannot be made of {pods} a version {without}: nearest is {told}"
             )
 
 
@@ -244,6 +246,9 @@ def _impossible(document: dict[str, Any]) -> Iterator[Problem]:
     preprocessing = _section(PreprocessingSection, document.get("preprocessing"))
     if data is not None:
         yield from _impossible_data(data, preprocessing)
+    validation = _section(ValidationSection, document.get("validation"))
+    if validation is not None and preprocessing is not None:
+        yield from _no_features(validation, preprocessing)
     if model is not None and gate is not None:
         yield from _unknown_metrics(model.task, gate)
     rollout = _section(RolloutSection, document.get("rollout", {}))
@@ -285,6 +290,13 @@ def _impossible_columns(data: DataSection, preprocessing: PreprocessingSection |
             )
         if name == data.target and column.type is ColumnType.TIME:
             yield Problem(f"data.columns.{name}.type", "time, but it is the target: no model predicts moments")
+
+
+def _no_features(validation: ValidationSection, preprocessing: PreprocessingSection) -> Iterator[Problem]:
+    for index, name in enumerate(validation.known_before_target):
+        if name not in preprocessing.features:
+            known = ", ".join(preprocessing.features)
+            yield Problem(f"validation.known_before_target.{index}", f"{name!r} is no feature: use some of {known}")
 
 
 def _unavailable(rollout: RolloutSection) -> Iterator[Problem]:

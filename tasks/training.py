@@ -29,5 +29,7 @@ def train(run: Run, snapshot: Snapshot, report: ValidationReport) -> TrainedMode
         size=f"{trained.size_mb:.2f} MB",
         warnings=len(trained.warnings) or "",
     )
+    for warning in trained.warnings:
+        tell("model.warning", warning=warning)
     record(run, "model.trained", mlflow_run=trained.run_id, algorithm=trained.algorithm, warnings=trained.warnings)
     return trained

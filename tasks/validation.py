@@ -4,27 +4,29 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.errors import ValidationRefused
+from deployments.plurals import counted
 from tasks import retries
-from tasks.artifacts import leave_table
+from tasks.artifacts import leave_markdown
 from tasks.datasets.snapshot import Snapshot
 from tasks.events import tell
 from tasks.product import Run
 from tasks.recording import record
 from tasks.suites.child import validate_in_child
-from tasks.suites.report import ValidationReport, rows_for_table
+from tasks.suites.report import ValidationReport, to_markdown
 
 
 @task(name="validate", task_run_name="validate {run.product}", cache_policy=NO_CACHE, **retries.NEVER)
 def validate(run: Run, snapshot: Snapshot) -> ValidationReport:
     """The report on a snapshot, warnings included. Raises `ValidationRefused` on a critical finding. Only reads."""
     report = validate_in_child(snapshot.path, run.spec, run.window)
-    leave_table(f"{run.product}-validation", rows_for_table(report), f"What the data of {run.product} were checked for")
+    leave_markdown(f"{run.product}-validation", to_markdown(report), f"What the data of {run.product} say")
+    for finding in report.warnings:
+        tell("data.warning", warning=finding.message)
     if not report.passed:
         tell("data.refused", critical=len(report.critical))
         reasons = "\n".join(f"  {finding.message}" for finding in report.critical)
-        raise ValidationRefused(
-            f"{run.product}: the data break {len(report.critical)} critical expectations\n{reasons}"
-        )
+        many = counted(len(report.critical), "critical check does", "critical checks do")
+        raise ValidationRefused(f"{run.product}: {many} not hold on the data\n{reasons}")
     tell("data.validated", checks=len(report.findings), warnings=len(report.warnings))
     record(
         run, "data.validated", checks=len(report.findings), warnings=[finding.message for finding in report.warnings]

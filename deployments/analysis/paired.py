@@ -5,6 +5,7 @@ from deployments.analysis.levels import Levels
 from deployments.analysis.parts import Parts, Strength
 from deployments.analysis.series import Array
 from deployments.analysis.weighed import Weighed, percent
+from deployments.plurals import counted
 from deployments.spec import MetricRule
 
 _FAR = 10**13  # pairs; nobody waits for more
@@ -17,7 +18,8 @@ def weigh_disagreement(parts: Parts, rule: MetricRule, levels: Levels) -> Weighe
     safe = share.log_e_below(differ, compared, rule.margin or 0) if rule.prove else None
     rate = differ / compared if compared else None
     return Weighed(
-        seen=f"{differ:,} of {compared:,} pairs differ" + ("" if rate is None else f" ({percent(rate)})"),
+        seen=f"{differ:,} of {counted(compared, 'pair differs', 'pairs differ')}"
+        + ("" if rate is None else f" ({percent(rate)})"),
         candidate=rate,
         harm=_strength_above(disagreed, all_compared, rule.margin),
         broken=_strength_above(disagreed, all_compared, rule.limit),
@@ -25,6 +27,10 @@ def weigh_disagreement(parts: Parts, rule: MetricRule, levels: Levels) -> Weighe
         missing=None if rate is None else _more(compared, rate, rule.margin or 0, levels),
         unit="pairs",
     )
+
+
+def _as_share(rate: float | None) -> str:
+    return "" if rate is None else f" ({percent(rate)})"
 
 
 def weigh_accuracy(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
@@ -42,7 +48,7 @@ def weigh_accuracy(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     rate = wrong / decided if decided else None
     more = None if rate is None else _more(decided, rate, acceptable, levels)
     return Weighed(
-        seen=f"only the candidate right in {decided - wrong:,} pairs, only the stable one in {wrong:,}",
+        seen=f"only the candidate right in {counted(decided - wrong, 'pair')}, only the stable one in {wrong:,}",
         stable=rate,
         candidate=None if rate is None else 1 - rate,
         harm=Strength.alone(levels.harm(worse, beyond)),

@@ -141,7 +141,7 @@ class Parts:
             return ""
         position = proved.where - len(self.whole)
         since = self.whole[proved.where].since if position < 0 else self.short[self.starts[position]].stretch
-        return "" if since is None else f" since {since:%H:%M:%S}"
+        return "" if since is None else f" since {since:%H:%M:%S} UTC"
 
 
 def parted(blocks: Sequence[Block], given_up: float, allowed: float = 0.0) -> Parts:

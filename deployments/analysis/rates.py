@@ -13,6 +13,7 @@ from deployments.analysis.levels import Levels
 from deployments.analysis.parts import Parts, Series, Strength, series_of
 from deployments.analysis.series import Arms, Array, Unit
 from deployments.analysis.weighed import Weighed, percent, proved_by, still_missing
+from deployments.plurals import counted
 from deployments.spec import MetricRule
 
 
@@ -254,12 +255,12 @@ def _given_up_seen(parts: Parts) -> str:
 def _gap_seen(parts: Parts) -> str:
     if not parts.unknown or not parts.allowed:
         return ""
-    return f", beyond {percent(parts.allowed)} of {parts.unknown:,} requests that may all be one user's"
+    return f", beyond {percent(parts.allowed)} of {counted(parts.unknown, 'request')} that may all be one user's"
 
 
 def _values_seen(arms: Arms, stable: float | None, candidate: float | None) -> str:
     said = [
-        "no values" if mean is None else f"a mean of {mean:.4g} over {count.sum():,.0f} values"
+        "no values" if mean is None else f"a mean of {mean:.4g} over {counted(round(count.sum()), 'value')}"
         for mean, count in ((candidate, arms.candidate), (stable, arms.stable))
     ]
     return " against ".join(said)

@@ -113,7 +113,8 @@ def _conclusion(found: Finding, weighed: Weighed, rule: MetricRule, levels: Leve
         return f"proved not worse than {_margin(rule)}: e = {_e(found.safe)} of the {_e(found.safe_needed)} needed"
     more = "how many more cannot be told yet"
     if found.still_needed is not None:
-        more = f"about {_rounded(found.still_needed):,} more {weighed.unit}"
+        rounded = _rounded(found.still_needed)
+        more = f"about {rounded:,} more {weighed.unit.removesuffix('s') if rounded == 1 else weighed.unit}"
     if weighed.few is not None:
         came, needed = weighed.few
         more += f", and no fewer than {needed:,} of the candidate's, who has had {came:,}"

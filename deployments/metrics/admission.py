@@ -15,6 +15,7 @@ from deployments.metrics.labels import LABEL
 from deployments.metrics.pushed import BadFeedback
 from deployments.metrics.rates import Rates
 from deployments.metrics.values import Feedback
+from deployments.plurals import counted
 from deployments.request_ids import LONGEST_ID, GivenOut, Seals, without_seal
 from deployments.spec import RolloutSection
 
@@ -193,7 +194,8 @@ class Admission:
             with self._turn:
                 kept = dict(self._bounds.kept.numbers.get(product, {}))
             if sum(kept.values()) >= (most := self._bounds.kept.most):
-                message = f"{product} has {most} values already: the oldest go after {self.within.days} days"
+                days = counted(self.within.days, "day")
+                message = f"{product} has {counted(most, 'value')} already: the oldest go after {days}"
                 raise NotAdmitted(429, message, delay=timedelta(hours=1))
             judged = {*section.analysis.ranges, LABEL}
             names = {*kept} - judged
@@ -211,7 +213,7 @@ class Admission:
             plain = without_seal(item.request_id)
             return replace(item, request_id=plain) if self._bounds.any_id and len(plain) <= LONGEST_ID else _FOREIGN
         if found.at < self._clock.now() - self.within:
-            return f"the answer is older than {self.within.days} days"
+            return f"the answer is older than {counted(self.within.days, 'day')}"
         return _about(item, found)
 
 

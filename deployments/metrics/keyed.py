@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 from deployments.errors import TryAgain
 from deployments.inference_logs import Log, LoggedAnswer, days_between, newest_answers
 from deployments.metrics.labels import LABEL
+from deployments.plurals import counted
 
 # How old an answer may be that feedback by key is about.
 ANSWERED_WITHIN: Final = timedelta(days=7)
@@ -61,7 +62,9 @@ class NoRoomToWait(TryAgain):
     delay = timedelta(minutes=1)
 
     def __init__(self, product: str, waiting: int) -> None:
-        super().__init__(f"{waiting} pieces of feedback on {product} wait for its log already: send these later")
+        pieces = counted(waiting, "piece", "pieces")
+        waits = "waits" if waiting == 1 else "wait"
+        super().__init__(f"{pieces} of feedback on {product} {waits} for its log already: send these later")
         self.product = product
 
 

@@ -22,6 +22,7 @@ from deployments.metrics.keyed import KeyedFeedback
 from deployments.metrics.labels import LABEL, label_text
 from deployments.metrics.values import Feedback
 from deployments.metrics.written import JSON, BadlyWritten, items_in
+from deployments.plurals import counted
 
 MOST_ITEMS: Final = 1000
 _LARGEST = 1e15
@@ -170,7 +171,9 @@ def _moment(value: Any, now: datetime, within: timedelta) -> datetime:
     if at > now + _CLOCKS_DIFFER:
         raise ValueError(f"must not lie in the future: here it is {now:%Y-%m-%dT%H:%M:%SZ}")
     if at < now - within:
-        raise ValueError(f"must not be older than {within.days} days, so not before {now - within:%Y-%m-%dT%H:%M:%SZ}")
+        raise ValueError(
+            f"must not be older than {counted(within.days, 'day')}, so not before {now - within:%Y-%m-%dT%H:%M:%SZ}"
+        )
     return at
 
 

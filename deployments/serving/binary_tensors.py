@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from deployments.plurals import counted
 from deployments.serving.content import check_made
 from deployments.serving.room import numbers_take, texts_take
 from deployments.serving.schema import Unanswerable
@@ -72,7 +73,8 @@ def values_in(content: memoryview, datatype: str, count: int, what: str) -> "Seq
         return _texts_in(content, count, what)
     dtype = _DTYPES[datatype]
     if len(content) != count * dtype.itemsize:
-        raise Unanswerable(422, f"{what}: {count} values of {datatype} are {count * dtype.itemsize} bytes")
+        values_are = counted(count, f"value of {datatype} is", f"values of {datatype} are")
+        raise Unanswerable(422, f"{what}: {values_are} {counted(count * dtype.itemsize, 'byte')}")
     values = np.frombuffer(content, dtype)
     return values != 0 if datatype == "BOOL" else values
 
@@ -94,8 +96,8 @@ def _texts_in(content: memoryview, count: int, what: str) -> list[str]:
     except (ValueError, LookupError):
         raise Unanswerable(422, f"{what}: a length in its bytes goes beyond their end") from None
     if len(texts) != count:
-        held = str(len(texts)) if len(texts) < count else f"more than {count}"
-        raise Unanswerable(422, f"{what}: its bytes hold {held} elements, its shape {count}")
+        held = counted(len(texts), "element") if len(texts) < count else f"more than {count} elements"
+        raise Unanswerable(422, f"{what}: its bytes hold {held}, its shape {count}")
     return texts
 
 

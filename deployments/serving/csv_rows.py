@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from deployments.plurals import counted
 from deployments.serving.description import Feature, Kind
 from deployments.serving.room import SMALL_BYTES
-from deployments.serving.schema import Columns, Unanswerable
+from deployments.serving.schema import Columns, Place, Unanswerable
 
 # Nobody's model has so many, and each that is none of its columns takes a name.
 _MOST_COLUMNS: Final = 100_000
@@ -19,9 +20,10 @@ _IN_A_NUMBER = frozenset("0123456789+-.eE \t")
 
 
 def columns_of_csv(body: bytes, features: Sequence[Feature], most_rows: int) -> Columns:
-    """The columns of `features` that a CSV document has; others are there by their place in the header, without values.
+    """The columns of `features` that a CSV document has; others are there by their names, without values.
 
-    Their names may be data: of a document without a header. Raises `Unanswerable`, 413 as soon as there are more than
+    By their place in the header where that does not name every feature: it may be data, of a document without one.
+    Raises `Unanswerable`, 413 as soon as there are more than
     `most_rows` rows.
     """
     reader = csv.reader(_lines_of(body), strict=True)
@@ -32,7 +34,7 @@ def columns_of_csv(body: bytes, features: Sequence[Feature], most_rows: int) -> 
     except csv.Error:
         raise Unanswerable(400, f"the request is not CSV (at line {reader.line_num})") from None
     if len(rows) > most_rows:
-        raise Unanswerable(413, f"the request has more than {most_rows} rows: send it in parts")
+        raise Unanswerable(413, f"the request has more than {counted(most_rows, 'row')}: send it in parts")
     return _columns(names, rows, features)
 
 
@@ -52,14 +54,17 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[str]], features: Sequ
         raise Unanswerable(422, f"the header has more than {_MOST_COLUMNS} columns")
     if set(map(len, rows)) - {len(names)}:
         number = next(number for number, row in enumerate(rows) if len(row) != len(names))
-        raise Unanswerable(422, f"row {number} has {len(rows[number])} values for {len(names)} columns")
+        raise Unanswerable(
+            422, f"row {number} has {counted(len(rows[number]), 'value')} for {counted(len(names), 'column')}"
+        )
     by_name = dict(zip(names, zip(*rows, strict=True) if rows else repeat(()), strict=False))
     if len(by_name) != len(names):
         raise Unanswerable(422, "a column name is given twice")
     columns = {each.name: _values(each, by_name[each.name]) for each in features if each.name in by_name}
+    headed = all(each.name in by_name for each in features)
     # pandas writes its index without a name.
-    others = (place for place, name in enumerate(names, 1) if name and name not in columns)
-    return columns | {f"at place {place} of the header": () for place in others}
+    others = ((place, name) for place, name in enumerate(names, 1) if name and name not in columns)
+    return columns | {name if headed else Place(f"at place {place} of the header"): () for place, name in others}
 
 
 def _values(feature: Feature, fields: Sequence[str]) -> "Sequence[str | None] | np.ndarray":

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from deployments.plurals import counted
 from deployments.serving.content import CSV, JSON, check_size, media_type, parsed_with_nan, unpacked
 from deployments.serving.csv_rows import columns_of_csv
 from deployments.serving.description import Description, Feature
@@ -144,5 +145,7 @@ def _transposed(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Columns:
         raise Unanswerable(422, "a column name is given twice")
     if set(map(len, rows)) - {len(names)}:
         number = next(number for number, row in enumerate(rows) if len(row) != len(names))
-        raise Unanswerable(422, f"row {number} has {len(rows[number])} values for {len(names)} columns")
+        raise Unanswerable(
+            422, f"row {number} has {counted(len(rows[number]), 'value')} for {counted(len(names), 'column')}"
+        )
     return dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())

@@ -11,6 +11,7 @@ import numpy as np
 
 from deployments.columns import DOUBLE, number_in
 from deployments.errors import BadInput
+from deployments.plurals import counted
 from deployments.serving.batch import Batch
 from deployments.serving.description import Feature, Kind
 from deployments.serving.limits import Limits
@@ -103,8 +104,14 @@ def check_rows(rows: int, max_rows: int) -> None:
         raise Unanswerable(422, "the request has no row")
     if rows > max_rows:
         raise Unanswerable(
-            413, f"the request has {rows} rows, at most {max_rows} are answered at once: send it in parts"
+            413, f"the request has {counted(rows, 'row')}, at most {max_rows} are answered at once: send it in parts"
         )
+
+
+class Place(str):
+    """Stands for the name of a column where that may be somebody's data."""
+
+    __slots__ = ()
 
 
 def missing(feature: Feature) -> Unanswerable:
@@ -114,7 +121,8 @@ def missing(feature: Feature) -> Unanswerable:
 
 def unknown(names: Iterable[str], features: Sequence[Feature]) -> Unanswerable:
     """For columns that the model does not take; `names` stand in the request as names, not as data."""
-    named = ", ".join(repr(name[:_LONGEST_NAME]) for name in sorted(names)[:_MOST_NAMES])
+    known = sorted(names)[:_MOST_NAMES]
+    named = ", ".join(name if isinstance(name, Place) else repr(name[:_LONGEST_NAME]) for name in known)
     takes = ", ".join(feature.name for feature in features)
     return Unanswerable(422, f"the model takes no column {named}: leave it out; it takes {takes}")
 
@@ -136,7 +144,7 @@ def _count_rows(columns: Columns, features: Sequence[Feature], limits: Limits) -
     rows = next(iter(lengths.values()))
     for name, length in lengths.items():
         if length != rows:
-            raise Unanswerable(422, f"column {name!r} has {length} values, others {rows}")
+            raise Unanswerable(422, f"column {name!r} has {counted(length, 'value')}, others {rows}")
     if len(lengths) < len(columns) and not limits.unknown_columns:
         raise unknown(columns.keys() - lengths.keys(), features)
     check_rows(rows, limits.rows)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from deployments.plurals import counted
 from deployments.serving.binary_tensors import Tail, values_in
 from deployments.serving.schema import Unanswerable, array_of_numbers, is_list_of
 
@@ -72,7 +73,7 @@ def _json_values(data: Any, datatype: str, shape: Sequence[int], what: str) -> S
             raise Unanswerable(422, f"{what}: its data must be a list of values, or of equally long lists, one a row")
         values = list(chain.from_iterable(data))
     if len(values) != prod(shape):
-        raise Unanswerable(422, f"{what}: its shape says {prod(shape)} values, its data hold {len(values)}")
+        raise Unanswerable(422, f"{what}: its shape says {counted(prod(shape), 'value')}, its data hold {len(values)}")
     if not set(map(type, values)) <= _TYPES[datatype] and not (_TYPES[datatype] is _WHOLE and _are_whole(values)):
         raise Unanswerable(422, f"{what}: its data are not all {datatype}, as its datatype says, or null")
     return values

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 from deployments.analysis.difference import ERRORS_EXPECTED
 from deployments.analysis.planning import requests_needed
 from deployments.durations import in_words
+from deployments.plurals import counted
 from deployments.rollout.steps import Approve, Observe, Shift, Step, Until, name_of
 from deployments.spec import MetricRule, OnDeadline, RolloutSection
 
@@ -24,11 +25,14 @@ _LONGEST: Final = timedelta(days=365_000)  # what takes longer is said to take t
 class Traffic:
     """What flows now: `rate` requests per second to all versions, None when nobody says.
 
-    `error_rate` (0-1) is the champion's; None while nothing was counted: ERRORS_EXPECTED is taken then.
+    `error_rate` (0-1) is what is reckoned with for the champion; None while nothing was counted: ERRORS_EXPECTED is
+    taken then. `errors` of `requests` were counted of it.
     """
 
     rate: float | None = None
     error_rate: float | None = None
+    errors: int = 0
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,9 @@ class _Outlook:
             return _Need(None, "", f"{at} cannot be done with any number of requests: raise the margin or the weight")
         brought = sum(requests / needed for share, requests in self.gathered if (needed := whole(share)))
         rest = round(max(0.0, 1 - brought) * now)
-        return _Need(rest, f"{at} takes about {rest:,} requests" if rest else f"{what}: the steps before bring enough")
+        return _Need(
+            rest, f"{at} takes about {counted(rest, 'request')}" if rest else f"{what}: the steps before bring enough"
+        )
 
     def _sample(self, sample: int) -> _Need:
         if self.split is not None and self.split.mirror is not None:
@@ -155,7 +161,7 @@ class _Outlook:
             share, what = min(self._share, 1 - self._share), "requests of each version"
         if not share:
             return _Need(None, f"{sample:,} {what}: how many requests match cannot be told")
-        return _Need(round(sample / share), f"{sample:,} {what} take about {round(sample / share):,} requests")
+        return _Need(round(sample / share), f"{sample:,} {what} take about {counted(round(sample / share), 'request')}")
 
     def _time(self, step: Observe, need: _Need) -> timedelta | None:
         if need.requests is None or self.traffic.rate == 0:

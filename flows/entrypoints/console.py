@@ -6,7 +6,7 @@ import math
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -14,6 +14,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.printable import in_lines, in_one_line
+
+# By the last word of an event: what went wrong, what goes on or needs a look, what is done.
+_SIGNS: Final = (
+    ("[red]✗[/red]", {"refused", "given_up", "failed", "restoring", "rolled_back", "interrupted"}),
+    ("[yellow]![/yellow]", {"warning", "left_open", "delayed", "tried_again", "holding", "paused"}),
+    ("[yellow]…[/yellow]", {"watched", "waiting", "observing", "running"}),
+    (
+        "[green]✓[/green]",
+        {"ingested", "validated", "trained", "scored", "passed", "registered", "planned", "step", "done"}
+        | {"given", "ended", "recovered", "taken_over", "closed"},
+    ),
+)
 
 
 class Terminal(Console):
@@ -123,9 +135,9 @@ def _sayable(document: Any) -> Any:
 
 
 def _mark(event: str) -> str:
-    if event.endswith(("refused", "given_up", "failed", "restoring", "rolled_back")):
-        return "[red]✗[/red]"
-    return "[yellow]…[/yellow]" if event.endswith(("watched", "waiting")) else "[green]✓[/green]"
+    """A tick only for what is known to be well: an event that is new here gets none."""
+    what = event.rpartition(".")[2]
+    return next((sign for sign, words in _SIGNS if what in words), "·")
 
 
 def _escape(value: object) -> str:

@@ -7,6 +7,7 @@ from deployments import wiring
 from deployments.analysis.verdict import Finding
 from deployments.clock import SystemClock
 from deployments.journals.protocol import Event
+from deployments.plurals import counted
 from deployments.rollout.state import RolloutState
 from deployments.rollout.waiting import waiting
 from flows.entrypoints import console
@@ -67,15 +68,17 @@ def print_explanation(found: Explanation) -> None:
     carries = f", with the evidence of {state.carries}" if state.carries else ""
     console.line(f"{state.product}: v{state.candidate} by {state.strategy} against {against}{carries}")
     console.line(
-        f"  asked    {state.started_at:%Y-%m-%d %H:%M:%S}, rollout {state.rollout_id}, {len(state.steps)} steps"
+        f"  asked    {state.started_at:%Y-%m-%d %H:%M:%S} UTC, rollout {state.rollout_id}, "
+        f"{counted(len(state.steps), 'step')}"
     )
     console.line(f"  now      {where(state)}{_carrier(found)}")
     console.line("seen" if found.blocks else "seen: nothing yet")
     for finding in found.verdict.findings if found.blocks else ():
         console.line(f"  {mark(finding)} {finding.sentence}{' (dry run)' if finding.dry_run else ''}")
     if found.looked_at:
-        console.line(f"  → {found.verdict.ruling} by {len(found.blocks)} looks, the last {found.looked_at:%H:%M:%S}")
-    console.line("decided")
+        looks = counted(len(found.blocks), "look")
+        console.line(f"  → {found.verdict.ruling} by {looks}, the last {found.looked_at:%H:%M:%S} UTC")
+    console.line("decided (times are UTC)")
     if (left_out := len(found.timeline) - _LINES) > 0:
         console.line(f"  … {left_out} earlier: `seatrial history {state.product}`")
     for event in found.timeline[-_LINES:]:
@@ -126,16 +129,17 @@ def replay_report(product: str, rollout_id: str | None) -> dict[str, Any]:
 
 def print_replay(report: dict[str, Any]) -> None:
     """One line a verdict."""
-    console.line(f"{report['product']} v{report['candidate']}, rollout {report['rollout']}")
+    console.line(f"{report['product']} v{report['candidate']}, rollout {report['rollout']} (times are UTC)")
     for each in report["verdicts"]:
         sign = "✓ identical" if each["identical"] else f"✗ now {each['now']} ({each['now_why']}), recorded"
         note = " [the hold was for a reason outside the counts; the findings are compared]" * each["from_outside"]
-        console.line(
-            f"  {each['at']:%H:%M:%S}  {each['blocks']:>5} looks  {sign}: {each['recorded']}: {each['why']}{note}"
-        )
+        looks = f"{counted(each['blocks'], 'look'):>11}"
+        console.line(f"  {each['at']:%H:%M:%S}  {looks}  {sign}: {each['recorded']}: {each['why']}{note}")
     known = len(report["verdicts"])
     same = sum(each["identical"] for each in report["verdicts"])
-    console.line(f"{same} of {known} verdicts identical" if known else "no verdict was recorded: nothing was judged")
+    console.line(
+        f"{same} of {counted(known, 'verdict')} identical" if known else "no verdict was recorded: nothing was judged"
+    )
 
 
 def _carrier(found: Explanation) -> str:
@@ -147,7 +151,7 @@ def _carrier(found: Explanation) -> str:
 def _told(event: Event) -> str:
     detail = event.detail
     if event.kind == "rollout.started":
-        return f"{len(detail.get('steps', ()))} steps planned"
+        return f"{counted(len(detail.get('steps', ())), 'step')} planned"
     if event.kind == "rollout.judged":
         return f"{detail['ruling']}: {detail['why']}"
     if event.kind.startswith("order."):

@@ -17,6 +17,7 @@ _SHOWN = (
     "algorithm",
     "against",
     "scores",
+    "champion_scores",
     "version",
     "candidate",
     "image",
@@ -47,7 +48,7 @@ def print_history(report: list[dict[str, Any]]) -> None:
     width = max((len(entry["product"]) for entry in report), default=0)
     for entry in report:
         if entry["event"] not in _DETAILS:
-            known = f"{entry['at']:%Y-%m-%d %H:%M:%S}  {entry['product']:<{width}}  {entry['event']:<20}"
+            known = f"{entry['at']:%Y-%m-%d %H:%M:%S} UTC  {entry['product']:<{width}}  {entry['event']:<20}"
             console.line("  ".join([known, *_fields(entry)]))
 
 

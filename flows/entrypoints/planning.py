@@ -1,5 +1,6 @@
 """What `plan` says: gathered from spec, registry, journal and counters, printed as a list of steps or as JSON."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from deployments.clock import SystemClock
 from deployments.durations import in_words
 from deployments.errors import TryAgain
 from deployments.journals.in_memory import InMemoryJournal
+from deployments.plurals import counted
 from deployments.rollout.steps import Observe
 from deployments.settings import current
 from deployments.spec import Strategy
@@ -31,7 +33,7 @@ def look_ahead(product: str, strategy: Strategy | None, rate: float | None, over
     change = _next_change(spec.product)
     traffic = Traffic() if change.champion is None else _traffic(spec.product, change.champion, rate, over)
     if rate is not None:
-        traffic = Traffic(rate, traffic.error_rate)
+        traffic = replace(traffic, rate=rate)
     journal = wiring.journal() if current().home.is_dir() else InMemoryJournal()  # looking makes no home
     return outlook(spec.product, change, section, traffic, journal)
 
@@ -44,7 +46,10 @@ def plan_report(ahead: Outlook) -> dict[str, Any]:
         "strategy": ahead.section.strategy.value,
         "candidate": ahead.change.candidate,
         "champion": ahead.change.champion,
-        "traffic": {"requests_per_second": ahead.traffic.rate, "error_rate": ahead.traffic.error_rate},
+        "traffic": {
+            "requests_per_second": ahead.traffic.rate,
+            "error_rate": ahead.traffic.error_rate,
+        },
         "steps": [_step(each) for each in ahead.forecasts],
         "seconds": known.total_seconds(),
         "not_counted": left_out,
@@ -103,7 +108,16 @@ def _assumed(ahead: Outlook) -> str:
     traffic = ahead.traffic
     if not any(isinstance(each.step, Observe) for each in ahead.forecasts):
         return ""
-    errors = f"{ERRORS_EXPECTED:.1%} assumed" if traffic.error_rate is None else f"{traffic.error_rate:.2%}"
     if traffic.rate is None:
-        return f" The traffic is not known (give --rate); errors {errors}."
-    return f" Traffic {traffic.rate:.3g} requests/s, errors {errors}."
+        return f" The traffic is not known (give --rate); {_errors(traffic)}."
+    return f" Traffic {traffic.rate:.3g} requests/s; {_errors(traffic)}."
+
+
+def _errors(traffic: Traffic) -> str:
+    """What was counted, and what is reckoned with: few counts say little."""
+    if traffic.error_rate is None or not traffic.requests:
+        return (
+            f"no request of the champion is counted yet, {traffic.error_rate or ERRORS_EXPECTED:.2%} errors are assumed"
+        )
+    seen = f"{traffic.errors:,} of the champion's {counted(traffic.requests, 'request')} failed"
+    return f"{seen}, {traffic.error_rate:.2%} errors are reckoned with"

@@ -34,13 +34,16 @@ def down(json: Json = False) -> None:
     A rollout under way is carried on after the next `seatrial up`.
     """
     from deployments.platform.local import down as end
+    from deployments.plurals import counted
     from deployments.settings import current
 
     names = end(current())
     if json:
         console.print_json({"ended": names})
     else:
-        console.say_done(f"ended {len(names)} processes; {current().home} keeps data, models and records")
+        console.say_done(
+            f"ended {counted(len(names), 'process', 'processes')}; {current().home} keeps data, models and records"
+        )
 
 
 @app.command(rich_help_panel=_PANEL)

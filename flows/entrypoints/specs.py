@@ -20,6 +20,7 @@ def lint(spec: Product, json: Json = False) -> None:
     Makes the unfitted model (so it imports your module, or calls your factory), and reads the validation suite.
     """
     from deployments.errors import BadSpec
+    from deployments.plurals import counted
     from deployments.settings import current
     from tasks.spec_check import check_spec
     from tasks.spec_file import find_spec, load_product
@@ -29,7 +30,7 @@ def lint(spec: Product, json: Json = False) -> None:
         product = load_product(path)
         checked = check_spec(product, current())
         if checked.problems:
-            many = f"{len(checked.problems)} problem{'s' if len(checked.problems) != 1 else ''}"
+            many = counted(len(checked.problems), "problem")
             raise BadSpec("\n".join([f"{path}: {many}", *(f"  {problem}" for problem in checked.problems)]))
     except BadSpec as error:
         if json:
@@ -59,11 +60,15 @@ def profile(
         bool, typer.Option("--write", help="write the suite beside the spec, if there is none yet")
     ] = False,
 ) -> None:
-    """Propose a first validation suite from the data of a spec, for you to edit."""
+    """Propose a first validation suite from the data of a spec, for you to edit; and say what a release would say."""
     from deployments.settings import current
     from tasks.profiling import propose
 
     proposal = propose(spec, current())
+    for sentence in proposal.warnings:
+        console.warn(sentence)
+    for sentence in proposal.refusals:
+        console.warn(f"a release would be refused: {sentence}")
     if not write:
         console.print_json(proposal.suite)
         return

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from deployments.errors import BadData, SourceUnreachable
+from deployments.plurals import counted
 from deployments.secrets import masked, without_secrets
 from tasks.spec import Format, Source
 
@@ -83,7 +84,7 @@ def _from_parquet(content: bytes, shown: str) -> pa.Table:
     if not content:
         raise BadData(f"{shown} is empty: write it again")
     try:
-        return pq.read_table(pa.BufferReader(content))
+        return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table wants different names
     except (pa.ArrowException, OSError) as error:
         hint = "it looks like text: set data.source.format: csv" if _is_text(content) else "write it again"
         raise BadData(f"{shown} is no whole Parquet file ({str(error).splitlines()[0][:200]}): {hint}") from error
@@ -167,7 +168,8 @@ def _csv_problem(error: pa.ArrowInvalid, content: bytes, source: Source) -> str:
     except pa.ArrowInvalid as serial:
         found = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", str(serial))
         if found:
-            return f"row {found[1]} has {found[3]} columns where the first line has {found[2]}: repair or quote it"
+            columns = counted(int(found[3]), "column")
+            return f"row {found[1]} has {columns} where the first line has {found[2]}: repair or quote it"
     return "its rows do not have one shape: check quotes and delimiters"
 
 

@@ -13,6 +13,7 @@ from deployments.disk import write_atomically
 from deployments.errors import BadData, NotFound
 from tasks.datasets.fingerprint import fingerprint, plain
 from tasks.datasets.source import TEXT_OF, describe, read_rows
+from tasks.datasets.unused_columns import without_unkeepable
 from tasks.datasets.windows import rows_within, span, with_moments
 from tasks.spec import ProductSpec, Window
 
@@ -50,7 +51,8 @@ class Snapshot:
 def take_snapshot(spec: ProductSpec, folder: Path, window: Window | None = None) -> Snapshot:
     """Reads the source and keeps the rows of the window as `<folder>/<product>/<fingerprint>.parquet`, read-only.
 
-    `window` takes the place of the spec's. All columns are kept, the time column as UTC. Doing it again gives the same
+    `window` takes the place of the spec's. All columns are kept, the time column as UTC; but those that the spec does
+    not use only where they can be. Doing it again gives the same
     snapshot: a whole file is used as it is, a damaged one replaced. Raises `BadData`, `SourceUnreachable`, `DiskFull`.
     """
     table, texts = _apart(_chosen_rows(spec, window))
@@ -131,7 +133,8 @@ def _is_beyond_floats(column: pa.ChunkedArray) -> bool:
 
 def _chosen_rows(spec: ProductSpec, window: Window | None) -> pa.Table:
     data = spec.data
-    table = read_rows(spec)
+    used = required_columns(spec)
+    table = without_unkeepable(read_rows(spec, used), used)
     _check_columns(table, spec)
     if not table.num_rows:
         raise BadData(f"{describe(data.source)} has columns but no row: check data.source")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
 from deployments.errors import BadData
+from deployments.plurals import counted
 from tasks.datasets.windows import STEP
 from tasks.spec import DataSection
 
@@ -97,10 +98,12 @@ def _check_part(name: str, part: "pd.DataFrame", data: DataSection) -> None:
         raise BadData(f"the {name} part is empty: data.split holds out {_rule(data)}, choose less or widen data.window")
     target = part[data.target]
     if missing := int(target.isna().sum()):
-        raise BadData(f"target {data.target!r} is empty in {missing:,} of {len(part):,} {name} rows: leave these out")
+        raise BadData(
+            f"target {data.target!r} is empty in {missing:,} of {counted(len(part), f'{name} row')}: leave these out"
+        )
     if target.nunique() == 1:
         raise BadData(
-            f"target {data.target!r} has only one value in all {len(part):,} {name} rows: "
+            f"target {data.target!r} has only one value in {counted(len(part), f'{name} row')}: "
             "widen data.window or data.split, nothing can be learned or judged"
         )
 

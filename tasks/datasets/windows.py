@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from deployments.errors import BadData
+from deployments.plurals import counted
 from tasks.datasets.fingerprint import plain
 from tasks.spec import Window, as_moment
 
@@ -36,7 +37,7 @@ def with_moments(table: pa.Table, time_column: str) -> pa.Table:
     moments = _as_moments(plain(table.column(position)), time_column)
     if moments.null_count:
         raise BadData(
-            f"time column {time_column!r} is empty in {moments.null_count:,} of {table.num_rows:,} rows: "
+            f"time column {time_column!r} is empty in {moments.null_count:,} of {counted(table.num_rows, 'row')}: "
             "fill it, or leave these rows out at the source"
         )
     return table.set_column(position, time_column, moments)
@@ -61,7 +62,7 @@ def rows_within(table: pa.Table, time_column: str, window: Window) -> pa.Table:
     chosen = table.filter(inside)
     if not chosen.num_rows:
         raise BadData(
-            f"the window {bounds} holds 0 of {table.num_rows:,} rows: {time_column!r} spans "
+            f"the window {bounds} holds 0 of {counted(table.num_rows, 'row')}: {time_column!r} spans "
             f"{oldest.isoformat(sep=' ')} to {newest.isoformat(sep=' ')}, move data.window there"
         )
     return chosen

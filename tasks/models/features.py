@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.columns import USUAL, Categories, Held, Meaning, number_in, text_of
 from deployments.errors import BadData
+from deployments.plurals import counted
 from tasks.columns import meaning_of
 from tasks.kinds import TaskKind
 from tasks.spec import DataSection, PreprocessingSection
@@ -87,7 +88,7 @@ def target_values(frame: "pd.DataFrame", target: str, task: TaskKind) -> "np.nda
         raise BadData(f"the rows lack the target {target!r}: check data.target")
     column = frame[target]
     if missing := int(column.isna().sum()):
-        raise BadData(f"target {target!r} is empty in {missing:,} of {len(column):,} rows: leave these out")
+        raise BadData(f"target {target!r} is empty in {missing:,} of {counted(len(column), 'row')}: leave these out")
     if task is TaskKind.REGRESSION:
         return _numbers(column).to_numpy()
     plain = column.infer_objects() if column.dtype == object else column
@@ -129,7 +130,9 @@ def _numbers(column: "pd.Series[Any]", meaning: Meaning = USUAL) -> "pd.Series[f
             f"column {column.name!r} must hold numbers ({reason}): make it categorical, or clean it"
         ) from error
     if infinite := int(np.isinf(numbers).sum()):
-        raise BadData(f"column {column.name!r} is infinite in {infinite:,} rows, which JSON cannot say: clean it")
+        raise BadData(
+            f"column {column.name!r} is infinite in {counted(infinite, 'row')}, which JSON cannot say: clean it"
+        )
     return pd.Series(meaning.as_held(numbers.to_numpy()), index=column.index, name=column.name)
 
 

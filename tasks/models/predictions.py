@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadModel
+from deployments.plurals import counted
 from deployments.serving.known import known_categories
 from tasks.gate.scoring import Answers
 from tasks.kinds import TaskKind
@@ -41,7 +42,9 @@ def predictions_of(model: Any, rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
 
     said = np.asarray(_said(model, "predict", rows))
     if said.shape != (len(rows),):
-        raise BadModel(f"predict gave the shape {said.shape} for {len(rows)} rows: one value per row is needed")
+        raise BadModel(
+            f"predict gave the shape {said.shape} for {counted(len(rows), 'row')}: one value per row is needed"
+        )
     return said
 
 
@@ -82,5 +85,7 @@ def _said(model: Any, method: str, rows: "pd.DataFrame") -> Any:
     numbers = np.asarray(said)
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         unusable = len(numbers) - int(np.isfinite(numbers.reshape(len(numbers), -1)).all(axis=1).sum())
-        raise BadModel(f"{method} gave NaN or infinity for {unusable:,} of {len(numbers):,} rows: check the estimator")
+        raise BadModel(
+            f"{method} gave NaN or infinity for {unusable:,} of {counted(len(numbers), 'row')}: check the estimator"
+        )
     return said

@@ -7,6 +7,7 @@ from deployments.clock import SystemClock
 from deployments.errors import NotFound
 from deployments.journals.protocol import Event
 from deployments.journals.registrations import VOUCHED
+from deployments.plurals import counted
 from deployments.settings import current
 from tasks.spec_file import find_spec, load_product
 
@@ -25,7 +26,8 @@ def vouch(product: str, version: int, spec: str) -> str:
     detail = {"version": version, "mlflow_run": statement.run, "seal": sealed, "files": dict(statement.files)}
     wiring.journal().record(Event(product, str(uuid.uuid4()), SystemClock().now(), VOUCHED, detail))
     held = f", which may hold {', '.join(trusted)}" if trusted else ""
-    return f"v{version} is sealed on your word: {len(statement.files)} files of {statement.size} bytes{held}"
+    files, size = counted(len(statement.files), "file"), counted(statement.size, "byte")
+    return f"v{version} is sealed on your word: {files} of {size}{held}"
 
 
 def _by_spec(product: str, called: str) -> tuple[str, ...]:

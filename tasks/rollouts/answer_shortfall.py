@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from deployments.analysis import shortfall
 from deployments.analysis.evidence import Block
 from deployments.analysis.weighed import percent
+from deployments.plurals import counted
 from tasks.rollouts.keeping import PATIENCE
 
 # A gateway still leads by the weights before for so long, and answers to what it led there come later.
@@ -77,8 +78,9 @@ class Answering:
         if split.share is None or not shortfall.is_rare(0, self.missed, split.share, split.tolerance or 0.0):
             return timedelta(0), ""
         self.quiet = timedelta(0)
+        requests = counted(self.missed, "request")
         return timedelta(0), (
-            f"v{split.candidate} has answered nothing while v{split.former} answered {self.missed:,} requests, where "
+            f"v{split.candidate} has answered nothing while v{split.former} answered {requests}, where "
             f"{percent(split.share)} are configured"
         )
 
@@ -107,8 +109,9 @@ class Answering:
     def _told(self, looks: list[Block]) -> str:
         given, total = _sums(looks)
         seconds = (looks[-1].end - looks[0].start).total_seconds()
+        answers = counted(total, "answer")
         return (
-            f"users sent to v{self.split.candidate} get no answer: in {seconds:.0f} s {given:,} of {total:,} answers "
+            f"users sent to v{self.split.candidate} get no answer: in {seconds:.0f} s {given:,} of {answers} "
             f"({percent(given / total)}) were its own, where {percent(self.split.share or 0.0)} are configured"
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
 
+from deployments import plurals
 from deployments.analysis.evidence import Block
 from deployments.errors import TryAgain
 from deployments.rollout.state import RolloutState
@@ -106,7 +107,7 @@ class CandidateAnswers:
             return None
         return (
             f"v{state.candidate} has answered nothing for {lasting.total_seconds():.0f} s, "
-            f"while at least {self.waiting.fewest:,} requests wait for it"
+            f"while at least {plurals.counted(self.waiting.fewest, 'request waits', 'requests wait')} for it"
         )
 
 

@@ -1,10 +1,11 @@
 """What was asked of a rollout, seen, decided and ordered, and what it still needs; and whether its verdicts hold."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from deployments.analysis.evidence import Block
 from deployments.analysis.judge import judge
@@ -18,6 +19,9 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe, Until
 from tasks.rollouts.gathering import carried, compared, gathered
 
+_ONE: Final = re.compile(r"(?<![\d,.])(1 (?:more )?)(request|pair|value)s\b")
+_DIFFERS: Final = re.compile(r"(?<![\d,.])1 pair differ\b")
+_SINCE: Final = re.compile(r"( since \d\d:\d\d:\d\d)(?! UTC)")
 _MOVES = ("shift", "promote", "reinstate", "report")
 
 
@@ -116,14 +120,15 @@ def _replayed(event: Event, blocks: Sequence[Block], before: int, state: Rollout
     seen, recorded = int(event.detail["blocks"]), Ruling(event.detail["ruling"])
     now = judge(blocks[: before + seen], state.section.analysis)
     from_outside = recorded is Ruling.HOLD and now.ruling in {Ruling.CONTINUE, Ruling.PROMOTE}
-    same = from_outside or (now.ruling, now.reason) == (recorded, event.detail["why"])
+    same = from_outside or (now.ruling, _plain(now.reason)) == (recorded, _plain(event.detail["why"]))
     same = same and _plain(event.detail["findings"]) == _plain([asdict(finding) for finding in now.findings])
     return Replayed(event.at, seen, recorded, event.detail["why"], now, from_outside, same)
 
 
 def _plain(document: Any) -> Any:
-    """As it is after a way through JSON."""
-    return json.loads(json.dumps(document))
+    """As it is after a way through JSON, in the words of today: of one there were plurals, and times without a zone."""
+    text = _ONE.sub(r"\1\2", json.dumps(document))
+    return json.loads(_DIFFERS.sub("1 pair differs", _SINCE.sub(r"\1 UTC", text)))
 
 
 def _matters(event: Event) -> bool:

@@ -75,6 +75,8 @@ def give(product: str, verb: Verb, who: str, reason: str, journal: Journal, cloc
 def the_one_under_way(product: str, journal: Journal) -> RolloutState:
     """The product's rollout that has not ended. Raises `NotFound` for none."""
     state = under_way(product, journal)
+    if state is None and not journal.rollouts(product):
+        raise NotFound(f"{product!r} was never rolled out here: `seatrial status` names the products that were")
     if state is None:
         raise NotFound(f"no rollout of {product!r} is under way: `seatrial explain {product}` shows the last one")
     return state

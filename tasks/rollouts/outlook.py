@@ -52,7 +52,7 @@ def present_traffic(product: str, champion: int, metrics: Metrics, clock: Clock,
     mine = [counts for source, counts in after.sources.items() if source.version == champion]
     requests, errors = sum(counts.requests for counts in mine), sum(counts.errors for counts in mine)
     error_rate = (errors + 1) / (requests + 1 / ERRORS_EXPECTED)
-    return Traffic(answered / seconds if seconds else None, error_rate)
+    return Traffic(answered / seconds if seconds else None, error_rate, errors, requests)
 
 
 def recent_times(product: str, journal: Journal) -> dict[str, timedelta]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from deployments.durations import format_duration
 from deployments.errors import NeverReady, SeatrialError
+from deployments.plurals import counted
 from deployments.registry.folder import size_of
 from deployments.registry.kept import Kept, keep_note, kept
 from deployments.spec import RolloutSection, TargetKind
@@ -122,8 +123,9 @@ def _lack(product: str, version: int, section: RolloutSection, doors: Doors) -> 
     if ready >= section.replicas:
         return ""
     others = [each for each in replicas if each.state is not ReplicaState.READY]
+    wanted = counted(section.replicas, "server is", "servers are")
     told = "; ".join(f"{each.name} is {each.state}{f' ({each.detail})' if each.detail else ''}" for each in others)
-    return f"{ready} of {section.replicas} servers are ready{f': {told}' if told else ''}"
+    return f"{ready} of {wanted} ready{f': {told}' if told else ''}"
 
 
 def _still_waiting(seen: tuple[Replica, ...], version: int, section: RolloutSection) -> str:
@@ -158,7 +160,7 @@ def verify(product: str, version: int, doors: Doors) -> str:
             for how, request in asked.items():
                 answer = doors.target.ask(replica, "/invocations", json.dumps(request).encode())
                 _compare(replica, answer, sample["predictions"], how)
-    return f"{len(sample['predictions'])} sample rows answered as in training"
+    return f"{counted(len(sample['predictions']), 'sample row')} answered as in training"
 
 
 def _compare(replica: Replica, answer: Any, expected: list[Any], how: str) -> None:
@@ -168,7 +170,9 @@ def _compare(replica: Replica, answer: Any, expected: list[Any], how: str) -> No
         )
     given = json.loads(answer.body)["predictions"]
     if len(given) != len(expected):
-        raise NeverReady(f"{replica.name} gave {len(given)} predictions for {len(expected)} sample rows{how}")
+        raise NeverReady(
+            f"{replica.name} gave {counted(len(given), 'prediction')} for {counted(len(expected), 'sample row')}{how}"
+        )
     for row, (got, wanted) in enumerate(zip(given, expected, strict=True)):
         if not _equal(got, wanted):
             raise NeverReady(f"{replica.name} answers sample row {row}{how} with {got}, but training said {wanted}")

@@ -8,6 +8,7 @@ from deployments.analysis.judge import bound_on_harm, judge
 from deployments.analysis.readings import Reading, Source
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.errors import TryAgain
+from deployments.plurals import counted
 from deployments.rollout.decide import Look
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Observe, Shift, Until
@@ -180,7 +181,7 @@ def _silence(state: RolloutState, blocks: tuple[Block, ...]) -> str | None:
     if asked > failed or any(block.pairs.compared for block in mine):
         return None
     silent = f"v{state.candidate} has answered nothing at this step yet"
-    return f"{silent}: {failed:,} of {asked:,} requests to it failed" if asked else silent
+    return f"{silent}: {failed:,} of {counted(asked, 'request')} to it failed" if asked else silent
 
 
 def _unwatched(state: RolloutState, doors: Doors) -> timedelta:

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadSpec
+from deployments.plurals import counted
 from tasks.suites.findings import Finding, Outcome, Severity
 from tasks.suites.guards import unable
 from tasks.suites.suite_file import Expectation, Suite
+from tasks.suites.used_columns import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +102,9 @@ def _build(suite: Suite) -> list[Any]:
         except (ValueError, TypeError) as error:
             problems.append(f"  expectations.{position} ({expectation.type}): {_said(error)}")
     if problems:
-        raise BadSpec("\n".join([f"suite {suite.name!r}: {len(problems)} expectations cannot be used", *problems]))
+        raise BadSpec(
+            "\n".join([f"suite {suite.name!r}: {counted(len(problems), 'expectation')} cannot be used", *problems])
+        )
     return built
 
 
@@ -131,7 +135,7 @@ def _said(error: Exception) -> str:
 
 
 def _nothing_to_check(frame: "pd.DataFrame", expectation: Expectation) -> str:
-    named = _columns(expectation)
+    named = columns_of(expectation)
     absent = [name for name in named if name not in frame.columns]
     if absent and expectation.type != "expect_column_to_exist":
         return f"there is no column {', '.join(absent)}"
@@ -143,15 +147,8 @@ def _nothing_to_check(frame: "pd.DataFrame", expectation: Expectation) -> str:
     return f"every value of {', '.join(empty)} is empty" if empty else ""
 
 
-def _columns(expectation: Expectation) -> list[str]:
-    kwargs = expectation.kwargs
-    listed = kwargs.get("column_list")
-    single = [kwargs.get(name) for name in ("column", "column_A", "column_B")]
-    return [name for name in (*single, *(listed if isinstance(listed, list) else ())) if isinstance(name, str)]
-
-
 def _column(expectation: Expectation) -> str | None:
-    return ", ".join(_columns(expectation)) or None
+    return ", ".join(columns_of(expectation)) or None
 
 
 def _run(frame: "pd.DataFrame", name: str, expectations: Sequence[Any]) -> list[Any]:
@@ -219,7 +216,7 @@ def _aggregate(value: Any) -> str:
         case dict() if isinstance(value.get("values"), list):
             return ", ".join(_aggregate(one) for one in value["values"])
         case list() | tuple() | set():
-            return f"{len(value):,} values"
+            return counted(len(value), "value")
         case None:
             return "as expected"
         case _:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deployments.plurals import counted
+
 
 class Severity(StrEnum):
     """What a check that did not pass means: stop, look at it, or know it."""
@@ -66,8 +68,9 @@ class ValidationReport:
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "refused"
-        counts = f"{len(self.findings)} checks, {len(self.critical)} critical, {len(self.warnings)} warnings"
-        return f"{verdict}: {counts}, on {self.rows:,} rows"
+        found = (counted(len(self.findings), "check"), f"{len(self.critical)} critical")
+        counts = ", ".join((*found, counted(len(self.warnings), "warning")))
+        return f"{verdict}: {counts}, on {counted(self.rows, 'row')}"
 
 
 def _warns(finding: Finding) -> bool:

@@ -3,27 +3,33 @@
 Great Expectations lets an empty table and a column of nulls pass most expectations; these guards do not.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
+from deployments.plurals import counted
 from tasks.datasets.snapshot import required_columns
 from tasks.spec import ProductSpec, Window, as_moment
+from tasks.suites.column_values import distinct, hashable, repeats
 from tasks.suites.findings import Finding, Outcome, Severity
+from tasks.suites.leakage import leaks
 from tasks.suites.suite_file import Freshness, Kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# A single column this close to the target is more likely the target in disguise than a good feature.
-_LEAK = 0.999
 _MOST_SHOWN = 5
+# Two equal rows happen; whoever reads a file three times makes three.
+_OFTEN = 3
 
 
 def guard(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
-    """Rows, columns, target, key and features; one finding each, critical but for the suspicion of a leak."""
-    yield _verdict("table has rows", None, len(frame) > 0, f"{len(frame):,} rows", "widen data.window")
+    """Rows, columns, target, key and features; one finding each.
+
+    Critical but for what may be meant: constant columns, rows that stand there several times, a very good feature.
+    """
+    yield _verdict("table has rows", None, len(frame) > 0, counted(len(frame), "row"), "widen data.window")
     absent = [name for name in required_columns(spec) if name not in frame.columns]
     yield _verdict("columns of the spec are there", None, not absent, _names(absent, "absent"), "correct the spec")
     if frame.empty:
@@ -31,22 +37,29 @@ def guard(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
     yield from _guard_target(frame, spec)
     yield from _guard_key(frame, spec)
     yield from _guard_features(frame, spec)
+    yield from _guard_leaks(frame, spec)
+    yield _guard_repeats(frame)
 
 
-def check_types(frame: "pd.DataFrame", types: dict[str, Kind]) -> Iterator[Finding]:
-    """One critical finding per column; a column that is absent or holds only nulls is an error, not a pass."""
+def check_types(
+    frame: "pd.DataFrame", types: dict[str, Kind], critical: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """One finding per column; a column that is absent or holds only nulls is an error, not a pass.
+
+    Critical for the columns in `critical` (None: for all), else a warning.
+    """
     for name, kind in types.items():
         check = f"values are of kind {kind}"
+        severity = Severity.CRITICAL if critical is None or name in critical else Severity.WARNING
         if name not in frame.columns:
-            yield unable(check, name, Severity.CRITICAL, "the column is absent")
+            yield unable(check, name, severity, "the column is absent")
         elif frame[name].isna().all():
-            yield unable(check, name, Severity.CRITICAL, "there is no value to look at")
+            yield unable(check, name, severity, "there is no value to look at")
         else:
             found = kind_of(frame[name])
             fits = found is kind or (kind is Kind.NUMBER and found is Kind.INTEGER)
-            yield _verdict(
-                check, name, fits, f"{found or 'mixed'}", "convert the column, or correct meta.seatrial.types"
-            )
+            remedy = "convert the column, or correct meta.seatrial.types"
+            yield _verdict(check, name, fits, f"{found or 'mixed'}", remedy, severity)
 
 
 def kind_of(column: "pd.Series[Any]") -> Kind | None:
@@ -77,7 +90,7 @@ def check_freshness(
         return
     newest, reference = as_moment(frame[time].max().to_pydatetime()), _reference(rule, window, now)
     age = reference - newest
-    observed = f"newest row {newest:%Y-%m-%d %H:%M}, compared with {reference:%Y-%m-%d %H:%M} UTC"
+    observed = f"newest row {newest:%Y-%m-%d %H:%M} UTC, compared with {reference:%Y-%m-%d %H:%M} UTC"
     # Rows cannot lie after the window that they were picked by; those of another window are newer than the spec's.
     fresh = age <= rule.max_age and (rule.until == "window" or age >= timedelta(0))
     remedy = "repair times that lie ahead" if age < timedelta(0) else "ingest newer rows, or move data.window"
@@ -111,11 +124,10 @@ def _guard_target(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]
 def _guard_key(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
     key = list(spec.data.key)
     if key and set(key) <= set(frame.columns):
-        twice = int(frame.duplicated(key).sum())
+        twice = int(frame[key].apply(hashable).duplicated().sum())
         check = f"key ({', '.join(key)}) is unique"
-        yield _verdict(
-            check, None, twice == 0, f"{twice:,} rows repeat a key", "remove the copies, or correct data.key"
-        )
+        observed = f"{counted(twice, 'row')} with a key that was there before"
+        yield _verdict(check, None, twice == 0, observed, "remove the copies, or correct data.key")
 
 
 def _guard_features(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
@@ -124,10 +136,45 @@ def _guard_features(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Findin
     yield _verdict("no feature is empty throughout", None, not empty, _names(empty, "empty"), "fill or drop them")
     endless = [name for name in features if _has_infinity(frame[name])]
     yield _verdict("no feature is infinite", None, not endless, _names(endless, "infinite"), "repair the source")
-    leaks = [name for name in features if _tells_target(frame, name, spec.data.target)]
-    remedy = "check that they are known before the target is"
-    observed = _names(leaks, f"correlated {_LEAK} or more")
-    yield _verdict("no feature gives the target away", None, not leaks, observed, remedy, Severity.WARNING)
+    same = [name for name in features if name not in empty and distinct(frame[name]) == 1 and _is_full(frame[name])]
+    remedy = "leave them out of preprocessing: they tell no row from another"
+    yield _verdict("no feature is constant", None, not same, _names(same, "constant"), remedy, Severity.WARNING)
+
+
+def _guard_leaks(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[Finding]:
+    """What tells the target entirely is critical, unless the spec says that it is known before it."""
+    if spec.data.target not in frame.columns:
+        return
+    meant = spec.validation.known_before_target
+    features = [name for name in spec.preprocessing.features if name in frame.columns and name not in meant]
+    found = list(leaks(frame, features, spec.data.target))
+    entire, near = ([str(leak) for leak in found if leak.entirely is entirely] for entirely in (True, False))
+    remedy = (
+        "leave it out of preprocessing; if it is known before the target is, and meant, name it under "
+        "validation.known_before_target"
+    )
+    yield _verdict("no feature gives the target away", None, not entire, _told(entire, "away"), remedy)
+    remedy = "check that it is known before the target is"
+    observed = _told(near, "all but away")
+    yield _verdict("no feature all but gives the target away", None, not near, observed, remedy, Severity.WARNING)
+
+
+def _guard_repeats(frame: "pd.DataFrame") -> Finding:
+    """Equal rows of a table in which they are not likely, by the place of the first of them."""
+    import numpy as np
+
+    often = np.flatnonzero(repeats(frame) >= _OFTEN)
+    check = f"no row stands there {_OFTEN} times"
+    remedy = "read each file once, and remove the copies at the source"
+    if not len(often):
+        return _verdict(check, None, True, "none does", remedy, Severity.WARNING)
+    observed = f"{len(often):,} of {counted(len(frame), 'row')} that do, the first of them row {often[0] + 1:,}"
+    return _verdict(check, None, False, observed, remedy, Severity.WARNING)
+
+
+def _is_full(column: "pd.Series[Any]") -> bool:
+    """Whether there are two values at least and none is missing: a missing one is a value to the model, too."""
+    return len(column) > 1 and bool(column.notna().all())
 
 
 def _has_infinity(column: "pd.Series[Any]") -> bool:
@@ -136,26 +183,16 @@ def _has_infinity(column: "pd.Series[Any]") -> bool:
     return types.is_float_dtype(column.dtype) and bool((column.abs() == float("inf")).any())
 
 
-def _tells_target(frame: "pd.DataFrame", feature: str, target: str) -> bool:
-    """Whether a number goes up and down with a numeric target, or a text is the target's own classes by other names."""
-    from pandas.api import types
-
-    if target not in frame.columns or frame[target].nunique() < 2 or frame[feature].nunique() < 2:
-        return False
-    truth, values = frame[target], frame[feature]
-    if types.is_numeric_dtype(values.dtype) and types.is_numeric_dtype(truth.dtype):
-        finite = values.astype("float64").where(values.abs() < float("inf"))
-        return abs(finite.corr(truth.astype("float64"))) >= _LEAK
-    if values.nunique() != truth.nunique():
-        return False
-    return len(frame[[feature, target]].drop_duplicates()) == truth.nunique()
+def _told(leaks: list[str], how: str) -> str:
+    return f"given {how} by {', '.join(leaks[:_MOST_SHOWN])}{_more(leaks)}" if leaks else "by none"
 
 
 def _names(names: list[str], what: str) -> str:
-    shown = ", ".join(names[:_MOST_SHOWN]) + (
-        f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    )
-    return f"{what}: {shown}" if names else f"none {what}"
+    return f"{what}: {', '.join(names[:_MOST_SHOWN])}{_more(names)}" if names else f"none {what}"
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
 
 
 def _verdict(
@@ -163,7 +200,7 @@ def _verdict(
 ) -> Finding:
     outcome = Outcome.PASSED if passed else Outcome.FAILED
     where = f"{column}: " if column else ""
-    message = f"{where}{check}: {observed}" if passed else f"{where}not so: {check} ({observed}): {remedy}"
+    message = f"{where}{check}: {observed}" if passed else f"{where}expected that {check}, found {observed}: {remedy}"
     return Finding(check, column, severity, outcome, observed, message)
 
 

@@ -2,7 +2,8 @@
 
 What would break training is critical: nulls in key, time and target, classes that were never there, wrong types. What
 only looks different from these data is a warning: ranges, categories, shares of nulls, counts. The guards that are
-always on (rows, columns, key) are not repeated.
+always on (rows, columns, key) are not repeated, and nothing is proposed for columns that nothing in the spec uses.
+Whatever type a column has, the proposal can be written as JSON and holds on the data that it was made from.
 """
 
 import math
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from deployments.durations import format_duration
 from tasks.kinds import TaskKind
 from tasks.spec import ProductSpec
+from tasks.suites.column_values import distinct, hashable
 from tasks.suites.findings import Severity
 from tasks.suites.guards import kind_of
 from tasks.suites.suite_file import Kind
+from tasks.suites.used_columns import used_columns
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,7 +26,11 @@ if TYPE_CHECKING:
 
 # More different values than this are no list of categories that a person would want to keep.
 _MOST_CATEGORIES: dict[Kind | None, int] = {Kind.TEXT: 50, Kind.INTEGER: 12}
+_MOST_CLASSES = 200
 _RANGE_SLACK = 0.1
+# Beyond, or closer together than so, numbers cannot be rounded with float64.
+_LARGEST = 1e290
+_FINEST = 1e-12
 _RARELY = 0.001
 _NULL_SLACK = 0.02
 _AGES_IN_DAYS = (1, 2, 7, 14, 30, 90, 365)
@@ -32,12 +39,13 @@ Proposed = dict[str, Any]
 
 
 def propose_suite(frame: "pd.DataFrame", spec: ProductSpec) -> Proposed:
-    """The content of a suite file for `frame`, a snapshot's rows; it passes on `frame` itself."""
-    kinds = {str(name): kind_of(frame[name]) for name in frame.columns}
+    """The content of a suite file for `frame`, a snapshot's rows; it passes on `frame` itself, warnings included."""
+    used = used_columns(spec)
+    kinds = {str(name): kind_of(frame[name]) for name in frame.columns if name in used}
     expectations = [*_about_table(frame)]
     for name, kind in kinds.items():
         expectations += _about_column(frame[name], name, kind, spec)
-    own: Proposed = {"types": {name: kind.value for name, kind in kinds.items() if kind is not None}}
+    own: Proposed = {"types": {name: kind.value for name, kind in kinds.items() if kind and _has_values(frame[name])}}
     if spec.data.time_column is not None:
         own["freshness"] = _freshness(frame[spec.data.time_column])
     return {"name": spec.product, "expectations": expectations, "meta": {"seatrial": own}}
@@ -54,14 +62,15 @@ def _about_column(column: "pd.Series[Any]", name: str, kind: Kind | None, spec: 
     yield _about_nulls(column, name, spec)
     if name == spec.data.target:
         yield from _about_target(column, name, kind, spec)
-    elif name in spec.preprocessing.features and column.nunique() > 1:
+    elif name in spec.preprocessing.features and distinct(column) > 1:
         yield _expect("column_unique_value_count_to_be_between", Severity.WARNING, column=name, min_value=2)
     if name != spec.data.target and (name in spec.preprocessing.features or name not in spec.data.key):
         yield from _about_values(column, name, kind)
 
 
 def _about_nulls(column: "pd.Series[Any]", name: str, spec: ProductSpec) -> Proposed:
-    if name in (*spec.data.key, spec.data.time_column, spec.data.target):
+    needed = name in (*spec.data.key, spec.data.time_column, spec.data.target)
+    if needed and not column.isna().any():
         return _expect("column_values_to_not_be_null", Severity.CRITICAL, column=name)
     mostly = max(0.0, math.floor(100 * (1 - 2 * float(column.isna().mean()) - _NULL_SLACK)) / 100)
     return _expect("column_values_to_not_be_null", Severity.WARNING, column=name, mostly=mostly)
@@ -72,6 +81,8 @@ def _about_target(column: "pd.Series[Any]", name: str, kind: Kind | None, spec: 
         yield from _about_range(column, name, kind)
         return
     classes = _categories(column)
+    if not classes or len(classes) > _MOST_CLASSES:
+        return
     yield _expect("column_values_to_be_in_set", Severity.CRITICAL, column=name, value_set=classes)
     if kind is Kind.INTEGER and classes == [0, 1]:
         share = float(column.mean())
@@ -82,7 +93,7 @@ def _about_target(column: "pd.Series[Any]", name: str, kind: Kind | None, spec: 
 def _about_values(column: "pd.Series[Any]", name: str, kind: Kind | None) -> Iterator[Proposed]:
     if column.isna().all():
         return
-    if column.nunique() <= min(_MOST_CATEGORIES.get(kind, 0), len(column) // 20):
+    if distinct(column) <= min(_MOST_CATEGORIES.get(kind, 0), len(column) // 20):
         domain = _categories(column)
         yield _expect("column_values_to_be_in_set", Severity.WARNING, column=name, value_set=domain, mostly=0.99)
     elif kind in (Kind.NUMBER, Kind.INTEGER):
@@ -90,8 +101,10 @@ def _about_values(column: "pd.Series[Any]", name: str, kind: Kind | None) -> Ite
 
 
 def _about_range(column: "pd.Series[Any]", name: str, kind: Kind | None) -> Iterator[Proposed]:
+    if kind not in (Kind.NUMBER, Kind.INTEGER) or not _has_values(column):
+        return
     low, high = float(column.min()), float(column.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not (low > -_LARGEST and high < _LARGEST):
         return
     slack = (high - low) * _RANGE_SLACK or abs(high) * _RANGE_SLACK or 1.0
     lowest = 0.0 if low >= 0 > low - slack else low - slack
@@ -104,13 +117,25 @@ def _rounded(low: float, high: float, kind: Kind | None) -> tuple[float, float]:
     """Outwards: to whole numbers where the column holds such, else to the second digit of the spread."""
     if kind is Kind.INTEGER:
         return math.floor(low), math.ceil(high)
+    if not high - low > max(_FINEST * max(abs(low), abs(high)), 1 / _LARGEST):
+        return low, high
     step = 10.0 ** (math.floor(math.log10(high - low)) - 1)
     digits = max(0, -math.floor(math.log10(step)))
     return round(math.floor(low / step) * step, digits), round(math.ceil(high / step) * step, digits)
 
 
 def _categories(column: "pd.Series[Any]") -> list[Any]:
-    return sorted(column.dropna().unique().tolist())
+    """The different values in a stable order; empty where one of them cannot be written as JSON."""
+    if hashable(column) is not column:
+        return []
+    values = column.dropna().unique().tolist()
+    if any(not isinstance(value, str | bool | int | float) or value in (math.inf, -math.inf) for value in values):
+        return []
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def _has_values(column: "pd.Series[Any]") -> bool:
+    return bool(column.notna().any())
 
 
 def _freshness(moments: "pd.Series[dt.datetime]") -> Proposed:

@@ -1,11 +1,15 @@
-"""A validation report for people: rows of a table, and one HTML file that needs nothing else."""
+"""A validation report for people: Markdown for Prefect's pages, and one HTML file that needs nothing else."""
 
+import re
 from html import escape
 
+from deployments.plurals import counted
+from deployments.printable import in_one_line
 from tasks.suites.findings import Finding, Outcome, Severity, ValidationReport
 
-__all__ = ["Finding", "Outcome", "Severity", "ValidationReport", "rows_for_table", "to_html"]
+__all__ = ["Finding", "Outcome", "Severity", "ValidationReport", "to_html", "to_markdown"]
 
+_MARKUP = re.compile(r"[&<>|`*_\[\]\\~]")
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfaf7; --ink: #1d2733; --soft: #66717d; --line: #dedbd2; --card: #fff;
   --bad: #b3261e; --warn: #8a5a00; --good: #2c6e49; }
@@ -33,18 +37,24 @@ code { font: .92em ui-monospace, monospace; }
 """
 
 
-def rows_for_table(report: ValidationReport) -> list[dict[str, str]]:
-    """One row per finding, in the report's order, for a table of text."""
-    return [
-        {
-            "outcome": finding.outcome.value,
-            "severity": finding.severity.value,
-            "column": finding.column or "(table)",
-            "check": finding.check,
-            "observed": finding.observed,
-        }
-        for finding in report.findings
+def to_markdown(report: ValidationReport) -> str:
+    """What did not pass as a list of sentences, then a table with one row a check; every text escaped.
+
+    Prefect cuts the columns of its own tables off, and shows the whole of a Markdown page.
+    """
+    counts = f"{counted(len(report.findings), 'check')} of {counted(report.rows, 'row')} against {_code(report.suite)}"
+    lines = [f"**{'Passed' if report.passed else 'Refused'}**: {counts}", ""]
+    told = [("Refused for", report.critical), ("Warnings", report.warnings)]
+    for title, findings in told:
+        if findings:
+            lines += [f"## {title}", "", *(f"- {_plain(finding.message)}" for finding in findings), ""]
+    lines += [
+        "## All checks",
+        "",
+        "| outcome | severity | column | check | observed |",
+        "| --- | --- | --- | --- | --- |",
     ]
+    return "\n".join([*lines, *map(_markdown_row, report.findings), ""])
 
 
 def to_html(report: ValidationReport, title: str) -> str:
@@ -54,7 +64,7 @@ def to_html(report: ValidationReport, title: str) -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{name}</h1>\n"
-        f"<p>{report.rows:,} rows against <code>{escape(report.suite)}</code>, what did not pass first</p>\n"
+        f"<p>{counted(report.rows, 'row')} against <code>{escape(report.suite)}</code>, what did not pass first</p>\n"
         f'{_totals(report)}\n<div class="frame"><table>\n{_HEAD}\n{_body(report)}\n</table></div>\n</body>\n</html>\n'
     )
 
@@ -75,6 +85,22 @@ def _totals(report: ValidationReport) -> str:
 def _body(report: ValidationReport) -> str:
     rows = "\n".join(_row(finding) for finding in report.findings)
     return f"<tbody>\n{rows}\n</tbody>"
+
+
+def _markdown_row(finding: Finding) -> str:
+    outcome = finding.outcome.value if finding.passed else f"**{finding.outcome.value}**"
+    column = _plain(finding.column) if finding.column else "(table)"
+    cells = (outcome, finding.severity.value, column, _plain(finding.check), _plain(finding.observed))
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    """`text` as it stands: nothing in it is markup, nor ends the line or the cell."""
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", in_one_line(text))
+
+
+def _code(text: str) -> str:
+    return f"`{in_one_line(text).replace('`', ' ')}`"
 
 
 def _row(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from tasks.suites.findings import Finding, ValidationReport
 from tasks.suites.guards import by_severity, check_freshness, check_types, guard
 from tasks.suites.guessed_types import as_guessed
 from tasks.suites.suite_file import Suite, load_suite
+from tasks.suites.used_columns import used_columns, without_refusals_by_others
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ def validate(
     `window` is the one the rows were picked by, None for the spec's; freshness is measured against its end. Raises
     `NotFound` or `BadSpec` for a suite that cannot be used; bad data is a finding, never an exception.
     """
-    suite = load_suite(suite_path)
+    suite = without_refusals_by_others(load_suite(suite_path), spec)
     judged = as_guessed(frame, suite.meta.seatrial.types, spec)
     findings = [
         *guard(frame, spec),
@@ -49,7 +50,7 @@ def validate_snapshot(
 
 def _own_rules(frame: "pd.DataFrame", suite: Suite, spec: ProductSpec, window: Window, clock: Clock) -> list[Finding]:
     rules = suite.meta.seatrial
-    findings = list(check_types(frame, rules.types))
+    findings = list(check_types(frame, rules.types, used_columns(spec)))
     if rules.freshness is not None:
         findings += check_freshness(frame, spec, rules.freshness, window, clock.now())
     return findings

@@ -34,8 +34,8 @@ _FIELD = re.compile(r"\b((?:rollout|data|execution|validation|model|gate)\.[a-z_
 # Words of these sections that are no field of a spec: events, files and Python's own.
 _NO_FIELDS = re.compile(
     r"rollout\.(started|judged|taken|left|done|rolled|given|planned|step|watched|waiting|tried|ended)|"
-    r"rollout\.(recovered|interrupted|failed|refused)|data\.(ingested|validated)|"
-    r"model\.(trained|registered|json|skops)|gate\.(passed|refused)"
+    r"rollout\.(recovered|interrupted|failed|refused)|data\.(ingested|validated|warning|refused)|"
+    r"model\.(trained|registered|warning|json|skops)|gate\.(passed|refused|scored)"
 )
 # Set by Seatrial itself for processes that it starts.
 _INTERNAL = re.compile(

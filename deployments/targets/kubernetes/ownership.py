@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from deployments.cluster import MANAGER
+from deployments.plurals import counted
 from deployments.targets.kubernetes.manifests import CONTAINER, FETCHER
 
 Object = Mapping[str, Any]
@@ -34,7 +35,8 @@ def being_replaced(deployment: Object) -> str:
         return f"Deployment {name} was changed, and its controller has not looked at it yet"
     new, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
     if new < wanted or total > new:
-        return f"Deployment {name} is replacing its pods: {new} of {wanted} are new, {total - new} old ones are left"
+        left = counted(total - new, "old one is", "old ones are")
+        return f"Deployment {name} is replacing its pods: {new} of {wanted} are new, {left} left"
     return ""
 
 

@@ -41,6 +41,17 @@ def advised(text: str) -> list[list[str]]:
     return found
 
 
+def test_a_product_that_nobody_knows_is_told_and_those_that_are_known_are_shown(
+    world: World, seatrial: Seatrial, capsys: Captured
+) -> None:
+    assert seatrial("promote", "nope") == 2
+    said = capsys.readouterr().err
+    assert followed("was never rolled out here: `seatrial status` names the products that were") in said
+    assert "explain" not in said
+    [again] = advised(said)
+    assert again == ["status"]
+
+
 @pytest.mark.parametrize("command", ["watch", "abort", "pause", "resume", "skip", "approve", "promote"])
 def test_without_a_rollout_the_last_one_is_shown(
     world: World, seatrial: Seatrial, capsys: Captured, command: str

@@ -179,7 +179,7 @@ def test_only_so_many_may_wait(scene: Scene, monkeypatch: pytest.MonkeyPatch) ->
     assert scene.push(*(about(f"user-{number}", 1.0, 5) for number in range(3))) == 3
     with pytest.raises(NoRoomToWait, match=r"^3 pieces of feedback on shop wait") as told:
         scene.ledger.store([about("one-more", 1.0, 5), Feedback("shop", 1, "a", "clicks", 1.0)])
-    assert followed(" wait for its log already: send these later") in str(told.value)
+    assert followed(" for its log already: send these later") in str(told.value)
     assert scene.clicks("a") == {}, "all or none"
     assert scene.push(about("user-0", 2.0, 5)) == 1, "it takes no more room than before"
     scene.write(*((f"user-{number}", f"answer-{number}", 1) for number in range(3)))

@@ -54,7 +54,7 @@ def test_texts_have_their_length_in_front(texts: list[str]) -> None:
     [
         (b"\0" * 15, "FP64", 2, "column 'x': 2 values of FP64 are 16 bytes"),
         (b"\0" * 17, "FP64", 2, "column 'x': 2 values"),
-        (b"", "BOOL", 1, "column 'x': 1 values of BOOL are 1 bytes"),
+        (b"", "BOOL", 1, "column 'x': 1 value of BOOL is 1 byte"),
         (packed(b"s3cret"), "BYTES", 2, "column 'x': its bytes hold 1 elements, its shape 2"),
         (packed(b"s3cret", b""), "BYTES", 1, "column 'x': its bytes hold more than 1 elements"),
         (packed(b"s3cret")[:-1], "BYTES", 1, "column 'x': a length in its bytes"),

@@ -39,8 +39,13 @@ def test_columns_are_found_by_their_header(body: str) -> None:
 
 
 def test_an_unknown_column_is_told_by_its_place_for_a_header_may_be_missing() -> None:
-    with pytest.raises(Unanswerable, match="takes no column 'at place 1 of the header', 'at place 3 of the header'"):
+    with pytest.raises(Unanswerable, match="takes no column at place 1 of the header, at place 3 of the header: "):
         batch_of(columns_of_csv(b"s3cret,hour,7.5\n1,2,3\n", FEATURES, 100), FEATURES, Limits())
+
+
+def test_an_unknown_column_of_a_header_that_names_every_feature_is_told_by_its_name() -> None:
+    with pytest.raises(Unanswerable, match="takes no column 'wind': leave it out"):
+        batch_of(columns_of_csv(b"carrier,wind,hour\nUA,2,3\n", FEATURES, 100), FEATURES, Limits())
 
 
 def test_quotes_hold_commas_quotes_and_line_ends() -> None:

@@ -170,7 +170,7 @@ def test_a_model_with_categories_takes_no_matrix() -> None:
     [
         (8, b"\0" * 7, None, 400, "more than follows the JSON"),
         (8, b"\0" * 9, None, 400, "more follows the JSON"),
-        (7, b"\0" * 7, None, 422, "column 'hour': 1 values of FP64 are 8 bytes"),
+        (7, b"\0" * 7, None, 422, "column 'hour': 1 value of FP64 is 8 bytes"),
         (8, b"\0" * 8, [1], 400, "column 'hour': give its `binary_data_size`"),
         (-8, b"", None, 400, "column 'hour': give its"),
         ("8", b"\0" * 8, None, 400, "column 'hour': give its"),

@@ -216,7 +216,7 @@ def test_rows_without_the_target_are_left_out() -> None:
     rows = frame([*range(9), None])
     with pytest.raises(BadData) as error:
         split_by_time(rows, section(share=0.3))
-    assert followed("rows: leave these out", "tasks/datasets/split.py") in str(error.value)
+    assert followed(": leave these out", "tasks/datasets/split.py") in str(error.value)
     assert len(split_by_time(rows.dropna(), section(share=0.3)).training) == 6
     with pytest.raises(BadData) as error:
         split_by_time(rows.iloc[:0], section(share=0.3))

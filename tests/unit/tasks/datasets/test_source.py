@@ -81,7 +81,7 @@ def test_a_wrong_delimiter_is_answered_with_the_right_one(tmp_path: Path, right:
 
 def test_a_ragged_row_is_named_by_its_number_and_not_shown(tmp_path: Path) -> None:
     path = _written(tmp_path / "x.csv", "a,b\n1,2\nsecret-person\n")
-    with pytest.raises(BadData, match="row 3 has 1 columns where the first line has 2") as caught:
+    with pytest.raises(BadData, match="row 3 has 1 column where the first line has 2") as caught:
         read_source(_source(path))
     assert "secret-person" not in str(caught.value)
 

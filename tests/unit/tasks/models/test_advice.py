@@ -140,7 +140,7 @@ def test_rows_with_a_whole_target_are_learned_from() -> None:
     assert followed("the rows lack the target ") in str(error.value)
     with pytest.raises(BadData) as error:
         target_values(rows, "late", TaskKind.CLASSIFICATION)
-    assert followed("rows: leave these out", "tasks/models/features.py") in str(error.value)
+    assert followed(": leave these out", "tasks/models/features.py") in str(error.value)
     assert len(target_values(rows.dropna(), "late", TaskKind.CLASSIFICATION)) == 2
 
 

@@ -36,8 +36,8 @@ GUARDED: list[tuple[Change, str, Change]] = [
         lambda frame: frame.drop_duplicates(),
     ),
     (
-        lambda frame: frame.assign(heat=frame["sold"] * 2.0),
-        followed("check that they are known before the target is"),
+        lambda frame: frame.assign(heat=frame["sold"] * 2.0 + frame.index % 7 / 20),
+        followed("check that it is known before the target is"),
         lambda frame: frame.assign(heat=frame["sold"].shift(1).fillna(0)),
     ),
     (
@@ -46,6 +46,29 @@ GUARDED: list[tuple[Change, str, Change]] = [
         lambda frame: frame.assign(heat=range(len(frame))),
     ),
 ]
+
+
+def with_place_alone(spec: ProductSpec) -> ProductSpec:
+    return spec.model_copy(update={"preprocessing": spec.preprocessing.model_copy(update={"numeric": None})})
+
+
+def test_a_feature_that_gives_the_target_away_is_left_out_or_named(frame: pd.DataFrame, spec: ProductSpec) -> None:
+    leaking = frame.assign(heat=frame["sold"] * 2.0)
+    advice = followed(
+        "leave it out of preprocessing; if it is known before the target is, and meant, name it under "
+        "validation.known_before_target"
+    )
+    [said] = bad(leaking, spec)
+    assert advice in said
+    assert bad(leaking, with_place_alone(spec)) == []
+    meant = spec.validation.model_copy(update={"known_before_target": ("heat",)})
+    assert bad(leaking, spec.model_copy(update={"validation": meant})) == []
+
+
+def test_a_constant_feature_is_left_out(frame: pd.DataFrame, spec: ProductSpec) -> None:
+    [said] = bad(frame.assign(heat=1.0), spec)
+    assert followed("leave them out of preprocessing: they tell no row from another") in said
+    assert bad(frame.assign(heat=1.0), with_place_alone(spec)) == []
 
 
 @pytest.mark.parametrize(("harm", "told", "mend"), GUARDED, ids=[told for _, told, _ in GUARDED])

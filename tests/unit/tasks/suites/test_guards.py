@@ -50,7 +50,7 @@ def test_an_empty_target_is_critical_and_counted(frame: pd.DataFrame, spec: Prod
 
 def test_a_repeated_key_is_critical_and_counted(frame: pd.DataFrame, spec: ProductSpec) -> None:
     finding = _only(pd.concat([frame, frame.iloc[:2]]), spec)
-    assert (finding.check, finding.observed) == ("key (at) is unique", "2 rows repeat a key")
+    assert (finding.check, finding.observed) == ("key (at) is unique", "2 rows with a key that was there before")
     assert finding.severity is Severity.CRITICAL
 
 
@@ -60,10 +60,40 @@ def test_an_infinite_feature_is_critical(frame: pd.DataFrame, spec: ProductSpec,
     assert _only(frame, spec).observed == "infinite: heat"
 
 
-def test_a_feature_that_is_the_target_is_suspicious(frame: pd.DataFrame, spec: ProductSpec) -> None:
-    finding = _only(frame.assign(heat=5.0 - 2.0 * frame["sold"]), spec)
-    assert (finding.check, finding.severity) == ("no feature gives the target away", Severity.WARNING)
-    assert "heat" in finding.observed
+def test_a_feature_that_is_the_target_is_critical_unless_it_is_meant(frame: pd.DataFrame, spec: ProductSpec) -> None:
+    leaking = frame.assign(heat=5.0 - 2.0 * frame["sold"])
+    finding = _only(leaking, spec)
+    assert (finding.check, finding.severity) == ("no feature gives the target away", Severity.CRITICAL)
+    assert "heat (a straight line of the target in all 40 rows)" in finding.observed
+    meant = spec.validation.model_copy(update={"known_before_target": ("heat",)})
+    assert _bad(leaking, spec.model_copy(update={"validation": meant})) == []
+
+
+def test_a_constant_feature_is_named(frame: pd.DataFrame, spec: ProductSpec) -> None:
+    finding = _only(frame.assign(heat=7.0), spec)
+    assert (finding.severity, finding.observed) == (Severity.WARNING, "constant: heat")
+
+
+def test_rows_that_stand_there_three_times_are_counted_and_the_first_is_named(
+    frame: pd.DataFrame, spec: ProductSpec
+) -> None:
+    keyless = spec.model_copy(update={"data": spec.data.model_copy(update={"key": ()})})
+    assert _bad(pd.concat([frame, frame.iloc[4:5]]), keyless) == []
+    finding = _only(pd.concat([frame, frame.iloc[4:6], frame.iloc[4:5]], ignore_index=True), keyless)
+    assert (finding.severity, finding.observed) == (Severity.WARNING, "3 of 43 rows that do, the first of them row 5")
+
+
+def test_equal_rows_of_a_table_of_few_values_are_no_news(frame: pd.DataFrame, spec: ProductSpec) -> None:
+    data = spec.data.model_copy(update={"key": (), "time_column": None})
+    few = pd.concat([frame[["heat", "place", "sold"]].iloc[:5]] * 40).sample(frac=1, random_state=1)
+    found = [finding.check for finding in _bad(few, spec.model_copy(update={"data": data}))]
+    assert "no row stands there 3 times" not in found
+
+
+@pytest.mark.parametrize(("used", "severity"), [(True, Severity.CRITICAL), (False, Severity.WARNING)])
+def test_a_type_of_a_column_that_nothing_uses_is_a_warning(frame: pd.DataFrame, used: bool, severity: Severity) -> None:
+    [finding] = check_types(frame, {"place": Kind.NUMBER}, {"place"} if used else {"heat"})
+    assert (finding.passed, finding.severity) == (False, severity)
 
 
 def test_a_text_that_renames_the_classes_is_suspicious(frame: pd.DataFrame, spec: ProductSpec) -> None:

@@ -2,7 +2,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tasks.suites.report import Finding, Outcome, Severity, ValidationReport, rows_for_table, to_html
+from tasks.suites.report import Finding, Outcome, Severity, ValidationReport, to_html, to_markdown
 
 BAD = Finding("values <b>", 'he"at', Severity.CRITICAL, Outcome.FAILED, "3 & 4", "it's <bad>")
 ODD = Finding("mean", None, Severity.WARNING, Outcome.ERROR, "no rows", "cannot tell")
@@ -47,16 +47,18 @@ def test_a_report_passes_unless_something_critical_did_not(
     assert (report.passed, len(report.critical), len(report.warnings)) == (passed, critical, warnings)
 
 
-def test_a_table_has_one_row_of_text_per_finding() -> None:
-    rows = rows_for_table(ValidationReport((BAD, GOOD), 40, "s"))
-    assert rows[0] == {
-        "outcome": "failed",
-        "severity": "critical",
-        "column": 'he"at',
-        "check": "values <b>",
-        "observed": "3 & 4",
-    }
-    assert rows[1]["column"] == "(table)"
+def test_a_page_of_markdown_says_what_did_not_pass_first_and_shows_every_check_whole() -> None:
+    lines = to_markdown(ValidationReport((BAD, ODD, GOOD), 40, "s.json")).splitlines()
+    assert lines[0] == "**Refused**: 3 checks of 40 rows against `s.json`"
+    assert lines.index("- it's &#60;bad&#62;") < lines.index("- cannot tell") < lines.index("## All checks")
+    assert lines[-3] == '| **failed** | critical | he"at | values &#60;b&#62; | 3 &#38; 4 |'
+    assert lines[-1] == "| passed | critical | (table) | rows | 40 rows |"
+
+
+def test_nothing_in_a_name_ends_a_cell_or_a_line_of_markdown() -> None:
+    odd = Finding("a|b", "x\ny", Severity.WARNING, Outcome.FAILED, "[link](x)", "`code`")
+    page = to_markdown(ValidationReport((odd,), 1, "s"))
+    assert page.splitlines()[-1] == "| **failed** | warning | x&#92;ny | a&#124;b | &#91;link&#93;(x) |"
 
 
 def test_a_page_escapes_every_text() -> None:

@@ -60,10 +60,35 @@ def test_only_a_critical_expectation_refuses(
 
 
 def test_a_column_of_nulls_never_passes(frame: pd.DataFrame, spec: ProductSpec, write_suite: WriteSuite) -> None:
-    report = validate(frame.assign(extra=None), write_suite(_range_of("extra")), spec)
+    guarded = spec.model_copy(update={"validation": spec.validation.model_copy(update={"guarded": ("extra",)})})
+    report = validate(frame.assign(extra=None), write_suite(_range_of("extra")), guarded)
     (finding,) = _of_suite(report)
     assert finding.outcome is Outcome.ERROR
     assert not report.passed
+
+
+def test_a_column_that_nothing_uses_only_warns_unless_the_spec_guards_it(
+    frame: pd.DataFrame, spec: ProductSpec, write_suite: WriteSuite
+) -> None:
+    data = frame.assign(extra="x", other=None)
+    suite = write_suite(
+        _range_of("extra"),
+        _expect("column_values_to_not_be_null", column="other"),
+        types={"extra": "number", "other": "number", "gone": "time"},
+    )
+    report = validate(data, suite, spec)
+    assert report.passed
+    assert {finding.column for finding in report.warnings} == {"extra", "other", "gone"}
+    guarded = spec.validation.model_copy(update={"guarded": ("gone",)})
+    [refused] = validate(data, suite, spec.model_copy(update={"validation": guarded})).critical
+    assert refused.column == "gone"
+
+
+def test_an_expectation_about_a_used_column_and_another_still_refuses(
+    frame: pd.DataFrame, spec: ProductSpec, write_suite: WriteSuite
+) -> None:
+    both = _expect("column_pair_values_a_to_be_greater_than_b", column_A="heat", column_B="extra")
+    assert not validate(frame.assign(extra=99.0), write_suite(both), spec).passed
 
 
 def _range_of(column: str) -> dict[str, Any]:
