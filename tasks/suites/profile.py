@@ -62,7 +62,7 @@ def _about_column(column: "pd.Series[Any]", name: str, kind: Kind | None, spec: 
     yield _about_nulls(column, name, spec)
     if name == spec.data.target:
         yield from _about_target(column, name, kind, spec)
-    elif name in spec.preprocessing.features and distinct(column) > 1:
+    elif name in spec.preprocessing.features and hashable(column) is column and distinct(column) > 1:
         yield _expect("column_unique_value_count_to_be_between", Severity.WARNING, column=name, min_value=2)
     if name != spec.data.target and (name in spec.preprocessing.features or name not in spec.data.key):
         yield from _about_values(column, name, kind)

@@ -40,7 +40,7 @@ code { font: .92em ui-monospace, monospace; }
 def to_markdown(report: ValidationReport) -> str:
     """What did not pass as a list of sentences, then a table with one row a check; every text escaped.
 
-    Prefect cuts the columns of its own tables off, and shows the whole of a Markdown page.
+    Prefect cuts a table off at the right, so what was observed stands before the check.
     """
     counts = f"{counted(len(report.findings), 'check')} of {counted(report.rows, 'row')} against {_code(report.suite)}"
     lines = [f"**{'Passed' if report.passed else 'Refused'}**: {counts}", ""]
@@ -51,7 +51,7 @@ def to_markdown(report: ValidationReport) -> str:
     lines += [
         "## All checks",
         "",
-        "| outcome | severity | column | check | observed |",
+        "| outcome | column | observed | severity | check |",
         "| --- | --- | --- | --- | --- |",
     ]
     return "\n".join([*lines, *map(_markdown_row, report.findings), ""])
@@ -90,7 +90,7 @@ def _body(report: ValidationReport) -> str:
 def _markdown_row(finding: Finding) -> str:
     outcome = finding.outcome.value if finding.passed else f"**{finding.outcome.value}**"
     column = _plain(finding.column) if finding.column else "(table)"
-    cells = (outcome, finding.severity.value, column, _plain(finding.check), _plain(finding.observed))
+    cells = (outcome, column, _plain(finding.observed), finding.severity.value, _plain(finding.check))
     return f"| {' | '.join(cells)} |"
 
 

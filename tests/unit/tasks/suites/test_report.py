@@ -51,14 +51,14 @@ def test_a_page_of_markdown_says_what_did_not_pass_first_and_shows_every_check_w
     lines = to_markdown(ValidationReport((BAD, ODD, GOOD), 40, "s.json")).splitlines()
     assert lines[0] == "**Refused**: 3 checks of 40 rows against `s.json`"
     assert lines.index("- it's &#60;bad&#62;") < lines.index("- cannot tell") < lines.index("## All checks")
-    assert lines[-3] == '| **failed** | critical | he"at | values &#60;b&#62; | 3 &#38; 4 |'
-    assert lines[-1] == "| passed | critical | (table) | rows | 40 rows |"
+    assert lines[-3] == '| **failed** | he"at | 3 &#38; 4 | critical | values &#60;b&#62; |'
+    assert lines[-1] == "| passed | (table) | 40 rows | critical | rows |"
 
 
 def test_nothing_in_a_name_ends_a_cell_or_a_line_of_markdown() -> None:
     odd = Finding("a|b", "x\ny", Severity.WARNING, Outcome.FAILED, "[link](x)", "`code`")
     page = to_markdown(ValidationReport((odd,), 1, "s"))
-    assert page.splitlines()[-1] == "| **failed** | warning | x&#92;ny | a&#124;b | &#91;link&#93;(x) |"
+    assert page.splitlines()[-1] == "| **failed** | x&#92;ny | &#91;link&#93;(x) | warning | a&#124;b |"
 
 
 def test_a_page_escapes_every_text() -> None:
