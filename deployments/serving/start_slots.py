@@ -22,8 +22,8 @@ _PRIVATE: Final = 0o600
 def start_slot(folder: Path, clock: Clock, slots: int, within: timedelta) -> Iterator[bool]:
     """One of `slots` turns that all who name `folder` share; whether it was had.
 
-    It is waited for so long at most: a server that hangs while it starts keeps nobody else from starting. A turn ends
-    with the block, and with the process.
+    It is waited for until none has changed hands for so long: a server that hangs while it starts keeps no other from
+    starting, a slow machine is no reason to start all at once. A turn ends with the block, and with the process.
     """
     with contextlib.ExitStack() as stack:
         yield _taken(folder, clock, slots, within, stack)
@@ -34,10 +34,12 @@ def _taken(folder: Path, clock: Clock, slots: int, within: timedelta, stack: con
         files = [_opened(folder / f"start-{number}.lock", stack) for number in range(slots)]
     except OSError:  # a full disk, a folder that cannot be written: no reason not to serve
         return False
-    began = clock.monotonic()
+    began, seen = clock.monotonic(), _changed(files)
     while True:
         if any(_is_free(each) for each in files):
             return True
+        if (now := _changed(files)) != seen:
+            began, seen = clock.monotonic(), now
         if clock.monotonic() - began >= within.total_seconds():
             return False
         clock.sleep(_POLL)
@@ -53,6 +55,12 @@ def _is_free(descriptor: int) -> bool:
     """Whether the lock is had now; then it is kept until the descriptor is closed."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.utime(descriptor)
     except OSError:
         return False
     return True
+
+
+def _changed(files: list[int]) -> list[int]:
+    """When each turn was taken for the last time."""
+    return [os.fstat(each).st_mtime_ns for each in files]
