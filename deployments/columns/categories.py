@@ -65,9 +65,9 @@ class Categories(dict[str | None, str | None]):
         super().__init__({None: None})
         self.update(dict.fromkeys(meaning.nulls))
         self.update({category: category for category in known or ()})
-        self.known: frozenset[str | None] | None = None if known is None else known | {None}
+        self.known: frozenset[str | None] | None = None if known is None else frozenset(known) | {None}
         self._meaning = meaning
-        seen = (known or frozenset()) - {MISSING}
+        seen = frozenset(known or ()) - {MISSING}
         self._truths = _truths(seen)
         self._are_booleans = 0 < len(seen) == len(seen & {*_WORDS[True], *_WORDS[False]})
         self._are_numbers = _are_numbers(seen, meaning)

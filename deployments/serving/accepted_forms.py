@@ -1,12 +1,16 @@
 """What a column takes, in words for people and as a JSON schema; made of its meaning, and of none of its data."""
 
+import re
 from typing import Any, Final
 
 from deployments.columns import DOUBLE, USUAL, USUAL_NULLS, Held
 from deployments.serving.description import Feature, Kind
 
 _NULLS_SHOWN: Final = 6
-_NUMBER: Final = r"^[+-]?([0-9]{1,200}\.?[0-9]{0,100}|\.[0-9]{1,100})([eE][+-]?[0-9])?$"
+# Of what `deployments.columns.number_in` takes; escaped only where every dialect of patterns takes it.
+_NUMBER: Final = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|-?0[xX][0-9a-fA-F]+"
+_TRUTH: Final = r"[tT][rR][uU][eE]|[fF][aA][lL][sS][eE]"
+_SPECIAL: Final = re.compile(r"[\\^$.|?*+()\[\]{}]")
 
 
 def accepted(feature: Feature) -> str:
@@ -19,16 +23,20 @@ def cell_schema(feature: Feature) -> dict[str, Any]:
     plain: dict[str, Any] = {"type": ["number", "boolean", "null"]}
     if feature.kind is Kind.CATEGORICAL:
         plain = {"type": ["string", "number", "boolean", "null"]}
-    elif feature.meaning.decimal == ".":
+    else:
         plain = {"anyOf": [plain, text_schema(feature)]}
     return plain | {"description": accepted(feature)}
 
 
 def text_schema(feature: Feature) -> dict[str, Any]:
-    """What a text may be; of a number with signs of its own it is said in words only."""
-    if feature.kind is Kind.CATEGORICAL:
+    """What a text may be; of numbers with signs or words of their own it is said in words only."""
+    meaning = feature.meaning
+    own = (meaning.decimal, meaning.thousands, meaning.true, meaning.false)
+    if feature.kind is Kind.CATEGORICAL or own != (USUAL.decimal, USUAL.thousands, USUAL.true, USUAL.false):
         return {"type": "string"}
-    return {"type": "string", "pattern": _NUMBER}
+    missing = "|".join(_SPECIAL.sub(r"\\\g<0>", word) for word in sorted(meaning.nulls))
+    nothing = f"|^(?:{missing})$" if meaning.nulls else ""
+    return {"type": "string", "pattern": rf"^\s*(?:{_NUMBER}|{_TRUTH})\s*${nothing}"}
 
 
 def _values(feature: Feature) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from deployments.columns import USUAL, Categories, Held, Meaning, number_in, text_of
+from deployments.columns import USUAL, Categories, Held, Meaning, is_number, number_in, text_of
 from deployments.errors import BadData
 from deployments.plurals import counted
 from tasks.columns import meaning_of
@@ -158,7 +158,9 @@ def _number_of(value: Any, meaning: Meaning) -> float:
     try:
         return number_in(value, meaning)
     except ValueError:
-        raise ValueError(f"such as {value!r}") from None
+        comma = meaning.decimal == "." and is_number(value, replace(meaning, decimal=","))
+        hint = ": data.columns can say decimal: ','" if comma else ""
+        raise ValueError(f"such as {value!r}{hint}") from None
 
 
 def _texts(column: "pd.Series[Any]", meaning: Meaning, known: frozenset[str] | None) -> "pd.Series[Any]":

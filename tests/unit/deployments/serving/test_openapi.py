@@ -1,11 +1,14 @@
 import asyncio
 import json
+import re
 from typing import Any
 
 import httpx
 import jsonschema
 import pytest
 
+from deployments.columns import is_number
+from deployments.serving.accepted_forms import text_schema
 from deployments.serving.app import make_app
 from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.limits import Limits
@@ -96,3 +99,12 @@ def test_the_schema_knows_the_columns(service: Service) -> None:
 def test_nothing_of_the_models_data_is_told(model: Model) -> None:
     told = json.dumps(openapi(model.description, "3", Limits()))
     assert not [text for row in ROWS for text in row if isinstance(text, str) and f'"{text}"' in told]
+
+
+@pytest.mark.parametrize(
+    "text", ["1", " -2.5e3\t", "0x1F", "True", "", "NA", "-1.#IND", "#N/A N/A", "one", "1,5", "NAN"]
+)
+def test_a_text_is_a_number_to_the_schema_where_it_is_one_to_the_server(text: str) -> None:
+    feature = Feature("n", Kind.NUMERIC, "double", required=True)
+    said = re.search(text_schema(feature)["pattern"], text) is not None
+    assert said is is_number(text, feature.meaning)
