@@ -5,7 +5,6 @@ packages, and what looks for a supervisord finds it by that word. So this import
 """
 
 import sys
-from typing import Any
 
 from supervisor import http, supervisord
 
@@ -27,10 +26,13 @@ class BoundedChannel(http.deferring_http_channel):  # type: ignore[misc]
         else:
             super().collect_incoming_data(data)
 
-    def found_terminator(self) -> Any:
+    def found_terminator(self) -> None:
         """A head, or a body, is complete."""
         self._came = 0
-        return super().found_terminator()
+        super().found_terminator()
+        # The head said that the body has no bytes, or fewer: the library would wait for its end until the client goes.
+        if isinstance(length := self.get_terminator(), int) and length <= 0:
+            super().found_terminator()
 
 
 def main() -> None:

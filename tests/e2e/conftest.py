@@ -73,7 +73,7 @@ class Seatrial:
         """A prediction request through the gateway."""
         gateway = json.loads((self.home / "platform.json").read_text())["gateway"]
         address = f"http://127.0.0.1:{gateway}/{product}/invocations"
-        return httpx.post(address, json={"dataframe_records": rows}, timeout=10, trust_env=False)
+        return httpx.post(address, json={"dataframe_records": rows}, timeout=60, trust_env=False)
 
     def login(self) -> tuple[str, str]:
         """What Prefect's and MLflow's APIs ask for."""
@@ -83,7 +83,7 @@ class Seatrial:
         """Whoever knows the password, at Prefect's or MLflow's API."""
         port = json.loads((self.home / "platform.json").read_text())[part]
         base = f"http://127.0.0.1:{port}{path}"
-        return httpx.Client(base_url=base, auth=self.login(), timeout=30, trust_env=False)
+        return httpx.Client(base_url=base, auth=self.login(), timeout=120, trust_env=False)
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this home."""

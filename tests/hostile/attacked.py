@@ -193,7 +193,7 @@ class Attacked:
     def _feed(self, request_id: str) -> None:
         item = {"product": self.product, "version": 1, "request_id": request_id, "metric": "revenue", "value": 1.0}
         url = f"http://127.0.0.1:{self.ports['gateway']}/seatrial/feedback"
-        answer = httpx.post(url, json=item, timeout=30, trust_env=False)
+        answer = httpx.post(url, json=item, timeout=120, trust_env=False)
         self.fed += answer.status_code == 202
 
     def counted(self) -> int:

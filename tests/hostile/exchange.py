@@ -11,8 +11,8 @@ _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 _MOST = 4 << 20
-# How long whoever gets no answer to what is no request waits for one; and to a request.
-_PATIENCE_SECONDS, _LONG_SECONDS = 0.03, 20.0
+# How long whoever gets no answer to what is no request waits for one; to be heard; and for an answer to a request.
+_PATIENCE_SECONDS, _LONG_SECONDS, _LONGEST_SECONDS = 0.03, 20.0, 180.0
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Client:
             return self._exchanged(sent)  # the listener hung up between two requests
 
     def _exchanged(self, sent: Sent) -> tuple[int, bytes]:
-        client = self._kept = self._kept or self.listener.connected(_LONG_SECONDS)
+        client = self._kept = self._kept or self.listener.connected(_LONGEST_SECONDS)
         with suppress(ConnectionError):  # it may have been refused and hung up on before its end
             client.sendall(sent.words)
         heard = b""

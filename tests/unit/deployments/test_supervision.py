@@ -381,3 +381,12 @@ def test_a_request_without_end_is_hung_up_on(shared: tuple[Supervisor, Path], wo
             for _ in range(1_000):
                 client.sendall(more)
     assert supervisor.running()
+
+
+@pytest.mark.parametrize("length", ["0", "-5"])
+def test_a_call_that_says_nothing_is_answered(shared: tuple[Supervisor, Path], length: str) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(60)
+        client.connect(str(shared[1] / "run" / "supervisord.sock"))
+        client.sendall(f"POST /RPC2 HTTP/1.1\r\ncontent-length: {length}\r\n\r\n".encode())
+        assert client.recv(1_000).startswith(b"HTTP/1.1 400 ")
