@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from deployments.analysis.readings import Source
 from deployments.metrics.servers import Ask, asked_directly, counts_told
+from deployments.plurals import counted
 
 # A share is a jump if it is surely above twice the usual one and two percent more than that; z of 99.9 %.
 _Z: Final = 3.09
@@ -30,7 +31,7 @@ def unknown_categories(servers: Mapping[int, Sequence[str]], ask: Ask = asked_di
             sums[2] = float(counts["usual"])
     return [
         f"v{version}: column {column!r} holds a category that training never saw in {unknown:,.0f} of the last "
-        f"{rows:,.0f} rows ({unknown / rows:.0%}; {usual:.1%} of the held-out rows): "
+        f"{counted(int(rows), 'row')} ({unknown / rows:.0%}; {usual:.1%} of the held-out rows): "
         "see whether callers send what training read"
         for (version, column), (unknown, rows, usual) in sorted(found.items())
         if is_jump(int(unknown), int(rows), usual)

@@ -96,7 +96,7 @@ def _texts_in(content: memoryview, count: int, what: str) -> list[str]:
     except (ValueError, LookupError):
         raise Unanswerable(422, f"{what}: a length in its bytes goes beyond their end") from None
     if len(texts) != count:
-        held = counted(len(texts), "element") if len(texts) < count else f"more than {count} elements"
+        held = counted(len(texts), "element") if len(texts) < count else f"more than {counted(count, 'element')}"
         raise Unanswerable(422, f"{what}: its bytes hold {held}, its shape {count}")
     return texts
 

@@ -18,7 +18,7 @@ from deployments.printable import in_lines, in_one_line
 # By the last word of an event: what went wrong, what goes on or needs a look, what is done.
 _SIGNS: Final = (
     ("[red]✗[/red]", {"refused", "given_up", "failed", "restoring", "rolled_back", "interrupted"}),
-    ("[yellow]![/yellow]", {"warning", "left_open", "delayed", "tried_again", "holding", "paused"}),
+    ("[yellow]![/yellow]", {"warning", "left_open", "delayed", "deleted", "tried_again", "holding", "paused"}),
     ("[yellow]…[/yellow]", {"watched", "waiting", "observing", "running"}),
     (
         "[green]✓[/green]",

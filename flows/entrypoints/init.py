@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deployments.errors import BadInput
+from deployments.plurals import counted
 from deployments.printable import in_one_line
 from deployments.settings import current
 from flows.entrypoints import console
@@ -57,7 +58,9 @@ def init(  # noqa: PLR0913, PLR0917 - a command has as many options as there are
     wish = Wish(answers.name(name, data), chosen, when, answers.key(key, when, chosen), task)
     check_free(settings.specs_folder / f"{wish.name}.yaml", settings.specs_folder / f"{wish.name}.suite.json")
     if not json:
-        console.err().print(f"Fitting a first model on {len(rows.frame):,} rows, to know what the gate may ask")
+        console.err().print(
+            f"Fitting a first model on {counted(len(rows.frame), 'row')}, to know what the gate may ask"
+        )
     made = draft(wish, rows, settings)
     made.write()
     _report_json(made) if json else _report(made, wish.name)

@@ -135,6 +135,6 @@ def _row(name: str, facts: dict[str, Any]) -> Iterator[object]:
     serves = f"v{facts['serves']}" if facts["serves"] else ""
     yield name
     yield serves if facts["state"] == "serving" else f"{serves} ({facts['state']})".strip()
-    yield f"{facts['since']:%Y-%m-%d %H:%M}" if facts["since"] else ""
+    yield f"{facts['since']:%Y-%m-%d %H:%M} UTC" if facts["since"] else ""
     yield Path(facts["spec"]).name if facts["spec"] else "none"
     yield facts["rollout"]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from deployments.columns import USUAL_NULLS, Meaning, number_in, text_of
 from deployments.errors import BadData
+from deployments.plurals import counted
 from tasks.columns import meaning_of
 from tasks.datasets.fingerprint import plain
 from tasks.datasets.lossless import mapped, whole_numbers, without, without_loss
@@ -129,8 +130,9 @@ def _each(column: pa.ChunkedArray, kind: pa.DataType, read: Read, name: str, wan
         where = pc.is_in(column, value_set=pa.array(unreadable, column.type))
         first = pc.index(where, pa.scalar(True)).as_py() + 1
         raise BadData(
-            f"column {name!r} is declared as {wanted.value}, and {pc.sum(where).as_py():,} of {len(column):,} values "
-            f"cannot be read so, the first in row {first:,}: repair them, or correct data.columns.{name}"
+            f"column {name!r} is declared as {wanted.value}, and {pc.sum(where).as_py():,} of "
+            f"{counted(len(column), 'value')} cannot be read so, the first in row {first:,}: "
+            f"repair them, or correct data.columns.{name}"
         )
     return pa.chunked_array([mapped(column, meant, kind)])
 

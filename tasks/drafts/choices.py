@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from deployments.errors import BadData, BadInput
+from deployments.plurals import counted
 from deployments.printable import in_one_line
 from tasks.datasets.windows import with_moments
 from tasks.drafts.read import Rows
@@ -84,18 +85,22 @@ def check_key(names: Sequence[str], rows: Rows) -> None:
     for name in names:
         check_column(name, rows, "--key")
         if missing := int(rows.frame[name].isna().sum()):
-            raise BadInput(f"--key: {name!r} is empty in {missing:,} rows: choose another key, or none with --key ''")
+            raise BadInput(
+                f"--key: {name!r} is empty in {counted(missing, 'row')}: choose another key, or none with --key ''"
+            )
     if names and (twice := int(rows.frame.astype(str).duplicated(list(names)).sum())):
         raise BadInput(
-            f"--key: {', '.join(names)} is the same in {twice:,} rows as in another: add a column, or choose none "
-            "with --key ''"
+            f"--key: {', '.join(names)} is the same in {counted(twice, 'row')} as in another: add a column, "
+            "or choose none with --key ''"
         )
 
 
 def task_of(column: "pd.Series[Any]", name: str) -> TaskKind:
     """What predicting this column is. Raises `BadData` for one that cannot be predicted."""
     if missing := int(column.isna().sum()):
-        raise BadData(f"target {name!r} is empty in {missing:,} of {len(column):,} rows: leave these out of the file")
+        raise BadData(
+            f"target {name!r} is empty in {missing:,} of {counted(len(column), 'row')}: leave these out of the file"
+        )
     kind, different = _kind(column), _different(column)
     if different < 2:
         raise BadData(f"target {name!r} has only one value: nothing can be learned")
@@ -105,8 +110,8 @@ def task_of(column: "pd.Series[Any]", name: str) -> TaskKind:
         raise BadData(f"target {name!r} holds {kind or 'values of several kinds'}: choose numbers or classes")
     if different > MOST_CLASSES:
         raise BadData(
-            f"target {name!r} has {different:,} different values, which are no classes: choose another, or make it "
-            "a number"
+            f"target {name!r} has {counted(different, 'different value')}, which are no classes: choose another, "
+            "or make it a number"
         )
     return TaskKind.CLASSIFICATION
 
@@ -164,11 +169,13 @@ def _looks_like_id(column: "pd.Series[Any]", name: str, different: int) -> str:
         if different == rows > _FEW and int(column.max()) - int(column.min()) + 1 == rows:
             return "it numbers the rows"
         if different > _FEW and _ID.search(name):
-            return f"it looks like an id ({different:,} different ones); as a category it might tell something"
+            return (
+                f"it looks like an id ({counted(different, 'different value')}); as a category it might tell something"
+            )
         if different > _FEW and _CODE.search(name) and not _are_categories(different, rows):
-            return f"a code with {different:,} different values: too many for categories"
+            return f"a code with {counted(different, 'different value')}: too many for categories"
     if kind in (Kind.TEXT, None) and not _are_categories(different, rows):
-        return f"text with {different:,} different values in {rows:,} rows: ids, names or free text"
+        return f"text with {counted(different, 'different value')} in {counted(rows, 'row')}: ids, names or free text"
     return ""
 
 

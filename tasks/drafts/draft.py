@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deployments.clock import Clock, SystemClock
 from deployments.disk import write_once
 from deployments.errors import BadData, BadInput, BadModel
+from deployments.plurals import counted
 from deployments.settings import Settings
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.drafts.choices import Columns, LeftOut, check_column, check_key, check_time, sort_columns, task_of
@@ -163,9 +164,10 @@ def _document(wish: Wish, rows: Rows, columns: Columns, maker: Maker | None = No
         {"metric": "accuracy", "min": 0.0} if task is TaskKind.CLASSIFICATION else {"metric": "r2", "min": -1e300}
     )
     source = rows.source.model_dump(mode="json", exclude_defaults=True)
+    features = len(columns.numeric) + len(columns.categorical)
     return {
         "product": wish.name,
-        "description": f"{wish.target}, as predicted from {len(columns.numeric) + len(columns.categorical)} columns",
+        "description": f"{wish.target}, as predicted from {counted(features, 'column')}",
         "data": {
             "source": source,
             "target": wish.target,

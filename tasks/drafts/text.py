@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import yaml
 
+from deployments.plurals import counted
 from deployments.printable import in_one_line
 from tasks.drafts.choices import LeftOut
 from tasks.drafts.fit import Limit
@@ -82,7 +83,7 @@ def _preprocessing(spec: ProductSpec, left_out: Sequence[LeftOut]) -> Iterator[s
 
 
 def _model(spec: ProductSpec, rows: int) -> Iterator[str]:
-    yield f"# What is trained: a start for {rows:,} rows. Any estimator of scikit-learn may stand here, or a factory."
+    yield f"# What is trained: a start for {counted(rows, 'row')}. Any estimator of scikit-learn may stand here."
     yield "model:"
     yield f"  task: {spec.model.task.value}"
     yield f"  estimator: {spec.model.estimator}"

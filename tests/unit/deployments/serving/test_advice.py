@@ -213,7 +213,7 @@ def test_unknown_categories_are_accepted_where_the_spec_says_so(tmp_path: Path, 
 
     from deployments.serving.__main__ import _check_categories
 
-    features = tuple(replace(each, categories=()) for each in model.description.features)
+    features = tuple(replace(each, categories=frozenset()) for each in model.description.features)
     nameless = replace(model, description=replace(model.description, features=features))
     with pytest.raises(BadArtifact) as error:
         _check_categories(nameless, Limits(unknown_categories=False))

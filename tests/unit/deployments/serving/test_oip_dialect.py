@@ -102,7 +102,7 @@ def test_a_matrix_in_bytes_is_memory_of_its_own_in_the_order_that_models_want(da
     [
         ([tensor("hour", [1], "COMPLEX")], "column 'hour': its datatype must be one of BOOL"),
         ([tensor("hour", [1], ["FP64"])], "column 'hour': its datatype must be"),
-        ([tensor("hour", [1, 2], shape=[1])], "column 'hour': its shape says 1 values, its data hold 2"),
+        ([tensor("hour", [1, 2], shape=[1])], "column 'hour': its shape says 1 value, its data hold 2"),
         ([tensor("hour", [1, 2], shape=[1, 2])], r"column 'hour': its shape must be \[rows\] or \[rows, 1\]"),
         ([tensor("hour", [1], shape=[1, 1, 1])], "column 'hour': its shape"),
         ([tensor("hour", [1], shape=[-1])], "column 'hour' needs `shape`"),

@@ -130,5 +130,5 @@ def test_a_missing_target_is_counted_and_placed(empty_row: int, part: str) -> No
     ("y", "part"), [([1, 1, 1, 1, 0, 1, 0, 1], "training"), (["a", "b", "a", "b", "a", "a", "a", "a"], "evaluation")]
 )
 def test_a_part_that_knows_one_value_of_the_target_is_refused(y: list[Any], part: str) -> None:
-    with pytest.raises(BadData, match=f"only one value in all 4 {part} rows"):
+    with pytest.raises(BadData, match=f"only one value in 4 {part} rows"):
         split_by_time(_frame(list(range(8)), y), _data(split={"share": 0.5}))

@@ -76,7 +76,7 @@ def test_categories_of_every_kind_become_text_with_none_for_missing(values: Any,
         (["1,5", "2"], r"column 'x' must hold numbers \(such as '1,5': data.columns can say decimal: ','\)"),
         (pd.to_datetime(["2026-01-01"]), "column 'x' holds times"),
         (pd.to_datetime(["2026-01-01"], utc=True), "column 'x' holds times"),
-        ([1.0, float("inf")], "column 'x' is infinite in 1 rows"),
+        ([1.0, float("inf")], "column 'x' is infinite in 1 row,"),
     ],
     ids=str,
 )
