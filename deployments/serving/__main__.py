@@ -44,6 +44,7 @@ from deployments.serving.query import Query
 from deployments.serving.room import rows_within
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
+from deployments.serving.start import Start
 from deployments.serving.tracing import tracing
 from deployments.traffic import DEFAULT_KEY
 
@@ -71,18 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     """Whether it answered to its end."""
-    started = clock.monotonic()
+    start = Start(options.model, clock)
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
-    model = _loaded(options)
+    model = _loaded(options, start)
     limits = _limits_of(options)
     limits = replace(
         limits, rows=rows_within(limits.rows, len(model.description.features), len(model.description.classes))
     )
     _check_categories(model, limits)
+    start.comes_to("answering its held-out rows")
     asked = clock.monotonic()
     sample, together = warm_up(model, options.model, limits)
     sample_seconds = clock.monotonic() - asked
+    start.comes_to("opening its log and its sockets")
     version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
     with (
         _recording(log_options, model, version, epoch, clock) as log,
@@ -92,7 +95,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     ):
         gc.collect()
         gc.freeze()
-        seconds = clock.monotonic() - started
+        seconds = start.seconds
         service = Service(
             model,
             version,
@@ -122,10 +125,10 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
         return serve_until_told(service, *listeners)
 
 
-def _loaded(options: argparse.Namespace) -> Model:
+def _loaded(options: argparse.Namespace, start: Start) -> Model:
     """Raises `BadArtifact` for a model that fails in whatever way; another start would change nothing."""
     try:
-        return load(options.model, options.product, options.trust, options.digest)
+        return load(options.model, options.product, options.trust, options.digest, start.comes_to)
     except (SeatrialError, KeyboardInterrupt, OSError, MemoryError):
         raise
     except BaseException as error:
