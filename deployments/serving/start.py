@@ -32,5 +32,5 @@ def _bytes_below(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
-            size += path.lstat().st_size
+            size += path.lstat().st_size if path.is_file() else 0
     return size

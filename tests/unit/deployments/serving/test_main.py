@@ -60,7 +60,6 @@ def test_each_stage_of_a_start_is_told_when_it_begins(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: True)
-    monkeypatch.setattr("deployments.serving.__main__.give_back_memory", lambda: None)
     assert main(options(folder)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     starting = [line for line in lines if line["event"] == "starting"]
@@ -73,23 +72,8 @@ def test_each_stage_of_a_start_is_told_when_it_begins(
     ]
     seconds = [line["seconds"] for line in starting]
     assert seconds == sorted(seconds)
-    assert {line["model_mb"] for line in starting} == {0.0 if not starting else starting[0]["model_mb"]}
-
-
-def test_a_start_that_does_not_end_says_what_it_is_at(folder: Path, tmp_path: Path) -> None:
-    """As for the keeper of a server: its log is all that there is."""
-    (folder / "model" / "model.skops").unlink()
-    os.mkfifo(folder / "model" / "model.skops")
-    log = tmp_path / "server.log"
-    command = [sys.executable, "-m", "deployments.serving", *options(folder)]
-    with log.open("wb") as said, subprocess.Popen(command, cwd=REPOSITORY, stdout=said) as server:
-        try:
-            while not (told := stage_in(log)):
-                assert server.poll() is None
-                time.sleep(0.02)
-        finally:
-            server.kill()
-    assert told.startswith("checking the files of the model, of 0.0 MB, begun 0.0 s")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert {line["model_mb"] for line in starting} == {round(size / 1e6, 1)}
 
 
 def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path) -> None:
