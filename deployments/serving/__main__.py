@@ -40,6 +40,7 @@ from deployments.serving.listening import serve_until_told
 from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
+from deployments.serving.output import wait_for_no_reader
 from deployments.serving.query import Query
 from deployments.serving.room import rows_within
 from deployments.serving.service import Service
@@ -284,4 +285,5 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
+    wait_for_no_reader()
     _leave(main())

@@ -50,17 +50,17 @@ class Model:
 
         Raises `NotFinite`, `NoAnswer`, and `Unanswerable` for numbers that the estimator refuses.
         """
-        array = _finite(self._asked("predict", batch))
+        array = _array_of(self._asked("predict", batch))
         if array.shape[:1] != (batch.rows,) or array.ndim > 2 or (array.ndim == 2 and self.description.classes):
             raise NoAnswer
-        return array
+        return _finite(array)
 
     def probabilities(self, batch: Batch) -> "np.ndarray[Any, Any]":
         """Probabilities of `description.classes` in their order, shape (rows, classes). Raises as `predictions`."""
-        array = _finite(self._asked("predict_proba", batch))
+        array = _array_of(self._asked("predict_proba", batch))
         if array.shape != (batch.rows, len(self.description.classes)) or array.dtype.kind != "f":
             raise NoAnswer
-        return array
+        return _finite(array)
 
     def _asked(self, method: str, batch: Batch) -> Any:
         import numpy as np
@@ -185,10 +185,16 @@ def _read_json(path: Path) -> Any:
         raise BadArtifact(f"{path} cannot be read ({type(error).__name__}: {error}): {FETCH}") from error
 
 
-def _finite(values: Any) -> "np.ndarray[Any, Any]":
+def _array_of(values: Any) -> "np.ndarray[Any, Any]":
+    """A view of a few numbers may be an array of 10¹² of them: nothing is done with any before its shape is known."""
     import numpy as np
 
-    array = np.asarray(values)
+    return np.asarray(values)
+
+
+def _finite(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    import numpy as np
+
     kind = array.dtype.kind
     if kind == "f":
         array = array.astype(np.float64, copy=False)  # a longer one may be infinite now

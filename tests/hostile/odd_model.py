@@ -1,9 +1,12 @@
 """A model that does what no model should, by what it is asked: a distance below 0 is the number of a misdeed."""
 
+import asyncio
 import ctypes
 import os
 import random
+import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -93,6 +96,29 @@ def _changing_the_process() -> object:
     return None
 
 
+def _changing_what_modules_have() -> object:
+    time.monotonic = time.time = time.perf_counter = lambda: 0.0
+    time.sleep = lambda _: None
+    socket.socket = signal.signal = signal.setitimer = None  # type: ignore[assignment,misc]
+    return None
+
+
+def _printing() -> object:
+    for _ in range(64):
+        print("x" * 65_536)
+        print("x" * 65_536, file=sys.stderr)
+    return None
+
+
+def _raising_a_group() -> object:
+    raise BaseExceptionGroup("s3cret", [KeyboardInterrupt("s3cret"), ValueError("s3cret")])
+
+
+def _matching_without_end() -> object:
+    """In C, and nobody else gets to run meanwhile."""
+    return re.match("(a+)+$", "a" * 60 + "b")
+
+
 def _hanging() -> object:
     return threading.Event().wait()
 
@@ -116,9 +142,15 @@ MISDEEDS: tuple[Callable[[], object], ...] = (
     lambda: np.array([[0.5 + 1j, 0.5]]),
     lambda: "😀",
     lambda: None,
+    lambda: np.broadcast_to(0.5, (1, 10**12)),
+    lambda: np.broadcast_to(0.5, (10**12, 2)),
+    *map(_raising, (asyncio.CancelledError, MemoryError)),
+    _raising_a_group,
+    _printing,
     _copying_the_process,
     _leaving_a_copy_behind,
     _leaving_a_thread_behind,
+    _changing_what_modules_have,
     _changing_the_process,
     _hanging,
     _computing_without_end,
@@ -130,8 +162,11 @@ MISDEEDS: tuple[Callable[[], object], ...] = (
     lambda: os.kill(os.getpid(), signal.SIGKILL),
     _closing_what_it_listens_at,
     _closing_everything,
+    lambda: os.closerange(0, 10),
+    lambda: os.closerange(1, 3),
+    _matching_without_end,
 )
-DEADLY = 7
+DEADLY = 10
 
 
 class Odd(ClassifierMixin, BaseEstimator):
