@@ -99,7 +99,7 @@ def _changing_the_process() -> object:
 def _changing_what_modules_have() -> object:
     time.monotonic = time.time = time.perf_counter = lambda: 0.0
     time.sleep = lambda _: None
-    socket.socket = signal.signal = signal.setitimer = None  # type: ignore[assignment,misc]
+    socket.socket = signal.setitimer = None  # type: ignore[assignment,misc]
     return None
 
 
