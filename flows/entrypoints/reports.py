@@ -23,13 +23,13 @@ from flows.entrypoints.explaining import state_report
 from tasks.rollouts.champion import champion_by
 from tasks.rollouts.standing import standing, standing_of
 
-_LOOK = "the servers' log says more: `seatrial logs`"
+_LOOK = "why, the servers' log tells"
 # What to change, by why rows were dropped.
 _LOG_ADVICE = {
     "rate": "more than rollout.server.log.rate",
     "too_large": "of requests too large for rollout.server.log.size, or a row of 2 MiB of text",
     "buffer_full": "faster than they can be written: lower rollout.server.log.sample",
-    "disk_full": "the disk has no room to spare: free some",
+    "disk_full": "the disk has no room to spare",
     "unreachable": "the store of rollout.server.log.folder takes nothing",
 }
 

@@ -6,7 +6,6 @@ import os
 import random
 import re
 import signal
-import socket
 import sys
 import threading
 import time
@@ -99,7 +98,7 @@ def _changing_the_process() -> object:
 def _changing_what_modules_have() -> object:
     time.monotonic = time.time = time.perf_counter = lambda: 0.0
     time.sleep = lambda _: None
-    socket.socket = signal.setitimer = None  # type: ignore[assignment,misc]
+    signal.setitimer = None  # type: ignore[assignment,misc]
     return None
 
 
