@@ -7,6 +7,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+# A user's model, which runs in a process of ours, may replace what the module has.
+_monotonic = time.monotonic
+
 
 class Clock(Protocol):
     """What time it is, and how to wait."""
@@ -33,7 +36,7 @@ class SystemClock:
 
     def monotonic(self) -> float:
         """Seconds on the machine's monotonic clock."""
-        return time.monotonic()
+        return _monotonic()
 
     def sleep(self, duration: timedelta) -> None:
         """Block this thread."""

@@ -41,10 +41,12 @@ from deployments.serving.listening import serve_until_told
 from deployments.serving.marks import MIRRORED, PAIRED, Marks
 from deployments.serving.mlflow_dialect import MlflowDialect
 from deployments.serving.model import Model, load, read_verification
+from deployments.serving.output import wait_for_no_reader
 from deployments.serving.query import Query
 from deployments.serving.room import rows_within
 from deployments.serving.service import Service
 from deployments.serving.sockets import tcp_listener, unix_listener
+from deployments.serving.start import Start
 from deployments.serving.start_slots import start_slot
 from deployments.serving.tracing import tracing
 from deployments.traffic import DEFAULT_KEY
@@ -76,19 +78,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     """Whether it answered to its end."""
-    started = clock.monotonic()
+    start = Start(options.model, clock)
     # Libraries quote the data in their warnings.
     warnings.simplefilter("ignore")
     limits = _limits_of(options)
+    start.comes_to("waiting for its turn")
     with _turn(options, clock):
-        model = _loaded(options)
+        model = _loaded(options, start)
         limits = replace(
             limits, rows=rows_within(limits.rows, len(model.description.features), len(model.description.classes))
         )
         _check_categories(model, limits)
+        start.comes_to("answering its held-out rows")
         asked = clock.monotonic()
         sample, together = warm_up(model, options.model, limits)
         sample_seconds = clock.monotonic() - asked
+    start.comes_to("opening its log and its sockets")
     version, epoch, log_options = str(options.version), uuid.uuid4().hex, options_of(options)
     with (
         _recording(log_options, model, version, epoch, clock) as log,
@@ -98,7 +103,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     ):
         gc.collect()
         gc.freeze()
-        seconds = clock.monotonic() - started
+        seconds = start.seconds
         service = Service(
             model,
             version,
@@ -136,10 +141,10 @@ def _turn(options: argparse.Namespace, clock: Clock) -> contextlib.AbstractConte
     return start_slot(options.uds.parent, clock, os.cpu_count() or 1, _LONGEST_TURN)
 
 
-def _loaded(options: argparse.Namespace) -> Model:
+def _loaded(options: argparse.Namespace, start: Start) -> Model:
     """Raises `BadArtifact` for a model that fails in whatever way; another start would change nothing."""
     try:
-        return load(options.model, options.product, options.trust, options.digest)
+        return load(options.model, options.product, options.trust, options.digest, start.comes_to)
     except (SeatrialError, KeyboardInterrupt, OSError, MemoryError):
         raise
     except BaseException as error:
@@ -295,4 +300,5 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
+    wait_for_no_reader()
     _leave(main())

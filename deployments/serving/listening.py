@@ -19,6 +19,7 @@ from deployments.serving.call import TOO_LONG
 from deployments.serving.connection import Connection, end_unfinished
 from deployments.serving.events import complain, say
 from deployments.serving.metrics import LATE_SECONDS
+from deployments.serving.output import STDERR, STDOUT
 from deployments.serving.service import HOPELESS, Service
 
 # Above the 3 s after which Envoy drops an idle connection, so that it is never us who hang up first.
@@ -33,8 +34,8 @@ _STOPPED_SECONDS: Final = 2.0
 _STILL_SECONDS: Final = 1800.0
 # Whoever keeps the process takes one that ends sooner for one that cannot start, and may leave it at that.
 _YOUNG_SECONDS: Final = 20.0
-# Whatever a model has made of `sys.stderr`.
-_STDERR: Final = 2
+# What a module has, a model may replace.
+_setitimer: Final = signal.setitimer
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
@@ -61,7 +62,7 @@ def serve_until_told(service: Service, *listeners: socket.socket) -> bool:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
     # Its timer leaves a traceback, and ends the process.
-    faulthandler.register(signal.SIGPROF, file=_STDERR, chain=True)
+    faulthandler.register(signal.SIGPROF, file=STDERR, chain=True)
     os.register_at_fork(after_in_child=lambda: _close_all(listeners))
     server = _Server(config, service, listeners)
     server.run(sockets=list(listeners))
@@ -72,6 +73,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service, listeners: Sequence[socket.socket]) -> None:
         super().__init__(config)
         self._listeners = {listener.fileno(): _inode_of(listener.fileno()) for listener in listeners}
+        self._outputs = {number: _is_taken(number) for number in (STDOUT, STDERR)}
         self._service = service
         self._leaving_since = 0.0
         self._began = self._watched = service.clock.monotonic()
@@ -108,14 +110,16 @@ class _Server(uvicorn.Server):
             self._service.beside.disregard()
         self._watched = now
         young = max(0.0, _YOUNG_SECONDS - (now - self._began))
-        signal.setitimer(signal.ITIMER_PROF, max(HOPELESS * longest, young) + _GRACE_SECONDS)
-        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True, file=_STDERR)
+        _setitimer(signal.ITIMER_PROF, max(HOPELESS * longest, young) + _GRACE_SECONDS)
+        faulthandler.dump_traceback_later(max(HOPELESS * longest, _STILL_SECONDS), exit=True, file=STDERR)
         if self.should_exit or young:
             return
         if self._service.beyond_hope:
             self._give_up("hangs", f"no call to the model has ended for {HOPELESS * longest:g} s")
         elif any(_inode_of(number) != inode for number, inode in self._listeners.items()):
             self._give_up("does not listen", "somebody has closed the socket of the server, which only a model can do")
+        elif any(_is_taken(number) and not before for number, before in self._outputs.items()):
+            self._give_up("cannot log", "somebody has closed its output, which only a model can do")
 
     def _give_up(self, event: str, why: str) -> None:
         complain(event, error=f"{why}: the server ends itself")
@@ -126,7 +130,7 @@ class _Server(uvicorn.Server):
         sweeping = asyncio.create_task(self._sweep_on())
         await super().shutdown(sockets)
         sweeping.cancel()
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        _setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
 
     async def _sweep_on(self) -> None:
@@ -159,6 +163,14 @@ def _inode_of(number: int) -> int | None:
     except OSError:
         return None
     return status.st_ino if stat.S_ISSOCK(status.st_mode) else None
+
+
+def _is_taken(number: int) -> bool:
+    """Whether a file descriptor is free for the next connection, or is one: what is logged would go to a client."""
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:
+        return True
 
 
 def _close_all(listeners: Sequence[socket.socket]) -> None:

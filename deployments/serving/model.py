@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -16,6 +16,7 @@ from deployments.serving.known import with_known_categories
 from deployments.serving.limits import Limits
 from deployments.serving.mlflow_dialect import columns_of_mlflow
 from deployments.serving.quick.compiled import Quick, Unusual
+from deployments.serving.room import rows_within
 from deployments.serving.schema import Unanswerable, batch_of
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
 
@@ -49,17 +50,17 @@ class Model:
 
         Raises `NotFinite`, `NoAnswer`, and `Unanswerable` for numbers that the estimator refuses.
         """
-        array = _finite(self._asked("predict", batch))
+        array = _array_of(self._asked("predict", batch))
         if array.shape[:1] != (batch.rows,) or array.ndim > 2 or (array.ndim == 2 and self.description.classes):
             raise NoAnswer
-        return array
+        return _finite(array)
 
     def probabilities(self, batch: Batch) -> "np.ndarray[Any, Any]":
         """Probabilities of `description.classes` in their order, shape (rows, classes). Raises as `predictions`."""
-        array = _finite(self._asked("predict_proba", batch))
+        array = _array_of(self._asked("predict_proba", batch))
         if array.shape != (batch.rows, len(self.description.classes)) or array.dtype.kind != "f":
             raise NoAnswer
-        return array
+        return _finite(array)
 
     def _asked(self, method: str, batch: Batch) -> Any:
         import numpy as np
@@ -77,24 +78,34 @@ class Model:
                 raise
 
 
-def load(folder: Path, product: str, trusted: Sequence[str] = (), digest: str = "") -> Model:
+def load(
+    folder: Path,
+    product: str,
+    trusted: Sequence[str] = (),
+    digest: str = "",
+    comes_to: Callable[[str], None] = lambda _: None,
+) -> Model:
     """The model in `folder`, every file of which is what it was when the model was stored; compiled if it can be.
 
     `trusted` names types beyond `DEFAULT_TRUSTED_TYPES` that it may hold, `digest` stands for the only manifest that is
-    taken (see `deployments.manifest`; empty: the one that lies beside the model). Raises `BadArtifact` before anything
+    taken (see `deployments.manifest`; empty: the one that lies beside the model). `comes_to` is told what is begun.
+    Raises `BadArtifact` before anything
     of the model is constructed: a file is missing, changed or new, the description is broken, or of another product.
     """
+    comes_to("checking the files of the model")
     check_manifest(folder, digest)
     description = read_description(folder)
     if description.product != product:
         raise BadArtifact(
             f"{folder} holds a model of {description.product!r}, not of {product!r}: give its own --product"
         )
+    comes_to("loading the model")
     estimator = load_model(folder / _MODEL, (*DEFAULT_TRUSTED_TYPES, *trusted))
     _answer_in_one_thread(estimator)
     _check_answers(description, estimator, folder)
+    comes_to("compiling the model")
     described = with_known_categories(description, estimator)
-    return Model(described, estimator, _compiled(estimator, description.features, folder))
+    return Model(described, estimator, _compiled(estimator, description, folder))
 
 
 def check_manifest(folder: Path, digest: str = "") -> None:
@@ -136,12 +147,13 @@ def _answer_in_one_thread(estimator: Any) -> None:
         estimator.set_params(**dict.fromkeys(jobs, 1))
 
 
-def _compiled(estimator: Any, features: Sequence[Feature], folder: Path) -> Quick | None:
+def _compiled(estimator: Any, description: Description, folder: Path) -> Quick | None:
     from deployments.serving.quick.prepare import prepare
 
-    samples = None
+    samples, features, classes = None, description.features, len(description.classes or ())
     with contextlib.suppress(SeatrialError):
-        samples = batch_of(columns_of_mlflow(read_verification(folder), features), features, Limits(rows=_MOST_SAMPLES))
+        most = Limits(rows=rows_within(_MOST_SAMPLES, len(features), classes))
+        samples = batch_of(columns_of_mlflow(read_verification(folder), features), features, most)
     return prepare(estimator, features, samples)
 
 
@@ -173,10 +185,16 @@ def _read_json(path: Path) -> Any:
         raise BadArtifact(f"{path} cannot be read ({type(error).__name__}: {error}): {FETCH}") from error
 
 
-def _finite(values: Any) -> "np.ndarray[Any, Any]":
+def _array_of(values: Any) -> "np.ndarray[Any, Any]":
+    """A view of a few numbers may be an array of 10¹² of them: nothing is done with any before its shape is known."""
     import numpy as np
 
-    array = np.asarray(values)
+    return np.asarray(values)
+
+
+def _finite(array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    import numpy as np
+
     kind = array.dtype.kind
     if kind == "f":
         array = array.astype(np.float64, copy=False)  # a longer one may be infinite now

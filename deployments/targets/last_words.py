@@ -1,4 +1,4 @@
-"""Why a model server went, as far as its log tells."""
+"""Why a model server went, or where its start is, as far as its log tells."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from pathlib import Path
 
 # What `deployments.serving` logs last when its model must not be served; trying again cannot help then.
 REFUSAL = "refused to serve"
+# What it logs whenever a stage of its start begins.
+_STARTING = "starting"
 
 _TAIL_BYTES = 16_384
 _LONGEST = 400
@@ -34,6 +36,21 @@ def last_words(tail: str) -> LastWords:
         if event.get("error"):
             return LastWords(str(event["error"])[:_LONGEST], final=age == 0 and event.get("event") == REFUSAL)
     return LastWords("", final=False)
+
+
+def stage_in(log: Path) -> str:
+    """What a server that starts is at, by its log file; empty if it does not say so, or has started."""
+    return stage(_tail_of(log))
+
+
+def stage(tail: str) -> str:
+    """The same of the end of a log."""
+    events = filter(None, map(_event_of, reversed(tail.splitlines())))
+    newest = next(events, {})
+    if newest.get("event") != _STARTING:
+        return ""
+    begun, size = newest.get("seconds"), newest.get("model_mb")
+    return f"{newest.get('stage')}, of {size} MB, begun {begun} s after its start"[:_LONGEST]
 
 
 def _tail_of(log: Path) -> str:

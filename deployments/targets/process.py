@@ -25,7 +25,7 @@ from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
 from deployments.targets.flags import server_flags
-from deployments.targets.last_words import last_words_in
+from deployments.targets.last_words import last_words_in, stage_in
 from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
 
 _NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
@@ -155,7 +155,9 @@ class ProcessTarget:
             return Replica(name, address, ReplicaState.FAILED, "it is defined, but nobody keeps it: launch it again")
         match report.state:
             case ProgramState.STARTING | ProgramState.RUNNING:
-                return Replica(name, address, ReplicaState.READY if _is_ready(address) else ReplicaState.STARTING)
+                if _is_ready(address):
+                    return Replica(name, address, ReplicaState.READY)
+                return Replica(name, address, ReplicaState.STARTING, stage_in(self._log(name)))
             case ProgramState.STOPPING:
                 return Replica(name, address, ReplicaState.STOPPING)
         last = last_words_in(self._log(name))

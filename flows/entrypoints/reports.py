@@ -25,7 +25,7 @@ from flows.entrypoints.explaining import state_report
 from tasks.rollouts.champion import champion_by, who_serves
 from tasks.rollouts.standing import standing
 
-_LOOK = "the servers' own log says more"
+_LOOK = "why, the servers' log tells"
 # What to change, by why rows were dropped.
 _LOG_ADVICE = {
     "rate": "more than rollout.server.log.rate",

@@ -1,8 +1,10 @@
 """A model that does what no model should, by what it is asked: a distance below 0 is the number of a misdeed."""
 
+import asyncio
 import ctypes
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -93,6 +95,29 @@ def _changing_the_process() -> object:
     return None
 
 
+def _changing_what_modules_have() -> object:
+    time.monotonic = time.time = time.perf_counter = lambda: 0.0
+    time.sleep = lambda _: None
+    signal.setitimer = None  # type: ignore[assignment,misc]
+    return None
+
+
+def _printing() -> object:
+    for _ in range(64):
+        print("x" * 65_536)
+        print("x" * 65_536, file=sys.stderr)
+    return None
+
+
+def _raising_a_group() -> object:
+    raise BaseExceptionGroup("s3cret", [KeyboardInterrupt("s3cret"), ValueError("s3cret")])
+
+
+def _matching_without_end() -> object:
+    """In C, and nobody else gets to run meanwhile."""
+    return re.match("(a+)+$", "a" * 60 + "b")
+
+
 def _hanging() -> object:
     return threading.Event().wait()
 
@@ -116,9 +141,15 @@ MISDEEDS: tuple[Callable[[], object], ...] = (
     lambda: np.array([[0.5 + 1j, 0.5]]),
     lambda: "😀",
     lambda: None,
+    lambda: np.broadcast_to(0.5, (1, 10**12)),
+    lambda: np.broadcast_to(0.5, (10**12, 2)),
+    *map(_raising, (asyncio.CancelledError, MemoryError)),
+    _raising_a_group,
+    _printing,
     _copying_the_process,
     _leaving_a_copy_behind,
     _leaving_a_thread_behind,
+    _changing_what_modules_have,
     _changing_the_process,
     _hanging,
     _computing_without_end,
@@ -130,8 +161,11 @@ MISDEEDS: tuple[Callable[[], object], ...] = (
     lambda: os.kill(os.getpid(), signal.SIGKILL),
     _closing_what_it_listens_at,
     _closing_everything,
+    lambda: os.closerange(0, 10),
+    lambda: os.closerange(1, 3),
+    _matching_without_end,
 )
-DEADLY = 7
+DEADLY = 10
 
 
 class Odd(ClassifierMixin, BaseEstimator):
@@ -154,8 +188,15 @@ class Odd(ClassifierMixin, BaseEstimator):
         return self.classes_[(self.predict_proba(frame)[:, 1] > 0.5).astype(int)]
 
 
-def write_odd_model(folder: Path) -> Path:
+class Stuck(Odd):
+    """One that is never loaded."""
+
+    def __setstate__(self, state: Any) -> None:
+        _hanging()
+
+
+def write_odd_model(folder: Path, kind: type[Odd] = Odd) -> Path:
     """Its folder."""
     answers = [[1 - row[0] % 1, row[0] % 1] for row in ROWS]
     description = description_of("flights", "classification", "probability", [False, True])
-    return store(folder, Odd().fit(np.array([False, True])), description, answers)
+    return store(folder, kind().fit(np.array([False, True])), description, answers)

@@ -45,10 +45,12 @@ class Served:
             assert connection.getresponse().status == 200
 
     def _run(self, *options: str) -> None:
-        model = ["--model", str(self.folder), "--product", self.product, "--version", str(self.version)]
-        command = [sys.executable, "-m", "deployments.serving", *model, *options]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command(*options), cwd=REPOSITORY, stdout=log, stderr=log)
+
+    def _command(self, *options: str) -> list[str]:
+        model = ["--model", str(self.folder), "--product", self.product, "--version", str(self.version)]
+        return [sys.executable, "-m", "deployments.serving", *model, *options]
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from tests.hostile.odd_model import DEADLY, MISDEEDS, TRUST, write_odd_model
-from tests.hostile.served import Served, posted, serving
+from tests.hostile.served import REPOSITORY, Served, posted, serving, short_folder
 
 SECONDS = 2.0
 # One of them is tried by every `make test`.
@@ -71,6 +72,30 @@ def test_a_server_that_cannot_go_on_ends_at_once_instead_of_saying_that_all_is_w
             assert code(served, 1.5) == 200
             return
         assert served.process.wait(60) != 0
+
+
+class Unread(Served):
+    """One whose keeper does not read what it says, as a supervisor that was stopped."""
+
+    def _run(self, *options: str) -> None:
+        self._process = subprocess.Popen(self._command(*options), cwd=REPOSITORY, stdout=subprocess.PIPE)
+
+
+def test_a_log_that_nobody_reads_keeps_nobody_waiting(odd: Path) -> None:
+    printing, failing = (1 + [each.__name__ for each in MISDEEDS].index(name) for name in ("_printing", "_recursing"))
+    with short_folder() as place:
+        served = Unread(odd, place / "s", place / "log")
+        try:
+            served.start("--max-seconds", "10", *TRUST)
+            assert [code(served, -misdeed) for misdeed in (printing, failing, printing)] == [500] * 3
+            assert code(served, 1.5) == 200
+            assert code_of_health(served) == 200
+            assert served.process.stdout is not None
+            served.process.stdout.close()
+            assert [code(served, -misdeed) for misdeed in (printing, failing)] == [500] * 2, "its reader is gone"
+            assert code(served, 1.5) == 200
+        finally:
+            served.end()
 
 
 def code_of_health(served: Served) -> int:

@@ -58,7 +58,7 @@ class _Boosting:
         if self._masks is not None:
             return self._summed(self._masks.leaf_values(batch))
         matrix = self._features.dense(batch)
-        if self._grove is not None and pays(matrix, len(self._trees)):
+        if self._grove is not None and pays(matrix, len(self._trees), 1):
             leaves = self._grove.predict(numbered(matrix, len(self._trees)), *self._known, 1)
             return self._summed(leaves.reshape(len(self._trees), batch.rows))
         raw = np.zeros((batch.rows, self._outputs), order="F")

@@ -14,6 +14,10 @@ _MOST_NUMBERS = 400_000
 _LONG = 128
 # Beyond this, a second copy of the nodes costs more memory than speed is worth.
 MOST_NODES = 1_000_000
+# The same of the numbers in its nodes, of which one of a classifier has as many as there are classes.
+MOST_VALUES = 4_000_000
+# What the leaves of all trees say of the rows of a request is in memory at once; one call a tree needs no such room.
+_MOST_SAID = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,9 @@ def branches_to(node_counts: Sequence[int]) -> Branches:
     return Branches(table[:, 0], table[:, 1].astype(np.intp), table[:, 2].astype(np.intp), roots)
 
 
-def pays(matrix: np.ndarray, trees: int) -> bool:
-    """Whether the walk through the grove is cheaper than one call a tree."""
-    return (matrix.size + len(matrix)) * trees <= _MOST_NUMBERS
+def pays(matrix: np.ndarray, trees: int, values: int) -> bool:
+    """Whether the walk through the grove is cheaper than one call a tree; a leaf says so many `values`."""
+    return (matrix.size + len(matrix)) * trees <= _MOST_NUMBERS and len(matrix) * trees * values <= _MOST_SAID
 
 
 def numbered(matrix: np.ndarray, trees: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from deployments.serving.batch import Batch
 from deployments.serving.quick.compiled import NotCompiled, Unusual
 from deployments.serving.quick.features import Features
-from deployments.serving.quick.grove import MOST_NODES, branches_to, numbered, pays, summed
+from deployments.serving.quick.grove import MOST_NODES, MOST_VALUES, branches_to, numbered, pays, summed
 from deployments.serving.quick.probes import Splits
 
 
@@ -60,7 +60,7 @@ class Trees:
         return matrix
 
     def _walks(self, matrix: np.ndarray) -> bool:
-        return self._grove is not None and pays(matrix, len(self._trees))
+        return self._grove is not None and pays(matrix, len(self._trees), self._trees[0].max_n_classes)
 
     def _leaves(self, matrix: np.ndarray) -> np.ndarray:
         """Value of the leaf that each row reaches, by a walk through the grove: shape (trees, rows, values)."""
@@ -118,11 +118,11 @@ class Classes(_Mean):
 
 
 def _grove(trees: Sequence[Any], width: int) -> Any:
-    """All trees as one, and the values of its nodes; None where they are too many nodes."""
+    """All trees as one, and the values of its nodes; None where they are too many, before anything is copied."""
     from sklearn.tree._tree import Tree
 
     counts = [tree.node_count for tree in trees]
-    if sum(counts) > MOST_NODES:
+    if sum(counts) > MOST_NODES or sum(counts) * trees[0].max_n_classes > MOST_VALUES:
         return None
     branches = branches_to(counts)
     states = [tree.__getstate__() for tree in trees]
@@ -140,7 +140,8 @@ def _grove(trees: Sequence[Any], width: int) -> Any:
     single = np.zeros((len(nodes), 1, 1))
     grove.__setstate__({"max_depth": depth, "node_count": len(nodes), "nodes": nodes, "values": single})
     # A sum that begins at 0 never ends at -0.
-    return grove, values[:, 0, :] + 0.0
+    values += 0.0
+    return grove, values[:, 0, :]
 
 
 def _moved(nodes: np.ndarray, root: int) -> np.ndarray:

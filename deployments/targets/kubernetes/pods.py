@@ -68,6 +68,12 @@ def too_late(pod: Object, deployment: Object) -> str:
     return str(told.get("message") or told["reason"]) if waited_for else ""
 
 
+def runs(pod: Object) -> bool:
+    """Whether each of its containers runs, ready or not."""
+    containers = (pod.get("status") or {}).get("containerStatuses") or ()
+    return bool(containers) and all((each.get("state") or {}).get("running") for each in containers)
+
+
 def wants_events(pod: Object) -> bool:
     """Whether events could say more about a pod than its status does."""
     status = pod.get("status") or {}
@@ -97,6 +103,9 @@ def _delay(status: Object, events: Iterable[Object]) -> str:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in {None, "PodInitializing", "ContainerCreating"}:
             return f"container {container['name']}: {waiting['reason']}: {waiting.get('message', '')}"
+    for container in status.get("initContainerStatuses") or ():
+        if (container.get("state") or {}).get("running"):
+            return f"container {container['name']} is still at work"
     warnings = [each for each in events if each.get("type") == "Warning"]
     return f"{warnings[-1].get('reason')}: {warnings[-1].get('message')}" if warnings else ""
 

@@ -45,10 +45,11 @@ from deployments.targets.kubernetes.pods import (
     is_over,
     missing_replica,
     replica_of,
+    runs,
     too_late,
     wants_events,
 )
-from deployments.targets.last_words import last_words
+from deployments.targets.last_words import last_words, stage
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]
@@ -272,6 +273,8 @@ class KubernetesTarget:
         if replica.state is not ReplicaState.READY and made_by is not None and is_outdated(pod, made_by):
             return Replica(replica.name, replica.address, ReplicaState.STOPPING)
         if replica.state is not ReplicaState.FAILED:
+            if replica.state is ReplicaState.STARTING and not replica.detail and runs(pod):
+                replica = replace(replica, detail=self._stage(replica.name))
             return self._given_up(replica, pod, made_by)
         said = self._last_words(replica.name)
         return Replica(replica.name, replica.address, replica.state, said or replica.detail)
@@ -283,6 +286,10 @@ class KubernetesTarget:
             return replica
         detail = "; ".join(filter(None, (replica.detail, late)))
         return Replica(replica.name, replica.address, ReplicaState.FAILED, detail)
+
+    def _stage(self, pod: str) -> str:
+        """What a server that starts is at; empty if it does not say so."""
+        return stage(self._cluster.log(pod, CONTAINER, _LOG_LINES))
 
     def _last_words(self, pod: str) -> str:
         """What the server said before it ended, which says more than its exit code."""

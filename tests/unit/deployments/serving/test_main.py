@@ -56,6 +56,26 @@ def test_the_line_that_says_ready_says_how_the_model_answers(
     assert ready["memory_mb"] > 50
 
 
+def test_each_stage_of_a_start_is_told_when_it_begins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: True)
+    assert main(options(folder)) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    starting = [line for line in lines if line["event"] == "starting"]
+    assert [line["stage"] for line in starting] == [
+        "checking the files of the model",
+        "loading the model",
+        "compiling the model",
+        "answering its held-out rows",
+        "opening its log and its sockets",
+    ]
+    seconds = [line["seconds"] for line in starting]
+    assert seconds == sorted(seconds)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert {line["model_mb"] for line in starting} == {round(size / 1e6, 1)}
+
+
 def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path) -> None:
     verification = {"request": {"dataframe_records": [{"distance": "far"}]}, "predictions": []}
     (folder / "verification.json").write_text(json.dumps(verification))

@@ -1,3 +1,4 @@
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -17,7 +18,10 @@ from threadpoolctl import threadpool_limits
 
 from deployments.serving.batch import Batch
 from deployments.serving.quick.compiled import Quick, Unusual
+from deployments.serving.quick.features import compile_features
+from deployments.serving.quick.grove import pays
 from deployments.serving.quick.prepare import are_equal, prepare
+from deployments.serving.quick.trees import compile_trees
 from tasks.models.pipeline import build_pipeline
 from tasks.spec import Encode, Impute, Scale
 from tests.unit.deployments.serving.quick.fitted import (
@@ -364,3 +368,27 @@ class TestTheProof:
 
 def _refuse() -> np.ndarray:
     raise Unusual
+
+
+def test_a_tree_of_many_classes_is_compiled_without_a_copy_of_what_its_nodes_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deployments.serving.quick.trees.MOST_VALUES", 10_000)
+    classes = 200
+    rows = np.random.default_rng(7).normal(size=(classes, 3))
+    fitted = tree.DecisionTreeClassifier(random_state=0).fit(rows, np.arange(classes))
+    features = compile_features([], features_of(categorical=False))
+    tracemalloc.start()
+    try:
+        trees = compile_trees(fitted, features)
+        assert tracemalloc.get_traced_memory()[1] < fitted.tree_.value.nbytes / 4
+    finally:
+        tracemalloc.stop()
+    assert trees.variants()
+
+
+def test_what_all_trees_say_of_many_classes_is_not_in_memory_at_once() -> None:
+    few, many = np.zeros((1, 3), np.float32), np.zeros((300, 3), np.float32)
+    assert pays(many, trees=100, values=2)
+    assert pays(few, trees=100, values=4_000)
+    assert not pays(many, trees=100, values=4_000)
