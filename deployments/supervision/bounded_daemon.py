@@ -6,7 +6,7 @@ packages, and what looks for a supervisord finds it by that word. So this import
 
 import sys
 
-from supervisor import http, supervisord
+from supervisor import http, supervisord, web
 
 # Calls of ours have a few hundred bytes. Beyond this the connection ends.
 LARGEST_BYTES = 64 * 1024
@@ -38,6 +38,8 @@ class BoundedChannel(http.deferring_http_channel):  # type: ignore[misc]
 def main() -> None:
     """Becomes the supervisord that the further arguments ask for."""
     http.supervisor_af_unix_http_server.channel_class = BoundedChannel
+    # Its pages, which nobody opens: they never answer `/;x=y`, and hold the connection.
+    web.supervisor_ui_handler.match = lambda *_: False
     sys.argv = ["supervisord", *sys.argv[2:]]
     supervisord.main()
 
