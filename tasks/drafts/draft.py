@@ -19,7 +19,7 @@ from tasks.drafts.fit import Limit, Maker, held_out_share, limits, makers
 from tasks.drafts.read import Rows
 from tasks.drafts.text import spec_text
 from tasks.kinds import TaskKind
-from tasks.spec import ProductSpec
+from tasks.spec import ColumnType, ProductSpec
 from tasks.spec_file import load_product
 from tasks.suites.guards import guard
 from tasks.suites.profile import propose_suite
@@ -144,6 +144,17 @@ def _columns(wish: Wish, rows: Rows) -> Columns:
     return sort_columns(rows, wish.target, wish.time, wish.key)
 
 
+def _types(rows: Rows, columns: Columns) -> dict[str, ColumnType]:
+    """What each feature is, as it was found out here once: no later file decides it anew."""
+    from pandas.api.types import is_bool_dtype
+
+    numbers = dict.fromkeys(columns.numeric, ColumnType.NUMBER)
+    truths = {name for name in columns.categorical if is_bool_dtype(rows.frame[name].dropna().infer_objects())}
+    return numbers | {
+        name: ColumnType.BOOLEAN if name in truths else ColumnType.CATEGORY for name in columns.categorical
+    }
+
+
 def _task(wish: Wish, rows: Rows) -> TaskKind:
     return wish.task or task_of(rows.frame[wish.target], wish.target)
 
@@ -173,6 +184,7 @@ def _document(wish: Wish, rows: Rows, columns: Columns, maker: Maker | None = No
             "target": wish.target,
             **({"time_column": wish.time} if wish.time else {}),
             **({"key": list(wish.key)} if wish.key else {}),
+            "columns": {name: {"type": kind.value} for name, kind in _types(rows, columns).items()},
             "split": {"share": 0.25},
         },
         "validation": {"suite": f"{wish.name}.suite.json"},

@@ -48,6 +48,11 @@ def _data(spec: ProductSpec) -> Iterator[str]:
         yield f"  key: {_list(data.key)}"
     else:
         yield "  # key: [NAME] would name the columns that together tell rows apart; it is checked."
+    yield "  # What each column is, and how its text is read in files and in requests: number, category (the text that"
+    yield "  # stands there), boolean or time; docs/spec.md has null words, decimal signs and formats."
+    yield "  columns:"
+    for name, column in data.columns.items():
+        yield f"    {_scalar(name)}: {{type: {column.type.value}}}"
     yield "  # The share of the rows that the model never learns from: it is judged by them."
     yield f"  split: {{share: {data.split.share:g}}}"
     yield ""
