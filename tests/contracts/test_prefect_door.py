@@ -33,6 +33,7 @@ from deployments.platform.work_pool import TEMPLATE, WORK_POOL, see_to_pool
 from deployments.settings import Settings
 from deployments.supervision import Program
 from flows.entrypoints.warm import socket_of
+from tests.advice import followed
 
 LIMIT = timedelta(minutes=3)
 EVIL = {"origin": "http://evil.example"}
@@ -299,6 +300,11 @@ def test_a_worker_starts_whatever_another_account_left_in_the_temporary_folder(s
 
     before = workers()
     command = [sys.executable, "-m", "flows.entrypoints.prefect_worker", WORK_POOL]
+    (server.settings.run_folder / "tmp").symlink_to(everybodys)
+    refused = subprocess.run(command, env=known, capture_output=True, text=True, timeout=250, cwd=tmp_path, check=False)
+    assert refused.returncode != 0
+    assert followed("remove what stands there", "flows/entrypoints/prefect_worker.py") in refused.stderr
+    (server.settings.run_folder / "tmp").unlink()
     with told.open("wb") as log, subprocess.Popen(command, env=known, stdout=log, stderr=log, cwd=tmp_path) as worker:
         try:
             wait_until(lambda: worker.poll() is not None or workers() != before, "worker", LIMIT, SystemClock())
