@@ -178,8 +178,8 @@ def test_only_days_are_listed_in_which_an_answer_may_lie(tmp_path: Path, monkeyp
             for date, block in tables.blocks([logged("a", key=b"ann", answered=-day * 86400.0)], NOON.timestamp()):
                 parts.write(date, tables.table([block]))
     listed: list[str] = []
-    real = reading._listed
-    monkeypatch.setattr(reading, "_listed", lambda system, path: (listed.append(path), real(system, path))[1])
+    real = reading.listed
+    monkeypatch.setattr(reading, "listed", lambda system, path: (listed.append(path), real(system, path))[1])
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)
     found = newest_answers(log, "shop", [("ann", NOON), ("ann", long_ago)], 7 * DAY)
     assert [answer and answer.time for answer in found] == [NOON, None]

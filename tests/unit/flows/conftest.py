@@ -47,7 +47,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.clock.sleep(timedelta(seconds=1))
     settings = Settings(home=tmp_path, project=project(tmp_path))
     monkeypatch.setattr(in_hand, "_NEWEST", {})  # rollouts of other tests have the same ids
-    for name, door in (("journal", world.journal), ("registry", world.registry), ("doors_as_they_are", world.doors)):
+    for name, door in (
+        ("journal", world.journal),
+        ("registry", world.registry),
+        ("doors_as_they_are", world.doors),
+        ("doors_to_look_through", world.doors),
+    ):
         monkeypatch.setattr(wiring, name, lambda *_, door=door: door)
     for module in (explaining, planning, reports, watching):
         monkeypatch.setattr(module, "SystemClock", lambda: world.clock)

@@ -1,16 +1,12 @@
 """Rows that are not in the inference log are shown to whoever asks how things stand, with what to change."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.servers import log_losses
-from deployments.settings import Settings
-from flows.entrypoints import logs
 from flows.entrypoints.reports import _print_amiss
-from tests.advice import followed
 
 FACTS = {"amiss": [], "registry": [], "champion": 1}
 
@@ -43,22 +39,3 @@ def test_the_reason_is_told_with_the_setting(capsys: pytest.CaptureFixture[str])
 def test_nothing_is_said_where_nothing_was_lost(capsys: pytest.CaptureFixture[str]) -> None:
     _print_amiss("flights", FACTS | {"log_dropped": {}})
     assert capsys.readouterr().out == ""
-
-
-def test_of_what_no_setting_is_to_blame_the_servers_log_says_more(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _print_amiss("flights", FACTS | {"log_dropped": {"stopped": 3}})
-    assert followed("the servers' log says more: `seatrial logs`") in " ".join(capsys.readouterr().out.split())
-    settings = Settings(home=tmp_path)
-    monkeypatch.setattr(logs, "current", lambda: settings)
-    settings.logs.mkdir(parents=True)
-    (settings.logs / "model-flights-v1-0.log").write_text("inference log cannot be written\n")
-    assert logs.log_names() == ["model-flights-v1-0"]
-    assert logs.last_lines("model-flights-v1-0", 50) == ["inference log cannot be written"]
-
-
-def test_of_a_full_disk_it_is_told_to_free_some(capsys: pytest.CaptureFixture[str]) -> None:
-    """That it helps: inference_log/test_space.py."""
-    _print_amiss("flights", FACTS | {"log_dropped": {"disk_full": 3}})
-    assert followed("the disk has no room to spare: free some") in " ".join(capsys.readouterr().out.split())

@@ -7,10 +7,9 @@ import pytest
 from deployments import wiring
 from deployments.errors import NotFound, RegistryUnreachable
 from deployments.journals.protocol import Event
-from deployments.registry import ModelVersion
 from flows.entrypoints import reports
 from tests.unit.flows.conftest import Seatrial
-from tests.unit.tasks.rollouts.world import FACTS, PRODUCT, World
+from tests.unit.tasks.rollouts.world import PRODUCT, World
 
 Captured = pytest.CaptureFixture[str]
 
@@ -71,22 +70,16 @@ def test_repair_of_an_unknown_product_is_refused(looked_at: World, seatrial: Sea
 
 
 @pytest.mark.parametrize("error", [NotFound("gone"), RegistryUnreachable("MLflow does not answer")])
-def test_one_product_that_cannot_be_told_hides_no_other_one(
+def test_a_registry_that_cannot_tell_is_told_and_hides_no_traffic(
     looked_at: World, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    looked_at.registry.add("flights", FACTS, looked_at.folder)
-    versions = looked_at.registry.versions
+    def told() -> None:
+        raise error
 
-    def told(product: str) -> tuple[ModelVersion, ...]:
-        if product == "flights":
-            raise error
-        return versions(product)
-
-    monkeypatch.setattr(looked_at.registry, "versions", told)
-    report = reports.status_report(None)["products"]
-    assert report["flights"]["amiss"] == [str(error)]
-    assert report["bikes"]["amiss"] == []
-    assert [each["version"] for each in report["bikes"]["versions"]] == [1, 2, 3]
+    monkeypatch.setattr(looked_at.registry, "entries", told)
+    report = reports.status_report(None)["products"][PRODUCT]
+    assert report["amiss"] == [str(error)]
+    assert (report["champion"], report["traffic"], report["versions"]) == (1, {"1": 100}, [])
 
 
 def test_a_product_that_serves_is_shown_without_the_registry(looked_at: World, monkeypatch: pytest.MonkeyPatch) -> None:

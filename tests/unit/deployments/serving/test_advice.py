@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from deployments.clock import SystemClock
 from deployments.errors import BadArtifact
 from deployments.serving import __main__ as serving
 from deployments.serving.__main__ import warm_up
@@ -17,6 +18,7 @@ from deployments.serving.limits import Limits
 from deployments.serving.model import Model, load
 from deployments.serving.schema import Unanswerable
 from deployments.serving.service import Service
+from deployments.serving.start import Start
 from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
 from tests.advice import followed
 from tests.model_folder import write_manifest, write_model_folder
@@ -190,10 +192,10 @@ def test_a_model_that_fails_in_a_way_of_its_own_is_trained_anew(
     options = Namespace(model=folder, product="flights", trust=(), digest=None)
     monkeypatch.setattr(serving, "load", fails)
     with pytest.raises(BadArtifact) as error:
-        serving._loaded(options)
+        serving._loaded(options, Start(folder, SystemClock()))
     assert followed(" failed while it was loaded (") in str(error.value)
     monkeypatch.undo()
-    assert serving._loaded(options).description.product == "flights"
+    assert serving._loaded(options, Start(folder, SystemClock())).description.product == "flights"
 
 
 def test_a_model_that_fails_its_own_rows_is_trained_anew(tmp_path: Path) -> None:

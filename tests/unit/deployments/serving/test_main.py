@@ -64,6 +64,7 @@ def test_each_stage_of_a_start_is_told_when_it_begins(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     starting = [line for line in lines if line["event"] == "starting"]
     assert [line["stage"] for line in starting] == [
+        "waiting for its turn",
         "checking the files of the model",
         "loading the model",
         "compiling the model",
