@@ -1,6 +1,7 @@
 """How fast one process may ask one API server."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +68,14 @@ def test_who_waits_for_a_turn_keeps_nobody_from_taking_the_next() -> None:
         assert [each.result() for each in both] == [None, None]
 
 
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """A later server at the same port is another one, and is not kept waiting."""
+    yield
+    pace.pace_of.cache_clear()
+
+
+@pytest.mark.usefixtures("forgotten")
 def test_every_client_of_a_server_shares_one_pace_and_a_watch_takes_one_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
