@@ -1,5 +1,6 @@
 """Advice of the doors, the settings and the platform is followed here, and helps."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -369,7 +370,7 @@ def test_a_database_that_is_locked_answers_where_the_disk_is_in_order(tmp_path: 
     assert followed("check the disk or ") in str(error.value)
     (tmp_path / "a.db").rename(tmp_path / "damaged.db")
     Database(f"sqlite:///{tmp_path / 'a.db'}", MetaData(), "the journal").close()
-    with sqlite3.connect(tmp_path / "a.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
 

@@ -1,5 +1,6 @@
 """Advice on the data of a spec is followed here, and helps."""
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Callable
@@ -103,7 +104,7 @@ def test_quotes_that_are_closed_make_rows_of_one_shape(tmp_path: Path) -> None:
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
     """Reads what a query of a database with one table `sales` finds."""
-    with sqlite3.connect(tmp_path / "shop.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE sales AS SELECT 1 AS heat")
     connection.close()
 

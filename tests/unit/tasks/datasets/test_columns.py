@@ -1,5 +1,6 @@
 """What a column is comes from the spec, and is the same from every source."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -128,7 +129,7 @@ def test_a_query_gives_the_same_table_where_the_database_has_the_types(
 ) -> None:
     plain = FRAME.drop(columns=["truth", "day"])
     plain.to_csv(tmp_path / "x.csv", index=False)
-    with sqlite3.connect(tmp_path / "x.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
         plain.to_sql("shop", database, index=False)
     database.close()
     monkeypatch.setitem(os.environ, "SHOP_DB", f"sqlite:///{tmp_path / 'x.db'}")

@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import sqlite3
 import sys
@@ -153,7 +154,7 @@ def test_a_file_system_that_breaks_is_unreachable_without_its_secret(monkeypatch
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "shop.db"
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE sales (at TEXT, heat REAL, place TEXT, odd)")
         rows = [("2020-05-01 12:00:00", 15.5, "100% pier", 1), ("2020-05-02 12:00:00", None, "park", "one")]
         connection.executemany("INSERT INTO sales VALUES (?, ?, ?, ?)", rows)
