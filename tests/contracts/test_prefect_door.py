@@ -310,7 +310,7 @@ def test_a_worker_starts_whatever_another_account_left_in_the_temporary_folder(s
             wait_until(lambda: worker.poll() is not None or workers() != before, "worker", LIMIT, SystemClock())
             assert worker.poll() is None, told.read_text()
         finally:
-            worker.terminate()
+            worker.kill()  # it has no run; one that is still starting does not hear that it shall end
     assert list(everybodys.iterdir()) == [everybodys / "runner_storage"]
 
 
