@@ -25,7 +25,7 @@ def products(json: Json = False) -> None:
     if json:
         console.print_json(report)
     elif report:
-        columns = ("product", "serves", "since (UTC)", "spec", "rollout under way")
+        columns = ("product", "serves", "since", "spec", "rollout under way")
         console.print_table("Products", columns, [tuple(_row(name, facts)) for name, facts in report.items()])
     else:
         console.say("There is no product yet: `seatrial init FILE --target COLUMN` makes one of a file of rows")
