@@ -18,7 +18,7 @@ from deployments.rollout.waiting import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
 from deployments.targets.process import served_by
-from deployments.targets.protocol import ReplicaState
+from deployments.targets.protocol import Replica, ReplicaState
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.explaining import state_report
@@ -217,9 +217,10 @@ def _product_status(name: str, running: Mapping[str, object], registry: _Registr
         live = _live(rollouts, running)
     with _told_in(report["amiss"]):
         report["traffic"] = _traffic(name, live)
-        report["servers"] = _running_servers(name, live)
-        report["log_dropped"] = _log_dropped(name, live)
-        report["unknown_categories"] = _unknown_categories(name, live, report["target"])
+        servers = _replicas(name, live)
+        report["servers"] = {str(number): [each.state.value for each in found] for number, found in servers.items()}
+        report["log_dropped"] = _log_dropped(servers)
+        report["unknown_categories"] = _unknown_categories(servers, report["target"])
     with _told_in(report["amiss"]):
         report["versions"] = [_version(each) for each in registry.entry(name).versions]
     with _told_in(report["amiss"]):
@@ -273,37 +274,30 @@ def _traffic(name: str, live: Doors | None) -> dict[str, float] | None:
     return {str(version): percent for version, percent in routing.weights.percents.items()} if routing else {}
 
 
-def _running_servers(name: str, live: Doors | None) -> dict[str, list[str]]:
+def _replicas(name: str, live: Doors | None) -> Mapping[int, Sequence[Replica]]:
+    """The servers of each version, looked at once; none where nobody can tell."""
     if live is None:
         return {}
     with suppress(TryAgain):
-        return {
-            str(version): [replica.state.value for replica in live.target.replicas(name, version)]
-            for version in live.target.versions(name)
-        }
+        return {version: live.target.replicas(name, version) for version in live.target.versions(name)}
     return {}
 
 
-def _log_dropped(name: str, live: Doors | None) -> dict[str, int]:
+def _log_dropped(replicas: Mapping[int, Sequence[Replica]]) -> dict[str, int]:
     """Rows that are not in the inference log, by reason; of servers of this machine, which answer whoever is here."""
-    if live is None:
-        return {}
+    every = [each for found in replicas.values() for each in found]
     with suppress(TryAgain):
-        replicas = [each for version in live.target.versions(name) for each in live.target.replicas(name, version)]
-        here = [each.address for each in replicas if each.state is ReplicaState.READY and "/" in each.address]
+        here = [each.address for each in every if each.state is ReplicaState.READY and "/" in each.address]
         return dict(log_losses(here))
     return {}
 
 
-def _unknown_categories(name: str, live: Doors | None, target: str) -> list[str]:
+def _unknown_categories(replicas: Mapping[int, Sequence[Replica]], target: str) -> list[str]:
     """What jumped among users' categories, as the servers tell it; pods tell it to Prometheus only."""
-    if live is None or target != TargetKind.LOCAL.value:
+    if target != TargetKind.LOCAL.value:
         return []
     with suppress(TryAgain):
-        versions = live.target.versions(name)
-        return unknown_categories(
-            {version: [each.address for each in live.target.replicas(name, version)] for version in versions}
-        )
+        return unknown_categories({version: [each.address for each in found] for version, found in replicas.items()})
     return []
 
 

@@ -106,26 +106,11 @@ def draft(wish: Wish, rows: Rows, settings: Settings, clock: Clock | None = None
         frame = load_snapshot(take_snapshot(spec, Path(scratch) / "snapshots"))
         columns = _without_what_is_amiss(spec, frame, columns)
         spec, found = _with_model(wish, rows, columns, frame, (settings, Path(scratch), clock))
-        suite = json.dumps(_suite(frame, spec), indent=2, ensure_ascii=False) + "\n"
+        suite = json.dumps(propose_suite(frame, spec), indent=2, ensure_ascii=False) + "\n"
         shown = _as_written(spec, wish, rows, settings)
         text = spec_text(shown, columns.left_out, found, len(frame))
         _check_text(text, spec, Path(scratch))
     return Draft(spec_file, text, suite_file, suite, columns.left_out, found)
-
-
-def _suite(frame: "pd.DataFrame", spec: ProductSpec) -> dict[str, Any]:
-    """What is proposed of the columns that a suite can say something of; lists and structures are only known of."""
-    plain = [name for name in frame.columns if not _holds_structures(frame[name])]
-    suite = propose_suite(frame[plain], spec)
-    for each in suite["expectations"]:
-        if each["type"] == "expect_table_columns_to_match_set":
-            each["kwargs"]["column_set"] = [str(name) for name in frame.columns]
-    return suite
-
-
-def _holds_structures(column: "pd.Series[Any]") -> bool:
-    first = next(iter(column.dropna()), None)
-    return hasattr(first, "__len__") and not isinstance(first, str)
 
 
 def _columns(wish: Wish, rows: Rows) -> Columns:
