@@ -28,8 +28,8 @@ from benchmarks.stage import Stage, load, stage
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
-from tasks.rollouts.beginning import Wish
-from tasks.rollouts.ordering import give
+from tasks.rollouts.orders import give
+from tasks.rollouts.takeover import Wish
 
 
 @dataclass(frozen=True, slots=True)

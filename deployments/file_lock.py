@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from deployments.clock import Clock
-from deployments.owner import Owner, this_process
+from deployments.process_identity import Owner, this_process
 
 _PRIVATE: Final = 0o600
 _POLL: Final = timedelta(milliseconds=20)

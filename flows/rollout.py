@@ -12,10 +12,9 @@ from prefect import flow
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe
 from deployments.strategies.plan import Goal
-from flows.requests import RolloutRequest, rollout_name
-from tasks.events import tell
-from tasks.interruption import PRESENT
-from tasks.product import Result, Run
+from flows.parameters import RolloutRequest, rollout_name
+from tasks.event_log import tell
+from tasks.prefect_runs import is_of_prefect, run_is_gone
 from tasks.rollout import (
     abandon,
     begin_rollout,
@@ -26,9 +25,10 @@ from tasks.rollout import (
     resume,
     take_step,
 )
-from tasks.rollouts.in_hand import in_hand
-from tasks.runs import is_of_prefect, run_is_gone
+from tasks.rollouts.active_rollouts import in_hand
+from tasks.run_context import Result, Run
 from tasks.secondary_errors import after
+from tasks.signals import PRESENT
 
 
 def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> Result:

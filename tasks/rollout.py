@@ -17,26 +17,26 @@ from deployments.rollout.steps import Approve, Observe, Until
 from deployments.settings import current
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors
-from tasks import retries
-from tasks.artifacts import leave_evidence
-from tasks.events import tell
-from tasks.interruption import chain
-from tasks.models.record import close_abandoned_runs
-from tasks.product import Result, Run, address_of
-from tasks.recording import died_silently
-from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
+from tasks import retry_policies
+from tasks.decision_log import died_silently
+from tasks.event_log import tell
+from tasks.models.tracking import close_abandoned_runs
+from tasks.prefect_artifacts import leave_evidence
+from tasks.prefect_runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
+from tasks.rollouts.active_rollouts import in_hand, keep_in_hand
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.gathering import compared
-from tasks.rollouts.in_hand import in_hand, keep_in_hand
+from tasks.rollouts.evidence import compared
 from tasks.rollouts.keeping import explain, give_up_for, outcome
-from tasks.rollouts.retreat import give_back
 from tasks.rollouts.rollback_target import back_to
-from tasks.rollouts.speaking_clock import Reminder, SpeakingClock
-from tasks.runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
+from tasks.rollouts.takeover import Wish, begin, carried_here, put_right, take_over
+from tasks.rollouts.traffic_rollback import give_back
+from tasks.rollouts.wait_reminders import Reminder, SpeakingClock
+from tasks.run_context import Result, Run, address_of
+from tasks.signals import chain
 from tasks.wait_progress import Speaker, speaking_of_others
 
 
-@task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retry_policies.PROCESS)
 def recover(run: Run, going_back: bool = False) -> str | None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
@@ -67,7 +67,7 @@ def close_left_open(run: Run) -> None:
             tell("runs.closed", count=len(closed))
 
 
-@task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retry_policies.PROCESS)
 def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None) -> RolloutState:
     """Write the plan to the journal. Idempotent: an unfinished rollout of a dead process is put right first.
 
@@ -81,7 +81,7 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     return state
 
 
-@task(name="step", cache_policy=NO_CACHE, **retries.STEP)
+@task(name="step", cache_policy=NO_CACHE, **retry_policies.STEP)
 def take_step(state: RolloutState) -> RolloutState:
     """Carry out what the state calls for; an observation is carried to its end.
 
@@ -217,7 +217,7 @@ def _carried(product: str, rollout_id: str, known: RolloutState | None) -> tuple
     return (known if known is not None and known.phase is Phase.RESTORING else state), doors
 
 
-@task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retry_policies.PROCESS)
 def resume(product: str, rollout_id: str) -> RolloutState:
     """Carry on with a rollout: one that this process began, or one whose process is gone.
 

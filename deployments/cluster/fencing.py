@@ -7,8 +7,8 @@ whoever was stopped in between is sent back to look again.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from deployments.cluster.names import safe
-from deployments.fence import admit
+from deployments.cluster.object_names import safe
+from deployments.fencing import admit
 
 # The product stands in the name, for a route of the user's may have rules of several.
 _LEASE: Final = "seatrial.dev/lease-"

@@ -6,8 +6,7 @@ lies in `.incoming` is not finished. Whoever writes makes room by removing the o
 that was listed. Does not belong here: writing parts (`deployments.serving.inference_log`).
 """
 
-from deployments.inference_logs.by_key import LoggedAnswer, newest_answers
-from deployments.inference_logs.place import (
+from deployments.inference_logs.location import (
     FEATURE,
     HASHED,
     INCOMING,
@@ -18,8 +17,9 @@ from deployments.inference_logs.place import (
     opened,
     part_path,
 )
-from deployments.inference_logs.reading import answers_between, days_between
-from deployments.inference_logs.stored import StoredPart, lacking, oldest, parts_at, parts_in, remove_part
+from deployments.inference_logs.lookup import LoggedAnswer, newest_answers
+from deployments.inference_logs.reader import answers_between, days_between
+from deployments.inference_logs.stored_parts import StoredPart, lacking, oldest, parts_at, parts_in, remove_part
 
 __all__ = [
     "FEATURE",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from deployments.inference_logs.place import opened
-from deployments.inference_logs.reading import dataset_of, listed, whatever_goes_meanwhile
+from deployments.inference_logs.location import opened
+from deployments.inference_logs.reader import dataset_of, listed, whatever_goes_meanwhile
 
 if TYPE_CHECKING:
     import pyarrow as pa

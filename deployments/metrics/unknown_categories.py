@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any, Final
 
-from deployments.analysis.readings import Source
-from deployments.metrics.servers import Ask, asked_directly, counts_told
+from deployments.analysis.counter_deltas import Source
+from deployments.metrics.model_servers import Ask, asked_directly, counts_told
 from deployments.plurals import counted
 
 # A share is a jump if it is surely above twice the usual one and two percent more than that; z of 99.9 %.

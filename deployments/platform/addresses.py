@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from deployments.disk import write_atomically
+from deployments.atomic_files import write_atomically
 from deployments.errors import PlatformUnreachable
 from deployments.settings import Settings
 

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import yaml
 
-from deployments.disk import write_atomically
+from deployments.atomic_files import write_atomically
 from deployments.errors import PlatformUnreachable
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment_with_password

@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 
 from deployments.errors import PlatformUnreachable
-from deployments.pages.password import USER, drawn_password
 from deployments.settings import Settings
+from deployments.web_login.password import USER, drawn_password
 
 WORK_POOL = "seatrial"
 _SECONDS = 30

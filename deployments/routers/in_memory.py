@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Source
 from deployments.errors import NotFound, RouterRefused
-from deployments.fence import Tokens
-from deployments.routers.accepted import accepted
-from deployments.routers.choice import matched, place, preview, sticky_value, version_at
-from deployments.routers.readiness import servers_missing
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
+from deployments.fencing import Tokens
+from deployments.routers.normalization import accepted
+from deployments.routers.server_readiness import servers_missing
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
+from deployments.routers.version_selection import matched, place, preview, sticky_value, version_at
 from deployments.traffic import PARTS, Routing
 
 _NONE: Mapping[str, str] = MappingProxyType({})

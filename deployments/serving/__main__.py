@@ -20,34 +20,34 @@ from pathlib import Path
 
 import psutil
 
+from deployments.account_isolation import keep_to_oneself
+from deployments.caller_authentication import GATEWAY_VARIABLE, RUN_VARIABLE, Admitted
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
-from deployments.keys import known_key
-from deployments.manifest import DIGEST_VARIABLE
-from deployments.private import keep_to_oneself
-from deployments.proofs import GATEWAY_VARIABLE, RUN_VARIABLE, Admitted
+from deployments.key_files import known_key
+from deployments.model_manifest import DIGEST_VARIABLE
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
 from deployments.serving.allocator import give_back_memory
-from deployments.serving.answers import answers_of
-from deployments.serving.beside import answers_alike_in_company
 from deployments.serving.crash_record import VARIABLE, remains_in
-from deployments.serving.description import Kind
-from deployments.serving.events import complain, log_as_json, place_of, say
+from deployments.serving.data_plane import answers_of
+from deployments.serving.graceful_server import serve_until_told
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
-from deployments.serving.keyed import StickyKeys
-from deployments.serving.limits import Limits
-from deployments.serving.listening import serve_until_told
-from deployments.serving.marks import MIRRORED, PAIRED, Marks
-from deployments.serving.mlflow_dialect import MlflowDialect
-from deployments.serving.model import Model, load, read_verification
-from deployments.serving.output import wait_for_no_reader
-from deployments.serving.query import Query
-from deployments.serving.room import rows_within
-from deployments.serving.service import Service
-from deployments.serving.sockets import tcp_listener, unix_listener
-from deployments.serving.start import Start
-from deployments.serving.start_slots import start_slot
+from deployments.serving.inference_request import Query
+from deployments.serving.loaded_model import Model, load, read_verification
+from deployments.serving.memory_budget import rows_within
+from deployments.serving.mlflow_codec import MlflowDialect
+from deployments.serving.model_description import Kind
+from deployments.serving.nonblocking_output import wait_for_no_reader
+from deployments.serving.offload import answers_alike_in_company
+from deployments.serving.recent_by_user import StickyKeys
+from deployments.serving.request_headers import MIRRORED, PAIRED, Marks
+from deployments.serving.request_limits import Limits
+from deployments.serving.server_log import complain, log_as_json, place_of, say
+from deployments.serving.server_state import Service
+from deployments.serving.socket_handover import tcp_listener, unix_listener
+from deployments.serving.startup_slots import start_slot
+from deployments.serving.startup_stages import Start
 from deployments.serving.tracing import tracing
 from deployments.traffic import DEFAULT_KEY
 

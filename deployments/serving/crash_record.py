@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployments.serving.call import Call
+from deployments.serving.prediction_call import Call
 
 # Names the file, from a server to whoever starts its successor: a folder that stays when only the process goes.
 VARIABLE: Final = "SEATRIAL_REMAINS"

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from deployments.durations import Duration
 from deployments.errors import BadInput
 from deployments.inference_logs import check_place
-from deployments.spec.section import Section
+from deployments.spec.base_section import Section
 
 
 class StickyKey(Section):

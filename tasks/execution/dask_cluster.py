@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
-from tasks.execution.cluster import Call, runner, settle
+from tasks.execution.cluster_protocol import Call, runner, settle
 
 
 @contextlib.contextmanager

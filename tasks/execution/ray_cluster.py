@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
-from tasks.execution.cluster import Call, aside, runner, settle
+from tasks.execution.cluster_protocol import Call, aside, runner, settle
 
 # A process has one connection to Ray.
 _ONE_AT_A_TIME: Final = threading.Lock()

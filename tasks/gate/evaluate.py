@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployments.errors import BadArtifact, BadData, BadModel
-from deployments.registry.folder import MODEL_FILE
+from deployments.registry.model_folder import MODEL_FILE
 from deployments.settings import Settings
-from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
 from tasks.gate.scoring import Answers, Scores, is_constant, score
 from tasks.gate.verdict import GateVerdict, Unscorable, judge
-from tasks.models.card import read_card
 from tasks.models.estimator import make_importable
+from tasks.models.model_card import read_card
 from tasks.models.predictions import ask
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 
 if TYPE_CHECKING:
     import pandas as pd

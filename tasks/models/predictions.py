@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadModel
 from deployments.plurals import counted
-from deployments.serving.known import known_categories
+from deployments.serving.known_categories import known_categories
 from tasks.gate.scoring import Answers
-from tasks.kinds import TaskKind
+from tasks.learning_tasks import TaskKind
+from tasks.models.cell_redaction import hide_cells
 from tasks.models.features import Feature, select_features, target_values
-from tasks.models.quoted_cells import hide_cells
-from tasks.spec import Output
+from tasks.product_spec import Output
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployments.clock import Clock, SystemClock
-from deployments.manifest import manifest_of
-from deployments.registry.connection import answering
-from deployments.registry.folder import MODEL, VERIFICATION, size_mb
-from deployments.registry.versions import VersionFacts
-from deployments.secrets import masked
+from deployments.model_manifest import manifest_of
+from deployments.redaction import masked
+from deployments.registry.mlflow_client import answering
+from deployments.registry.model_folder import MODEL, VERIFICATION, size_mb
+from deployments.registry.model_version import VersionFacts
 from deployments.settings import Settings
 from tasks.datasets.snapshot import Snapshot
 from tasks.datasets.split import Split
 from tasks.gate.scoring import Scores, score
-from tasks.models.card import ModelCard
-from tasks.models.fit import Fitted, fit
+from tasks.models.fitting import Fitted, fit
+from tasks.models.golden_rows import HeldOut, verification_sample
+from tasks.models.model_card import ModelCard
+from tasks.models.model_files import types_to_trust, write_model
 from tasks.models.predictions import ask, classes_of, unknown_shares
 from tasks.models.provenance import commit_of, versions
-from tasks.models.record import Run, new_model, recorded, write_files, write_numbers
 from tasks.models.run_parameters import run_parameters
-from tasks.models.store import types_to_trust, write_model
-from tasks.models.verification import HeldOut, verification_sample
-from tasks.spec import ProductSpec
+from tasks.models.tracking import Run, new_model, recorded, write_files, write_numbers
+from tasks.product_spec import ProductSpec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,11 +24,11 @@ from deployments.rollout.decide import (
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
-from deployments.routers.retreats import has_everything
+from deployments.routers.traffic_rollback import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
 from tasks.rollouts.champion import promoted
-from tasks.rollouts.gathering import own
+from tasks.rollouts.evidence import own
 from tasks.rollouts.journal_outage import JournalAwayError, telling
 from tasks.rollouts.keeping import (
     GLANCE,
@@ -43,14 +43,14 @@ from tasks.rollouts.keeping import (
     patiently,
     so_far,
 )
-from tasks.rollouts.perform import perform
-from tasks.rollouts.restore import arrived, bring_back, put_back
-from tasks.rollouts.retreat import give_back, given_back
-from tasks.rollouts.servers import NotWholeError, await_news, never_whole, start_again
-from tasks.rollouts.traffic import uphold
-from tasks.rollouts.undone_steps import go_on_without
-from tasks.rollouts.watching import Watcher
-from tasks.rollouts.way_back_errors import way_back_error
+from tasks.rollouts.observation import Watcher
+from tasks.rollouts.restore_champion import arrived, bring_back, put_back
+from tasks.rollouts.rollback_errors import way_back_error
+from tasks.rollouts.server_launch import NotWholeError, await_news, never_whole, start_again
+from tasks.rollouts.skipped_steps import go_on_without
+from tasks.rollouts.step_actions import perform
+from tasks.rollouts.traffic_rollback import give_back, given_back
+from tasks.rollouts.traffic_shift import uphold
 
 
 @dataclass(slots=True)

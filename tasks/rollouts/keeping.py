@@ -9,14 +9,14 @@ from typing import Final, TypeVar
 from deployments.analysis.verdict import Verdict
 from deployments.errors import Busy, DiskFull, RolloutFailed, SeatrialError, TryAgain
 from deployments.journals.protocol import Event, Journal, Lease
-from deployments.owner import this_process
-from deployments.place import id_of, is_elsewhere
+from deployments.platform_identity import id_of, is_elsewhere
+from deployments.process_identity import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
-from tasks.rollouts.gathering import own
+from tasks.rollouts.evidence import own
 from tasks.rollouts.journal_outage import JournalAwayError, telling
-from tasks.rollouts.retreat import give_back
+from tasks.rollouts.traffic_rollback import give_back
 
 T = TypeVar("T")
 # Why the run was cancelled, or None.

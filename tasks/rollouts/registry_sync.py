@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from deployments.errors import Busy, SeatrialError
 from deployments.journals.protocol import Event
-from deployments.journals.registrations import registration_of
+from deployments.journals.registration_notes import registration_of
 from deployments.wiring import Doors
+from tasks.rollouts.desired_registry import standing_of
 from tasks.rollouts.keeping import hold, under_way
-from tasks.rollouts.standing import standing_of
 from tasks.secondary_errors import released_after
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from deployments.errors import BadInput, NotFound
 from deployments.journals.protocol import Event, Journal
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import hold, patiently

@@ -4,7 +4,7 @@ from deployments.errors import NotFound, SeatrialError
 from deployments.registry import DeploymentStatus, ModelVersion
 from deployments.wiring import Doors
 from tasks.rollouts.champion import who_serves
-from tasks.rollouts.standing import was_champion, way_back
+from tasks.rollouts.desired_registry import was_champion, way_back
 
 
 def back_to(product: str, wanted: int | None, doors: Doors, called: str = "") -> int:

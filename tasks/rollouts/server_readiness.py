@@ -7,8 +7,8 @@ from deployments.rollout.state import RolloutState
 from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
 from tasks.rollouts.keeping import PATIENCE
-from tasks.rollouts.servers import start
-from tasks.rollouts.stall import NOT_READY
+from tasks.rollouts.server_launch import start
+from tasks.rollouts.unanswered_requests import NOT_READY
 
 
 @dataclass(slots=True)

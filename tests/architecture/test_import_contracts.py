@@ -36,7 +36,7 @@ def test_the_contracts_hold(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("deployments/rollout/planted.py", "import tasks.spec", "nothing points back"),
+        ("deployments/rollout/planted.py", "import tasks.product_spec", "nothing points back"),
         ("tasks/planted.py", "import flows.release", "nothing points back"),
         ("deployments/journals/planted.py", "import deployments.wiring", "the direction is fixed"),
         ("deployments/planted.py", "", "every module has its place"),
@@ -44,7 +44,7 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("flows/planted.py", "import pandas", "no client and no arithmetic"),
         ("deployments/strategies/planted.py", "import time", "the rollout engine is pure"),
         ("deployments/routers/planted.py", "import deployments.targets", "doors do not know each other"),
-        ("tasks/suites/planted.py", "import mlflow", "one module talks to the model registry"),
+        ("tasks/data_validation/planted.py", "import mlflow", "one module talks to the model registry"),
         ("deployments/routers/planted.py", "import kubernetes", "one module talks to clusters"),
         ("deployments/serving/planted.py", "import mlflow", "a process of its own"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments.cluster import Cluster
 from deployments.errors import JournalUnreachable
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.registry import ModelRegistry
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
@@ -28,9 +28,9 @@ from deployments.spec import (
 )
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors, cluster_doors
-from tasks.rollouts.beginning import Wish, begin, carried_here
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import give_up_for
+from tasks.rollouts.takeover import Wish, begin, carried_here
 from tests.cluster.fleet import Fleet
 
 SECOND = timedelta(seconds=1)

@@ -22,17 +22,17 @@ import pytest
 import websockets
 
 from deployments.clock import SystemClock
-from deployments.keys import known_key
-from deployments.pages.opening import passes
-from deployments.pages.password import USER, credentials
+from deployments.key_files import known_key
 from deployments.platform.addresses import Addresses
+from deployments.platform.await_ready import answers, wait_until
 from deployments.platform.environment import environment
-from deployments.platform.health import answers, wait_until
 from deployments.platform.services import prefect_server
 from deployments.platform.work_pool import TEMPLATE, WORK_POOL, see_to_pool
 from deployments.settings import Settings
 from deployments.supervision import Program
-from flows.entrypoints.warm import socket_of
+from deployments.web_login.login_link import passes
+from deployments.web_login.password import USER, credentials
+from flows.entrypoints.runner.prefork import socket_of
 from tests.advice import followed
 
 LIMIT = timedelta(minutes=3)
@@ -299,11 +299,11 @@ def test_a_worker_starts_whatever_another_account_left_in_the_temporary_folder(s
         return [each["name"] for each in found if each["name"].startswith("ProcessWorker")]
 
     before = workers()
-    command = [sys.executable, "-m", "flows.entrypoints.prefect_worker", WORK_POOL]
+    command = [sys.executable, "-m", "flows.entrypoints.runner.prefect_worker", WORK_POOL]
     (server.settings.run_folder / "tmp").symlink_to(everybodys)
     refused = subprocess.run(command, env=known, capture_output=True, text=True, timeout=250, cwd=tmp_path, check=False)
     assert refused.returncode != 0
-    assert followed("remove what stands there", "flows/entrypoints/prefect_worker.py") in refused.stderr
+    assert followed("remove what stands there", "flows/entrypoints/runner/prefect_worker.py") in refused.stderr
     (server.settings.run_folder / "tmp").unlink()
     with told.open("wb") as log, subprocess.Popen(command, env=known, stdout=log, stderr=log, cwd=tmp_path) as worker:
         try:
@@ -341,7 +341,7 @@ warm.main()
 CALLER = """
 import sys
 from deployments.settings import current
-from flows.entrypoints.warm import run_warm
+from flows.entrypoints.runner.prefork import run_warm
 sys.exit(run_warm(current(), sys.argv[1:]))
 """
 
@@ -376,14 +376,14 @@ from pathlib import Path
 from deployments import wiring
 from deployments.rollout.state import Phase
 from deployments.spec import Strategy
-from flows.requests import RolloutRequest
+from flows.parameters import RolloutRequest
 from flows.rollout import _or_put_back, rollout
-from flows.starting import run_here
+from flows.submission import run_here
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from tasks.rollouts.beginning import begin
-from tasks.rollouts.in_hand import keep_in_hand
+from tasks.rollouts.takeover import begin
+from tasks.rollouts.active_rollouts import keep_in_hand
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
 world = World(Path(tempfile.mkdtemp()))

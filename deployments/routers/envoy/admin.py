@@ -12,12 +12,12 @@ from typing import Any
 
 from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
+from deployments.routers.envoy.access_log import MODEL_SCOPE
 from deployments.routers.envoy.clusters import address_of
-from deployments.routers.envoy.counting import MODEL_SCOPE
-from deployments.routers.envoy.files import ADMIN_SOCKET, Json
+from deployments.routers.envoy.config_files import ADMIN_SOCKET, Json
 from deployments.routers.envoy.listener import STAT_PREFIX
-from deployments.routers.envoy.routes import TABLE
-from deployments.routers.envoy.tallies import copied, counted
+from deployments.routers.envoy.route_config import TABLE
+from deployments.routers.envoy.stats import copied, counted
 from deployments.supervision import UnixConnection
 
 _TIMEOUT_SECONDS = 5.0

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
+from deployments.caller_authentication import Proofs
 from deployments.clock import Clock
 from deployments.cluster import (
     TRIES,
@@ -21,14 +22,11 @@ from deployments.cluster import (
     selector_of,
     shown,
 )
-from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
-from deployments.cluster.names import product_object_name, user_address, version_of
+from deployments.cluster.object_names import product_object_name, user_address, version_of
+from deployments.cluster.resource_kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.errors import RouterRefused, RouterUnreachable
-from deployments.proofs import Proofs
-from deployments.routers.accepted import accepted
-from deployments.routers.counters import CountedElsewhere, Counters
-from deployments.routers.gateway_api.acceptance import refusal_of
-from deployments.routers.gateway_api.rules import (
+from deployments.routers.counter_source import CountedElsewhere, Counters
+from deployments.routers.gateway_api.route_rules import (
     are_as_written,
     known_versions,
     ours_among,
@@ -37,8 +35,10 @@ from deployments.routers.gateway_api.rules import (
     stages,
     with_ours,
 )
-from deployments.routers.readiness import servers_missing
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
+from deployments.routers.gateway_api.route_status import refusal_of
+from deployments.routers.normalization import accepted
+from deployments.routers.server_readiness import servers_missing
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
 

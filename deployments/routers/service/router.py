@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.cluster import (
     TRIES,
     Cluster,
@@ -24,14 +24,14 @@ from deployments.cluster import (
     selector_of,
     shown,
 )
-from deployments.cluster.kinds import POD, SERVICE
-from deployments.cluster.names import PORT, product_object_name, user_address, version_of
+from deployments.cluster.object_names import PORT, product_object_name, user_address, version_of
+from deployments.cluster.resource_kinds import POD, SERVICE
 from deployments.errors import RouterRefused, RouterUnreachable
-from deployments.routers.accepted import accepted
-from deployments.routers.counters import CountedElsewhere, Counters
-from deployments.routers.readiness import servers_missing
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
-from deployments.routers.service.shares import pods_for, weights_of
+from deployments.routers.counter_source import CountedElsewhere, Counters
+from deployments.routers.normalization import accepted
+from deployments.routers.server_readiness import servers_missing
+from deployments.routers.service.pod_shares import pods_for, weights_of
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import Backend, Routing, Weights
 
 Object = dict[str, Any]

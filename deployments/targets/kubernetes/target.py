@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from deployments.caller_authentication import RUN_HEADER, Proofs
 from deployments.clock import Clock
 from deployments.cluster import (
     TRIES,
@@ -25,11 +26,11 @@ from deployments.cluster import (
     selector_of,
     shown,
 )
-from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
-from deployments.cluster.names import COPIES_PORT, PRODUCT, version_of
+from deployments.cluster.object_names import COPIES_PORT, PRODUCT, version_of
+from deployments.cluster.resource_kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
 from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
-from deployments.proofs import RUN_HEADER, Proofs
 from deployments.spec import KubernetesSection
+from deployments.targets.exit_reason import last_words, stage
 from deployments.targets.kubernetes.manifests import (
     CONTAINER,
     FETCHER,
@@ -40,7 +41,7 @@ from deployments.targets.kubernetes.manifests import (
     service,
 )
 from deployments.targets.kubernetes.ownership import being_replaced, changed_fields
-from deployments.targets.kubernetes.pods import (
+from deployments.targets.kubernetes.pod_status import (
     is_outdated,
     is_over,
     missing_replica,
@@ -49,7 +50,6 @@ from deployments.targets.kubernetes.pods import (
     too_late,
     wants_events,
 )
-from deployments.targets.last_words import last_words, stage
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]

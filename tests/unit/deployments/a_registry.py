@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from deployments.manifest import manifest_of
+from deployments.model_manifest import manifest_of
 from deployments.registry import ModelRegistry, ModelVersion, VersionFacts
-from deployments.registry.connection import connect
+from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ import pytest
 from deployments.clock import ManualClock, SystemClock
 from deployments.errors import RouterUnreachable, SeatrialError, TargetUnreachable
 from deployments.file_lock import LockHeldError, alone
-from deployments.routers.envoy.files import EnvoyFiles, sole_writer, sole_writer_of_routes
+from deployments.routers.envoy.config_files import EnvoyFiles, sole_writer, sole_writer_of_routes
 from deployments.supervision.locks import locked
 
 HOLD = """

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from deployments.printable import in_lines, in_one_line
-from flows.entrypoints import console
-from tasks.events import LOGGER, tell
+from flows.entrypoints.cli import console
+from tasks.event_log import LOGGER, tell
 
 CLEAR = "\x1b[2J\x1b]0;mine\x07"
 TURNED = "abc\u202etxt.exe"

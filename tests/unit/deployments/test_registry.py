@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from deployments.errors import BadArtifact, NotFound
-from deployments.manifest import MANIFEST, manifest_of
+from deployments.model_manifest import MANIFEST, manifest_of
 from deployments.registry import DeploymentStatus, ModelRegistry
-from deployments.registry.connection import connect
-from deployments.registry.standing import Standing
+from deployments.registry.desired_state import Standing
+from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings
 from tests.unit.deployments.a_registry import MONDAY, DyingClient, Killed, facts, registered, stored
 from tests.unit.tasks.models.real_mlflow import settings_in

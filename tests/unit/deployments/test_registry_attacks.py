@@ -18,19 +18,19 @@ from sklearn.preprocessing import FunctionTransformer
 
 from deployments.clock import SystemClock
 from deployments.errors import BadArtifact, DiskFull, RegistryUnreachable
-from deployments.manifest import digest_of, manifest_of
-from deployments.registry import ModelRegistry, ModelVersion, artifacts
-from deployments.registry.artifacts import download
-from deployments.registry.connection import connect
-from deployments.registry.fetching import main
-from deployments.registry.kept import kept
-from deployments.registry.location import check_destination
-from deployments.registry.seal import Sealer, read_seal
-from deployments.registry.versions import SEAL
-from deployments.serving.model import load
+from deployments.model_manifest import digest_of, manifest_of
+from deployments.registry import ModelRegistry, ModelVersion, artifact_files
+from deployments.registry.artifact_files import download
+from deployments.registry.artifact_location import check_destination
+from deployments.registry.download import main
+from deployments.registry.mlflow_client import connect
+from deployments.registry.model_version import SEAL
+from deployments.registry.start_record import kept
+from deployments.registry.version_seal import Sealer, read_seal
+from deployments.serving.loaded_model import load
 from deployments.settings import Settings, current
-from tasks.models.record import recorded
-from tasks.rollouts.retrying import again
+from tasks.models.tracking import recorded
+from tasks.rollouts.retry_eligibility import again
 from tests.advice import followed
 from tests.model_folder import description_of, store, write_manifest, write_model_folder
 from tests.unit.deployments.test_registry import facts, stored
@@ -287,7 +287,7 @@ def test_other_files_in_the_store_are_refused_within_bounds(
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda path: path.write_bytes(b"Weights"), followed(" in ", "deployments/manifest.py")),
+        (lambda path: path.write_bytes(b"Weights"), followed(" in ", "deployments/model_manifest.py")),
         (lambda path: path.write_bytes(b"x" * 2_000_000), followed(" files) that were stored, at ")),
         (_replaced_by_pipe, followed(", which no stored model holds: train and register the model anew")),
         (lambda path: shutil.rmtree(path.parent), followed(" is gone from the artifact store: train and register")),
@@ -308,10 +308,10 @@ def test_once_there_is_room_a_version_is_had(with_files: Mlflow, monkeypatch: py
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(artifacts._Copy, "_file", full)
+    monkeypatch.setattr(artifact_files._Copy, "_file", full)
     with pytest.raises(DiskFull) as error:
         with_files.registry.fetch("flights", 1, with_files.settings.models)
-    assert followed(": free some room and run the same command again", "deployments/registry/artifacts.py") in str(
+    assert followed(": free some room and run the same command again", "deployments/registry/artifact_files.py") in str(
         error.value
     )
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployments.registry import DeploymentStatus, ModelRegistry, ModelVersion
-from deployments.registry.connection import connect
+from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings
 from tests.unit.deployments.a_registry import MONDAY, TUESDAY, DyingClient, Killed, registered
 from tests.unit.tasks.models.real_mlflow import settings_in

@@ -24,10 +24,10 @@ from deployments.rollout.steps import Promote, Shift
 from deployments.spec import Strategy
 from flows import rollout as flow
 from tasks.rollout import abandon, take_step
-from tasks.rollouts.beginning import begin
+from tasks.rollouts.active_rollouts import in_hand, keep_in_hand
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.in_hand import in_hand, keep_in_hand
 from tasks.rollouts.keeping import hold
+from tasks.rollouts.takeover import begin
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 

@@ -9,18 +9,18 @@ import pytest
 
 from deployments import wiring
 from deployments.errors import Busy, GateRefused, JournalUnreachable, NeverReady, RegistryUnreachable, SeatrialError
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.settings import Settings
 from deployments.targets.protocol import Launch
 from deployments.traffic import Backend, Routing, Weights
 from flows import rollout as flow
-from flows.entrypoints import cli
-from tasks.product import open_run
-from tasks.recording import failure_recorded
+from flows.entrypoints.cli import main
+from tasks.decision_log import failure_recorded
 from tasks.rollout import abandon
-from tasks.rollouts.beginning import begin
-from tasks.rollouts.in_hand import keep_in_hand
+from tasks.rollouts.active_rollouts import keep_in_hand
 from tasks.rollouts.keeping import hold
+from tasks.rollouts.takeover import begin
+from tasks.run_context import open_run
 from tasks.secondary_errors import after, beside, told
 from tests.unit.flows.conftest import PROJECT
 from tests.unit.tasks.rollouts.world import PRODUCT, World
@@ -86,8 +86,8 @@ def test_a_history_that_takes_nothing_hides_no_refusal(world: World, monkeypatch
 def test_the_terminal_tells_of_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     error = GateRefused("not good enough")
     error.add_note("writing it into the history failed, too: the journal does not answer")
-    monkeypatch.setattr(cli, "app", raising(error))
-    assert cli.run() == GateRefused.exit_code
+    monkeypatch.setattr(main, "app", raising(error))
+    assert main.run() == GateRefused.exit_code
     said = capsys.readouterr().err
     assert "not good enough" in said
     assert "the journal does not answer" in said

@@ -7,7 +7,7 @@ import pytest
 
 from deployments.errors import RegistryUnreachable
 from flows import rollback as flow
-from flows.requests import RollbackRequest
+from flows.parameters import RollbackRequest
 from tasks import rollout as tasks
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments import wiring
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Approve, Launch, Observe
@@ -17,11 +17,11 @@ from deployments.spec import BlueGreenSection, Second, Strategy, TargetKind
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Replica, ReplicaState
 from tasks import rollout as tasks
-from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import hold, nobody_stops
-from tasks.rollouts.ordering import give
-from tasks.rollouts.servers import _still_waiting
+from tasks.rollouts.orders import give
+from tasks.rollouts.server_launch import _still_waiting
+from tasks.rollouts.takeover import begin
 from tasks.wait_progress import speaking_of_order, speaking_of_others
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.errors import RouterRefused
-from deployments.routers.gateway_api.rules import (
+from deployments.routers.gateway_api.route_rules import (
     are_as_written,
     known_versions,
     ours_among,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from deployments.serving.crash_record import remains_in
-from deployments.serving.keyed import StickyKeys
-from deployments.serving.model import Model
-from deployments.serving.service import Service
-from tests.unit.deployments.serving.test_app import RECORD, Caller
+from deployments.serving.loaded_model import Model
+from deployments.serving.recent_by_user import StickyKeys
+from deployments.serving.server_state import Service
 from tests.unit.deployments.serving.test_counts import MIRRORED
+from tests.unit.deployments.serving.test_management_api import RECORD, Caller
 
 NOTHING = {"keyless": 0, "keyed": 0, "copies": 0}
 # Begins what its arguments say, and is killed.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.serving.__main__ import main
-from deployments.targets.last_words import last_words_in
+from deployments.targets.exit_reason import last_words_in
 from tests.model_folder import write_manifest, write_model_folder
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -88,7 +88,7 @@ def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path
 
 def test_the_server_needs_nothing_of_the_rest_of_the_project() -> None:
     program = (
-        "import sys, deployments.serving.__main__, deployments.trusted, skops.io, pandas; "
+        "import sys, deployments.serving.__main__, deployments.trusted_types, skops.io, pandas; "
         "print(sorted({'prefect', 'mlflow', 'great_expectations', 'pydantic', 'tasks', 'flows'} & set(sys.modules)))"
     )
     finished = subprocess.run(

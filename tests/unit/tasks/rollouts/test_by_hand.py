@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 
 from deployments.errors import Busy, NotFound
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import LEASE, outcome
 from tasks.rollouts.registry_sync import differences, repair
 from tasks.rollouts.rollback_target import back_to
+from tasks.rollouts.takeover import begin, put_right
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 
 Edit = Callable[[World], None]

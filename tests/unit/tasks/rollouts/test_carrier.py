@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from deployments.errors import RegistryUnreachable, TargetUnreachable
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Promote, Retire
 from deployments.spec import OnDeadline, Strategy
 from deployments.traffic import Weights
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.takeover import begin, put_right
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 
 ELSEWHERE = Owner("another-host", 1, 0.0)

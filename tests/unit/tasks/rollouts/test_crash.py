@@ -16,8 +16,8 @@ from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import Wish, settle
 from tasks.rollouts.keeping import hold
+from tasks.rollouts.takeover import Wish, settle
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 # Reading changes nothing: a kill between two readings is the kill before the next change.

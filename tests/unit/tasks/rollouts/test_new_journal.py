@@ -11,9 +11,9 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
 from deployments.spec import Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import put_right
 from tasks.rollouts.keeping import hold
 from tasks.rollouts.registry_sync import repair
+from tasks.rollouts.takeover import put_right
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from deployments.errors import Busy
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Second, Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import begin, orphans, put_right, take_over
 from tasks.rollouts.keeping import hold
+from tasks.rollouts.takeover import begin, orphans, put_right, take_over
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 A, B = "aaaa@1111 (on laptop)", "bbbb@2222 (on laptop)"

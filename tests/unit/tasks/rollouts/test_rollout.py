@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from deployments.errors import Busy, RolloutFailed
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Shift
@@ -16,10 +16,10 @@ from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Launch
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.keeping import LEASE, outcome
-from tasks.rollouts.restore import restore
-from tasks.rollouts.traffic import retire, shift
+from tasks.rollouts.restore_champion import restore
+from tasks.rollouts.takeover import begin, put_right
+from tasks.rollouts.traffic_shift import retire, shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, history
 
 ELSEWHERE = Owner("another-host", 1, 0.0)

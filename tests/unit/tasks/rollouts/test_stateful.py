@@ -26,7 +26,7 @@ from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, OnDead
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.beginning import Wish, begin, orphans, put_right, take_over
+from tasks.rollouts.takeover import Wish, begin, orphans, put_right, take_over
 from tests.unit.tasks.rollouts.sea import IMMORTAL, UNREACHABLE, Process, Someone, process, someone
 from tests.unit.tasks.rollouts.world import FACTS, MINUTE, PRODUCT, SECTION, World, history
 

@@ -9,9 +9,9 @@ from deployments.errors import DiskFull, RegistryUnreachable, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Promote, Retire
 from deployments.spec import Strategy
-from tasks.rollouts.beginning import put_right
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.registry_sync import differences, repair
+from tasks.rollouts.takeover import put_right
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 

@@ -12,9 +12,9 @@ from deployments.rollout.steps import Observe, Promote, Shift
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.protocol import Replica, ReplicaState
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.champion import who_serves
+from tasks.rollouts.takeover import begin, put_right
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage, doors_of
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 

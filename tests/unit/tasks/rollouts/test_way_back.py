@@ -9,7 +9,7 @@ import pytest
 
 from deployments.errors import JournalUnreachable, RegistryUnreachable, RouterUnreachable
 from deployments.rollout.state import Phase, RolloutState
-from deployments.routers.retreats import Retreat
+from deployments.routers.traffic_rollback import Retreat
 from deployments.spec import Strategy
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.keeping import give_up

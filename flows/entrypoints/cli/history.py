@@ -1,0 +1,65 @@
+"""What `history` says: one line an event, or all of it as JSON."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from deployments import wiring
+from deployments.errors import NotFound
+from flows.entrypoints.cli import console
+
+_DETAILS = {"step.intended"}
+_SHOWN = (
+    "window",
+    "rows",
+    "fingerprint",
+    "checks",
+    "warnings",
+    "algorithm",
+    "against",
+    "scores",
+    "champion_scores",
+    "version",
+    "candidate",
+    "image",
+    "digest",
+    "step",
+    "seen",
+    "ruling",
+    "why",
+    "who",
+    "said",
+    "reason",
+)
+
+
+def history_report(product: str | None, limit: int) -> list[dict[str, Any]]:
+    """The last `limit` events, oldest first."""
+    events = wiring.journal().events(product)
+    if product is not None and not events:
+        raise NotFound(f"nothing is known of {product!r}: check the name with `seatrial status`")
+    return [
+        {"at": event.at, "product": event.product, "event": event.kind, "run": event.run, **event.detail}
+        for event in events[-limit:]
+    ]
+
+
+def print_history(report: list[dict[str, Any]]) -> None:
+    """One line an event for people, times in UTC; `--json` has every detail."""
+    width = max((len(entry["product"]) for entry in report), default=0)
+    for entry in report:
+        if entry["event"] not in _DETAILS:
+            known = f"{entry['at']:%Y-%m-%d %H:%M:%S} UTC  {entry['product']:<{width}}  {entry['event']:<20}"
+            console.line("  ".join([known, *_fields(entry)]))
+
+
+def _fields(entry: dict[str, Any]) -> Iterator[str]:
+    for name, value in entry.items():
+        if name in _SHOWN and value not in (None, "", [], {}):
+            text = " ".join(_plain(value).split())
+            yield f"{name} {text if len(text) <= 200 else text[:199] + '…'}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
