@@ -9,7 +9,7 @@ from deployments.errors import Refused
 from deployments.journals.protocol import Event, Journal
 from deployments.process_identity import Owner, this_process
 from tasks.event_log import tell
-from tasks.rollouts.keeping import explain
+from tasks.rollouts.reasons import explain
 from tasks.run_context import Run
 from tasks.secondary_errors import beside
 from tasks.signals import PRESENT

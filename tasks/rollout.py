@@ -23,10 +23,11 @@ from tasks.event_log import tell
 from tasks.models.tracking import close_abandoned_runs
 from tasks.prefect_artifacts import leave_evidence
 from tasks.prefect_runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.active_rollouts import in_hand, keep_in_hand
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.evidence import compared
-from tasks.rollouts.keeping import explain, give_up_for, outcome
+from tasks.rollouts.reasons import explain, outcome
 from tasks.rollouts.rollback_target import back_to
 from tasks.rollouts.takeover import Wish, begin, carried_here, put_right, take_over
 from tasks.rollouts.traffic_rollback import give_back

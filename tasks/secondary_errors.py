@@ -47,7 +47,7 @@ def released_after(lease: "Lease", doors: "Doors") -> Iterator[None]:
 
 
 def _explained(error: BaseException) -> str:
-    from tasks.rollouts.keeping import explain  # commands that fail at nothing need none of it
+    from tasks.rollouts.reasons import explain  # commands that fail at nothing need none of it
 
     return explain(error)
 

@@ -11,7 +11,7 @@ from deployments.rollout.waits import waiting
 from deployments.wiring import Doors
 from tasks.event_log import tell
 from tasks.prefect_runs import name_present_run
-from tasks.rollouts.keeping import under_way
+from tasks.rollouts.lease import under_way
 from tasks.rollouts.wait_reminders import AT_ONCE, SOON, Reminder, SpeakingClock
 
 # What the name of a run says of a wait that only a person, or traffic, can end.

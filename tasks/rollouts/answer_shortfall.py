@@ -8,7 +8,7 @@ from deployments.analysis import answer_shortfall
 from deployments.analysis.evidence import Block
 from deployments.analysis.metric_result import percent
 from deployments.plurals import counted
-from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.patience import PATIENCE
 
 # A gateway still leads by the weights before for so long, and answers to what it led there come later.
 _SETTLING: Final = timedelta(seconds=5)

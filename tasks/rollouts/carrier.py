@@ -27,23 +27,15 @@ from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
 from deployments.routers.traffic_rollback import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
+from tasks.rollouts.cancellation import Stop, nobody_stops
 from tasks.rollouts.champion import promoted
 from tasks.rollouts.evidence import own
+from tasks.rollouts.history import note, note_verdict
 from tasks.rollouts.journal_outage import JournalAwayError, telling
-from tasks.rollouts.keeping import (
-    GLANCE,
-    ON_THE_WAY_BACK,
-    PATIENCE,
-    Stop,
-    cause_of,
-    hold,
-    nobody_stops,
-    note,
-    note_verdict,
-    patiently,
-    so_far,
-)
+from tasks.rollouts.lease import hold
 from tasks.rollouts.observation import Watcher
+from tasks.rollouts.patience import GLANCE, ON_THE_WAY_BACK, PATIENCE, patiently
+from tasks.rollouts.reasons import cause_of, so_far
 from tasks.rollouts.restore_champion import arrived, bring_back, put_back
 from tasks.rollouts.rollback_errors import way_back_error
 from tasks.rollouts.server_launch import NotWholeError, await_news, never_whole, start_again

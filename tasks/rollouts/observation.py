@@ -16,7 +16,7 @@ from deployments.wiring import Doors
 from tasks.rollouts.answer_shortfall import Split
 from tasks.rollouts.candidate_health import CandidateAnswers, Counted
 from tasks.rollouts.evidence import compared, gathered
-from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.patience import PATIENCE
 from tasks.rollouts.traffic_rollback import given_back
 from tasks.rollouts.traffic_shift import flows_as, shift
 from tasks.rollouts.user_evidence import KnownUsers

@@ -11,7 +11,7 @@ from deployments.rollout.decide import NotNowError, obey
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.strategies.plan import Change, finale, goal_of
-from tasks.rollouts.keeping import under_way
+from tasks.rollouts.lease import under_way
 
 PATIENCE: Final = timedelta(seconds=10)
 _GLANCE: Final = timedelta(seconds=0.25)

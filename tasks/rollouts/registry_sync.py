@@ -12,7 +12,7 @@ from deployments.journals.protocol import Event
 from deployments.journals.registration_notes import registration_of
 from deployments.wiring import Doors
 from tasks.rollouts.desired_registry import standing_of
-from tasks.rollouts.keeping import hold, under_way
+from tasks.rollouts.lease import hold, under_way
 from tasks.secondary_errors import released_after
 
 

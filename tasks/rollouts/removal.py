@@ -10,7 +10,8 @@ from deployments.journals.protocol import Event, Journal
 from deployments.process_identity import this_process
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold, patiently
+from tasks.rollouts.lease import hold
+from tasks.rollouts.patience import patiently
 from tasks.secondary_errors import released_after
 
 REMOVING: Final = "product.removing"

@@ -10,7 +10,9 @@ from deployments.spec import RolloutSection
 from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
 from tasks.rollouts.champion import promoted, who_serves
-from tasks.rollouts.keeping import hold, not_retired, patiently
+from tasks.rollouts.lease import hold
+from tasks.rollouts.patience import patiently
+from tasks.rollouts.reasons import not_retired
 from tasks.rollouts.server_launch import await_ready, start_again
 from tasks.rollouts.step_actions import dismiss
 from tasks.rollouts.traffic_rollback import give_back

@@ -6,7 +6,7 @@ from deployments.errors import SeatrialError, TryAgain
 from deployments.rollout.state import RolloutState
 from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.patience import PATIENCE
 from tasks.rollouts.server_launch import start
 from tasks.rollouts.unanswered_requests import NOT_READY
 

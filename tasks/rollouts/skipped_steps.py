@@ -4,7 +4,8 @@ from deployments.errors import DiskFull, RegistryUnreachable, SeatrialError
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Reinstate, Retire
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import not_retired, note
+from tasks.rollouts.history import note
+from tasks.rollouts.reasons import not_retired
 from tasks.rollouts.step_actions import unsaid
 
 

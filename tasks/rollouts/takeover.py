@@ -14,20 +14,12 @@ from deployments.rollout.steps import Approve, Observe
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
+from tasks.rollouts.cancellation import Stop, nobody_stops
 from tasks.rollouts.champion import who_serves
-from tasks.rollouts.keeping import (
-    GLANCE,
-    ON_THE_WAY_BACK,
-    Stop,
-    cause_of,
-    check_place,
-    hold,
-    is_ours,
-    nobody_stops,
-    note,
-    patiently,
-    under_way,
-)
+from tasks.rollouts.history import note
+from tasks.rollouts.lease import check_place, hold, is_ours, under_way
+from tasks.rollouts.patience import GLANCE, ON_THE_WAY_BACK, patiently
+from tasks.rollouts.reasons import cause_of
 from tasks.rollouts.registry_sync import note_differences
 from tasks.rollouts.restore_champion import arrived, at_rest, lead_back, put_back, restore, take_back_in_registry
 from tasks.rollouts.rollback_errors import told_of_way_back

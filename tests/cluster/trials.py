@@ -28,8 +28,8 @@ from deployments.spec import (
 )
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors, cluster_doors
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
 from tasks.rollouts.takeover import Wish, begin, carried_here
 from tests.cluster.fleet import Fleet
 

@@ -22,7 +22,7 @@ from flows.entrypoints.cli.status import _first_step
 from tasks.orders import version_to_retry
 from tasks.rollout import former_version
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import check_place
+from tasks.rollouts.lease import check_place
 from tasks.rollouts.takeover import begin
 from tasks.run_context import Run
 from tasks.spec_file import load_product

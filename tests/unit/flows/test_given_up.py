@@ -26,7 +26,7 @@ from flows import rollout as flow
 from tasks.rollout import abandon, take_step
 from tasks.rollouts.active_rollouts import in_hand, keep_in_hand
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tasks.rollouts.takeover import begin
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollouts.world import PRODUCT, World

@@ -18,7 +18,7 @@ from flows.entrypoints.cli import main
 from tasks.decision_log import failure_recorded
 from tasks.rollout import abandon
 from tasks.rollouts.active_rollouts import keep_in_hand
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tasks.rollouts.takeover import begin
 from tasks.run_context import open_run
 from tasks.secondary_errors import after, beside, told

@@ -19,7 +19,7 @@ from flows.entrypoints.cli.explanation import state_report
 from flows.entrypoints.cli.live_screen import bar, picture, progress, weights
 from flows.entrypoints.cli.status import _rollout_lines, _under_way
 from tasks.rollouts.explanation import explain
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, until
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
 

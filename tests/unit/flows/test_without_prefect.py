@@ -13,7 +13,7 @@ from deployments.errors import Busy, JournalUnreachable, RolloutFailed
 from deployments.rollout.state import Phase
 from flows import rollout as flow
 from tasks.rollouts.active_rollouts import keep_in_hand
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollouts.world import PRODUCT, World, to_its_end
 

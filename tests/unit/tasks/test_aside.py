@@ -15,8 +15,8 @@ from deployments.spec import Strategy
 from tasks import rollout as tasks
 from tasks.prefect_artifacts import name_run
 from tasks.prefect_runs import _Aside
+from tasks.rollouts.cancellation import nobody_stops
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import nobody_stops
 from tasks.rollouts.takeover import begin
 from tasks.run_context import open_run
 from tests.unit.flows.conftest import PROJECT

@@ -17,8 +17,9 @@ from deployments.spec import BlueGreenSection, Second, Strategy, TargetKind
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Replica, ReplicaState
 from tasks import rollout as tasks
+from tasks.rollouts.cancellation import nobody_stops
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import hold, nobody_stops
+from tasks.rollouts.lease import hold
 from tasks.rollouts.orders import give
 from tasks.rollouts.server_launch import _still_waiting
 from tasks.rollouts.takeover import begin

@@ -12,8 +12,8 @@ from deployments.process_identity import PROC, Owner, this_process
 from deployments.rollout.state import RolloutState
 from deployments.traffic import Routing
 from deployments.wiring import Doors
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
 from tasks.rollouts.takeover import carried_here
 from tests.unit.tasks.rollouts.test_crash import Killed, Life, mortal
 from tests.unit.tasks.rollouts.world import PRODUCT, World

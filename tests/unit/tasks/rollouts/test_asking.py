@@ -16,7 +16,7 @@ from deployments.spec import Strategy
 from deployments.targets.protocol import Launch
 from deployments.traffic import Weights
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
 from tasks.rollouts.takeover import begin
 from tasks.rollouts.traffic_shift import retire, shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World

@@ -13,7 +13,8 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, outcome
+from tasks.rollouts.lease import LEASE
+from tasks.rollouts.reasons import outcome
 from tasks.rollouts.registry_sync import differences, repair
 from tasks.rollouts.rollback_target import back_to
 from tasks.rollouts.takeover import begin, put_right

@@ -14,7 +14,7 @@ from deployments.rollout.steps import Observe, Promote, Retire
 from deployments.spec import OnDeadline, Strategy
 from deployments.traffic import Weights
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
 from tasks.rollouts.takeover import begin, put_right
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 

@@ -16,7 +16,7 @@ from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tasks.rollouts.takeover import Wish, settle
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 

@@ -11,7 +11,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
 from deployments.spec import Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tasks.rollouts.registry_sync import repair
 from tasks.rollouts.takeover import put_right
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage

@@ -10,7 +10,7 @@ from deployments.process_identity import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Second, Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tasks.rollouts.takeover import begin, orphans, put_right, take_over
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 

@@ -12,7 +12,7 @@ from deployments.process_identity import Owner
 from deployments.rollout.steps import Shift
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 from deployments.traffic import Weights
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
 from tasks.rollouts.restore_champion import restore
 from tasks.rollouts.server_launch import await_ready, verify
 from tasks.rollouts.traffic_shift import shift

@@ -22,8 +22,8 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
 from deployments.spec import Strategy
 from deployments.wiring import Doors
+from tasks.rollouts.abandonment import give_up
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up
 from tasks.rollouts.takeover import begin, put_right, take_over
 from tests.advice import followed
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage

@@ -16,7 +16,8 @@ from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Launch
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.keeping import LEASE, outcome
+from tasks.rollouts.lease import LEASE
+from tasks.rollouts.reasons import outcome
 from tasks.rollouts.restore_champion import restore
 from tasks.rollouts.takeover import begin, put_right
 from tasks.rollouts.traffic_shift import retire, shift

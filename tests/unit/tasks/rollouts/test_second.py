@@ -17,7 +17,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Second, Strategy
 from deployments.targets.protocol import Launch
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
 from tasks.rollouts.takeover import begin, orphans, put_right, settle
 from tests.unit.tasks.rollouts.sea import Signed, someone
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end

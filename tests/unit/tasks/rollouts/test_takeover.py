@@ -16,7 +16,7 @@ from deployments.spec import Second, Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
 from tasks.rollouts.takeover import PICKED_UP, begin, put_right, settle
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 

@@ -29,8 +29,8 @@ from deployments.spec import (
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import InMemoryTarget
 from deployments.wiring import Doors
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
 from tasks.rollouts.takeover import Wish, begin, carried_here, take_over
 
 PRODUCT = "bikes"
