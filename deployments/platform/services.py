@@ -39,7 +39,7 @@ def prefect_worker(settings: Settings, addresses: Addresses) -> Program:
 
 def warm_process(settings: Settings, addresses: Addresses) -> Program:
     """Has imported everything, and forks for each release from the command line."""
-    return _python(WARM, settings, addresses, "flows.entrypoints.runner.prefork")
+    return _python(WARM, settings, addresses, "flows.entrypoints.runner.prefork", "flows.entrypoints.cli.main:run")
 
 
 def control_service(settings: Settings, addresses: Addresses) -> Program:

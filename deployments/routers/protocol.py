@@ -24,8 +24,8 @@ class Router(Protocol):
     def shortfall(self) -> float | None:
         """How far the odds that an answer is a version's may lie below those configured before users go unanswered.
 
-        Relatively; see `deployments.analysis.answer_shortfall`. None where too few answers tell nothing of that: what the
-        gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
+        Relatively; see `deployments.analysis.answer_shortfall`. None where too few answers tell nothing of that: what
+        the gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
         """
         ...
 

@@ -96,7 +96,7 @@ def load(
     """The model in `folder`, every file of which is what it was when the model was stored; compiled if it can be.
 
     `trusted` names types beyond `DEFAULT_TRUSTED_TYPES` that it may hold, `digest` stands for the only manifest that is
-    taken (see `deployments.model_manifest`; empty: the one that lies beside the model). `comes_to` is told what is begun.
+    taken (see `deployments.model_manifest`; empty: the one beside the model). `comes_to` is told what is begun.
     Raises `BadArtifact` before anything
     of the model is constructed: a file is missing, changed or new, the description is broken, or of another product.
     """

@@ -1,4 +1,4 @@
-"""The last answers that another version answered too, for whoever compares the two: see `deployments.metrics.paired_predictions`."""
+"""The last answers that another version answered too: `deployments.metrics.paired_predictions` compares the two."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The child process of `child.py`: imports first, then one request from standard input and one answer."""
+"""The child process of `gx_process.py`: imports first, then one request from standard input and one answer."""
 
 import os
 import pickle

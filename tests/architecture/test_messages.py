@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.entrypoints.cli.console import _mark
+from flows.entrypoints.console import _mark
 from tests.architecture.advice import PACKAGES, ROOT, Text, texts
 
 FILLED = "\N{HORIZONTAL ELLIPSIS}"
@@ -117,7 +117,7 @@ def test_events_are_found() -> None:
 @pytest.mark.parametrize("event", sorted({*events(), *ENDS, *PHASES}))
 def test_only_what_went_well_has_a_tick_and_every_event_has_a_mark(event: str) -> None:
     mark = _mark(event)
-    assert mark != "·", f"{event}: say in flows/entrypoints/cli/console.py how it went"
+    assert mark != "·", f"{event}: say in flows/entrypoints/console.py how it went"
     assert ("✓" in mark) is not bool(BAD.search(event)) or "…" in mark or "!" in mark
 
 

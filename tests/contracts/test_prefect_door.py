@@ -32,7 +32,7 @@ from deployments.settings import Settings
 from deployments.supervision import Program
 from deployments.web_login.login_link import passes
 from deployments.web_login.password import USER, credentials
-from flows.entrypoints.runner.prefork import socket_of
+from flows.entrypoints.runner.prefork_client import socket_of
 from tests.advice import followed
 
 LIMIT = timedelta(minutes=3)
@@ -322,7 +322,8 @@ from pathlib import Path
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment_with_password
 from deployments.settings import current
-from flows.entrypoints import cli, warm
+from flows.entrypoints.cli import main as cli
+from flows.entrypoints.runner import prefork
 
 def asks():
     os.environ.update(environment_with_password(current(), Addresses("127.0.0.1", prefect=int(sys.argv[1]))))
@@ -335,13 +336,13 @@ def asks():
     return 7
 
 cli.run = asks
-warm._import_everything = lambda: import_module("prefect.client.orchestration")
-warm.main()
+prefork._import_everything = lambda: import_module("prefect.client.orchestration")
+prefork.main("flows.entrypoints.cli.main:run")
 """
 CALLER = """
 import sys
 from deployments.settings import current
-from flows.entrypoints.runner.prefork import run_warm
+from flows.entrypoints.runner.prefork_client import run_warm
 sys.exit(run_warm(current(), sys.argv[1:]))
 """
 

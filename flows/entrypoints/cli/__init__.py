@@ -1,1 +1,1 @@
-"""The command line: a module a group of commands. It starts flows and reports; it decides nothing."""
+"""The command line, a module a group of commands: `main` puts them together."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product, name_of
 
 app = typer.Typer()

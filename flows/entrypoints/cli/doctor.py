@@ -14,7 +14,7 @@ from deployments.account_isolation import (
 )
 from deployments.errors import BadInput
 from deployments.settings import current
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 
 _SHOWN = 20
 

@@ -10,7 +10,7 @@ from deployments.journals.protocol import Event
 from deployments.plurals import counted
 from deployments.rollout.state import RolloutState
 from deployments.rollout.waits import waiting
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from tasks.rollouts.explanation import Explanation, explain, find, replay
 
 _LINES = 14  # of the timeline, so that all fits one screen

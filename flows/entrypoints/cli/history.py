@@ -5,7 +5,7 @@ from typing import Any
 
 from deployments import wiring
 from deployments.errors import NotFound
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 
 _DETAILS = {"step.intended"}
 _SHOWN = (

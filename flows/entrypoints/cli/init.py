@@ -14,7 +14,7 @@ from deployments.errors import BadInput
 from deployments.plurals import counted
 from deployments.printable import in_one_line
 from deployments.settings import current
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json
 from tasks.learning_tasks import TaskKind
 

@@ -19,7 +19,7 @@ from deployments.rollout.steps import Observe
 from deployments.rollout.waits import waiting
 from deployments.routers.protocol import Router
 from deployments.traffic import split_in_words
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import mark, where
 from tasks.rollouts.explanation import Explanation, explain
 from tasks.rollouts.orders import the_one_under_way

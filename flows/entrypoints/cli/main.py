@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from deployments.account_isolation import keep_to_oneself
 from deployments.errors import SeatrialError
 from deployments.proxy_environment import heed_proxies
+from flows.entrypoints import console
 from flows.entrypoints.cli import (
-    console,
     container_images,
     inference_log,
     init,

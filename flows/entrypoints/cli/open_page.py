@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deployments.errors import BadInput, PlatformUnreachable
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 
 app = typer.Typer()
 PAGES = ("prefect", "mlflow")

@@ -28,7 +28,7 @@ RolloutId = Annotated[
 def hand_to_warm_process(product: str) -> None:
     """Let a fork of the platform's warm process do all of it, if there is one; then this process has only to end."""
     from deployments.settings import current
-    from flows.entrypoints.runner.prefork import KilledError, run_warm
+    from flows.entrypoints.runner.prefork_client import KilledError, run_warm
 
     since = SystemClock().now()
     try:
@@ -49,7 +49,7 @@ def look_through_warm_process() -> None:
     One that is busy, stopped or killed keeps nobody from looking.
     """
     from deployments.settings import current
-    from flows.entrypoints.runner.prefork import KilledError, run_warm
+    from flows.entrypoints.runner.prefork_client import KilledError, run_warm
 
     with suppress(KilledError):
         code = run_warm(current(), sys.argv[1:], _ACCEPTED_WITHIN_SECONDS)

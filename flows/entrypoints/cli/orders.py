@@ -3,7 +3,7 @@
 import typer
 
 from deployments.rollout.orders import Verb
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product, Reason, name_of, user
 
 app = typer.Typer()

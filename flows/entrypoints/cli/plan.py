@@ -16,7 +16,7 @@ from deployments.settings import current
 from deployments.spec import Strategy
 from deployments.strategies.forecast import Forecast, Traffic, total
 from deployments.strategies.plan import Change, Goal
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from tasks.rollouts.champion import champion_by
 from tasks.rollouts.forecast import Outlook, outlook, present_traffic
 from tasks.spec_file import check_available, find_spec, load_product

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from deployments.errors import PlatformUnreachable
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product, look_through_warm_process, name_of
 
 app = typer.Typer()

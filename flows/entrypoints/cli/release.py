@@ -9,7 +9,7 @@ import typer
 from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
 from deployments.spec import Strategy
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product, enter_platform, hand_to_warm_process, name_of
 from tasks.signals import PRESENT, CommandInterruptedError
 

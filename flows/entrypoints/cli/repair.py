@@ -4,7 +4,7 @@ from typing import Any
 
 from deployments import wiring
 from deployments.errors import NotFound
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from tasks.models.attestation import vouch
 from tasks.rollouts.registry_sync import repair
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from deployments.spec import Strategy
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product
 
 app = typer.Typer()

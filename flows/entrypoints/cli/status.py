@@ -20,7 +20,7 @@ from deployments.spec import TargetKind
 from deployments.targets.process import served_by
 from deployments.targets.protocol import Replica, ReplicaState
 from deployments.wiring import Doors
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import state_report
 from tasks.rollouts.champion import champion_by, who_serves
 from tasks.rollouts.desired_registry import standing

@@ -2,7 +2,7 @@
 
 import typer
 
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product, RolloutId, name_of
 
 app = typer.Typer()

@@ -1,1 +1,1 @@
-"""What runs beside commands: the preforked process, the watchdog, Prefect's server and worker."""
+"""What runs beside commands: the preforked process with its watchdog, Prefect's server and worker."""

@@ -12,7 +12,7 @@ from typing import NoReturn
 from deployments.clock import SystemClock
 from deployments.rollout.state import RolloutState
 from deployments.settings import current
-from flows.entrypoints.runner.program_log import say
+from flows.entrypoints.program_log import say
 from flows.entrypoints.runner.watchdog import EVERY, Watchdog
 
 # The kubelet ends a program that did not touch it for a while.

@@ -1,4 +1,4 @@
-"""`python -m flows.entrypoints.runner.prefect_server`: Prefect's API, scheduler and pages, behind the door of the platform.
+"""`python -m flows.entrypoints.runner.prefect_server`: Prefect's API, scheduler and pages, behind a login.
 
 As `prefect server start`, whose application takes nothing before it. Prefect's own authentication is on, too: it is
 what those are asked for who open a WebSocket.

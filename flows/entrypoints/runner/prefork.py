@@ -2,7 +2,7 @@
 
 It is the watchdog, too: every few seconds it looks for rollouts whose process is gone, and forks for each of them.
 
-`serve` is a program of the platform (`seatrial up`); `run_warm` is what a command calls first. The forked process gets
+`serve` is a program of the platform (`seatrial up`); what a command calls first is in `prefork_client`. The fork gets
 the caller's terminal, folder, environment and Ctrl-C; when the caller dies, it is interrupted as by Ctrl-C. Nothing
 that reads settings runs before the fork. After a change of Seatrial's own files the process ends, and supervisord
 starts it anew; the command that found it so runs by itself.
@@ -19,9 +19,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import NoReturn
 
 from deployments.account_isolation import is_same_account, keep_to_oneself
@@ -29,91 +30,18 @@ from deployments.platform.environment import password_of_prefect
 from deployments.proxy_environment import heed_proxies
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
+from flows.entrypoints.runner import prefork_client
+from flows.entrypoints.runner.prefork_client import ACCEPTED, INTERRUPT, socket_of
 from flows.entrypoints.runner.watchdog import EVERY, Watchdog, carry_on
 from tasks import signals
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _PACKAGES = ("flows", "tasks", "deployments")
-_INTERRUPT = b"I"
-_ACCEPTED = b"accepted"
 _LARGEST = 1 << 20
 # Environment and arguments, which the system itself lets be 2 MiB, as JSON.
 _MOST_BYTES = 16 << 20
 _PATIENCE_SECONDS = 10.0
 _MOST_SILENT = 64
-_forked = False
-
-
-class KilledError(Exception):
-    """The fork that did a command's work is gone, and did not say how the work ended."""
-
-
-def socket_of(settings: Settings) -> Path:
-    """Where the process listens."""
-    return settings.run_folder / "warm.sock"
-
-
-def run_warm(settings: Settings, arguments: list[str], accepted_within: float | None = None) -> int | None:
-    """Run a command in a fork of the warm process; its exit code, or None if there is no such process to be had.
-
-    None also inside such a fork, where SEATRIAL_WARM is false, and after so many seconds in which nobody accepted the
-    command (None: it is waited for). Raises `KilledError` if the fork went so.
-    """
-    if _forked or not settings.warm:
-        return None
-    caller = socket.socket(socket.AF_UNIX)
-    try:
-        caller.connect(str(socket_of(settings)))
-    except OSError:
-        caller.close()
-        return None
-    if not is_same_account(caller):  # who gets a command gets its environment and its terminal
-        caller.close()
-        return None
-    request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
-    with caller:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        try:
-            socket.send_fds(caller, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
-            caller.settimeout(accepted_within)
-            if _word(caller) != _ACCEPTED:
-                return None
-            caller.settimeout(None)
-        except OSError:  # it ended while this command waited for its turn
-            return None
-        with _passing_interruptions_on(caller):
-            code = _word(caller)
-    if not code:
-        raise KilledError
-    return int(code)
-
-
-def _word(caller: socket.socket) -> bytes:
-    """What the other side said, up to the end of the line; empty when it is gone."""
-    word = b""
-    while not word.endswith(b"\n"):
-        letter = caller.recv(1)
-        if not letter:
-            return b""
-        word += letter
-    return word.strip()
-
-
-@contextlib.contextmanager
-def _passing_interruptions_on(caller: socket.socket) -> Iterator[None]:
-    """A block in which Ctrl-C and SIGTERM are the other side's: it puts right what it moved, and then says its code."""
-
-    def pass_on(*_: object) -> None:
-        with contextlib.suppress(OSError):
-            caller.sendall(_INTERRUPT)
-
-    former = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def serve(settings: Settings, run: Callable[[], int]) -> None:
@@ -211,8 +139,8 @@ def _fork() -> int:
 
 def _take_over(settings: Settings, orphan: RolloutState) -> NoReturn:
     """From here on this process carries a rollout whose process is gone."""
-    global _forked
-    _forked, code = True, 1
+    prefork_client.forked = True
+    code = 1
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -225,13 +153,13 @@ def _take_over(settings: Settings, orphan: RolloutState) -> NoReturn:
 
 def _become(caller: socket.socket, run: Callable[[], int]) -> None:
     """From here on this process is the caller's command."""
-    global _forked
-    _forked, code = True, 1
+    prefork_client.forked = True
+    code = 1
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signals.PRESENT.heed()
-        caller.sendall(_ACCEPTED + b"\n")
+        caller.sendall(ACCEPTED + b"\n")
         message, terminal = _request_of(caller)
         message, _, interrupted = message.partition(b"\n")
         request = json.loads(message)
@@ -287,7 +215,7 @@ def _leave(caller: socket.socket, code: int) -> NoReturn:
 
 def _listen(caller: socket.socket, interrupted: bool) -> None:
     """Ctrl-C in the caller's terminal, or the caller's death, interrupts this process."""
-    while interrupted or caller.recv(1) == _INTERRUPT:
+    while interrupted or caller.recv(1) == INTERRUPT:
         interrupted = False
         os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
@@ -297,18 +225,14 @@ def _state_of_files() -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for name in _PACKAGES for path in (_ROOT / name).rglob("*.py")}
 
 
-def main() -> None:
-    """`python -m flows.entrypoints.runner.prefork`: what supervisord runs."""
+def main(command_line: str) -> None:
+    """`python -m flows.entrypoints.runner.prefork MODULE:FUNCTION`, which supervisord runs; FUNCTION is a command line."""
     keep_to_oneself()
     heed_proxies()
-    from flows.entrypoints.cli.main import run
-
+    run = resolve_name(command_line)
     # Prefect reads its settings while it is imported: later, in a fork, it would not hear of the password.
     os.environ.update(password_of_prefect(Settings()))
-    known_to_cli = import_module(
-        "flows.entrypoints.runner.prefork"
-    )  # this file runs as __main__, which is another module
-    known_to_cli.serve(Settings(), run)
+    serve(Settings(), run)
 
 
 def _import_everything() -> None:
@@ -320,4 +244,4 @@ def _import_everything() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

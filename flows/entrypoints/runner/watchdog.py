@@ -76,7 +76,7 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
     from deployments.platform.environment import environment_with_password
     from deployments.platform.lifecycle import live_addresses
     from deployments.supervision import Supervisor
-    from flows.entrypoints.cli import console
+    from flows.entrypoints import console
 
     if not Supervisor.of(settings).running():
         return 0

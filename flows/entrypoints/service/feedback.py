@@ -29,7 +29,7 @@ from deployments.metrics.feedback.parsing import BadFeedback, read_feedback
 from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.routers.envoy.headers import SENDER_HEADER
 from deployments.serving.request_body import body_within
-from flows.entrypoints.runner.program_log import say
+from flows.entrypoints.program_log import say
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 PATH: Final = "/seatrial/feedback"

@@ -36,7 +36,7 @@ from deployments.serving.socket_handover import tcp_listener, unix_listener
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.wiring import inference_log_of, newest_section
-from flows.entrypoints.runner.program_log import Complaints, say
+from flows.entrypoints.program_log import Complaints, say
 from flows.entrypoints.service.feedback import make_app
 
 _LONGEST_GOODBYE_SECONDS = 10

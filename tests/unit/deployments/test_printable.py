@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from deployments.printable import in_lines, in_one_line
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from tasks.event_log import LOGGER, tell
 
 CLEAR = "\x1b[2J\x1b]0;mine\x07"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from flows.entrypoints.cli import console
+from flows.entrypoints import console
 from tasks.event_log import tell
 
 TEXTS = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployments.settings import Settings
-from flows.entrypoints.runner import prefork
+from flows.entrypoints.runner import prefork, prefork_client
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def settings() -> Iterator[Settings]:
 def listening(settings: Settings, *answers: bytes) -> threading.Thread:
     """A process that takes one caller, answers so, and is gone."""
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(prefork.socket_of(settings)))
+    listener.bind(str(prefork_client.socket_of(settings)))
     listener.listen()
 
     def once() -> None:
@@ -48,30 +48,30 @@ def listening(settings: Settings, *answers: bytes) -> threading.Thread:
 
 
 def test_without_a_warm_process_a_command_runs_by_itself(settings: Settings) -> None:
-    assert prefork.run_warm(settings, ["release"]) is None
+    assert prefork_client.run_warm(settings, ["release"]) is None
 
 
 def test_where_it_is_switched_off_nobody_is_asked(settings: Settings) -> None:
-    assert prefork.run_warm(settings.model_copy(update={"warm": False}), ["release"]) is None
+    assert prefork_client.run_warm(settings.model_copy(update={"warm": False}), ["release"]) is None
 
 
 @pytest.mark.parametrize(("answers", "code"), [((b"accepted\n", b"0\n"), 0), ((b"acc", b"epted\n130", b"\n"), 130)])
 def test_the_exit_code_is_the_forks(settings: Settings, answers: tuple[bytes, ...], code: int) -> None:
     other = listening(settings, *answers)
-    assert prefork.run_warm(settings, ["release"]) == code
+    assert prefork_client.run_warm(settings, ["release"]) == code
     other.join()
 
 
 def test_a_process_that_ends_before_it_accepted_leaves_the_command_to_the_caller(settings: Settings) -> None:
     other = listening(settings)
-    assert prefork.run_warm(settings, ["release"]) is None
+    assert prefork_client.run_warm(settings, ["release"]) is None
     other.join()
 
 
 def test_a_fork_that_was_killed_is_told_of(settings: Settings) -> None:
     other = listening(settings, b"accepted\n")
-    with pytest.raises(prefork.KilledError):
-        prefork.run_warm(settings, ["release"])
+    with pytest.raises(prefork_client.KilledError):
+        prefork_client.run_warm(settings, ["release"])
     other.join()
 
 
@@ -127,20 +127,20 @@ def test_a_command_is_not_told_to_another_account(settings: Settings) -> None:
     script = (
         f"{OTHER} s.bind(sys.argv[1]); os.setuid(65534); s.listen(); print(flush=True); print(s.accept()[0].recv(9))"
     )
-    command = [sys.executable, "-I", "-c", script, str(prefork.socket_of(settings))]
+    command = [sys.executable, "-I", "-c", script, str(prefork_client.socket_of(settings))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
         listener.stdout.readline()
-        assert prefork.run_warm(settings, ["release"]) is None
+        assert prefork_client.run_warm(settings, ["release"]) is None
         assert listener.stdout.readline() == "b''\n"
 
 
 @as_root
 def test_another_account_gets_no_command_done(settings: Settings) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(prefork.socket_of(settings)))
+        listener.bind(str(prefork_client.socket_of(settings)))
         listener.listen()
-        prefork.socket_of(settings).chmod(0o777)
+        prefork_client.socket_of(settings).chmod(0o777)
         for folder in (settings.home, settings.run_folder):  # what must never be so
             folder.chmod(0o777)
         script = f"{OTHER} os.setuid(65534); s.connect(sys.argv[1]); print(s.recv(9))"
@@ -153,13 +153,13 @@ def test_another_account_gets_no_command_done(settings: Settings) -> None:
 
 def test_only_who_says_something_is_a_caller_and_the_longest_silent_go(settings: Settings) -> None:
     with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as stack:
-        listener.bind(str(prefork.socket_of(settings)))
+        listener.bind(str(prefork_client.socket_of(settings)))
         listener.listen()
         callers = prefork._Callers(listener)
         stack.callback(callers.close)
         silent = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(prefork._MOST_SILENT + 1)]
         for each in silent:
-            each.connect(str(prefork.socket_of(settings)))
+            each.connect(str(prefork_client.socket_of(settings)))
             assert callers.next() is None
         assert silent[0].recv(1) == b"", "the first of them has been hung up on"
         silent[1].close()

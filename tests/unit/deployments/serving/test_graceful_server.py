@@ -28,7 +28,7 @@ SLOW_SERVER = """
 import pandas, re, sys, time
 from datetime import timedelta
 from pathlib import Path
-from deployments.serving import listening
+from deployments.serving import graceful_server
 from deployments.serving.server_state import Service
 from deployments.serving.server_log import log_as_json
 from deployments.serving.request_limits import Limits
@@ -47,8 +47,8 @@ class Slow:
         time.sleep(max(0, seconds))
         return frame["seconds"].to_numpy()
 
-listening._FAREWELL_SECONDS = float(sys.argv[2])
-listening._GRACE_SECONDS = listening._YOUNG_SECONDS = 0.5
+graceful_server._FAREWELL_SECONDS = float(sys.argv[2])
+graceful_server._GRACE_SECONDS = graceful_server._YOUNG_SECONDS = 0.5
 log_as_json()
 feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
 limits = Limits(time=timedelta(seconds=float(sys.argv[3])))

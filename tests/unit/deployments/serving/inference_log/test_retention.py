@@ -211,7 +211,7 @@ def test_all_is_looked_at_seldom(tmp_path: Path) -> None:
     class Watched:
         seldom = timedelta(hours=1)
 
-        def stored(self, product: str) -> list[stored.StoredPart]:
+        def stored(self, product: str) -> list[stored_parts.StoredPart]:
             looks.append(product)
             return store.stored(product)
 
