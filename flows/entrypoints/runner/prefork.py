@@ -226,7 +226,7 @@ def _state_of_files() -> dict[str, int]:
 
 
 def main(command_line: str) -> None:
-    """`python -m flows.entrypoints.runner.prefork MODULE:FUNCTION`, which supervisord runs; FUNCTION is a command line."""
+    """`python -m flows.entrypoints.runner.prefork MODULE:FUNCTION`, by supervisord; FUNCTION is a command line."""
     keep_to_oneself()
     heed_proxies()
     run = resolve_name(command_line)
