@@ -44,7 +44,7 @@ class Exposed:
     """Of its mode, what is too much."""
 
 
-def keep_to_oneself() -> None:
+def restrict_new_files() -> None:
     """What this process and its children write from now on is for their own account alone."""
     os.umask(UMASK)
 
@@ -104,7 +104,7 @@ def is_same_account(connection: socket.socket) -> bool:
     return account == os.getuid()
 
 
-def exposed(folder: Path) -> Iterator[Exposed]:
+def exposed_files(folder: Path) -> Iterator[Exposed]:
     """All in `folder`, and it itself, that others may read or change; links are not followed.
 
     Where nobody else may enter the folder, what is in it is reached by nobody: it is told all the same, for it may be
@@ -133,7 +133,7 @@ def changeable_code(folder: Path, leave_out: Path) -> Iterator[Exposed]:
                 yield from _changeable(path)
 
 
-def close(found: Exposed) -> None:
+def close_to_others(found: Exposed) -> None:
     """Takes from others what they may do there; nothing changes for the owner.
 
     Raises `PermissionError` for what is somebody else's, also for root: whoever owns it may open it again.
@@ -153,7 +153,7 @@ def close(found: Exposed) -> None:
         os.close(descriptor)
 
 
-def is_everybodys(folder: Path) -> bool:
+def is_shared_folder(folder: Path) -> bool:
     """Whether others need a folder, so that it cannot be closed to them: `/`, `/home`, `/tmp`, `/var` and the like."""
     place = folder.resolve()
     home = Path(pwd.getpwuid(os.getuid()).pw_dir) if _is_known(os.getuid()) else Path("/")

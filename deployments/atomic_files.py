@@ -19,24 +19,24 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
-def saying_when_full(path: Path) -> Iterator[None]:
+def disk_full_errors(path: Path) -> Iterator[None]:
     """Turns the operating system's "no space" errors of the block into `DiskFull` that names `path`."""
     try:
         yield
     except OSError as error:
-        if says_full(error):
+        if is_disk_full(error):
             raise DiskFull(
                 f"no space left while writing {path}: free some room and run the same command again"
             ) from error
         raise
 
 
-def says_full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether an error means that there is no room."""
     return isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in _FULL)
 
 
-def set_aside(folder: Path, count: int, size: int) -> None:
+def reserve_files(folder: Path, count: int, size: int) -> None:
     """Sees to `count` files of `size` bytes each in `folder`, for `write_reserved`; as many as there is room for."""
     present = _set_aside(folder)
     for path in present:
@@ -99,7 +99,7 @@ def write_atomically(path: Path, content: bytes | memoryview, mode: int = 0o600,
     `by_way_of` is a folder of the same disk for the temporary file, whose name then begins with that of `path`; None:
     beside `path`. Raises `DiskFull`; the former content is then untouched.
     """
-    with saying_when_full(path):
+    with disk_full_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{path.name}." if by_way_of is None else f"{path.name}."
         with _complete(content, mode, by_way_of or path.parent, prefix) as temporary:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from deployments.atomic_files import says_full
+from deployments.atomic_files import is_disk_full
 from deployments.errors import Busy
 
 # Tokens count seconds since then, so that a journal that begins anew begins above all that were given out before.
@@ -25,7 +25,7 @@ def next_token(former: int, now: datetime) -> int:
     return max(former + 1, min(int((now - _EPOCH).total_seconds()), _LATEST))
 
 
-def admit(product: str, token: int, newest: int) -> bool:
+def admit_token(product: str, token: int, newest: int) -> bool:
     """Whether `token` is to be remembered, being higher than the newest one seen. Raises `Busy` for a lower one."""
     if token < newest:
         raise Busy(f"{product}: the lease {token} is over, {newest} has been at work since: nothing was changed")
@@ -40,7 +40,7 @@ class Tokens:
 
     def admit(self, product: str, token: int | None) -> None:
         """Remember `token`. Raises `Busy` if a higher one was seen."""
-        if token is not None and admit(product, token, self.newest(product)):
+        if token is not None and admit_token(product, token, self.newest(product)):
             self.seen[product] = token
 
     def newest(self, product: str) -> int:
@@ -60,7 +60,7 @@ class Fences:
 
     def admit(self, product: str, token: int | None) -> None:
         """Remember `token`. Raises `Busy` if a higher one was seen: from then on lower ones are refused."""
-        if token is not None and admit(product, token, self.newest(product)):
+        if token is not None and admit_token(product, token, self.newest(product)):
             self._remember(product, token)
 
     def newest(self, product: str) -> int:
@@ -74,7 +74,7 @@ class Fences:
             (folder / str(token)).touch(mode=0o600)
         except OSError as error:
             # Where there is no room for a name, the way back is more urgent than who might disturb it.
-            if not says_full(error):
+            if not is_disk_full(error):
                 raise
             return
         for path in self._seen(product):

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from deployments.atomic_files import saying_when_full, write_once
+from deployments.atomic_files import disk_full_errors, write_once
 from deployments.errors import BadInput, NotFound
 
 
@@ -28,7 +28,7 @@ def key(folder: Path, name: str, draw: Callable[[], bytes] = drawn_text) -> byte
     others may read or write or that is empty, and `DiskFull`.
     """
     path = folder / name
-    with saying_when_full(path):
+    with disk_full_errors(path):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from deployments.account_isolation import is_everybodys, is_private, lasting_runtime_folder, private_folder
+from deployments.account_isolation import is_private, is_shared_folder, lasting_runtime_folder, private_folder
 from deployments.errors import BadInput
 from deployments.trusted_types import refusal
 
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
             place = self.home.resolve()
         except (OSError, RuntimeError) as error:  # a circle of links
             raise BadInput(f"{self.home} leads nowhere ({error}): {_ELSEWHERE}") from None
-        if is_everybodys(place):
+        if is_shared_folder(place):
             raise BadInput(f"{place} is needed by others, to whom a home is closed: {_ELSEWHERE}")
         return private_folder(place, _ELSEWHERE)
 

@@ -88,16 +88,16 @@ def doors(section: RolloutSection) -> Doors:
     return _embedded_doors()
 
 
-def doors_as_they_are(product: str) -> Doors:
+def read_only_doors(product: str) -> Doors:
     """The doors to where a product was last rolled out, for looking only.
 
     Nothing is started, and what is down raises its `…Unreachable` when it is asked.
     """
-    return doors_to_look_through(newest_section(product))
+    return read_only_doors_of(newest_section(product))
 
 
-def doors_to_look_through(section: RolloutSection | None) -> Doors:
-    """`doors_as_they_are`, of a product of which the newest rollout is known; None: it never had one."""
+def read_only_doors_of(section: RolloutSection | None) -> Doors:
+    """`read_only_doors`, of a product of which the newest rollout is known; None: it never had one."""
     if section is not None and section.target is TargetKind.KUBERNETES:
         return doors(section)
     return _embedded_as_they_are(current())

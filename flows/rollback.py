@@ -13,7 +13,7 @@ from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record, record_asked
 from tasks.orders import end_under_way
 from tasks.prefect_artifacts import name_run
-from tasks.rollout import close_left_open, former_version, recover
+from tasks.rollout import close_runs_left_open, former_version, recover
 from tasks.run_context import Result, open_run
 
 
@@ -38,5 +38,5 @@ def rollback(request: RollbackRequest) -> Result:
         version = former_version(run, request.version)
         name_run(run, version, "rollback")
         result = roll_out(run, version, Goal.REINSTATE)
-        close_left_open(run)
+        close_runs_left_open(run)
         return result

@@ -11,7 +11,7 @@ from deployments.process_identity import Owner, this_process
 from tasks.event_log import tell
 from tasks.rollouts.reasons import explain
 from tasks.run_context import Run
-from tasks.secondary_errors import beside
+from tasks.secondary_errors import noting_failures
 from tasks.signals import PRESENT
 
 _ENDS = (".refused", ".failed", ".interrupted", ".done", ".rolled_back")
@@ -46,7 +46,7 @@ def failure_recorded(run: Run, doing: str = "release") -> Iterator[None]:
         yield
     except BaseException as error:
         cause = PRESENT.cause(error)
-        with beside(cause, "writing it into the history"):
+        with noting_failures(cause, "writing it into the history"):
             record_failure(run, cause, doing)
         if cause is error:
             raise

@@ -10,18 +10,18 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from tasks.event_log import tell
 from tasks.rollouts.champion import who_serves
-from tasks.rollouts.orders import abort_first, give
-from tasks.rollouts.retry_eligibility import Again, again
+from tasks.rollouts.orders import abort_under_way, place_order
+from tasks.rollouts.retry_eligibility import Again, eligible_version
 from tasks.run_context import Result, Run, address_of
-from tasks.wait_progress import speaking_of_order
+from tasks.wait_progress import telling_of_order
 
 
 @task(name="give order", task_run_name="{verb} {product}", cache_policy=NO_CACHE)
 def give_order(product: str, verb: Verb, reason: str) -> str:
     """Give an order and wait until it was dealt with. Not repeated by itself: an order means what it means once."""
     journal = wiring.journal()
-    clock = speaking_of_order(product, journal, SystemClock())
-    reply = give(product, verb, f"Prefect ({flow_run.name})", reason, journal, clock)
+    clock = telling_of_order(product, journal, SystemClock())
+    reply = place_order(product, verb, f"Prefect ({flow_run.name})", reason, journal, clock)
     tell("order.given", verb=verb, outcome=reply.sentence())
     return reply.sentence()
 
@@ -34,8 +34,8 @@ def end_under_way(run: Run, reason: str) -> Result | None:
     carries is left for `recover`, which puts the champion back. Raises `Busy` when it does not end.
     """
     journal = wiring.journal()
-    clock = speaking_of_order(run.product, journal, SystemClock())
-    state = abort_first(run.product, "seatrial rollback", reason, journal, clock)
+    clock = telling_of_order(run.product, journal, SystemClock())
+    state = abort_under_way(run.product, "seatrial rollback", reason, journal, clock)
     if state is None or state.phase is Phase.DONE:
         return None
     tell("rollout.ended", version=f"v{state.candidate}", reason=reason)
@@ -55,4 +55,4 @@ def version_to_retry(run: Run, wanted: int | None) -> Again:
     """Which version is tried again, and with which evidence. Raises `NotFound` when there is nothing to retry."""
     doors = wiring.doors(run.spec.rollout)
     versions, rollouts = doors.registry.versions(run.product), doors.journal.rollouts(run.product)
-    return again(run.called or run.product, versions, rollouts, who_serves(run.product, doors), wanted)
+    return eligible_version(run.called or run.product, versions, rollouts, who_serves(run.product, doors), wanted)

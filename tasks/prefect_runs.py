@@ -94,7 +94,7 @@ class _Aside:
 _ASIDE: Final = _Aside()
 
 
-def aside(act: Callable[[], object]) -> None:
+def with_timeout(act: Callable[[], object]) -> None:
     """Do `act`, which asks Prefect, for five seconds at most; what is not done by then goes on beside the caller.
 
     Raises what it raised by then.
@@ -134,7 +134,7 @@ def close_dead_run(run_id: str) -> None:
             ):
                 _close(client, known.id, known.state)
 
-    aside(lambda: _with_prefect(close))
+    with_timeout(lambda: _with_prefect(close))
 
 
 def _close(client: "SyncPrefectClient", run: UUID, state: object) -> None:

@@ -83,7 +83,7 @@ class Interruptions:
     def cause(self, error: BaseException) -> BaseException:
         """Why something ended: `error`, or the interruption that it stands for; that is known from then on."""
         unknown = self._asked and not self._received
-        if unknown or any(map(_interrupts, chain(error))):
+        if unknown or any(map(_interrupts, error_chain(error))):
             self._asked = self._received = True
             self._until = None
             if isinstance(error, Exception):
@@ -101,7 +101,7 @@ class Interruptions:
         now, first = time.monotonic(), self._until is None
         if not resent:
             self._asked, self._received = True, False
-        if in_engine(frame) and (first or (resent and now < (self._until or now))):
+        if is_in_prefect(frame) and (first or (resent and now < (self._until or now))):
             if first:
                 self._until = now + _LONGEST_SECONDS
                 self._deferred.put(None)
@@ -127,7 +127,7 @@ class Interruptions:
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
-def in_engine(frame: FrameType | None) -> bool:
+def is_in_prefect(frame: FrameType | None) -> bool:
     """Whether Prefect is at work there, and not code of ours that it called."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
@@ -140,7 +140,7 @@ def in_engine(frame: FrameType | None) -> bool:
     return False
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
+def error_chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error, what it was raised from or in the handling of, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

@@ -53,7 +53,7 @@ class Speaker:
             name_present_run(f"{self.state.product} v{self.state.candidate} rollout{f': {wait}' if wait else ''}")
 
 
-def speaking_of_others(product: str, run_id: str, doors: Doors) -> Doors:
+def telling_of_queue(product: str, run_id: str, doors: Doors) -> Doors:
     """The same doors, by whose clock it is told what a run of the product that waits for its turn waits for."""
     reminder = Reminder()
 
@@ -80,7 +80,7 @@ def speaking_of_others(product: str, run_id: str, doors: Doors) -> Doors:
     return replace(doors, clock=SpeakingClock(doors.clock, speak))
 
 
-def speaking_of_order(product: str, journal: Journal, clock: Clock) -> Clock:
+def telling_of_order(product: str, journal: Journal, clock: Clock) -> Clock:
     """A clock by which it is told what a rollout does that was given an order and has not come to it yet."""
     reminder = Reminder()
 

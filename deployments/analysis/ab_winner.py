@@ -7,7 +7,7 @@ from typing import Literal
 from deployments.analysis import block_arrays, rate_difference
 from deployments.analysis.distribution_metrics import log_e_faster
 from deployments.analysis.evidence import Block
-from deployments.analysis.evidence_parts import Parts, parted
+from deployments.analysis.evidence_parts import Parts, split_into_parts
 from deployments.analysis.judge import judge
 from deployments.analysis.paired_metrics import log_e_more_accurate
 from deployments.analysis.rate_metrics import compare_values, log_e_fewer_errors
@@ -31,7 +31,7 @@ def winner(blocks: Sequence[Block], rules: AnalysisSection) -> Literal["candidat
         return None
     deciding = [rule for rule in rules.metrics if not rule.dry_run and rule.metric not in _WITHOUT_BETTER]
     needed = math.log(max(1, len(deciding)) / rules.alpha)
-    parts = parted([block for block in blocks if block.trusted], rules.given_up)
+    parts = split_into_parts([block for block in blocks if block.trusted], rules.given_up)
     return "candidate" if any(_log_e_better(parts, rule) >= needed for rule in deciding) else None
 
 

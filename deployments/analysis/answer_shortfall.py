@@ -21,19 +21,19 @@ ALPHA: Final = 1e-3
 _RARE: Final = 0.02
 
 
-def least(share: float, tolerance: float) -> float:
+def smallest_fair_share(share: float, tolerance: float) -> float:
     """The smallest share that is no shortfall: its odds are those of `share` (0-1), divided by 1 + `tolerance`."""
     return share / (1 + tolerance * (1 - share))
 
 
 def is_short(candidate: float, total: float, share: float, tolerance: float) -> bool:
     """Whether fewer of the answers are the candidate's than is no shortfall, be it by chance."""
-    return candidate < total * least(share, tolerance)
+    return candidate < total * smallest_fair_share(share, tolerance)
 
 
 def is_rare(candidate: int, total: int, share: float, tolerance: float) -> bool:
     """Whether chance would hardly leave the candidate so few of the answers. No proof: it is asked at every look."""
-    return bool(binom.cdf(candidate, total, least(share, tolerance)) <= _RARE)
+    return bool(binom.cdf(candidate, total, smallest_fair_share(share, tolerance)) <= _RARE)
 
 
 def log_e(candidate: Sequence[int], total: Sequence[int], share: float, tolerance: float) -> float:
@@ -42,7 +42,7 @@ def log_e(candidate: Sequence[int], total: Sequence[int], share: float, toleranc
     Anytime-valid, and quick to see a shortfall that begins after many healthy looks.
     """
     given, all_answers = np.array(candidate, np.float64), np.array(total, np.float64)
-    return proportion.log_e_ever_above(all_answers - given, all_answers, 1 - least(share, tolerance))
+    return proportion.log_e_ever_above(all_answers - given, all_answers, 1 - smallest_fair_share(share, tolerance))
 
 
 def is_proved(log_e: float, split: int) -> bool:

@@ -75,7 +75,7 @@ def at_risk(blocks: Sequence[Block], unit: Unit, given_up: float) -> Arms:
     return Arms(*(np.minimum(each, total) for total, failed in known for each in (total, failed)))
 
 
-def firsts(blocks: Sequence[Block], unit: Unit, given_up: float) -> tuple[Arms, Starts]:
+def first_failures(blocks: Sequence[Block], unit: Unit, given_up: float) -> tuple[Arms, Starts]:
     """Users who came together, and those of them that met something bad for the first time; and where blocks begin.
 
     Every block has one row at least: (rows,) and (blocks,). Who fails when is decided without a look at the versions if

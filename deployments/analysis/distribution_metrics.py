@@ -12,7 +12,7 @@ from deployments.analysis import block_arrays, proportion, rate_ratio
 from deployments.analysis.block_arrays import Arms, Array, Starts, Unit
 from deployments.analysis.error_budget import Levels
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block
-from deployments.analysis.evidence_parts import Parts, Series, series_of
+from deployments.analysis.evidence_parts import Parts, Series, arms_by_part
 from deployments.analysis.log_gaps import outside
 from deployments.analysis.metric_result import Weighed, percent, proved_by
 from deployments.spec import MetricRule
@@ -22,7 +22,7 @@ _SLOW_SHARE = 0.01  # of the answers may exceed the limit
 
 def weigh_latency(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Whether more of the candidate's answers than of the stable version's are slower than some bucket's bound."""
-    times = series_of(parts, block_arrays.latencies)
+    times = arms_by_part(parts, block_arrays.latencies)
     logs = _by_kind(times, rule.margin or 0, levels)
     harm = None if rule.margin is None else times.strength(rate_ratio.log_mean(logs.T))
     broken = None if rule.limit is None else times.strength(_log_e_slow(times, rule.limit))
@@ -59,7 +59,7 @@ def weigh_predictions(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed
 
 def log_e_faster(parts: Parts) -> float:
     """Log of the e-value against "the candidate is at no bound faster than the stable version"."""
-    times = series_of(parts, block_arrays.latencies)
+    times = arms_by_part(parts, block_arrays.latencies)
     return max(
         float(rate_ratio.log_mean(rate_ratio.log_e_above(arms.swapped(), 1))) + part.log_beta
         for arms, part in zip(times.whole, parts.whole, strict=True)

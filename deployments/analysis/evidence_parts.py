@@ -14,7 +14,7 @@ import numpy as np
 
 from deployments.analysis.block_arrays import Arms, Array, Starts, Unit
 from deployments.analysis.evidence import Block, Counts
-from deployments.analysis.log_gaps import allowed_for
+from deployments.analysis.log_gaps import with_gap_harm
 
 _SHORT_SHARE = 0.5  # of alpha goes to the short stretches, the rest to the long ones
 _SHORT_SHARE_OF_FAILURES = 1 / 3  # likewise where the first short stretch of each long one has none
@@ -144,7 +144,7 @@ class Parts:
         return "" if since is None else f" since {since:%H:%M:%S} UTC"
 
 
-def parted(blocks: Sequence[Block], given_up: float, allowed: float = 0.0) -> Parts:
+def split_into_parts(blocks: Sequence[Block], given_up: float, allowed: float = 0.0) -> Parts:
     """`blocks`, oldest first, by part."""
     requests = [block for block in blocks if not _by_user(block)]
     users = [block for block in blocks if _by_user(block)] if len(requests) < len(blocks) else []
@@ -202,9 +202,9 @@ class Series:
         return _total(self.short, slice(self.starts[number], ends[number]))
 
 
-def series_of(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms], *, at_once: bool = False) -> Series:
+def arms_by_part(parts: Parts, read: Callable[[Sequence[Block], Unit], Arms], *, at_once: bool = False) -> Series:
     """A metric's arms, which `read` takes from blocks. `at_once`: it counts users as soon as they fail."""
-    whole = tuple(allowed_for(read(part.blocks, part.unit), part.blocks, parts.allowed) for part in parts.whole)
+    whole = tuple(with_gap_harm(read(part.blocks, part.unit), part.blocks, parts.allowed) for part in parts.whole)
     log_alpha = parts.log_alpha_of_failures if at_once else parts.log_alpha
     return Series(parts, whole, read(parts.short, Unit.SHORT), parts.starts, log_alpha)
 

@@ -14,7 +14,7 @@ from deployments.analysis.block_arrays import Arms
 from deployments.analysis.evidence import Block
 
 
-def allowed_for(arms: Arms, blocks: Sequence[Block], part: float) -> Arms:
+def with_gap_harm(arms: Arms, blocks: Sequence[Block], part: float) -> Arms:
     """`arms`, whose rows are `blocks`, with what goes badly in gaps beyond the `part` (0-1) that may, of each kind.
 
     The part is one of all requests so far: a user may come in bursts. Not more is counted up to any block than went

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import betainc, betaln, xlogy
 
 from deployments.analysis.block_arrays import Array, Starts
-from deployments.analysis.restarts import log_shared, since_each
+from deployments.analysis.restarts import log_mixture, sums_since_each_start
 
 _SMALLEST: Final = 1e-9  # bound for which a share beyond is expected at three times it
 
@@ -26,7 +26,7 @@ def log_e_above(bad: float, total: float, bound: float) -> float:
 
 def log_e_ever_above(bad: Array, total: Array, bound: float) -> float:
     """As `log_e_above`, from the counts of each block, and quick to see a share that only rose after many."""
-    return float(log_shared(_logs_above(since_each(bad), since_each(total), bound)))
+    return float(log_mixture(_logs_above(sums_since_each_start(bad), sums_since_each_start(total), bound)))
 
 
 def log_e_in_each(bad: Array, total: Array, bound: float, starts: Starts) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.analysis.block_arrays import Arms, Array, Starts
-from deployments.analysis.restarts import log_shared, since_each
+from deployments.analysis.restarts import log_mixture, sums_since_each_start
 
 ERRORS_EXPECTED: Final = 0.005  # what is taken for the error rate until there are counts
 VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users
@@ -78,7 +78,7 @@ def log_e_ever_above(comparison: Comparison, delta: float) -> float:
     """As `log_e_above`, and quick to see a difference that only began after many blocks without one."""
     delta = max(-WIDEST, min(delta, WIDEST))
     factors = _log_factors(comparison, delta, _bets_above(comparison, delta))
-    return float(log_shared(_shared(since_each(factors.T).T, _PARTS_ABOVE)))
+    return float(log_mixture(_shared(sums_since_each_start(factors.T).T, _PARTS_ABOVE)))
 
 
 def log_e_in_each(comparison: Comparison, delta: float, stretches: int) -> Array:

@@ -10,7 +10,7 @@ from deployments.analysis import block_arrays, proportion, rate_difference, rate
 from deployments.analysis.block_arrays import Arms, Array, Unit
 from deployments.analysis.confidence_sequence import lower_bound, upper_bound
 from deployments.analysis.error_budget import Levels
-from deployments.analysis.evidence_parts import Parts, Series, Strength, series_of
+from deployments.analysis.evidence_parts import Parts, Series, Strength, arms_by_part
 from deployments.analysis.metric_result import Weighed, percent, proved_by, still_missing
 from deployments.analysis.rate_difference import Comparison
 from deployments.plurals import counted
@@ -75,7 +75,7 @@ def weigh_feedback(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
 
 def errors_of(parts: Parts) -> Series:
     """Errors by part, as the spec counts given-up requests."""
-    return series_of(parts, partial(block_arrays.errors, given_up=parts.given_up))
+    return arms_by_part(parts, partial(block_arrays.errors, given_up=parts.given_up))
 
 
 def log_e_fewer_errors(parts: Parts) -> float:
@@ -120,16 +120,16 @@ def scaled_margin(rule: MetricRule) -> float:
 def _firsts(parts: Parts, errors: Series) -> Series:
     """Who met something bad for the first time, by part; each request by itself, as in `errors`."""
     whole = tuple(
-        arms if part.since is None else block_arrays.firsts(part.blocks, part.unit, parts.given_up)[0]
+        arms if part.since is None else block_arrays.first_failures(part.blocks, part.unit, parts.given_up)[0]
         for arms, part in zip(errors.whole, parts.whole, strict=True)
     )
-    short, rows = block_arrays.firsts(parts.short, Unit.SHORT, parts.given_up)
+    short, rows = block_arrays.first_failures(parts.short, Unit.SHORT, parts.given_up)
     return Series(parts, whole, short, rows[parts.starts], parts.log_alpha_of_failures)
 
 
 def _at_risk(parts: Parts, given_up: float) -> Series:
     """Who had met nothing bad before, by part."""
-    return series_of(parts, partial(block_arrays.at_risk, given_up=given_up), at_once=True)
+    return arms_by_part(parts, partial(block_arrays.at_risk, given_up=given_up), at_once=True)
 
 
 def _log_e_worse(firsts: Series) -> Array:

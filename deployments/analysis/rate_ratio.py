@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.analysis.block_arrays import Arms, Array, Starts
-from deployments.analysis.restarts import log_shared, since_each
+from deployments.analysis.restarts import log_mixture, sums_since_each_start
 
 # How many times beyond r0 the ratio may be: a mixture with equal weights.
 BEYOND: Final = np.geomspace(1.1, 40, 8)
@@ -35,9 +35,12 @@ def log_e_above(arms: Arms, ratio: float) -> Array:
 def log_e_ever_above(arms: Arms, ratio: float) -> Array:
     """As `log_e_above`, and quick to see a ratio that only rose after many blocks."""
     own, bad, shrink = _parts(arms, ratio)
-    since = since_each(own)
-    logs = [np.log(by) * since - since_each(_columns(each) * bad) for by, each in zip(BEYOND, shrink, strict=True)]
-    return log_shared(log_mean(np.stack(logs)))
+    since = sums_since_each_start(own)
+    logs = [
+        np.log(by) * since - sums_since_each_start(_columns(each) * bad)
+        for by, each in zip(BEYOND, shrink, strict=True)
+    ]
+    return log_mixture(log_mean(np.stack(logs)))
 
 
 def log_e_in_each(arms: Arms, ratio: float, starts: Starts) -> Array:

@@ -15,14 +15,14 @@ _APART: Final = 6  # blocks from one beginning to the next: a minute of looks ev
 _LATER: Final = 0.1  # part of the wealth that is kept back for later beginnings
 
 
-def since_each(numbers: Array) -> Array:
+def sums_since_each_start(numbers: Array) -> Array:
     """Sums over the first axis of `numbers` (blocks, ...) from each beginning to the end, (beginnings, ...)."""
     between = np.add.reduceat(numbers, np.arange(0, len(numbers), _APART), axis=0)
     sums: Array = np.cumsum(between[::-1], axis=0)[::-1]
     return sums
 
 
-def log_shared(logs: Array) -> Array:
+def log_mixture(logs: Array) -> Array:
     """Log of the wealth of the bets from all beginnings, whose own logs are `logs` (beginnings, ...)."""
     if not len(logs):
         return np.zeros(logs.shape[1:])

@@ -22,7 +22,7 @@ from scipy.special import betaln
 
 from deployments.analysis import proportion
 from deployments.analysis.evidence import Block, Counts
-from deployments.analysis.evidence_parts import parted
+from deployments.analysis.evidence_parts import split_into_parts
 from deployments.analysis.metric_result import percent
 
 ALPHA: Final = 1e-3
@@ -74,7 +74,7 @@ def _of_requests(blocks: Sequence[Block], tolerance: float) -> str | None:
 
 def _of_users(blocks: Sequence[Block], tolerance: float, chosen: float) -> str | None:
     """In each long stretch, in which nobody counts twice: of the units, and of all their requests."""
-    stretches = [part for part in parted(blocks, 0.0).whole if part.since is not None]
+    stretches = [part for part in split_into_parts(blocks, 0.0).whole if part.since is not None]
     for position, part in enumerate(stretches):
         configured = part.blocks[0].share or 0.0
         units = _sums([(_units(block.candidate), _units(block.stable)) for block in part.blocks])

@@ -14,7 +14,7 @@ from deployments.cluster.errors import (
     Missing,
     errors_as,
 )
-from deployments.cluster.fencing import TRIES, annotation, newest_shown, shown
+from deployments.cluster.fencing import TRIES, annotation, newest_token, token_annotation
 from deployments.cluster.object_names import MANAGER, is_ours, labels_of, object_name, selector_of
 from deployments.cluster.objects import Cluster, Proxied
 from deployments.cluster.resource_kinds import Kind
@@ -36,8 +36,8 @@ __all__ = [
     "errors_as",
     "is_ours",
     "labels_of",
-    "newest_shown",
+    "newest_token",
     "object_name",
     "selector_of",
-    "shown",
+    "token_annotation",
 ]

@@ -22,7 +22,7 @@ KIND: Final = "seatrial.dev/kind"
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def safe(identity: str) -> str:
+def safe_label(identity: str) -> str:
     """An id as a label and as a part of a name: as it is where DNS takes it, else a hash of it."""
     return identity if _LABEL.fullmatch(identity) else f"x{sha256(identity.encode()).hexdigest()[:40]}"
 

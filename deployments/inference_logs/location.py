@@ -25,7 +25,7 @@ def is_url(folder: str) -> bool:
     return "://" in folder
 
 
-def check_place(folder: str) -> None:
+def check_location(folder: str) -> None:
     """Raises `BadInput` for a URL that could not name a folder, or that holds what nobody may read."""
     if not is_url(folder):
         return
@@ -62,7 +62,7 @@ def part_path(product: str, version: str, day: date, name: str) -> str:
     return f"product={product}/version={version}/date={day:%Y-%m-%d}/{name}"
 
 
-def opened(folder: str) -> tuple[Any, str]:
+def open_filesystem(folder: str) -> tuple[Any, str]:
     """The file system that a log lies in, as fsspec knows it, and the log's path there."""
     import fsspec
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from deployments.inference_logs.reader import dataset_of, days_between, parts_of, whatever_goes_meanwhile
+from deployments.inference_logs.reader import dataset_of, days_between, parts_of, reread_when_parts_vanish
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,7 @@ def newest_answers(
     Of any version; mirrored answers do not count, for nobody got them. None where none was logged. Memory does not grow
     with the log, and only the days are looked at in which one of them may lie.
     """
-    return whatever_goes_meanwhile(lambda: _newest_answers(folder, product, wanted, within))
+    return reread_when_parts_vanish(lambda: _newest_answers(folder, product, wanted, within))
 
 
 def _newest_answers(

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from deployments.errors import BadInput
-from deployments.inference_logs.location import opened
+from deployments.inference_logs.location import open_filesystem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,7 +15,7 @@ T = TypeVar("T")
 _MOST_TRIES: Final = 5
 
 
-def whatever_goes_meanwhile(read: Callable[[], T]) -> T:
+def reread_when_parts_vanish(read: Callable[[], T]) -> T:
     """What `read` returns, which lists parts and reads them; again if one of them has given way in between."""
     for _ in range(_MOST_TRIES - 1):
         try:
@@ -33,7 +33,7 @@ def answers_between(
     `columns` are those wanted, all for None; an unknown one raises `BadInput`. The table has no columns at all when
     nothing was logged.
     """
-    return whatever_goes_meanwhile(lambda: _answers_between(folder, product, version, (start, end), columns))
+    return reread_when_parts_vanish(lambda: _answers_between(folder, product, version, (start, end), columns))
 
 
 def _answers_between(
@@ -59,7 +59,7 @@ def parts_of(
     folder: str, product: str, versions: Collection[int] | None, days: Collection[date]
 ) -> tuple[Any, list[str]]:
     """Parts of those days, in the order of their names. Days on which nothing was answered cost nothing."""
-    system, root = opened(folder)
+    system, root = open_filesystem(folder)
     base = f"{root}/product={product}"
     if versions is None:
         folders = [path for path in listed(system, base) if "/version=" in path]

@@ -76,7 +76,7 @@ def remove_part(part: StoredPart) -> bool:
     return True
 
 
-def lacking(folder: Path) -> int:
+def missing_bytes(folder: Path) -> int:
     """How many bytes are missing until the disk of `folder` has as much room as a log leaves to others; or 0."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

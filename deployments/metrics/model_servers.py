@@ -78,7 +78,7 @@ class KeyedAnswers:
     dropped: int
 
 
-def asked_directly(address: str, path: str) -> tuple[int, bytes]:
+def ask_directly(address: str, path: str) -> tuple[int, bytes]:
     """An `Ask` for servers that this machine reaches."""
     try:
         with closing(_connection(address)) as connection:
@@ -92,7 +92,7 @@ def asked_directly(address: str, path: str) -> tuple[int, bytes]:
 class ServerCounts:
     """What the servers of a product predicted for users, each server a source of its own."""
 
-    def __init__(self, servers: Servers, ask: Ask = asked_directly) -> None:
+    def __init__(self, servers: Servers, ask: Ask = ask_directly) -> None:
         self._servers, self._ask = servers, ask
 
     def counts(self, product: str) -> Mapping[Source, Counts]:
@@ -103,11 +103,13 @@ class ServerCounts:
 
         Raises whatever `servers` raises when nobody knows which servers there are.
         """
-        told = counts_told(self._ask, self._servers(product), _predictions)
+        told = collect_counts(self._ask, self._servers(product), _predictions)
         return {source: counts for each in told for source, counts in each.items()}
 
 
-def counts_told(ask: Ask, servers: Mapping[int, Sequence[str]], understood: Callable[[Source, Any], T]) -> Sequence[T]:
+def collect_counts(
+    ask: Ask, servers: Mapping[int, Sequence[str]], understood: Callable[[Source, Any], T]
+) -> Sequence[T]:
     """What `understood` makes of the counts of each server that answers, a source each; several are asked at once."""
     every = [(version, address) for version, known in servers.items() for address in known]
     if not every:
@@ -117,7 +119,7 @@ def counts_told(ask: Ask, servers: Mapping[int, Sequence[str]], understood: Call
         return [each for some in found for each in some]
 
 
-def answers_of(address: str, after: int, limit: int, ask: Ask = asked_directly) -> Answers:
+def answers_of(address: str, after: int, limit: int, ask: Ask = ask_directly) -> Answers:
     """The oldest of a server's latest paired or mirrored answers that are numbered above `after`.
 
     Raises `MetricsUnreachable` when it does not answer, or not as a model server does.
@@ -132,7 +134,7 @@ def answers_of(address: str, after: int, limit: int, ask: Ask = asked_directly) 
         raise _strange(address, error) from error
 
 
-def keyed_answers_of(address: str, after: int, limit: int, salt: str, ask: Ask = asked_directly) -> KeyedAnswers:
+def keyed_answers_of(address: str, after: int, limit: int, salt: str, ask: Ask = ask_directly) -> KeyedAnswers:
     """The oldest of what users with a sticky key got last, numbered above `after`; `salt` is of letters and digits.
 
     Raises `MetricsUnreachable` when the server does not answer, or not as a model server does.
@@ -147,7 +149,7 @@ def keyed_answers_of(address: str, after: int, limit: int, salt: str, ask: Ask =
         raise _strange(address, error) from error
 
 
-def log_losses(addresses: Iterable[str], ask: Ask = asked_directly) -> Mapping[str, int]:
+def log_losses(addresses: Iterable[str], ask: Ask = ask_directly) -> Mapping[str, int]:
     """Rows that the inference logs of servers lost since they began, by reason; who does not answer is left out."""
     lost: dict[str, int] = {}
     for address in addresses:

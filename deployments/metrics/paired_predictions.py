@@ -16,7 +16,7 @@ from itertools import islice
 from deployments.analysis.evidence import Pairs
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.class_labels import same_label
-from deployments.metrics.model_servers import Answers, Ask, ServerAnswer, Servers, answers_of, asked_directly
+from deployments.metrics.model_servers import Answers, Ask, ServerAnswer, Servers, answers_of, ask_directly
 
 # Product and request ids to those labels that are known, as text.
 Labels = Callable[[str, Sequence[str]], Mapping[str, str]]
@@ -46,7 +46,7 @@ class PairJoiner:
     disagreements for a label; the oldest go first. Safe for several threads.
     """
 
-    def __init__(self, servers: Servers, labels: Labels, tolerance: float = 0.01, ask: Ask = asked_directly) -> None:
+    def __init__(self, servers: Servers, labels: Labels, tolerance: float = 0.01, ask: Ask = ask_directly) -> None:
         self._servers, self._labels, self._tolerance, self._ask = servers, labels, tolerance, ask
         self._epoch = uuid.uuid4().hex
         self._joining: dict[str, _Joining] = {}

@@ -14,7 +14,7 @@ from deployments.cluster import ApiError, ApiForbidden, Cluster, errors_as, sele
 from deployments.cluster.object_names import COPIES_PORT, object_name, version_of
 from deployments.cluster.resource_kinds import POD
 from deployments.errors import ClusterRefused, MetricsUnreachable
-from deployments.metrics.model_servers import counts_told, predictions_in
+from deployments.metrics.model_servers import collect_counts, predictions_in
 
 _ANSWER_SECONDS: Final = 2.0
 
@@ -102,7 +102,7 @@ class PodCounters:
         return {RUN_HEADER: proof} if proof else {}
 
     def _told(self, product: str, version: int | None = None) -> Sequence[_Told]:
-        return counts_told(self.ask, self.servers(product, version), _understood)
+        return collect_counts(self.ask, self.servers(product, version), _understood)
 
 
 def _understood(source: Source, told: Any) -> _Told:

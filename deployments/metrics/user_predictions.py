@@ -8,7 +8,7 @@ from typing import Final
 
 from deployments.analysis.counter_deltas import Heard
 from deployments.errors import MetricsUnreachable
-from deployments.metrics.model_servers import Ask, KeyedAnswers, Servers, asked_directly, keyed_answers_of
+from deployments.metrics.model_servers import Ask, KeyedAnswers, Servers, ask_directly, keyed_answers_of
 
 Predicted = Mapping[str, float]
 
@@ -30,7 +30,7 @@ class KeyedPredictions:
     A prediction that a server has forgotten already is not known, whatever it was. Safe for several threads.
     """
 
-    def __init__(self, servers: Servers, ask: Ask = asked_directly) -> None:
+    def __init__(self, servers: Servers, ask: Ask = ask_directly) -> None:
         self._servers, self._ask = servers, ask
         self._joining: dict[str, _Joining] = {}
         self._lock = threading.Lock()

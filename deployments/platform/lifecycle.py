@@ -12,13 +12,13 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable, SeatrialError
 from deployments.journals.journal_url import open_journal
 from deployments.platform import services
-from deployments.platform.addresses import Addresses, free_port, read_addresses, why_not, write_addresses
+from deployments.platform.addresses import Addresses, free_port, read_addresses, why_port_unused, write_addresses
 from deployments.platform.await_ready import answers, runs, wait_until
 from deployments.platform.carrier_processes import end_carriers
 from deployments.platform.gateway import ensure_gateway, is_up
-from deployments.platform.prefect_deployments import deploying
+from deployments.platform.prefect_deployments import start_deploying
 from deployments.platform.products_start import ProductsUp
-from deployments.platform.work_pool import see_to_pool
+from deployments.platform.work_pool import ensure_work_pool
 from deployments.platform_identity import this_place
 from deployments.redaction import masked
 from deployments.settings import Settings
@@ -64,9 +64,9 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     _start_pages(settings, supervisor, addresses)
     await_part(services.PREFECT, lambda: _prefect_is_up(supervisor, addresses))
     tell(f"Prefect       {addresses.url('prefect')}{_instead_of(settings.prefect_port, addresses.prefect)}")
-    see_to_pool(settings, f"{addresses.url('prefect')}/api")
+    ensure_work_pool(settings, f"{addresses.url('prefect')}/api")
     supervisor.put(services.warm_process(settings, addresses))
-    with deploying(settings, addresses) as deployed:
+    with start_deploying(settings, addresses) as deployed:
         await_part("the deployment of flows", deployed)
     tell("flows         deployed from prefect.yaml")
     supervisor.put(services.prefect_worker(settings, addresses))
@@ -138,7 +138,7 @@ def _choose_ports(settings: Settings, supervisor: Supervisor) -> Addresses:
 
 
 def _instead_of(wanted: int, chosen: int | None) -> str:
-    return "" if chosen == wanted else f"  (not {wanted}: {why_not(wanted)})"
+    return "" if chosen == wanted else f"  (not {wanted}: {why_port_unused(wanted)})"
 
 
 def _start_pages(settings: Settings, supervisor: Supervisor, addresses: Addresses) -> None:

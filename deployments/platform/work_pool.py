@@ -32,7 +32,7 @@ TEMPLATE: Final[dict[str, Any]] = {
 }
 
 
-def see_to_pool(settings: Settings, api: str) -> None:
+def ensure_work_pool(settings: Settings, api: str) -> None:
     """The pool as it is meant, in the Prefect at `api`: made, or put right if it is an older one or was changed.
 
     Before the worker comes to it: deploying need not wait for the worker. Raises `PlatformUnreachable`.

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from deployments.atomic_files import saying_when_full
+from deployments.atomic_files import disk_full_errors
 from deployments.errors import BadArtifact, DiskFull, NotFound, RegistryUnreachable
 from deployments.registry.artifact_location import check_location
-from deployments.registry.mlflow_client import answering, prepare_mlflow
+from deployments.registry.mlflow_client import prepare_mlflow, translated_errors
 
 _CHUNK: Final = 1 << 20
 _MOST_FILES: Final = 10_000
@@ -32,7 +32,7 @@ def download(tracking_uri: str, location: str, into: Path, most_bytes: int) -> P
     try:
         if source is not None:
             return _copied(source, location, into, most_bytes)
-        with answering(tracking_uri):
+        with translated_errors(tracking_uri):
             return _from_store(tracking_uri, location, into, most_bytes)
     except DiskFull as error:
         raise DiskFull(f"no space left while writing {into}: free some room and run the same command again") from error
@@ -77,7 +77,7 @@ def _listed(store: Any, name: str) -> Iterator[tuple[str, int]]:
 
 def _copied(source: Path, location: str, into: Path, most_bytes: int) -> Path:
     try:
-        with saying_when_full(into):
+        with disk_full_errors(into):
             target = into / source.name
             _Copy(location, most_bytes).add(source.resolve(strict=True), target)
             return target

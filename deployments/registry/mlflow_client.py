@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from deployments.atomic_files import saying_when_full
+from deployments.atomic_files import disk_full_errors
 from deployments.errors import BadInput, DiskFull, NotFound, RegistryUnreachable, SeatrialError
 from deployments.redaction import masked, without_secrets
 
@@ -51,7 +51,7 @@ def connect(tracking_uri: str) -> Any:
     Raises `RegistryUnreachable` at once for a database that cannot be opened (MLflow itself would try for 100 s).
     """
     prepare_mlflow()
-    with answering(tracking_uri):
+    with translated_errors(tracking_uri):
         if (database := database_of(tracking_uri)) is not None:
             _open(database)
         from mlflow import MlflowClient
@@ -71,7 +71,7 @@ def artifact_root(tracking_uri: str) -> str | None:
 
 
 @contextlib.contextmanager
-def answering(tracking_uri: str) -> Iterator[None]:
+def translated_errors(tracking_uri: str) -> Iterator[None]:
     """Turns what MLflow, SQLAlchemy and the file system raise in the block into our errors.
 
     Not reachable → `RegistryUnreachable`, unknown → `NotFound`, no space → `DiskFull`, refused, or no driver for such a
@@ -96,7 +96,7 @@ def _naming_what_is_full(otherwise: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = error.filename2 or error.filename or otherwise
-        with saying_when_full(Path(str(place))):
+        with disk_full_errors(Path(str(place))):
             raise
 
 

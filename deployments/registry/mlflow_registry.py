@@ -13,8 +13,8 @@ from deployments.errors import BadArtifact, NotFound, RegistryUnreachable
 from deployments.model_manifest import check_intact, digest_of, manifest_of
 from deployments.registry.artifact_files import download
 from deployments.registry.desired_state import CHALLENGER, CHAMPION, PREVIOUS, Edit, Entry, Standing, edits
-from deployments.registry.mlflow_client import answering, connect
-from deployments.registry.model_folder import MODEL, MODEL_FILE, VERIFICATION, keep, size_of
+from deployments.registry.mlflow_client import connect, translated_errors
+from deployments.registry.model_folder import MODEL, MODEL_FILE, VERIFICATION, keep_model_folder, size_of
 from deployments.registry.model_version import (
     DEPLOYED_AT,
     IMAGE,
@@ -29,8 +29,8 @@ from deployments.registry.model_version import (
     version_of,
 )
 from deployments.registry.seal_verification import Noted, Prover, nothing_noted, seal_of
-from deployments.registry.start_record import Kept, keep_note, kept
-from deployments.registry.undelete import brought_back
+from deployments.registry.start_record import Kept, read_start_record, write_start_record
+from deployments.registry.undelete import undelete
 from deployments.registry.version_seal import Sealer, Statement
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, check_types
 
@@ -61,7 +61,7 @@ class ModelRegistry:
         `model_uri` is `models:/<model id>`, as training returns it. Its number is greater than `beyond`: a registry
         that lost its versions would count from 1 again, and give numbers of others that serve. Safe to repeat.
         """
-        with answering(self._uri):
+        with translated_errors(self._uri):
             self._see_to_product(product)
             for raw in self._search(product):
                 if raw.run_id == run_id and is_ours(raw.tags):
@@ -80,7 +80,7 @@ class ModelRegistry:
 
         `text` stands with the model, the version and the experiment; empty, it changes nothing there. Safe to repeat.
         """
-        with answering(self._uri):
+        with translated_errors(self._uri):
             run = self._client.get_model_version(product, str(version)).run_id
             self._client.update_run(run, name=f"{product} v{version}")
             if not text:
@@ -93,7 +93,7 @@ class ModelRegistry:
 
     def get(self, product: str, version: int) -> ModelVersion:
         """One version, as it is now."""
-        with answering(self._uri):
+        with translated_errors(self._uri):
             raw = self._client.get_model_version(product, str(version))
         return self._version(raw, tuple(raw.aliases))
 
@@ -111,7 +111,7 @@ class ModelRegistry:
 
     def versions(self, product: str) -> tuple[ModelVersion, ...]:
         """All versions that Seatrial registered, oldest first, each with its aliases; empty for an unknown product."""
-        with answering(self._uri):
+        with translated_errors(self._uri):
             aliases = _by_version(self._aliases(product))
             found = [raw for raw in self._search(product) if is_ours(raw.tags)]
         versions = (self._version(raw, aliases.get(int(raw.version), ())) for raw in found)
@@ -119,7 +119,7 @@ class ModelRegistry:
 
     def products(self) -> tuple[str, ...]:
         """Names of all products with a version of ours, in alphabetical order."""
-        with answering(self._uri):
+        with translated_errors(self._uri):
             return tuple(sorted({raw.name for raw in self._search() if is_ours(raw.tags)}))
 
     def entries(self) -> Mapping[str, Entry]:
@@ -127,7 +127,7 @@ class ModelRegistry:
 
         Only products with a version of ours.
         """
-        with answering(self._uri):
+        with translated_errors(self._uri):
             ours = [raw for raw in self._search() if is_ours(raw.tags)]
             named = {raw.name: {name: int(at) for name, at in raw.aliases.items()} for raw in self._models()}
         found: dict[str, list[ModelVersion]] = {}
@@ -141,7 +141,7 @@ class ModelRegistry:
 
     def set_challenger(self, product: str, version: int | None) -> None:
         """Names the version that is to become champion; None takes the name away. Safe to repeat."""
-        with answering(self._uri):
+        with translated_errors(self._uri):
             if version is None:
                 self._client.delete_registered_model_alias(product, CHALLENGER)
                 return
@@ -155,7 +155,7 @@ class ModelRegistry:
         traffic had moved; a call that finds `version` champion already keeps the time that is written there.
         """
         self.get(product, version)
-        with answering(self._uri):
+        with translated_errors(self._uri):
             if former is not None and former != version:
                 self._tag(product, version, ROLLBACK_VERSION, str(former))
             if self._aliases(product).get(CHAMPION) != version:
@@ -169,7 +169,7 @@ class ModelRegistry:
         `previous` is afterwards what `version` itself once replaced, or nothing. As kill-safe as `promote`.
         """
         self.get(product, version)
-        with answering(self._uri):
+        with translated_errors(self._uri):
             if ousted is not None and ousted != version:
                 with contextlib.suppress(NotFound):  # somebody deleted it, and there is nobody left to mark
                     self.get(product, ousted)
@@ -189,7 +189,7 @@ class ModelRegistry:
         Safe to repeat; `differences` tells what is left.
         """
         changed = edits(self.versions(product), self._named(product), wanted)
-        with answering(self._uri):
+        with translated_errors(self._uri):
             for edit in changed:
                 self._write(product, edit)
         return tuple(edit.why for edit in changed)
@@ -200,20 +200,20 @@ class ModelRegistry:
         A model that was renamed gets its name again, where no other one has it by now; an experiment or a run that was
         deleted is restored, as long as MLflow still has it.
         """
-        with answering(self._uri):
+        with translated_errors(self._uri):
             named = bool(self._search(product))
-            return tuple(brought_back(self._client, self._uri, product, runs, named=named))
+            return tuple(undelete(self._client, self._uri, product, runs, named=named))
 
     def set_status(self, product: str, version: int, status: DeploymentStatus) -> None:
         """Writes what became of a version. Safe to repeat."""
         self.get(product, version)
-        with answering(self._uri):
+        with translated_errors(self._uri):
             self._tag(product, version, STATUS, status)
 
     def set_image(self, product: str, version: int, image: str) -> None:
         """Writes which container image holds the model of a version. Safe to repeat."""
         self.get(product, version)
-        with answering(self._uri):
+        with translated_errors(self._uri):
             self._tag(product, version, IMAGE, image)
 
     def fetch(self, product: str, version: int, folder: Path) -> Path:
@@ -231,18 +231,20 @@ class ModelRegistry:
         more, or has it without a seal that fits: then by the manifest that lies in the folder.
         """
         try:
-            with answering(self._uri):
+            with translated_errors(self._uri):
                 raw = self._client.get_model_version(product, str(version))
             statement = self._prover.statement(raw)
         except (NotFound, RegistryUnreachable, BadArtifact):
-            if (before := kept(folder, product, version)) is None:
+            if (before := read_start_record(folder, product, version)) is None:
                 raise
             return before
         place = folder / product / f"v{version}"
-        keep(place, statement.files, lambda into: self._fill(raw.source or "", statement.run, into, statement.size))
+        keep_model_folder(
+            place, statement.files, lambda into: self._fill(raw.source or "", statement.run, into, statement.size)
+        )
         model = Kept(place, statement.trusted, digest_of(statement.files), sealed=True)
         if model.trusted:
-            keep_note(folder, product, version, model)
+            write_start_record(folder, product, version, model)
         return model
 
     def fetch_pinned(self, product: str, version: int, digest: str, most_bytes: int, folder: Path) -> Path:
@@ -250,7 +252,7 @@ class ModelRegistry:
 
         Raises `BadArtifact` where the registry has no manifest of that digest, or other files.
         """
-        with answering(self._uri):
+        with translated_errors(self._uri):
             raw = self._client.get_model_version(product, str(version))
         files = next((each for each in _manifests(raw) if digest_of(each) == digest), None)
         if files is None:
@@ -259,15 +261,17 @@ class ModelRegistry:
                 f"judged: somebody edited it; `seatrial status {product}` says what differs"
             )
         place = folder / product / f"v{version}"
-        return keep(place, files, lambda into: self._fill(raw.source or "", raw.run_id or "", into, most_bytes))
+        return keep_model_folder(
+            place, files, lambda into: self._fill(raw.source or "", raw.run_id or "", into, most_bytes)
+        )
 
     def fetch_candidate(
         self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path, most_bytes: int
     ) -> Path:
         """`<folder>/<run_id>`: the model folder of a run that is not registered yet; otherwise like `fetch`."""
-        with answering(self._uri):
+        with translated_errors(self._uri):
             source = self._client.get_logged_model(_model_id(model_uri)).artifact_location
-        return keep(folder / run_id, manifest, lambda into: self._fill(source, run_id, into, most_bytes))
+        return keep_model_folder(folder / run_id, manifest, lambda into: self._fill(source, run_id, into, most_bytes))
 
     def reseal(self, product: str, version: int, run: str, noted: str | None, folder: Path) -> str:
         """Seals a version again that Seatrial registered from `run`; how it is known, or empty if it is not.
@@ -275,7 +279,7 @@ class ModelRegistry:
         Known is what the journal `noted` (the seal is whole, its key was lost), and what lies in `folder` since it was
         fetched for the version. Safe to repeat.
         """
-        with answering(self._uri):
+        with translated_errors(self._uri):
             raw = self._client.get_model_version(product, str(version))
             if raw.run_id != run:
                 return ""
@@ -284,7 +288,7 @@ class ModelRegistry:
                 if seal is not None and seal.digest == noted:
                     self._tag(product, version, SEAL, self._sealer.seal(seal.statement))
                     return "the journal knows its seal"
-            before = kept(folder, product, version)
+            before = read_start_record(folder, product, version)
             # What older versions of Seatrial noted of types came from tags.
             if before is None or not before.digest or (before.trusted and not before.sealed):
                 return ""
@@ -306,9 +310,9 @@ class ModelRegistry:
                 check_intact(place, found.facts.manifest)
             check_types(place / MODEL_FILE, (*DEFAULT_TRUSTED_TYPES, *trusted))
             statement = _statement(product, version, found.run_id, place, trusted)
-        with answering(self._uri):
+        with translated_errors(self._uri):
             self._tag(product, version, SEAL, self._sealer.seal(statement))
-        keep_note(folder, product, version, self.model(product, version, folder))
+        write_start_record(folder, product, version, self.model(product, version, folder))
         return statement
 
     @cached_property
@@ -341,12 +345,12 @@ class ModelRegistry:
                 return found
 
     def _aliases(self, product: str) -> dict[str, int]:
-        with contextlib.suppress(NotFound), answering(self._uri):
+        with contextlib.suppress(NotFound), translated_errors(self._uri):
             return {name: int(version) for name, version in self._client.get_registered_model(product).aliases.items()}
         return {}
 
     def _named(self, product: str) -> dict[str, int]:
-        with answering(self._uri):
+        with translated_errors(self._uri):
             return self._aliases(product)
 
     def _by_alias(self, product: str, alias: str) -> ModelVersion | None:
@@ -415,7 +419,7 @@ class ModelRegistry:
         return found
 
     def _fill(self, source: str, run_id: str, into: Path, most_bytes: int) -> None:
-        with answering(self._uri):
+        with translated_errors(self._uri):
             artifacts = self._client.get_run(run_id).info.artifact_uri
         download(self._uri, source, into, most_bytes).replace(into / MODEL)
         download(self._uri, f"{artifacts}/{VERIFICATION}", into, most_bytes)

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 
 from deployments.settings import current
-from deployments.web_login.web_server import Place, add_place, behind_door, place_of, serve
+from deployments.web_login.web_server import Place, add_place, behind_login, place_of, serve
 
 PART = "mlflow"
 _OPEN = ("/health",)
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     initialize_backend_stores(uri, uri, options.default_artifact_root or "mlflow-artifacts:/")
     from mlflow.server.fastapi_app import app
 
-    door = behind_door(app, PART, current().keys_folder, place.known_as(), open_paths=_OPEN)
+    door = behind_login(app, PART, current().keys_folder, place.known_as(), open_paths=_OPEN)
     serve(door, host=place.host, port=place.port)
     return 0
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from deployments.atomic_files import saying_when_full, write_atomically
+from deployments.atomic_files import disk_full_errors, write_atomically
 from deployments.errors import BadArtifact
 from deployments.model_manifest import MANIFEST, check_intact, files_in
 
@@ -21,7 +21,7 @@ MODEL_FILE: Final = f"{MODEL}/model.skops"
 VERIFICATION: Final = "verification.json"
 
 
-def keep(folder: Path, manifest: Mapping[str, str], fill: Callable[[Path], None]) -> Path:
+def keep_model_folder(folder: Path, manifest: Mapping[str, str], fill: Callable[[Path], None]) -> Path:
     """`folder` with exactly the files of `manifest`; used as it is if intact, else made anew by `fill`.
 
     `fill` puts the files into the empty folder it is given. The result appears in one rename, so that a reader sees a
@@ -29,7 +29,7 @@ def keep(folder: Path, manifest: Mapping[str, str], fill: Callable[[Path], None]
     """
     if _is_kept(folder, manifest):
         return folder
-    with saying_when_full(folder):
+    with disk_full_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:

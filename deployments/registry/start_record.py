@@ -26,7 +26,7 @@ class Kept:
     sealed: bool = False
 
 
-def keep_note(models: Path, product: str, version: int, kept: Kept) -> None:
+def write_start_record(models: Path, product: str, version: int, kept: Kept) -> None:
     """Note how `version` was started. On a full disk nothing is noted: the registry is then asked again."""
     path, content = _note(models, product, version), _document(kept)
     try:
@@ -36,7 +36,7 @@ def keep_note(models: Path, product: str, version: int, kept: Kept) -> None:
         return
 
 
-def kept(models: Path, product: str, version: int) -> Kept | None:
+def read_start_record(models: Path, product: str, version: int) -> Kept | None:
     """How `version` was last started; None if that is not known, or its folder is not as it was stored.
 
     Of one that was fetched, and never started by a Seatrial that takes notes, it is the folder that `fetch` gives.

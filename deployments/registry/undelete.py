@@ -5,10 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from deployments.errors import NotFound
-from deployments.registry.mlflow_client import answering
+from deployments.registry.mlflow_client import translated_errors
 
 
-def brought_back(client: Any, uri: str, product: str, runs: Collection[str], *, named: bool) -> Iterator[str]:
+def undelete(client: Any, uri: str, product: str, runs: Collection[str], *, named: bool) -> Iterator[str]:
     """A sentence for each thing that is undone, of versions that come of `runs`; `named`: the model has its name."""
     steps = [] if named else [_name_back(client, uri, product, runs)]
     steps += [_experiment_back(client, product), *(_run_back(client, uri, run) for run in runs)]
@@ -20,7 +20,7 @@ def _name_back(client: Any, uri: str, product: str, runs: Collection[str]) -> st
     if len(names) != 1:
         return None
     (name,) = names
-    with suppress(NotFound), answering(uri):
+    with suppress(NotFound), translated_errors(uri):
         # Left by a release since then, without any version.
         client.delete_registered_model(product)
     client.rename_registered_model(name, product)
@@ -36,7 +36,7 @@ def _experiment_back(client: Any, product: str) -> str | None:
 
 
 def _run_back(client: Any, uri: str, run: str) -> str | None:
-    with suppress(NotFound), answering(uri):
+    with suppress(NotFound), translated_errors(uri):
         if client.get_run(run).info.lifecycle_stage != "active":
             client.restore_run(run)
             return f"the run {run} is restored"

@@ -12,7 +12,7 @@ from deployments.traffic import DEFAULT_KEY, PARTS, Match, Routing, StickyKey, W
 VERSION_HEADER = "x-seatrial-version"
 
 
-def preview(product: str, routing: Routing, headers: Mapping[str, str]) -> int | None:
+def previewed_version(product: str, routing: Routing, headers: Mapping[str, str]) -> int | None:
     """The version that the request asks for by name; None: it asks for none.
 
     Raises `NotFound` for one that has no back end: who asks for a version must not be answered by another.
@@ -39,7 +39,7 @@ def sticky_value(routing: Routing, headers: Mapping[str, str], cookies: Mapping[
     return (headers.get(key.header) if key.header is not None else cookies.get(key.cookie or "")) or None
 
 
-def place(product: str, value: str) -> int:
+def hash_bucket(product: str, value: str) -> int:
     """Where a sticky value stands among the 10,000 parts of a split, for good; in each product elsewhere."""
     digest = hashlib.blake2b(f"{product}:{value}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % PARTS

@@ -27,7 +27,7 @@ from deployments.serving.request_body import body_within
 from deployments.serving.request_headers import MIRRORED, PAIRED
 from deployments.serving.request_schema import Unanswerable
 from deployments.serving.row_batch import Batch
-from deployments.serving.server_log import complain, place_of
+from deployments.serving.server_log import log_failure, place_of
 from deployments.serving.server_state import Service
 
 # Bigger requests are answered beside the event loop if they take long, so that health checks do not wait for them.
@@ -235,14 +235,14 @@ class Front:
             case NotFinite():
                 status, message = 500, "the model's prediction is not a finite number"
                 self._service.metrics.not_finite += 1
-                complain("prediction not finite", **call.names)
+                log_failure("prediction not finite", **call.names)
             case asyncio.CancelledError(args=(reason, *_)) if reason == TOO_LONG:
                 status = 503 if call.read else 408
                 message = f"{TOO_LONG}: it was given {self._service.limits.time.total_seconds():g} s"
                 headers.append(_HANG_UP)
             case Exception():
                 status, message = 500, "the server failed on this request: its log says where"
-                complain("request failed", error=place_of(error), **call.names)
+                log_failure("request failed", error=place_of(error), **call.names)
             case _:
                 raise error
         if status == 503:
@@ -324,7 +324,7 @@ class Front:
         try:
             await self._behind(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - the edge of the process: the application has sent a plain 500
-            complain("request failed", request_id=request_id, error=place_of(error))
+            log_failure("request failed", request_id=request_id, error=place_of(error))
 
 
 def _is_compared(call: Call) -> bool:

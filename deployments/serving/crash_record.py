@@ -54,7 +54,7 @@ def _place(call: Call) -> int:
 
 
 @contextmanager
-def remains_in(path: Path | None) -> Iterator[Remains | None]:
+def open_crash_record(path: Path | None) -> Iterator[Remains | None]:
     """The file at `path`, private, for the length of a block; None: nothing is left to anybody.
 
     Raises `OSError` where it cannot be written.

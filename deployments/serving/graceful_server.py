@@ -19,7 +19,7 @@ from deployments.serving.management_api import make_app
 from deployments.serving.nonblocking_output import STDERR, STDOUT
 from deployments.serving.prediction_call import TOO_LONG
 from deployments.serving.prometheus_metrics import LATE_SECONDS
-from deployments.serving.server_log import complain, say
+from deployments.serving.server_log import log_event, log_failure
 from deployments.serving.server_state import HOPELESS, Service
 
 # Above the 3 s after which Envoy drops an idle connection, so that it is never us who hang up first.
@@ -39,7 +39,7 @@ _setitimer: Final = signal.setitimer
 _TICKS_A_SWEEP, _SWEEP_SECONDS = 5, 0.5
 
 
-def serve_until_told(service: Service, *listeners: socket.socket) -> bool:
+def serve_until_signal(service: Service, *listeners: socket.socket) -> bool:
     """Answers requests until SIGTERM or SIGINT; then says farewell, finishes what it is answering, and returns.
 
     Whether it could answer to its end: not if the model hangs, and only a new process can help.
@@ -95,7 +95,7 @@ class _Server(uvicorn.Server):
         if self._service.draining and not self.should_exit:
             said_long_enough = self._service.clock.monotonic() - self._leaving_since >= _FAREWELL_SECONDS
             if said_long_enough or not self.server_state.connections:
-                say("leaving", open_connections=len(self.server_state.connections))
+                log_event("leaving", open_connections=len(self.server_state.connections))
                 self.should_exit = True
         return await super().on_tick(counter)
 
@@ -122,7 +122,7 @@ class _Server(uvicorn.Server):
             self._give_up("cannot log", "somebody has closed its output, which only a model can do")
 
     def _give_up(self, event: str, why: str) -> None:
-        complain(event, error=f"{why}: the server ends itself")
+        log_failure(event, error=f"{why}: the server ends itself")
         self.gave_up = self._service.draining = self.should_exit = self.force_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -44,7 +44,7 @@ class Unwaiting(io.RawIOBase):
         return len(wanted)
 
 
-def wait_for_no_reader() -> None:
+def make_output_nonblocking() -> None:
     """From here on, what this process prints and logs is written so."""
     sys.stdout = io.TextIOWrapper(Unwaiting(STDOUT), "utf-8", "backslashreplace", write_through=True)
     sys.stderr = io.TextIOWrapper(Unwaiting(STDERR), "utf-8", "backslashreplace", write_through=True)

@@ -156,7 +156,7 @@ def _seen(probe: "asyncio.Future[Answers]") -> None:
         probe.exception()
 
 
-def answers_alike_in_company(model: Model, query: Query) -> bool:
+def is_batch_invariant(model: Model, query: Query) -> bool:
     """Whether the model says of each row in `query`, bit for bit, what it says when asked about that row alone."""
     rows = [Query(row, query.wanted) for row in query.batch.each()]
     together = _in_company(model, rows)

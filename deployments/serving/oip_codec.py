@@ -18,12 +18,12 @@ from deployments.serving.model_description import Description, Feature, Kind, Ou
 from deployments.serving.request_limits import Limits
 from deployments.serving.request_schema import (
     Unanswerable,
-    as_held,
     batch_of,
     check_rows,
     checked,
     infinite,
     is_list_of,
+    rounded_as_trained,
     unknown,
 )
 from deployments.serving.row_batch import Batch
@@ -132,7 +132,7 @@ class OipDialect:
         matrix = np.array(values, dtype=np.float64).reshape(shape)
         if (unbounded := np.isinf(matrix)).any():
             raise infinite(features[int(unbounded.any(axis=0).argmax())].name)
-        return checked(Batch(shape[0], as_held(matrix, features), ()), features, self._limits)
+        return checked(Batch(shape[0], rounded_as_trained(matrix, features), ()), features, self._limits)
 
     def _wanted(self, document: Mapping[str, Any]) -> tuple[Wanted, ...]:
         binary = parameters_of(document, "the request").get("binary_data_output") is True

@@ -72,10 +72,10 @@ def matrix_of(rows: Sequence[Sequence[Any]], features: Sequence[Feature], limits
     matrix = array_of_numbers(rows)
     if matrix is None or matrix.shape != (len(rows), len(features)) or not np.isfinite(matrix).all():
         return None
-    return Batch(len(rows), as_held(matrix, features), ())
+    return Batch(len(rows), rounded_as_trained(matrix, features), ())
 
 
-def as_held(matrix: "np.ndarray", features: Sequence[Feature]) -> "np.ndarray":
+def rounded_as_trained(matrix: "np.ndarray", features: Sequence[Feature]) -> "np.ndarray":
     """The same matrix, of a model that takes nothing but numbers, with no more digits than training had of them."""
     for place, feature in enumerate(features):
         if feature.meaning.bits != DOUBLE:

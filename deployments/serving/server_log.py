@@ -21,12 +21,12 @@ def log_as_json() -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
-def say(event: str, **fields: str | int | float) -> None:
+def log_event(event: str, **fields: str | int | float) -> None:
     """Logs that something happened."""
     _LOGGER.info(event, extra={"fields": fields})
 
 
-def complain(event: str, **fields: str | int | float) -> None:
+def log_failure(event: str, **fields: str | int | float) -> None:
     """Logs that something went wrong."""
     _LOGGER.error(event, extra={"fields": fields})
 

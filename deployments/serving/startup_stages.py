@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from deployments.clock import Clock
-from deployments.serving.server_log import say
+from deployments.serving.server_log import log_event
 
 # What `deployments.targets.exit_reason` looks for.
 STARTING = "starting"
@@ -24,7 +24,7 @@ class Start:
 
     def comes_to(self, stage: str) -> None:
         """What was begun before is done, and `stage` begins."""
-        say(STARTING, stage=stage, seconds=round(self.seconds, 1), model_mb=self._mb)
+        log_event(STARTING, stage=stage, seconds=round(self.seconds, 1), model_mb=self._mb)
 
 
 def _bytes_below(folder: Path) -> int:

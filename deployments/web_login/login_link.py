@@ -17,14 +17,14 @@ _PAGES = "pages"
 _PRIVATE = 0o600
 
 
-def passes(keys: Path, part: str) -> Passes:
+def passes_of(keys: Path, part: str) -> Passes:
     """Of `part`, under the key of the platform whose secrets lie in `keys`; drawn if there is none yet."""
     return Passes(key(keys, _PAGES), part)
 
 
 def address_with_ticket(page: str, keys: Path, part: str, now: datetime) -> str:
     """Leads to `page` (`http://HOST:PORT`), once, for a minute."""
-    return f"{page}{LOGIN}#ticket={passes(keys, part).ticket(now)}"
+    return f"{page}{LOGIN}#ticket={passes_of(keys, part).ticket(now)}"
 
 
 def write_leading_file(path: Path, address: str) -> None:

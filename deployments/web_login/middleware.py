@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.clock import Clock, SystemClock
 from deployments.web_login.allowed_hosts import Names
 from deployments.web_login.login_page import login_page
-from deployments.web_login.password import basic, credentials, is_same
+from deployments.web_login.password import basic_header, credentials, is_same
 from deployments.web_login.peer_account import account_at
 from deployments.web_login.sessions import SESSION_LASTS, Passes
 from deployments.web_login.websockets import Strangers
@@ -127,7 +127,7 @@ class Door:
         return session is not None and self.passes.is_session(session, self.clock.now(), _account(request))
 
     def _is_password(self, shown: str) -> bool:
-        wanted = (basic(self.password), f"Bearer {self.password}")
+        wanted = (basic_header(self.password), f"Bearer {self.password}")
         return any(is_same(shown, each) for each in wanted)
 
     def _asked_who(self, request: Request) -> Response:
@@ -168,7 +168,7 @@ class Door:
     def _shown_password(self, scope: Scope) -> Scope:
         """The request as `inside` is to see it: which page asks has been asked here, by names that it does not know."""
         shown = _without(scope, b"authorization", b"origin")
-        return {**shown, "headers": [*shown["headers"], (b"authorization", basic(self.password).encode())]}
+        return {**shown, "headers": [*shown["headers"], (b"authorization", basic_header(self.password).encode())]}
 
 
 def _account(request: Request) -> int | None:

@@ -25,7 +25,7 @@ def credentials(password: str) -> str:
     return f"{USER}:{password}"
 
 
-def basic(password: str) -> str:
+def basic_header(password: str) -> str:
     """The header `Authorization` of whoever knows it (RFC 7617)."""
     return f"Basic {base64.b64encode(credentials(password).encode()).decode()}"
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from deployments import http_server
 from deployments.web_login.allowed_hosts import Names
-from deployments.web_login.login_link import passes
+from deployments.web_login.login_link import passes_of
 from deployments.web_login.middleware import Door
 from deployments.web_login.password import drawn_password
 
@@ -44,11 +44,11 @@ def place_of(options: argparse.Namespace) -> Place:
     return Place(options.host, options.port, tuple(each for each in options.name if each))
 
 
-def behind_door(
+def behind_login(
     inside: ASGIApp, part: str, keys: Path, names: Names, *, open_paths: Sequence[str], asks_sockets: bool = False
 ) -> Door:
     """`inside` with the door before it, under the secrets in `keys`; they are drawn if there are none yet."""
-    return Door(inside, passes(keys, part), drawn_password(keys), names, frozenset(open_paths), asks_sockets)
+    return Door(inside, passes_of(keys, part), drawn_password(keys), names, frozenset(open_paths), asks_sockets)
 
 
 def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, sockets: list[socket.socket] | None = None) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from typing import Any, Final
 
 from deployments.errors import PlatformUnreachable
-from tasks.execution.cluster_protocol import Call, Cluster, aside, settle
+from tasks.execution.cluster_protocol import Call, Cluster, abandonable_call, settle_future
 
 _EVERY_SECONDS: Final = 5.0
 
@@ -25,7 +25,7 @@ def watched(cluster: Cluster, name: str, seconds: float, every: float = _EVERY_S
 
     def watch() -> None:
         while not ended.wait(every):
-            if wait([aside(cluster.cores)], timeout=seconds).not_done:
+            if wait([abandonable_call(cluster.cores)], timeout=seconds).not_done:
                 found.give_up()
                 return
 
@@ -59,7 +59,7 @@ class _Watched:
     def start(self, calls: list[Call], kept: list[Any]) -> "Future[list[Any]]":
         started: Future[list[Any]] = self._asked(lambda: self._cluster.start(calls, kept))
         promised: Future[list[Any]] = self._expected()
-        started.add_done_callback(lambda done: settle(promised, done.result))
+        started.add_done_callback(lambda done: settle_future(promised, done.result))
         promised.add_done_callback(lambda done: self._cancel(started) if done.cancelled() else None)
         return promised
 
@@ -69,11 +69,11 @@ class _Watched:
             self._given_up = True
             waiting = list(self._waiting)
         for promised in waiting:
-            settle(promised, self._refuse)
+            settle_future(promised, self._refuse)
 
     def _asked(self, question: Callable[[], Any]) -> Any:
         promised: Future[Any] = self._expected()
-        aside(question).add_done_callback(lambda done: settle(promised, done.result))
+        abandonable_call(question).add_done_callback(lambda done: settle_future(promised, done.result))
         return promised.result()
 
     def _expected(self) -> "Future[Any]":

@@ -29,7 +29,7 @@ class Cluster(Protocol):
         ...
 
 
-def settle(promised: "Future[Any]", results: Callable[[], Any]) -> None:
+def settle_future(promised: "Future[Any]", results: Callable[[], Any]) -> None:
     """Keeps what was promised, with what `results` gives or raises. Nothing if nobody waits any more."""
     if promised.done() or not promised.set_running_or_notify_cancel():
         return
@@ -39,10 +39,10 @@ def settle(promised: "Future[Any]", results: Callable[[], Any]) -> None:
         promised.set_exception(error)
 
 
-def aside(call: Callable[[], Any]) -> "Future[Any]":
+def abandonable_call(call: Callable[[], Any]) -> "Future[Any]":
     """What comes of a call that may never return; a process can end meanwhile."""
     promised: Future[Any] = Future()
-    threading.Thread(target=settle, args=(promised, call), name="seatrial-aside", daemon=True).start()
+    threading.Thread(target=settle_future, args=(promised, call), name="seatrial-aside", daemon=True).start()
     return promised
 
 

@@ -30,7 +30,7 @@ def check_installed(execution: ExecutionSection) -> None:
         raise BadSpec(f"execution.backend is {name}, which is not installed: pip install 'seatrial[{name}]'")
 
 
-def within(execution: ExecutionSection, settings: Settings) -> Settings:
+def within_cores(execution: ExecutionSection, settings: Settings) -> Settings:
     """The settings, with no more cores of this machine than the spec allows."""
     if execution.backend is not Backend.LOCAL or execution.jobs is None:
         return settings
@@ -38,7 +38,7 @@ def within(execution: ExecutionSection, settings: Settings) -> Settings:
 
 
 @contextlib.contextmanager
-def spread(execution: ExecutionSection, clock: Clock) -> Iterator[None]:
+def parallel_backend(execution: ExecutionSection, clock: Clock) -> Iterator[None]:
     """Within the block, what scikit-learn does in parallel is done where the spec says.
 
     Raises `BadSpec` for a backend that is not installed, `BadInput` for workers of other versions, and
@@ -54,7 +54,7 @@ def spread(execution: ExecutionSection, clock: Clock) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fitted_by(cluster: Cluster, execution: ExecutionSection, clock: Clock) -> Iterator[None]:
-    """Within the block, what scikit-learn does in parallel is done by a connected cluster. Raises as `spread` does."""
+    """Within the block a connected cluster does what scikit-learn does in parallel; raises as `parallel_backend`."""
     from joblib import parallel_config
 
     from tasks.execution.joblib_backend import ClusterBackend

@@ -12,7 +12,7 @@ from tasks.gate.scoring import Answers, Scores, is_constant, score
 from tasks.gate.verdict import GateVerdict, Unscorable, judge
 from tasks.models.estimator import make_importable
 from tasks.models.model_card import read_card
-from tasks.models.predictions import ask
+from tasks.models.predictions import predict_rows
 from tasks.product_spec import ProductSpec
 
 if TYPE_CHECKING:
@@ -73,4 +73,4 @@ def _answers(spec: ProductSpec, held_out: "pd.DataFrame", folder: Path, trusted:
     if card.task is not spec.model.task:
         raise BadModel(f"it was trained for {card.task}, but model.task is {spec.model.task}")
     model = load_model(folder / MODEL_FILE, trusted)
-    return ask(model, held_out, card.features, spec.data.target, card.task)
+    return predict_rows(model, held_out, card.features, spec.data.target, card.task)

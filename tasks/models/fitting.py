@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from deployments.clock import Clock
 from deployments.errors import BadModel, SeatrialError
 from deployments.settings import Settings
-from tasks.execution.fit_location import spread, within
+from tasks.execution.fit_location import parallel_backend, within_cores
 from tasks.models.cell_redaction import hide_cells, without_cells
 from tasks.models.class_weight import name_classes_in_weights
 from tasks.models.estimator import build_estimator
 from tasks.models.features import Feature, as_held, features_in, select_features, target_values
 from tasks.models.pipeline import build_pipeline
-from tasks.models.resource_limits import bounded
+from tasks.models.resource_limits import resource_limits
 from tasks.product_spec import Backend, ProductSpec
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: 
     Raises `BadData` for rows that cannot be read as the spec says, `BadModel` for whatever the estimator raises, and
     `PlatformUnreachable` for a cluster that does not answer or is lost.
     """
-    settings = within(spec.execution, settings)
+    settings = within_cores(spec.execution, settings)
     features = as_held(features_in(spec.preprocessing, spec.data), training)
     rows = select_features(training, features)
     target = target_values(training, spec.data.target, spec.model.task)
@@ -50,7 +50,7 @@ def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: 
     pipeline = build_pipeline(spec.preprocessing, estimator)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        with spread(spec.execution, clock):
+        with parallel_backend(spec.execution, clock):
             started = clock.monotonic()
             _fit_within(pipeline, rows, target, settings)
             seconds = clock.monotonic() - started
@@ -62,7 +62,7 @@ def fit(spec: ProductSpec, training: "pd.DataFrame", settings: Settings, clock: 
 
 def _fit_within(pipeline: Any, rows: "pd.DataFrame", target: Any, settings: Settings) -> None:
     try:
-        with bounded(settings.training_jobs, settings.training_memory_mb):
+        with resource_limits(settings.training_jobs, settings.training_memory_mb):
             pipeline.fit(rows, target)
     except SeatrialError:
         raise

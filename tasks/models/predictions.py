@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def ask(model: Any, frame: "pd.DataFrame", features: Sequence[Feature], target: str, task: TaskKind) -> Answers:
+def predict_rows(
+    model: Any, frame: "pd.DataFrame", features: Sequence[Feature], target: str, task: TaskKind
+) -> Answers:
     """The model's answers for all rows of `frame`, beside the truth.
 
     Raises `BadData` if the rows lack what the model takes, and `BadModel` if it raises, or answers NaN or infinity.

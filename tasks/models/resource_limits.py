@@ -12,7 +12,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 @contextlib.contextmanager
-def bounded(cores: int, memory_mb: int) -> Iterator[None]:
+def resource_limits(cores: int, memory_mb: int) -> Iterator[None]:
     """Within the block numeric libraries use at most `cores` threads, and the process gets at most `memory_mb` more.
 
     Both are restored afterwards. Where the operating system limits no address space (not Linux), memory is not bounded.

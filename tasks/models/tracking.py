@@ -10,10 +10,10 @@ from deployments.clock import Clock
 from deployments.errors import SeatrialError
 from deployments.process_identity import Owner, this_process
 from deployments.registry.artifact_location import check_destination
-from deployments.registry.mlflow_client import answering, artifact_root, connect
+from deployments.registry.mlflow_client import artifact_root, connect, translated_errors
 from deployments.registry.model_folder import MODEL, VERIFICATION
 from deployments.settings import Settings
-from tasks.secondary_errors import beside
+from tasks.secondary_errors import noting_failures
 
 OWNER: Final = "seatrial.owner"
 _ERROR: Final = "seatrial.error"
@@ -33,7 +33,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def recorded(product: str, name: str, tags: Mapping[str, str], settings: Settings, clock: Clock) -> Iterator[Run]:
+def mlflow_run(product: str, name: str, tags: Mapping[str, str], settings: Settings, clock: Clock) -> Iterator[Run]:
     """A new run of the product's experiment; finished after the block, failed (with the error) if the block raises.
 
     Raises `RegistryUnreachable` if MLflow does not answer, `DiskFull`, and `BadArtifact` where somebody's own server
@@ -41,7 +41,7 @@ def recorded(product: str, name: str, tags: Mapping[str, str], settings: Setting
     """
     uri = settings.mlflow_uri
     client = connect(uri)
-    with answering(uri):
+    with translated_errors(uri):
         experiment = _experiment(client, uri, product)
         owned = {**tags, OWNER: str(this_process())}
         started = client.create_run(experiment, start_time=_milliseconds(clock), tags=owned, run_name=name)
@@ -50,10 +50,10 @@ def recorded(product: str, name: str, tags: Mapping[str, str], settings: Setting
         check_destination(uri, started.info.artifact_uri)
         yield run
     except BaseException as error:
-        with beside(error, "closing its run in MLflow"):
+        with noting_failures(error, "closing its run in MLflow"):
             _fail(run, error)
         raise
-    with answering(uri):
+    with translated_errors(uri):
         client.set_terminated(run.id, "FINISHED", end_time=_milliseconds(clock))
 
 
@@ -63,7 +63,7 @@ def close_abandoned_runs(product: str, settings: Settings) -> tuple[str, ...]:
     Runs of processes on other hosts are left alone: nothing is known of them here. Safe to repeat.
     """
     client = connect(settings.mlflow_uri)
-    with answering(settings.mlflow_uri):
+    with translated_errors(settings.mlflow_uri):
         experiment = client.get_experiment_by_name(product)
         running = _running(client, experiment.experiment_id) if experiment else []
         abandoned = tuple(run.info.run_id for run in running if _is_abandoned(run))
@@ -82,7 +82,7 @@ def write_numbers(
     now = _milliseconds(clock)
     measured = [Metric(name, value, now, 0, model_id=model_id, run_id=run.id) for name, value in metrics.items()]
     written = [Param(name, value) for name, value in params.items()]
-    with answering(run.uri):
+    with translated_errors(run.uri):
         run.client.log_batch(run.id, metrics=measured, params=written[:_BATCH])
         for start in range(_BATCH, len(written), _BATCH):
             run.client.log_batch(run.id, params=written[start : start + _BATCH])
@@ -90,7 +90,7 @@ def write_numbers(
 
 def write_files(run: Run, model_id: str, kept: Path, noted: Path) -> None:
     """Uploads the model folder `kept` (model and verification) and the files of `noted` that people read."""
-    with answering(run.uri):
+    with translated_errors(run.uri):
         run.client.log_model_artifacts(model_id, str(kept / MODEL))
         run.client.finalize_logged_model(model_id, "READY")
         run.client.log_artifact(run.id, str(kept / VERIFICATION))
@@ -101,7 +101,7 @@ def new_model(run: Run, tags: Mapping[str, str], params: Mapping[str, str]) -> A
     """A place for the run's model in MLflow, empty so far; an entity with `model_id` and `artifact_location`."""
     from mlflow.entities import LoggedModelOutput
 
-    with answering(run.uri):
+    with translated_errors(run.uri):
         model = run.client.create_logged_model(
             run.experiment, name=MODEL, source_run_id=run.id, tags=dict(tags), params=dict(params)
         )
@@ -126,7 +126,7 @@ def _experiment(client: Any, uri: str, product: str) -> str:
 
 def _fail(run: Run, error: BaseException) -> None:
     # What went wrong is on its way to the caller; that MLflow cannot be told must not hide it.
-    with contextlib.suppress(SeatrialError), answering(run.uri):
+    with contextlib.suppress(SeatrialError), translated_errors(run.uri):
         run.client.set_tag(run.id, _ERROR, f"{type(error).__name__}: {error}"[:5000])
         run.client.set_terminated(run.id, "FAILED")
 

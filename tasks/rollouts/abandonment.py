@@ -6,7 +6,7 @@ from dataclasses import replace
 from deployments.rollout.state import Phase, RolloutState
 from deployments.wiring import Doors
 from tasks.rollouts.history import note
-from tasks.rollouts.journal_outage import JournalAwayError, telling
+from tasks.rollouts.journal_outage import JournalAwayError, raising_when_away
 from tasks.rollouts.lease import hold
 from tasks.rollouts.reasons import explain
 from tasks.rollouts.traffic_rollback import give_back
@@ -22,7 +22,7 @@ def give_up(state: RolloutState, reason: str, doors: Doors) -> RolloutState:
         return state
     state = state.with_phase(Phase.RESTORING, reason, doors.clock.now())
     give_back(state, doors)
-    doors = replace(doors, journal=telling(doors.journal))
+    doors = replace(doors, journal=raising_when_away(doors.journal))
     with suppress(JournalAwayError):
         doors.journal.save(state, hold(state.product, doors))
         note(state, "rollout.given_up", doors)

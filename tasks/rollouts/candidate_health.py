@@ -15,7 +15,7 @@ from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Shift
 from deployments.wiring import Doors
 from tasks.rollouts.answer_shortfall import Answering, Seen, Split
-from tasks.rollouts.server_readiness import Presence, champion_again
+from tasks.rollouts.server_readiness import Presence, restart_champion
 from tasks.rollouts.unanswered_requests import Silence, Waiting
 
 
@@ -113,4 +113,4 @@ class CandidateAnswers:
 
 def _champion_again(state: RolloutState, split: Shift, doors: Doors) -> str:
     asked = state.former is not None and split.asks(state.former)
-    return champion_again(state, state.former, doors) if asked and state.former is not None else ""
+    return restart_champion(state, state.former, doors) if asked and state.former is not None else ""

@@ -13,12 +13,12 @@ from tasks.rollouts.champion import champion_by, promoted, who_serves
 _GIVEN_UP = frozenset({Phase.RESTORING, Phase.ROLLED_BACK})
 
 
-def standing_of(product: str, doors: Doors) -> Standing:
+def desired_registry_of(product: str, doors: Doors) -> Standing:
     """What the registry should say now. Raises as `who_serves` does."""
-    return standing(who_serves(product, doors), doors.journal.rollouts(product))
+    return desired_registry(who_serves(product, doors), doors.journal.rollouts(product))
 
 
-def standing(serving: int | None, rollouts: Sequence[RolloutState]) -> Standing:
+def desired_registry(serving: int | None, rollouts: Sequence[RolloutState]) -> Standing:
     """What the registry should say when `serving` serves; `rollouts` are the journal's, newest first."""
     wanted = next((each for each in rollouts if each.live and each.phase is not Phase.RESTORING), None)
     challenges = wanted is not None and goal_of(wanted.steps) is Goal.PROMOTE and not promoted(wanted)
@@ -26,12 +26,12 @@ def standing(serving: int | None, rollouts: Sequence[RolloutState]) -> Standing:
     return Standing(
         champion=serving,
         challenger=candidate,
-        previous=way_back(serving, rollouts),
+        previous=rollback_version(serving, rollouts),
         versions={version: _became(version, serving, rollouts) for version in {each.candidate for each in rollouts}},
     )
 
 
-def way_back(serving: int | None, rollouts: Sequence[RolloutState]) -> int | None:
+def rollback_version(serving: int | None, rollouts: Sequence[RolloutState]) -> int | None:
     """Which version a rollback of `serving` goes to by the journal; None: to none, or the journal does not know.
 
     That is the version that it replaced, unless traffic was taken from that one by a rollback.

@@ -30,7 +30,9 @@ class Outlook:
     forecasts: tuple[Forecast, ...]
 
 
-def outlook(product: str, change: Change, section: RolloutSection, traffic: Traffic, journal: Journal) -> Outlook:
+def forecast_rollout(
+    product: str, change: Change, section: RolloutSection, traffic: Traffic, journal: Journal
+) -> Outlook:
     """The plan that `section.strategy` makes of `change`, and what each of its steps will take."""
     steps = plan(section.strategy, change, section)
     lasted = recent_times(product, journal)

@@ -18,7 +18,7 @@ from tasks.rollouts.candidate_health import CandidateAnswers, Counted
 from tasks.rollouts.evidence import compared, gathered
 from tasks.rollouts.patience import PATIENCE
 from tasks.rollouts.traffic_rollback import given_back
-from tasks.rollouts.traffic_shift import flows_as, shift
+from tasks.rollouts.traffic_shift import is_routed_as, shift
 from tasks.rollouts.user_evidence import KnownUsers
 
 _NO_TRAFFIC = "no traffic"
@@ -116,7 +116,7 @@ class Watcher:
         if self.split is None or state.former is None:
             return None, "the candidate has no traffic to be judged by", False
         live = doors.router.read(state.product)
-        if live is None or not flows_as(self.split, live):
+        if live is None or not is_routed_as(self.split, live):
             self.gone = given_back(state, doors)
             if self.gone or not uphold:
                 self.last = None

@@ -54,12 +54,12 @@ class Reply:
         return f"{told}; nobody carries the rollout now: it is picked up within a minute, if the platform is up"
 
 
-def give(product: str, verb: Verb, who: str, reason: str, journal: Journal, clock: Clock) -> Reply:
+def place_order(product: str, verb: Verb, who: str, reason: str, journal: Journal, clock: Clock) -> Reply:
     """Give the order, and wait up to ten seconds until it was dealt with; an abort, until the traffic is back.
 
     Raises `NotFound` when no rollout of `product` is under way, `BadInput` when the order cannot mean anything now.
     """
-    state = the_one_under_way(product, journal)
+    state = rollout_under_way(product, journal)
     _check(state, Order(0, state.rollout_id, verb, who, reason, clock.now()), journal)
     order = journal.give(state.rollout_id, verb, who, reason, clock.now())
     limit = _time_back(state) if verb is Verb.ABORT else PATIENCE
@@ -72,7 +72,7 @@ def give(product: str, verb: Verb, who: str, reason: str, journal: Journal, cloc
     return Reply(order, state, _dealt_with(state, order), carried)
 
 
-def the_one_under_way(product: str, journal: Journal) -> RolloutState:
+def rollout_under_way(product: str, journal: Journal) -> RolloutState:
     """The product's rollout that has not ended. Raises `NotFound` for none."""
     state = under_way(product, journal)
     if state is None and not journal.rollouts(product):
@@ -112,7 +112,7 @@ def _see_that_it_was_taken(order: Order, state: RolloutState, journal: Journal) 
             raise BadInput(f"{state.product} v{state.candidate}: cannot {event.detail['why']}")
 
 
-def abort_first(product: str, who: str, reason: str, journal: Journal, clock: Clock) -> RolloutState | None:
+def abort_under_way(product: str, who: str, reason: str, journal: Journal, clock: Clock) -> RolloutState | None:
     """End the rollout under way, if there is one, and return it as it ended; None if there was none.
 
     One that nobody carries is returned as it is: whoever takes the product's lease next puts the champion back. Raises

@@ -15,7 +15,9 @@ GLANCE = timedelta(seconds=0.5)
 ON_THE_WAY_BACK: Final = (TryAgain, DiskFull)
 
 
-def patiently(act: Callable[[], T], doors: Doors, passing: tuple[type[SeatrialError], ...] = (TryAgain,)) -> T:
+def retried_for_a_minute(
+    act: Callable[[], T], doors: Doors, passing: tuple[type[SeatrialError], ...] = (TryAgain,)
+) -> T:
     """What `act` returns; while a part of the platform does not answer it is repaired and asked again, up to a minute.
 
     Raises the last error of the kinds in `passing` after that, and every other one at once.

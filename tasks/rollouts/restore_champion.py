@@ -11,34 +11,34 @@ from deployments.traffic import Routing, Weights
 from deployments.wiring import Doors
 from tasks.rollouts.champion import promoted, who_serves
 from tasks.rollouts.lease import hold
-from tasks.rollouts.patience import patiently
+from tasks.rollouts.patience import retried_for_a_minute
 from tasks.rollouts.reasons import not_retired
 from tasks.rollouts.server_launch import await_ready, start_again
-from tasks.rollouts.step_actions import dismiss
+from tasks.rollouts.step_actions import dismiss_challenger
 from tasks.rollouts.traffic_rollback import give_back
-from tasks.rollouts.traffic_shift import addresses, flows_as, retire, shift
+from tasks.rollouts.traffic_shift import addresses, is_routed_as, retire, shift
 
 
-def put_back(state: RolloutState, doors: Doors) -> str:
+def put_champion_back(state: RolloutState, doors: Doors) -> str:
     """End the rollout in the world: users first, then the servers, and last what the registry says of it.
 
-    Only what had arrived (see `arrived`) stays. Who is put back is told by the rollout's state, never by the registry.
+    Only a candidate that `is_crowned` stays. The rollout's state tells who is put back, never the registry.
     Returns what was seen. Safe to repeat.
     """
-    if arrived(state, doors):
+    if is_crowned(state, doors):
         return _restored(state.product, state.candidate, state.section, doors)
-    seen = lead_back(state, doors)
-    take_back_in_registry(state, doors)
+    seen = move_users_back(state, doors)
+    restore_registry(state, doors)
     return seen
 
 
-def lead_back(state: RolloutState, doors: Doors) -> str:
-    """The part of `put_back` that needs no registry, for a rollout that has not arrived."""
+def move_users_back(state: RolloutState, doors: Doors) -> str:
+    """The part of `put_champion_back` that needs no registry, for a rollout that has not arrived."""
     give_back(state, doors)
     return _restored(state.product, state.former, state.section, doors)
 
 
-def arrived(state: RolloutState, doors: Doors) -> bool:
+def is_crowned(state: RolloutState, doors: Doors) -> bool:
     """Whether the candidate is champion, and nobody wants it otherwise or could take its place.
 
     The registry is asked only where the journal cannot know: when the rollout was about to promote.
@@ -53,7 +53,7 @@ def arrived(state: RolloutState, doors: Doors) -> bool:
     return champion is not None and champion.version == state.candidate
 
 
-def take_back_in_registry(state: RolloutState, doors: Doors) -> None:
+def restore_registry(state: RolloutState, doors: Doors) -> None:
     """The registry says what is true again: the former one is champion, and the candidate was refused.
 
     A version that the registry has lost meanwhile keeps nobody from ending.
@@ -65,7 +65,7 @@ def take_back_in_registry(state: RolloutState, doors: Doors) -> None:
         if state.former is not None and state.candidate != state.former and (crowned or lost):
             doors.registry.reinstate(state.product, state.former, doors.clock.now(), state.candidate)
     with suppress(NotFound):
-        dismiss(state.product, state.candidate, DeploymentStatus.REFUSED, doors)
+        dismiss_challenger(state.product, state.candidate, DeploymentStatus.REFUSED, doors)
 
 
 def restore(product: str, section: RolloutSection, doors: Doors) -> str:
@@ -84,7 +84,7 @@ def _restored(product: str, champion: int | None, section: RolloutSection, doors
         for version in doors.target.versions(product):
             doors.target.retire(product, version, section.drain_timeout)
         return "no champion yet: nothing is served"
-    bring_back(product, champion, section, doors)
+    give_all_traffic(product, champion, section, doors)
     others = [version for version in doors.target.versions(product) if version != champion]
     amiss = [_retired(product, version, section, doors) for version in others]
     amiss.append(_reserve(product, champion, section, doors))
@@ -92,7 +92,7 @@ def _restored(product: str, champion: int | None, section: RolloutSection, doors
     return "; ".join((f"v{champion} has all traffic", *filter(None, amiss)))
 
 
-def bring_back(product: str, champion: int, section: RolloutSection, doors: Doors) -> None:
+def give_all_traffic(product: str, champion: int, section: RolloutSection, doors: Doors) -> None:
     """All traffic to `champion`, whose servers are started if they are not there; needs neither journal nor registry.
 
     The registry is asked for a version that never ran on this machine.
@@ -110,7 +110,7 @@ def _retired(product: str, version: int, section: RolloutSection, doors: Doors) 
     """Why servers that have no traffic did not go (on a node that is gone, say); empty if they went."""
     hold(product, doors, section)  # each may drain for long; `Busy` stops whoever lost the lease meanwhile
     try:
-        patiently(lambda: retire(product, version, section, doors), doors)
+        retried_for_a_minute(lambda: retire(product, version, section, doors), doors)
     except SeatrialError as error:
         return not_retired(version, error)
     return ""
@@ -128,19 +128,19 @@ def _reserve(product: str, champion: int, section: RolloutSection, doors: Doors)
     return ""
 
 
-def at_rest(product: str, doors: Doors) -> bool:
+def is_restored(product: str, doors: Doors) -> bool:
     """Whether the world is as `restore` makes it, as far as servers and routes go."""
     champion, live = who_serves(product, doors), doors.router.read(product)
     if champion is None:
         return live is None and not doors.target.versions(product)
     alone = doors.target.versions(product) == (champion,)
-    return alone and live is not None and flows_as(Shift(Weights.all_to(champion)), live)
+    return alone and live is not None and is_routed_as(Shift(Weights.all_to(champion)), live)
 
 
 def _route(product: str, champion: int, doors: Doors) -> None:
     """All traffic to the champion; if need be the router forgets others, of which it may find something amiss."""
     wanted, live = Shift(Weights.all_to(champion)), doors.router.read(product)
-    if live is not None and flows_as(wanted, live) and _points_at_servers(live, product, doors):
+    if live is not None and is_routed_as(wanted, live) and _points_at_servers(live, product, doors):
         return
     try:
         shift(product, wanted, doors)

@@ -17,7 +17,7 @@ class Again:
     carries: str | None
 
 
-def again(
+def eligible_version(
     product: str,
     versions: Sequence[ModelVersion],
     rollouts: Sequence[RolloutState],

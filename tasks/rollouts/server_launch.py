@@ -9,7 +9,7 @@ from deployments.durations import format_duration
 from deployments.errors import NeverReady, SeatrialError
 from deployments.plurals import counted
 from deployments.registry.model_folder import size_of
-from deployments.registry.start_record import Kept, keep_note, kept
+from deployments.registry.start_record import Kept, read_start_record, write_start_record
 from deployments.spec import RolloutSection, TargetKind
 from deployments.targets.protocol import Launch as Servers
 from deployments.targets.protocol import Replica, ReplicaState
@@ -36,7 +36,7 @@ def start_again(product: str, version: int, replicas: int, section: RolloutSecti
 
     Its silence is no obstacle where so many are ready.
     """
-    model = kept(doors.models, product, version)
+    model = read_start_record(doors.models, product, version)
     if model is None:
         try:
             model = _by_registry(product, version, doors)
@@ -49,7 +49,7 @@ def start_again(product: str, version: int, replicas: int, section: RolloutSecti
 
 def _by_registry(product: str, version: int, doors: Doors) -> Kept:
     model = doors.registry.model(product, version, doors.models)
-    keep_note(doors.models, product, version, model)
+    write_start_record(doors.models, product, version, model)
     return model
 
 
@@ -98,18 +98,18 @@ class NotWholeError(Exception):
     """
 
 
-def whole(product: str, version: int, section: RolloutSection, doors: Doors) -> None:
+def check_all_launched(product: str, version: int, section: RolloutSection, doors: Doors) -> None:
     """Raises `NotWholeError` unless `version`, on which all is about to depend, has all its servers as launched."""
     if lack := _lack(product, version, section, doors):
         raise NotWholeError(lack)
 
 
-def never_whole(version: int, lack: str, section: RolloutSection) -> NeverReady:
+def replicas_lost_error(version: int, lack: str, section: RolloutSection) -> NeverReady:
     """What is raised once `ready_timeout` has not cured it."""
     return NeverReady(f"v{version} is not fit for all traffic after {format_duration(section.ready_timeout)}: {lack}")
 
 
-def await_news(product: str, version: int, doors: Doors) -> None:
+def await_change(product: str, version: int, doors: Doors) -> None:
     """Wait until something may have changed about servers of `version`, some seconds at most."""
     doors.target.wait(product, version, _LOOK, doors.clock)
 

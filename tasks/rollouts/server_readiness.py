@@ -46,7 +46,7 @@ class Presence:
         return f"no server of {version} is ready{why}", lasting
 
 
-def champion_again(state: RolloutState, version: int, doors: Doors) -> str:
+def restart_champion(state: RolloutState, version: int, doors: Doors) -> str:
     """Why the champion has no servers any more, empty if it has; they are started again, and waited for by nobody."""
     try:
         if doors.target.replicas(state.product, version):

@@ -6,10 +6,10 @@ from deployments.rollout.steps import Act, Reinstate, Retire
 from deployments.wiring import Doors
 from tasks.rollouts.history import note
 from tasks.rollouts.reasons import not_retired
-from tasks.rollouts.step_actions import unsaid
+from tasks.rollouts.step_actions import unregistered_warning
 
 
-def go_on_without(step: Act, state: RolloutState, error: SeatrialError, doors: Doors) -> RolloutState:
+def skip_step(step: Act, state: RolloutState, error: SeatrialError, doors: Doors) -> RolloutState:
     """The state after `step`, which ended with `error`; that is raised where the step is needed."""
     if isinstance(step, Retire):
         return _left_behind(step, state, error, doors)
@@ -27,7 +27,7 @@ def _left_behind(step: Retire, state: RolloutState, error: SeatrialError, doors:
 
 def _untold(step: Reinstate, state: RolloutState, error: SeatrialError, doors: Doors) -> RolloutState:
     """Who was rolled back stays so: that the registry cannot be told of it leads nobody to that version again."""
-    untold = unsaid(step.version, error)
+    untold = unregistered_warning(step.version, error)
     after = _after(state, untold, doors)
     note(after, "step.done", doors, step=str(step), seen=untold)
     return after

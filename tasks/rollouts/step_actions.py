@@ -9,8 +9,8 @@ from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Act, Conclude, Dismiss, Launch, Promote, Reinstate, Retire, Shift, Verify
 from deployments.wiring import Doors
 from tasks.rollouts.evidence import gathered
-from tasks.rollouts.server_launch import launch, verify, whole
-from tasks.rollouts.traffic_shift import retire, shift, uphold
+from tasks.rollouts.server_launch import check_all_launched, launch, verify
+from tasks.rollouts.traffic_shift import reapply_routing, retire, shift
 
 
 def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR0911 - one line a step
@@ -20,9 +20,9 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
     """
     product, section = state.product, state.section
     if isinstance(step, Promote | Reinstate | Retire):
-        uphold(product, state.split, doors)
+        reapply_routing(product, state.split, doors)
     if _rests_on_candidate(step, state.candidate):
-        whole(product, state.candidate, section, doors)
+        check_all_launched(product, state.candidate, section, doors)
     match step:
         case Launch(version, replicas):
             return launch(product, version, replicas, section, doors)
@@ -31,14 +31,14 @@ def perform(step: Act, state: RolloutState, doors: Doors) -> str:  # noqa: PLR09
         case Shift():
             return shift(product, step, doors)
         case Conclude():
-            return conclude(step, state, doors)
+            return conclude_comparison(step, state, doors)
         case Promote(version):
             doors.registry.promote(product, version, doors.clock.now(), state.former)
             return f"v{version} is champion"
         case Reinstate(version):
             return reinstate(version, state, doors)
         case Dismiss(version):
-            dismiss(product, version, DeploymentStatus.REGISTERED, doors)
+            dismiss_challenger(product, version, DeploymentStatus.REGISTERED, doors)
             return f"v{version} stays in the registry"
         case Retire(version):
             return retire(product, version, section, doors)
@@ -51,11 +51,11 @@ def reinstate(version: int, state: RolloutState, doors: Doors) -> str:
     try:
         doors.registry.reinstate(state.product, version, doors.clock.now(), state.former)
     except NotFound as error:
-        return unsaid(version, error)
+        return unregistered_warning(version, error)
     return f"v{version} is champion again"
 
 
-def unsaid(version: int, error: SeatrialError) -> str:
+def unregistered_warning(version: int, error: SeatrialError) -> str:
     """What is told of a version that serves again without the registry's knowing; `seatrial repair` tells it."""
     return f"v{version} serves again, and the registry cannot say so ({error})"
 
@@ -71,7 +71,7 @@ def _rests_on_candidate(step: Act, candidate: int) -> bool:
             return isinstance(step, Promote | Reinstate)
 
 
-def conclude(step: Conclude, state: RolloutState, doors: Doors) -> str:
+def conclude_comparison(step: Conclude, state: RolloutState, doors: Doors) -> str:
     """Who won, by all evidence. Raises `RolloutFailed` if the candidate had to win and did not."""
     blocks = gathered(state, doors.journal)
     best = winner(blocks, state.section.analysis)
@@ -81,7 +81,7 @@ def conclude(step: Conclude, state: RolloutState, doors: Doors) -> str:
     return found
 
 
-def dismiss(product: str, version: int, status: DeploymentStatus, doors: Doors) -> None:
+def dismiss_challenger(product: str, version: int, status: DeploymentStatus, doors: Doors) -> None:
     """`version` is challenger no more, and gets `status`; nothing happens if it is not the challenger."""
     challenger = doors.registry.challenger(product)
     if challenger is not None and challenger.version == version:

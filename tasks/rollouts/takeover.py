@@ -10,7 +10,7 @@ from deployments.platform_identity import is_elsewhere
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Approve, Observe
+from deployments.rollout.steps import Wait
 from deployments.spec import RolloutSection, Second, Strategy
 from deployments.strategies.plan import Change, Goal, goal_of, plan
 from deployments.wiring import Doors
@@ -18,14 +18,21 @@ from tasks.rollouts.cancellation import Stop, nobody_stops
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.history import note
 from tasks.rollouts.lease import check_place, hold, is_ours, under_way
-from tasks.rollouts.patience import GLANCE, ON_THE_WAY_BACK, patiently
+from tasks.rollouts.patience import GLANCE, ON_THE_WAY_BACK, retried_for_a_minute
 from tasks.rollouts.reasons import cause_of
 from tasks.rollouts.registry_sync import note_differences
-from tasks.rollouts.restore_champion import arrived, at_rest, lead_back, put_back, restore, take_back_in_registry
+from tasks.rollouts.restore_champion import (
+    is_crowned,
+    is_restored,
+    move_users_back,
+    put_champion_back,
+    restore,
+    restore_registry,
+)
 from tasks.rollouts.rollback_errors import told_of_way_back
-from tasks.rollouts.step_actions import unsaid
+from tasks.rollouts.step_actions import unregistered_warning
 from tasks.rollouts.traffic_rollback import give_back
-from tasks.secondary_errors import beside, released_after
+from tasks.secondary_errors import lease_released_after, noting_failures
 
 # A rollout whose process died is carried on within a minute; whoever queues behind it waits so long for that.
 PICKED_UP: Final = timedelta(minutes=2)
@@ -57,7 +64,7 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     try:
         state = _planned(wish, doors.under(lease), lease)
     except BaseException as error:
-        with beside(error, "giving the lease back"):
+        with noting_failures(error, "giving the lease back"):
             doors.journal.release(lease)
         raise
     doors.journal.save(state, lease)
@@ -69,7 +76,7 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
 def _planned(wish: Wish, doors: Doors, lease: Lease) -> RolloutState:
     """What is to be done, once what others left is put right."""
     orders_done = _orders_done(wish, doors.journal)
-    settle(wish.product, wish.section, doors, lease)
+    settle_dead_rollouts(wish.product, wish.section, doors, lease)
     former = who_serves(wish.product, doors)
     note_differences(wish.product, doors)
     change = Change(wish.goal, wish.candidate, former, doors.target.versions(wish.product))
@@ -155,11 +162,11 @@ def take_over(state: RolloutState, doors: Doors) -> RolloutState:
         doors.expect_rights()
         note(current, "rollout.taken_over", doors, phase=current.phase.value, step=str(current.step or "finish"))
     if not current.done:
-        patiently(lambda: _announce(current, doors), doors)
+        retried_for_a_minute(lambda: _announce(current, doors), doors)
     return current
 
 
-def carried_here(product: str, rollout_id: str, doors: Doors) -> RolloutState | None:
+def is_carried_here(product: str, rollout_id: str, doors: Doors) -> RolloutState | None:
     """The rollout, if it is under way and this process is the one that carries it."""
     live = (state for state in doors.journal.rollouts(product) if state.live and state.rollout_id == rollout_id)
     return next(live, None) if is_ours(product, doors) else None
@@ -171,8 +178,10 @@ def orphans(journal: Journal, now: datetime, here: str = "") -> tuple[RolloutSta
     return tuple(state for state in within_reach if journal.holder(state.product, now) is None)
 
 
-def put_right(product: str, section: RolloutSection, doors: Doors, *, going_back: bool = False) -> str | None:
-    """What `settle` does, before a new release begins its work; None also where another rollout comes first.
+def settle_before_release(
+    product: str, section: RolloutSection, doors: Doors, *, going_back: bool = False
+) -> str | None:
+    """`settle_dead_rollouts` before a new release begins its work; None also where another rollout comes first.
 
     That is one that somebody carries, unless the section rejects a second one: then `Busy` is raised, before anything
     is done in vain, unless the other will be over at once and is waited for. For one that queues it is also a rollout
@@ -191,8 +200,8 @@ def put_right(product: str, section: RolloutSection, doors: Doors, *, going_back
             if not _soon_over(under_way(product, doors.journal), began, doors):
                 raise
         doors.clock.sleep(GLANCE)
-    with released_after(lease, doors):
-        return settle(product, section, doors.under(lease), lease, going_back=going_back)
+    with lease_released_after(lease, doors):
+        return settle_dead_rollouts(product, section, doors.under(lease), lease, going_back=going_back)
 
 
 def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
@@ -205,11 +214,11 @@ def _soon_over(state: RolloutState | None, since: float, doors: Doors) -> bool:
         return False
     if state is None or state.watched:
         return state is None
-    waits = any(isinstance(step, Observe | Approve) for step in state.steps[state.done :])
+    waits = any(isinstance(step, Wait) for step in state.steps[state.done :])
     return state.phase is Phase.RESTORING or not waits
 
 
-def settle(
+def settle_dead_rollouts(
     product: str, section: RolloutSection, doors: Doors, lease: Lease, *, going_back: bool = False
 ) -> str | None:
     """Put right what rollouts whose process died left behind; None when there was nothing.
@@ -228,9 +237,9 @@ def settle(
     if ended:
         return ended[-1]
     with told_of_way_back(product, None, doors):
-        if patiently(lambda: at_rest(product, doors), doors):
+        if retried_for_a_minute(lambda: is_restored(product, doors), doors):
             return None
-        seen = patiently(lambda: restore(product, section, doors), doors)
+        seen = retried_for_a_minute(lambda: restore(product, section, doors), doors)
     doors.journal.record(Event(product, "", doors.clock.now(), "traffic.repaired", {"seen": seen}))
     return seen
 
@@ -241,10 +250,10 @@ def _ended(state: RolloutState, doors: Doors, lease: Lease, going_back: bool) ->
 
 
 def _end(state: RolloutState, doors: Doors, lease: Lease) -> str:
-    stays = patiently(lambda: arrived(state, doors), doors)
+    stays = retried_for_a_minute(lambda: is_crowned(state, doors), doors)
     if not stays:
         state = _given_up(state, doors, lease)
-    seen = patiently(lambda: put_back(state, doors), doors)
+    seen = retried_for_a_minute(lambda: put_champion_back(state, doors), doors)
     return _over(_closed(state, stays, doors), seen, doors, lease)
 
 
@@ -254,12 +263,12 @@ def _taken_back(state: RolloutState, doors: Doors, lease: Lease) -> str:
     if former is None:
         return _end(state, doors, lease)
     state = _given_up(state, doors, lease)
-    seen = patiently(lambda: lead_back(state, doors), doors, ON_THE_WAY_BACK)
+    seen = retried_for_a_minute(lambda: move_users_back(state, doors), doors, ON_THE_WAY_BACK)
     over = _closed(state, False, doors)
     try:
-        patiently(lambda: take_back_in_registry(state, doors), doors, ON_THE_WAY_BACK)
+        retried_for_a_minute(lambda: restore_registry(state, doors), doors, ON_THE_WAY_BACK)
     except (RegistryUnreachable, DiskFull) as error:
-        seen = unsaid(former, error)
+        seen = unregistered_warning(former, error)
         over = replace(over, reason=f"{over.reason}; {seen}")
     return _over(over, seen, doors, lease)
 

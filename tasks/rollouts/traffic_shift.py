@@ -25,14 +25,14 @@ def shift(product: str, wanted: Shift, doors: Doors, versions: tuple[int, ...] =
         raise RolloutFailed(f"{product}: cannot {wanted}: {error}") from error
     doors.router.apply(product, routing)
     live = doors.router.read(product)
-    if live is None or not flows_as(wanted, live):
+    if live is None or not is_routed_as(wanted, live):
         raise RolloutFailed(
             f"{product}: asked for {wanted.weights}, but the gateway reports {live.weights if live else 'no route'}"
         )
     return f"gateway confirms {wanted.weights}"
 
 
-def uphold(product: str, wanted: Shift | None, doors: Doors) -> None:
+def reapply_routing(product: str, wanted: Shift | None, doors: Doors) -> None:
     """See that traffic still flows as `wanted` (None: nothing was wanted yet); what other hands changed is put right.
 
     Asked before something is built on it that cannot be taken back at once: a promotion, servers that end.
@@ -40,7 +40,7 @@ def uphold(product: str, wanted: Shift | None, doors: Doors) -> None:
     if wanted is None:
         return
     live = doors.router.read(product)
-    if live is None or not flows_as(wanted, live):
+    if live is None or not is_routed_as(wanted, live):
         shift(product, wanted, doors)
 
 
@@ -53,7 +53,7 @@ def _backend(product: str, version: int, live: Routing | None, doors: Doors) -> 
     return Backend(version, (*addresses(replicas), *(each.address for each in busy)))
 
 
-def flows_as(wanted: Shift, live: Routing) -> bool:
+def is_routed_as(wanted: Shift, live: Routing) -> bool:
     """Whether the live routing splits, matches and mirrors as `wanted`, and keeps users by the same key.
 
     Versions without traffic do not count, nor does the key where one version has all.

@@ -17,7 +17,7 @@ from tasks.gate.scoring import Answers, Scores, is_constant, score
 from tasks.learning_tasks import TaskKind
 from tasks.models.features import target_values
 from tasks.models.fitting import fit
-from tasks.models.predictions import ask
+from tasks.models.predictions import predict_rows
 from tasks.product_spec import DataSection, ProductSpec
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def limits(spec: ProductSpec, split: Split, settings: Settings, clock: Clock) ->
     """
     few = Split(_sample(split.training), _sample(split.evaluation), split.boundary)
     fitted = fit(spec, few.training, settings, clock)
-    answers = ask(fitted.model, few.evaluation, fitted.features, spec.data.target, spec.model.task)
+    answers = predict_rows(fitted.model, few.evaluation, fitted.features, spec.data.target, spec.model.task)
     if is_constant(answers):
         raise BadModel(f"{spec.model.estimator} says the same of every held-out row")
     model, constant = score(spec.model.task, answers), _constant(spec, few, answers)

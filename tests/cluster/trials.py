@@ -30,7 +30,7 @@ from deployments.strategies.plan import Goal
 from deployments.wiring import Doors, cluster_doors
 from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.takeover import Wish, begin, carried_here
+from tasks.rollouts.takeover import Wish, begin, is_carried_here
 from tests.cluster.fleet import Fleet
 
 SECOND = timedelta(seconds=1)
@@ -90,7 +90,7 @@ def carried(state: RolloutState, doors: Doors) -> RolloutState:
     try:
         return _to_its_end(state, doors)
     except Exception as error:
-        mine = carried_here(state.product, state.rollout_id, doors)
+        mine = is_carried_here(state.product, state.rollout_id, doors)
         if mine is None:
             raise
         return _to_its_end(give_up_for(error, mine, doors), doors)

@@ -27,10 +27,10 @@ from deployments.platform.addresses import Addresses
 from deployments.platform.await_ready import answers, wait_until
 from deployments.platform.environment import environment
 from deployments.platform.services import prefect_server
-from deployments.platform.work_pool import TEMPLATE, WORK_POOL, see_to_pool
+from deployments.platform.work_pool import TEMPLATE, WORK_POOL, ensure_work_pool
 from deployments.settings import Settings
 from deployments.supervision import Program
-from deployments.web_login.login_link import passes
+from deployments.web_login.login_link import passes_of
 from deployments.web_login.password import USER, credentials
 from flows.entrypoints.runner.prefork_client import socket_of
 from tests.advice import followed
@@ -85,7 +85,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )
     try:
         wait_until(lambda: answers(f"{made.url}/api/health"), "prefect-server", LIMIT, SystemClock())
-        see_to_pool(made.settings, f"{made.url}/api")
+        ensure_work_pool(made.settings, f"{made.url}/api")
         yield made
     finally:
         process.terminate()
@@ -137,7 +137,7 @@ def test_no_page_of_another_origin_gets_a_run_started_nor_a_word_to_read(server:
 
 def test_a_browser_with_a_session_asks_as_one_that_knows_the_password(server: Server) -> None:
     ours = {"origin": server.url}
-    ticket = passes(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
+    ticket = passes_of(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
         assert browser.post("/seatrial/login", json={"ticket": ticket}, headers=ours).status_code == 204
         assert browser.post("/api/flow_runs/count", json={}, headers=ours).status_code == 200
@@ -166,7 +166,7 @@ for data in (None, b"{}"):
 def test_a_session_that_another_account_got_hold_of_is_worth_nothing_to_it(server: Server) -> None:
     """A browser sends it to every port of the host, and so to a page that another account serves on this machine."""
     ours = {"origin": server.url}
-    ticket = passes(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
+    ticket = passes_of(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
         browser.post("/seatrial/login", json={"ticket": ticket}, headers=ours).raise_for_status()
         [(name, session)] = browser.cookies.items()
@@ -212,8 +212,8 @@ def test_the_pool_of_an_older_platform_is_put_right(server: Server) -> None:
     }
     with server.client() as api:
         api.patch(f"/work_pools/{WORK_POOL}", json={"base_job_template": old}).raise_for_status()
-        see_to_pool(server.settings, f"{server.url}/api")
-        see_to_pool(server.settings, f"{server.url}/api")
+        ensure_work_pool(server.settings, f"{server.url}/api")
+        ensure_work_pool(server.settings, f"{server.url}/api")
         assert api.get(f"/work_pools/{WORK_POOL}").json()["base_job_template"] == TEMPLATE
 
 

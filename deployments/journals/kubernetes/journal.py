@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
 from deployments.cluster import MANAGER, ApiUnreachable, Cluster, errors_as, labels_of
-from deployments.cluster.object_names import KIND, MANAGED_BY, PRODUCT, ROLLOUT, safe
+from deployments.cluster.object_names import KIND, MANAGED_BY, PRODUCT, ROLLOUT, safe_label
 from deployments.cluster.resource_kinds import CONFIG_MAP
 from deployments.errors import JournalUnreachable
 from deployments.journals.kubernetes.append_log import Head, Lines
@@ -67,7 +67,7 @@ class ClusterJournal:
 
         def highest() -> int:
             """Of the tokens under which rollouts were written, if the Lease is gone: it may have been removed."""
-            heads = self._lines.listed(_selector({KIND: "rollout", PRODUCT: safe(product)}))
+            heads = self._lines.listed(_selector({KIND: "rollout", PRODUCT: safe_label(product)}))
             left[:] = [head.extra[ROLLOUT] for head in heads if head.extra.get(_LIVE) != "false"]
             return max((head.token for head in heads), default=0)
 
@@ -107,7 +107,7 @@ class ClusterJournal:
             first = first or not head.document
             return replace(fenced(head), document=document, extra=live)
 
-        blank = _of_rollout(safe(state.rollout_id), state.product)
+        blank = _of_rollout(safe_label(state.rollout_id), state.product)
         if block is None:
             self._lines.change(blank, saved)
         else:
@@ -119,7 +119,7 @@ class ClusterJournal:
     @_reached
     def rollout(self, product: str, rollout_id: str) -> RolloutState:
         """See `Journal.rollout`."""
-        document = self._lines.read(_of_rollout(safe(rollout_id), product)).document
+        document = self._lines.read(_of_rollout(safe_label(rollout_id), product)).document
         state = read_state(document) if document else None
         if state is None or state.product != product:
             raise is_unknown(product, rollout_id)
@@ -128,7 +128,7 @@ class ClusterJournal:
     @_reached
     def rollouts(self, product: str) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
-        mine = tuple(self._states({PRODUCT: safe(product)}))
+        mine = tuple(self._states({PRODUCT: safe_label(product)}))
         return tuple(sorted(mine, key=_began)[::-1])
 
     @_reached
@@ -153,7 +153,7 @@ class ClusterJournal:
     @_reached
     def evidence(self, rollout_id: str) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
-        head = self._lines.read(_of_rollout(safe(rollout_id), ""))
+        head = self._lines.read(_of_rollout(safe_label(rollout_id), ""))
         return tuple(block_from_json(json.loads(line)) for line in self._lines.all_of(head))
 
     @_reached
@@ -190,7 +190,7 @@ class ClusterJournal:
 
     def _may_write(self, rollout_id: str, lease: Lease) -> Callable[[Head], Head]:
         """What puts the lease's token into a rollout's object. Raises `Busy`, now or then, if the lease is over."""
-        wanted = lease, safe(rollout_id)
+        wanted = lease, safe_label(rollout_id)
         if self._writing.get(lease.product) != wanted:
             with self._one_at_a_time:
                 self._leases.let_write(*wanted)
@@ -223,7 +223,7 @@ class ClusterJournal:
             if kept < EVENTS_KEPT:
                 break
             if live is None:
-                live = {state.rollout_id for state in self._states({PRODUCT: safe(product), _LIVE: "true"})}
+                live = {state.rollout_id for state in self._states({PRODUCT: safe_label(product), _LIVE: "true"})}
             if live.intersection(_event(json.loads(line)).run for line in self._lines.chunk(name)):
                 break
             number += 1
@@ -232,9 +232,9 @@ class ClusterJournal:
 
     def _clear_up(self, product: str) -> None:
         """The oldest rollouts go; each one's state last, so that a kill in between leaves it to the next time."""
-        ended = self._states({PRODUCT: safe(product), _LIVE: "false"})
+        ended = self._states({PRODUCT: safe_label(product), _LIVE: "false"})
         for state in sorted(ended, key=_began, reverse=True)[ROLLOUTS_KEPT:]:
-            head = _of_rollout(safe(state.rollout_id), product)
+            head = _of_rollout(safe_label(state.rollout_id), product)
             found, _ = self._cluster.list(CONFIG_MAP, _selector({ROLLOUT: head.labels[ROLLOUT]}))
             for name in [each["metadata"]["name"] for each in found if each["metadata"]["name"] != head.name]:
                 self._cluster.delete(CONFIG_MAP, name)
@@ -243,17 +243,17 @@ class ClusterJournal:
 
 def _of_rollout(rollout: str, product: str) -> Head:
     """`rollout` as it stands in names."""
-    return Head(f"seatrial-rollout-{rollout}", labels_of(safe(product)) | {ROLLOUT: rollout, KIND: "rollout"})
+    return Head(f"seatrial-rollout-{rollout}", labels_of(safe_label(product)) | {ROLLOUT: rollout, KIND: "rollout"})
 
 
 def _of_orders(rollout_id: str) -> Head:
     """Who gives an order may not know the product."""
-    rollout = safe(rollout_id)
+    rollout = safe_label(rollout_id)
     return Head(f"seatrial-orders-{rollout}", {MANAGED_BY: MANAGER, ROLLOUT: rollout, KIND: "orders"})
 
 
 def _of_events(product: str) -> Head:
-    return Head(f"seatrial-events-{safe(product)}", labels_of(safe(product)) | {KIND: "events"})
+    return Head(f"seatrial-events-{safe_label(product)}", labels_of(safe_label(product)) | {KIND: "events"})
 
 
 def _selector(labels: dict[str, str]) -> str:

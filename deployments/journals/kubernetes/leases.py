@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any, Final
 
 from deployments.cluster import Cluster, labels_of
-from deployments.cluster.object_names import KIND, product_object_name, safe
+from deployments.cluster.object_names import KIND, product_object_name, safe_label
 from deployments.cluster.resource_kinds import LEASE
 from deployments.fencing import next_token
 from deployments.journals.kubernetes.compare_and_swap import read, swap
@@ -160,12 +160,12 @@ def _is(found: Object, lease: Lease) -> bool:
 
 
 def _manifest(product: str, spec: Object, writes: str) -> Object:
-    labels = labels_of(safe(product)) | {KIND: "lease"}
+    labels = labels_of(safe_label(product)) | {KIND: "lease"}
     return {"metadata": {"name": _name(product), "labels": labels, "annotations": {_WRITES: writes}}, "spec": spec}
 
 
 def _name(product: str) -> str:
-    return product_object_name(safe(product))
+    return product_object_name(safe_label(product))
 
 
 def _micro_time(moment: datetime) -> str:

@@ -80,7 +80,7 @@ def attempt_logs(users: Path) -> list[Json]:
     return [{**broken, "filter": _any_flag(RESET)}, line]
 
 
-def nobody() -> Json:
+def match_nobody() -> Json:
     """The filter that looks for users, where it looks for none."""
     return {"name": USER_FILTER, "typed_config": {"@type": _FINDER}}
 

@@ -13,10 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from deployments.atomic_files import set_aside, write_atomically, write_reserved
+from deployments.atomic_files import reserve_files, write_atomically, write_reserved
 from deployments.clock import Clock
 from deployments.errors import RouterUnreachable
-from deployments.file_lock import LockHeldError, alone
+from deployments.file_lock import LockHeldError, exclusive_lock
 
 Json = dict[str, Any]
 
@@ -104,7 +104,7 @@ def _alone(path: Path, clock: Clock, timeout: timedelta) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(alone(path, clock, timeout))
+            held.enter_context(exclusive_lock(path, clock, timeout))
         except LockHeldError as error:
             raise RouterUnreachable(str(error)) from None
         yield
@@ -113,11 +113,11 @@ def _alone(path: Path, clock: Clock, timeout: timedelta) -> Iterator[None]:
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Replaces `path` by `document` as JSON, in one step. Raises `DiskFull`."""
     if path.is_dir():
-        put_away(path)
+        quarantine(path)
     write_atomically(path, as_bytes(document), mode=_PRIVATE)
 
 
-def write_in_need(path: Path, document: Mapping[str, Any], files: EnvoyFiles) -> None:
+def write_into_reserve(path: Path, document: Mapping[str, Any], files: EnvoyFiles) -> None:
     """`write_document` on a disk that may be full: into room that `reserve` has set aside."""
     write_reserved(path, as_bytes(document), files.folder, mode=_PRIVATE)
 
@@ -127,7 +127,7 @@ def reserve(files: EnvoyFiles) -> None:
     size = 0
     with contextlib.suppress(FileNotFoundError):
         size = files.routes.stat().st_size
-    set_aside(files.folder, 3 * _RETREATS, max(_SMALLEST_RESERVE, _next_power_of_two(2 * size)))
+    reserve_files(files.folder, 3 * _RETREATS, max(_SMALLEST_RESERVE, _next_power_of_two(2 * size)))
 
 
 def _next_power_of_two(number: int) -> int:
@@ -148,7 +148,7 @@ def read_document(path: Path) -> Json | None:
     return content if isinstance(content, dict) else None
 
 
-def put_away(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Renames a damaged file to a name that nothing reads, for a person to look at; returns the new one."""
     names = (path.with_name(f"{path.name}.damaged{'-' * bool(number)}{number or ''}") for number in itertools.count())
     place = next(name for name in names if not name.exists())

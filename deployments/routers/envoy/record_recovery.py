@@ -12,7 +12,7 @@ from typing import Final
 
 from deployments.errors import RouterRefused
 from deployments.routers.envoy.clusters import cluster_name, product_and_version
-from deployments.routers.envoy.config_files import Json, put_away
+from deployments.routers.envoy.config_files import Json, quarantine
 from deployments.routers.envoy.live_config import live_routing
 from deployments.routers.envoy.routing_records import Records
 from deployments.routers.normalization import accepted
@@ -58,7 +58,7 @@ class Mending:
         """Every product that is routed has a record that says how; to be used by the sole writer only."""
         kept = self.records.readable()
         for path in self.records.damaged():
-            self._rebuild(path.name.removesuffix(".json"), f"{path} was damaged and is kept as {put_away(path)}")
+            self._rebuild(path.name.removesuffix(".json"), f"{path} was damaged and is kept as {quarantine(path)}")
         for product in sorted(self._expected() - kept.keys() - self.records.readable().keys()):
             self._rebuild(product, f"its record among {self.records.folder / 'products'} was gone")
         for product, record in kept.items():

@@ -21,7 +21,7 @@ from deployments.routers.envoy.config_files import (
     sole_writer,
     sole_writer_of_routes,
     versioned,
-    write_in_need,
+    write_into_reserve,
 )
 from deployments.routers.envoy.config_updates import (
     Patience,
@@ -127,7 +127,7 @@ class EnvoyRouter:
             if self._nobody_is_well(product, version):
                 raise unknown(product, version)
             self._records.intend(product, wanted, document["version_info"], (self._files, note))
-            write_in_need(self._files.routes, document, self._files)
+            write_into_reserve(self._files.routes, document, self._files)
             self._records.settle(document["version_info"], self._files)
 
     def retreated(self, product: str) -> Retreat | None:

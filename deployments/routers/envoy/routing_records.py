@@ -11,10 +11,10 @@ from deployments.errors import RouterRefused
 from deployments.routers.envoy.config_files import (
     EnvoyFiles,
     Json,
-    put_away,
+    quarantine,
     read_document,
     write_document,
-    write_in_need,
+    write_into_reserve,
 )
 from deployments.routers.normalization import accepted
 from deployments.routers.traffic_rollback import Retreat
@@ -69,7 +69,7 @@ class Records:
             return
         files, note = retreat
         intended["routing"]["retreat"] = note.document()
-        write_in_need(self._intention, intended, files)
+        write_into_reserve(self._intention, intended, files)
 
     def settle(self, version: str, in_need: EnvoyFiles | None = None) -> None:
         """Keep the noted intention if the route table has its version, else drop it. Without one nothing happens.
@@ -81,7 +81,7 @@ class Records:
         if intention.get("version") == version and isinstance(product, str) and isinstance(routing, dict | None):
             self._keep(product, routing, in_need)
         if self._intention.is_dir():
-            put_away(self._intention)
+            quarantine(self._intention)
         self._intention.unlink(missing_ok=True)
 
     @property
@@ -96,7 +96,7 @@ class Records:
         if routing is None:
             path.unlink(missing_ok=True)
         elif in_need is not None:
-            write_in_need(path, routing, in_need)
+            write_into_reserve(path, routing, in_need)
         else:
             write_document(path, routing)
 

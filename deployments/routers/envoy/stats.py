@@ -47,7 +47,7 @@ class _Sample:
         return int(self.labels.get("attempts", 1))
 
 
-def counted(page: str, product: str) -> Mapping[tuple[int, bool], Counts]:
+def counts_by_version(page: str, product: str) -> Mapping[tuple[int, bool], Counts]:
     """By version, and by whether they carried the product's key: requests through its split and its matches.
 
     `page` is in the Prometheus text format, and counts since the gateway started. A request that was well answered in
@@ -62,7 +62,7 @@ def counted(page: str, product: str) -> Mapping[tuple[int, bool], Counts]:
     return {arm: each for arm, each in counts.items() if each.requests}
 
 
-def copied(counters: Mapping[str, int], product: str) -> Mapping[int, Counts]:
+def mirrored_by_version(counters: Mapping[str, int], product: str) -> Mapping[int, Counts]:
     """By version: mirrored copies of `product` that came to an end, since the gateway started.
 
     `counters` are Envoy's, by name. It answers a copy that is one too many with a 503 of its own: not the version's.

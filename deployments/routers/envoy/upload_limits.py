@@ -79,7 +79,7 @@ def _cluster(name: str, socket: Path, protocol: Json) -> Json:
     }
 
 
-def hold_whole(most_bytes: int) -> Json:
+def buffer_filter(most_bytes: int) -> Json:
     """The filter that passes a request on once it is whole; one with a larger body gets 413."""
     return {"name": _FILTER, "typed_config": {"@type": f"{_BUFFER}.Buffer", "max_request_bytes": most_bytes}}
 

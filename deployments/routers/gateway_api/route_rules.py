@@ -112,7 +112,7 @@ def with_ours(rules: Sequence[Object], former: Sequence[Object], ours: Sequence[
     return [*rules[:place], *ours[:1], *others, *ours[1:]]
 
 
-def stages(product: str, former: Sequence[Object], wanted: Sequence[Object], path: str) -> list[list[Object]]:
+def update_stages(product: str, former: Sequence[Object], wanted: Sequence[Object], path: str) -> list[list[Object]]:
     """What our rules have to be, one after the other, so that nobody is led where a gateway does not know the way yet.
 
     Many gateways hear of a route's back ends and of its rules apart, and answer with 503 while one is there without the

@@ -8,7 +8,14 @@ import numpy as np
 
 from deployments.serving.compiled.compiled_model import NotCompiled, Unusual
 from deployments.serving.compiled.feature_matrix import Features
-from deployments.serving.compiled.merged_trees import MOST_NODES, MOST_VALUES, branches_to, numbered, pays, summed
+from deployments.serving.compiled.merged_trees import (
+    MOST_NODES,
+    MOST_VALUES,
+    branches_to,
+    is_worthwhile,
+    numbered,
+    summed,
+)
 from deployments.serving.compiled.probe_batches import Splits
 from deployments.serving.row_batch import Batch
 
@@ -60,7 +67,7 @@ class Trees:
         return matrix
 
     def _walks(self, matrix: np.ndarray) -> bool:
-        return self._grove is not None and pays(matrix, len(self._trees), self._trees[0].max_n_classes)
+        return self._grove is not None and is_worthwhile(matrix, len(self._trees), self._trees[0].max_n_classes)
 
     def _leaves(self, matrix: np.ndarray) -> np.ndarray:
         """Value of the leaf that each row reaches, by a walk through the grove: shape (trees, rows, values)."""

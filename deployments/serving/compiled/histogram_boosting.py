@@ -7,7 +7,7 @@ import numpy as np
 
 from deployments.serving.compiled.compiled_model import NotCompiled
 from deployments.serving.compiled.feature_matrix import Features
-from deployments.serving.compiled.merged_trees import MOST_NODES, branches_to, numbered, pays, summed
+from deployments.serving.compiled.merged_trees import MOST_NODES, branches_to, is_worthwhile, numbered, summed
 from deployments.serving.compiled.probe_batches import Splits
 from deployments.serving.compiled.quickscorer import Masks, Node
 from deployments.serving.row_batch import Batch
@@ -58,7 +58,7 @@ class _Boosting:
         if self._masks is not None:
             return self._summed(self._masks.leaf_values(batch))
         matrix = self._features.dense(batch)
-        if self._grove is not None and pays(matrix, len(self._trees), 1):
+        if self._grove is not None and is_worthwhile(matrix, len(self._trees), 1):
             leaves = self._grove.predict(numbered(matrix, len(self._trees)), *self._known, 1)
             return self._summed(leaves.reshape(len(self._trees), batch.rows))
         raw = np.zeros((batch.rows, self._outputs), order="F")

@@ -48,7 +48,7 @@ def branches_to(node_counts: Sequence[int]) -> Branches:
     return Branches(table[:, 0], table[:, 1].astype(np.intp), table[:, 2].astype(np.intp), roots)
 
 
-def pays(matrix: np.ndarray, trees: int, values: int) -> bool:
+def is_worthwhile(matrix: np.ndarray, trees: int, values: int) -> bool:
     """Whether the walk through the grove is cheaper than one call a tree; a leaf says so many `values`."""
     return (matrix.size + len(matrix)) * trees <= _MOST_NUMBERS and len(matrix) * trees * values <= _MOST_SAID
 

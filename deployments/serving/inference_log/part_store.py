@@ -13,8 +13,8 @@ from deployments.inference_logs import (
     INCOMING,
     StoredPart,
     is_url,
-    lacking,
-    opened,
+    missing_bytes,
+    open_filesystem,
     part_path,
     parts_at,
     parts_in,
@@ -120,7 +120,7 @@ class _LocalFolder:
         return remove_part(part)
 
     def lacks(self) -> int:
-        return lacking(self._folder)
+        return missing_bytes(self._folder)
 
 
 class _Elsewhere:
@@ -169,7 +169,7 @@ class _Elsewhere:
         return 0
 
     def _opened(self) -> tuple[Any, str]:
-        self._known = self._known or opened(self._folder)
+        self._known = self._known or open_filesystem(self._folder)
         return self._known
 
 

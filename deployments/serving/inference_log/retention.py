@@ -10,7 +10,7 @@ from deployments.clock import Clock
 from deployments.errors import DiskFull
 from deployments.inference_logs import StoredPart, oldest
 from deployments.serving.inference_log.buffer import InferenceLog
-from deployments.serving.server_log import complain, place_of, say
+from deployments.serving.server_log import log_event, log_failure, place_of
 
 if TYPE_CHECKING:
     from deployments.serving.inference_log.part_store import Store
@@ -75,7 +75,7 @@ class Space:
             if self._written + size > self._most:
                 raise
             if not self._cannot_look:
-                complain("size of the inference log is not known", error=place_of(error))
+                log_failure("size of the inference log is not known", error=place_of(error))
             self._cannot_look = True
             self._looked()
             return []
@@ -100,4 +100,4 @@ class Space:
             self._log.stored_bytes -= part.size
         if removed and not self._told:
             self._told = True
-            say("inference log gives way", why=why, parts=removed, bytes=freed, limit=self._most)
+            log_event("inference log gives way", why=why, parts=removed, bytes=freed, limit=self._most)

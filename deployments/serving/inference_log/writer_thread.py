@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from deployments.atomic_files import says_full
+from deployments.atomic_files import is_disk_full
 from deployments.clock import Clock
 from deployments.redaction import masked
 from deployments.serving.inference_log.buffer import Bounds, InferenceLog, Logged, Reason
 from deployments.serving.inference_log.options import LogOptions
 from deployments.serving.inference_log.retention import Space, TooLarge
-from deployments.serving.server_log import complain, place_of, say
+from deployments.serving.server_log import log_event, log_failure, place_of
 
 if TYPE_CHECKING:
     from deployments.serving.inference_log.arrow_table import Block, Tables
@@ -116,7 +116,7 @@ class Recorder:
                 for answer in answers:
                     self._hold([answer], zero)
                 return
-            complain("answer not logged", request_id=answers[0].request_id, error=place_of(error))
+            log_failure("answer not logged", request_id=answers[0].request_id, error=place_of(error))
             self._log.lost(answers[0].batch.rows, Reason.UNREADABLE)
             return
         if self._since is None:
@@ -142,19 +142,19 @@ class Recorder:
         for reason in _NO_OUTAGE - self._told:
             if dropped[reason]:
                 self._told.add(reason)
-                complain("inference log drops rows", reason=reason.value)
+                log_failure("inference log drops rows", reason=reason.value)
 
     def _put_off(self, error: Exception) -> None:
-        reason = Reason.DISK_FULL if says_full(error) else Reason.UNREACHABLE
+        reason = Reason.DISK_FULL if is_disk_full(error) else Reason.UNREACHABLE
         if self._log.outage is None:
-            complain("inference log cannot be written", reason=reason.value, error=place_of(error))
+            log_failure("inference log cannot be written", reason=reason.value, error=place_of(error))
         self._log.outage = reason
         self._wait_seconds = min(max(_FIRST_WAIT_SECONDS, 2 * self._wait_seconds), _LONGEST_WAIT_SECONDS)
         self._next_try = self._clock.monotonic() + self._wait_seconds
 
     def _resume(self) -> None:
         if self._log.outage is not None:
-            say("inference log is written again", dropped=sum(self._log.dropped.values()))
+            log_event("inference log is written again", dropped=sum(self._log.dropped.values()))
         self._log.outage = None
         self._wait_seconds = self._next_try = 0.0
 
@@ -199,9 +199,9 @@ def recording(
     def work() -> None:
         try:
             if swept := store.sweep():
-                say("inference log swept", files=swept)
+                log_event("inference log swept", files=swept)
         except Exception as error:  # noqa: BLE001 - the store may be away for now
-            complain("inference log not swept", folder=masked(options.folder), error=place_of(error))
+            log_failure("inference log not swept", folder=masked(options.folder), error=place_of(error))
         while not stopping.is_set():
             log.much.wait(_TICK_SECONDS)
             log.much.clear()
@@ -217,5 +217,5 @@ def recording(
         log.much.set()
         writer.join(_FAREWELL_SECONDS)
         if lost := log.buffered:
-            complain("inference log incomplete", rows=lost)
+            log_failure("inference log incomplete", rows=lost)
             log.lost(lost, Reason.STOPPED)

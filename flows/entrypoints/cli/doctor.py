@@ -8,9 +8,9 @@ from deployments.account_isolation import (
     Exposed,
     changeable_by_others,
     changeable_code,
-    close,
-    exposed,
-    is_everybodys,
+    close_to_others,
+    exposed_files,
+    is_shared_folder,
 )
 from deployments.errors import BadInput
 from deployments.settings import current
@@ -20,12 +20,12 @@ _SHOWN = 20
 
 
 def doctor_report(mend: bool) -> dict[str, Any]:
-    """`exposed`: what others may do now, each with path and reason; `mended`: what they could until now."""
+    """`exposed_files`: what others may do now, each with path and reason; `mended`: what they could until now."""
     settings = current()
     home, project = settings.home.resolve(), settings.project.resolve()
-    if mend and is_everybodys(home):
+    if mend and is_shared_folder(home):
         raise BadInput(f"{home} is needed by others, and is not closed to them")
-    found = [*exposed(home), *_code(project, settings.specs_folder, home)]
+    found = [*exposed_files(home), *_code(project, settings.specs_folder, home)]
     mended = [each for each in found if mend and _closed(each)]
     left = [_shown(each) for each in found if each not in mended]
     if replaceable := changeable_by_others(home):
@@ -62,7 +62,7 @@ def _first(found: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def _closed(found: Exposed) -> bool:
     try:
-        close(found)
+        close_to_others(found)
     except OSError:  # it is not ours
         return False
     return True

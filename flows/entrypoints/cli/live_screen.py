@@ -22,7 +22,7 @@ from deployments.traffic import split_in_words
 from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import mark, where
 from tasks.rollouts.explanation import Explanation, explain
-from tasks.rollouts.orders import the_one_under_way
+from tasks.rollouts.orders import rollout_under_way
 from tasks.rollouts.wait_reminders import AT_ONCE, SOON, Reminder
 
 _EVERY: Final = timedelta(seconds=1)
@@ -35,8 +35,8 @@ def follow(product: str, clock: Clock | None = None) -> int:
     Raises `NotFound` when none is under way, KeyboardInterrupt with Ctrl-C, which ends nothing but the watching.
     """
     clock, journal = clock or SystemClock(), wiring.journal()
-    router = wiring.doors_as_they_are(product).router
-    rollout_id = the_one_under_way(product, journal).rollout_id
+    router = wiring.read_only_doors(product).router
+    rollout_id = rollout_under_way(product, journal).rollout_id
 
     def snapshots() -> Iterator[tuple[Explanation, str]]:
         while True:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from deployments.account_isolation import keep_to_oneself
+from deployments.account_isolation import restrict_new_files
 from deployments.errors import SeatrialError
 from deployments.proxy_environment import heed_proxies
 from flows.entrypoints import console
@@ -30,7 +30,7 @@ from flows.entrypoints.cli import (
     watch,
 )
 from flows.entrypoints.cli.options import INTERRUPTED
-from tasks.secondary_errors import told
+from tasks.secondary_errors import full_text
 from tasks.signals import PRESENT, CommandInterruptedError
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of
 
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
-    keep_to_oneself()
+    restrict_new_files()
     for sentence in heed_proxies():
         console.warn(sentence)
     PRESENT.heed()
@@ -77,7 +77,7 @@ def run() -> int:
 
 def _failed(error: Exception) -> int:
     if isinstance(error, SeatrialError):
-        code = console.fail(told(error), error.exit_code)
+        code = console.fail(full_text(error), error.exit_code)
         return INTERRUPTED if PRESENT.asked else code
     if isinstance(error, UsageError):
         error.show()

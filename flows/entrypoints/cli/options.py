@@ -25,14 +25,14 @@ RolloutId = Annotated[
 ]
 
 
-def hand_to_warm_process(product: str) -> None:
+def run_in_preforked_process(product: str) -> None:
     """Let a fork of the platform's warm process do all of it, if there is one; then this process has only to end."""
     from deployments.settings import current
-    from flows.entrypoints.runner.prefork_client import KilledError, run_warm
+    from flows.entrypoints.runner.prefork_client import KilledError, run_preforked
 
     since = SystemClock().now()
     try:
-        code = run_warm(current(), sys.argv[1:])
+        code = run_preforked(current(), sys.argv[1:])
     except KilledError:
         from flows.entrypoints.cli.interrupted import after_kill
 
@@ -43,16 +43,16 @@ def hand_to_warm_process(product: str) -> None:
         raise typer.Exit(code)
 
 
-def look_through_warm_process() -> None:
+def look_in_preforked_process() -> None:
     """Let a fork of the platform's warm process do a command that only looks, which then need not import anything.
 
     One that is busy, stopped or killed keeps nobody from looking.
     """
     from deployments.settings import current
-    from flows.entrypoints.runner.prefork_client import KilledError, run_warm
+    from flows.entrypoints.runner.prefork_client import KilledError, run_preforked
 
     with suppress(KilledError):
-        code = run_warm(current(), sys.argv[1:], _ACCEPTED_WITHIN_SECONDS)
+        code = run_preforked(current(), sys.argv[1:], _ACCEPTED_WITHIN_SECONDS)
         if code == INTERRUPTED:
             raise CommandInterruptedError
         if code is not None:

@@ -56,12 +56,12 @@ def abort(product: Product, reason: Reason = "", json: Json = False) -> None:
 def _tell(product: str, verb: Verb, reason: str, json: bool) -> None:
     from deployments import wiring
     from deployments.clock import SystemClock
-    from tasks.rollouts.orders import give
-    from tasks.wait_progress import speaking_of_order
+    from tasks.rollouts.orders import place_order
+    from tasks.wait_progress import telling_of_order
 
     console.show_progress(quiet=json)
     name, journal = name_of(product), wiring.journal()
-    reply = give(name, verb, user(), reason, journal, speaking_of_order(name, journal, SystemClock()))
+    reply = place_order(name, verb, user(), reason, journal, telling_of_order(name, journal, SystemClock()))
     if json:
         console.print_json(reply.document())
         return

@@ -18,7 +18,7 @@ from deployments.strategies.forecast import Forecast, Traffic, total
 from deployments.strategies.plan import Change, Goal
 from flows.entrypoints import console
 from tasks.rollouts.champion import champion_by
-from tasks.rollouts.forecast import Outlook, outlook, present_traffic
+from tasks.rollouts.forecast import Outlook, forecast_rollout, present_traffic
 from tasks.spec_file import check_available, find_spec, load_product
 
 
@@ -35,7 +35,7 @@ def look_ahead(product: str, strategy: Strategy | None, rate: float | None, over
     if rate is not None:
         traffic = replace(traffic, rate=rate)
     journal = wiring.journal() if current().home.is_dir() else InMemoryJournal()  # looking makes no home
-    return outlook(spec.product, change, section, traffic, journal)
+    return forecast_rollout(spec.product, change, section, traffic, journal)
 
 
 def plan_report(ahead: Outlook) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _next_change(product: str) -> Change:
 
 def _traffic(product: str, champion: int, rate: float | None, over: timedelta) -> Traffic:
     try:
-        metrics = wiring.doors_as_they_are(product).metrics
+        metrics = wiring.read_only_doors(product).metrics
     except TryAgain:
         return Traffic()
     return present_traffic(product, champion, metrics, SystemClock(), timedelta(0) if rate is not None else over)

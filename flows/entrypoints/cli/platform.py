@@ -6,7 +6,7 @@ import typer
 
 from deployments.errors import PlatformUnreachable
 from flows.entrypoints import console
-from flows.entrypoints.cli.options import Json, Product, look_through_warm_process, name_of
+from flows.entrypoints.cli.options import Json, Product, look_in_preforked_process, name_of
 
 app = typer.Typer()
 _PANEL = "The platform"
@@ -52,7 +52,7 @@ def status(
     json: Json = False,
 ) -> None:
     """What is up, which version of each product serves which share of traffic, and which rollouts are under way."""
-    look_through_warm_process()
+    look_in_preforked_process()
     from flows.entrypoints.cli.status import print_status, status_report
 
     report = status_report(product and name_of(product))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.entrypoints import console
-from flows.entrypoints.cli.options import Json, Product, Reason, look_through_warm_process, name_of, user
+from flows.entrypoints.cli.options import Json, Product, Reason, look_in_preforked_process, name_of, user
 
 if TYPE_CHECKING:
     from deployments.rollout.state import RolloutState
@@ -20,7 +20,7 @@ _PANEL = "The platform"
 @app.command(rich_help_panel=_PANEL)
 def products(json: Json = False) -> None:
     """All products: those that were released here, and those that have a spec in the project and were not."""
-    look_through_warm_process()
+    look_in_preforked_process()
     report = products_report()
     if json:
         console.print_json(report)

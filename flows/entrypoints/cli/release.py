@@ -10,7 +10,7 @@ from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
 from deployments.spec import Strategy
 from flows.entrypoints import console
-from flows.entrypoints.cli.options import Json, Product, enter_platform, hand_to_warm_process, name_of
+from flows.entrypoints.cli.options import Json, Product, enter_platform, name_of, run_in_preforked_process
 from tasks.signals import PRESENT, CommandInterruptedError
 
 app = typer.Typer()
@@ -43,7 +43,7 @@ def release(
     Example: seatrial release flights --strategy canary
     """
     if not detach:
-        hand_to_warm_process(product)
+        run_in_preforked_process(product)
     from tasks.data_validation.gx_process import warm
     from tasks.spec_file import parse_window
 
@@ -83,7 +83,7 @@ def retry(
 
     Example: seatrial retry flights --version 3 --strategy shadow
     """
-    hand_to_warm_process(product)
+    run_in_preforked_process(product)
     path = _checked(product, strategy)
     server_answers = enter_platform()
     from flows.parameters import RetryRequest
@@ -105,7 +105,7 @@ def rollback(
 
     Examples: seatrial rollback flights · seatrial rollback flights --to 2
     """
-    hand_to_warm_process(product)
+    run_in_preforked_process(product)
     path = _checked(product, None)
     server_answers = enter_platform()
     from flows.parameters import RollbackRequest

@@ -23,7 +23,7 @@ from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import state_report
 from tasks.rollouts.champion import champion_by, who_serves
-from tasks.rollouts.desired_registry import standing
+from tasks.rollouts.desired_registry import desired_registry
 
 _LOOK = "why, the servers' log tells"
 # What to change, by why rows were dropped.
@@ -193,7 +193,7 @@ def _live(rollouts: Sequence[RolloutState], running: Mapping[str, object]) -> Do
     """The doors to a product's servers; None where the embedded platform has them and is down."""
     section = rollouts[0].section if rollouts else None
     in_cluster = section is not None and section.target is TargetKind.KUBERNETES
-    return wiring.doors_to_look_through(section) if running or in_cluster else None
+    return wiring.read_only_doors_of(section) if running or in_cluster else None
 
 
 def _product_status(name: str, running: Mapping[str, object], registry: _Registry) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _product_status(name: str, running: Mapping[str, object], registry: _Registr
     with _told_in(report["amiss"]):
         champion = _champion(name, rollouts, live, report)
         report["champion"] = champion
-        report["registry"] = list(registry.entry(name).differences(standing(champion, rollouts)))
+        report["registry"] = list(registry.entry(name).differences(desired_registry(champion, rollouts)))
     return report
 
 

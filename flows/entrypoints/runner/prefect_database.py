@@ -37,7 +37,7 @@ class InTurn(AioSqliteConfiguration):
             SQLITE_BEGIN_MODE.reset(token)
 
 
-def take_turns() -> None:
+def serialize_writers() -> None:
     """Call once, before Prefect's server is made. Another database than SQLite is left alone."""
     address = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if address.startswith("sqlite"):

@@ -13,30 +13,30 @@ from deployments.settings import current
 from deployments.web_login.allowed_hosts import Names
 from deployments.web_login.middleware import Door
 from deployments.web_login.password import credentials, drawn_password
-from deployments.web_login.web_server import add_place, behind_door, place_of, serve
+from deployments.web_login.web_server import add_place, behind_login, place_of, serve
 
 PART = "prefect"
 _OPEN = ("/api/health", "/api/ready")
 
 
-def prefect_behind_door(names: Names, origin: str, *, for_one_command: bool = False) -> Door:
+def prefect_behind_login(names: Names, origin: str, *, for_one_command: bool = False) -> Door:
     """Prefect's application. Its settings are read while it is imported, so nobody may have imported it before."""
     keys = current().keys_folder
     os.environ["PREFECT_SERVER_API_AUTH_STRING"] = credentials(drawn_password(keys))
     os.environ["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] = origin
     from prefect.server.api.server import create_app
 
-    from flows.entrypoints.runner.prefect_database import take_turns
+    from flows.entrypoints.runner.prefect_database import serialize_writers
 
-    take_turns()
+    serialize_writers()
     app = create_app(ephemeral=for_one_command, final=True)
-    return behind_door(app, PART, keys, names, open_paths=_OPEN, asks_sockets=True)
+    return behind_login(app, PART, keys, names, open_paths=_OPEN, asks_sockets=True)
 
 
 def serve_for_one_command(listening: socket.socket) -> None:
     """On a socket that is open already; it has no pages."""
     port = listening.getsockname()[1]
-    door = prefect_behind_door(Names.of(port=port), f"http://127.0.0.1:{port}", for_one_command=True)
+    door = prefect_behind_login(Names.of(port=port), f"http://127.0.0.1:{port}", for_one_command=True)
     serve(door, sockets=[listening])
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add_place(parser)
     place = place_of(parser.parse_args(arguments))
-    serve(prefect_behind_door(place.known_as(), f"http://127.0.0.1:{place.port}"), host=place.host, port=place.port)
+    serve(prefect_behind_login(place.known_as(), f"http://127.0.0.1:{place.port}"), host=place.host, port=place.port)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import NoReturn
 
-from deployments.account_isolation import is_same_account, keep_to_oneself
+from deployments.account_isolation import is_same_account, restrict_new_files
 from deployments.platform.environment import password_of_prefect
 from deployments.proxy_environment import heed_proxies
 from deployments.rollout.state import RolloutState
@@ -227,7 +227,7 @@ def _state_of_files() -> dict[str, int]:
 
 def main(command_line: str) -> None:
     """`python -m flows.entrypoints.runner.prefork MODULE:FUNCTION`, by supervisord; FUNCTION is a command line."""
-    keep_to_oneself()
+    restrict_new_files()
     heed_proxies()
     run = resolve_name(command_line)
     # Prefect reads its settings while it is imported: later, in a fork, it would not hear of the password.

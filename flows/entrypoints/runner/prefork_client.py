@@ -30,7 +30,7 @@ def socket_of(settings: Settings) -> Path:
     return settings.run_folder / "warm.sock"
 
 
-def run_warm(settings: Settings, arguments: list[str], accepted_within: float | None = None) -> int | None:
+def run_preforked(settings: Settings, arguments: list[str], accepted_within: float | None = None) -> int | None:
     """Run a command in a fork of the warm process; its exit code, or None if there is no such process to be had.
 
     None also inside such a fork, where SEATRIAL_WARM is false, and after so many seconds in which nobody accepted the

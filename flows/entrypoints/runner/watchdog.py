@@ -85,7 +85,7 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
     from flows.rollout import carry_without_prefect, rollout
     from flows.submission import run_here
     from tasks.prefect_runs import is_of_prefect
-    from tasks.secondary_errors import told
+    from tasks.secondary_errors import full_text
 
     def carry() -> None:
         try:
@@ -99,5 +99,5 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
     try:
         carry()
     except SeatrialError as error:
-        return console.fail(f"{state.product}: {told(error)}", error.exit_code)
+        return console.fail(f"{state.product}: {full_text(error)}", error.exit_code)
     return 0

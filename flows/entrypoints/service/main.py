@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import cache
 from itertools import count
 
-from deployments.account_isolation import keep_to_oneself
+from deployments.account_isolation import restrict_new_files
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput, NotFound, SeatrialError
 from deployments.http_server import serve
@@ -154,7 +154,7 @@ def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.service.main`: what supervisord and a cluster run; serves until SIGTERM."""
-    keep_to_oneself()
+    restrict_new_files()
     heed_proxies()
     options, settings = _parse(arguments), current()
     clock = SystemClock()

@@ -15,7 +15,13 @@ from types import SimpleNamespace
 import pytest
 
 from deployments import account_isolation
-from deployments.account_isolation import changeable_by_others, close, exposed, is_same_account, private_folder
+from deployments.account_isolation import (
+    changeable_by_others,
+    close_to_others,
+    exposed_files,
+    is_same_account,
+    private_folder,
+)
 from deployments.errors import BadInput
 from deployments.settings import Settings
 from deployments.supervision.unix_http import UnixConnection
@@ -177,17 +183,17 @@ def test_what_others_may_reach_is_found_and_closed(tmp_path: Path) -> None:
     home.chmod(0o755)
     (home / "snapshots").chmod(0o700)
     (home / "snapshots" / "a.parquet").chmod(0o444)
-    found = list(exposed(home))
+    found = list(exposed_files(home))
     assert [str(each.path.relative_to(tmp_path)) for each in found] == [
         "home",
         "home/journal.db",
         "home/snapshots/a.parquet",
     ]
     for each in found:
-        close(each)
-    assert list(exposed(home)) == []
+        close_to_others(each)
+    assert list(exposed_files(home)) == []
     assert (mode(home / "snapshots" / "a.parquet"), mode(home / "journal.db")) == (0o400, 0o600)
-    assert list(exposed(tmp_path / "nowhere")) == []
+    assert list(exposed_files(tmp_path / "nowhere")) == []
 
 
 def test_what_became_a_link_meanwhile_leads_to_no_change_elsewhere(tmp_path: Path) -> None:
@@ -197,11 +203,11 @@ def test_what_became_a_link_meanwhile_leads_to_no_change_elsewhere(tmp_path: Pat
     home.mkdir()
     (home / "journal.db").write_text("")
     (home / "journal.db").chmod(0o644)
-    found = [each for each in exposed(home) if each.path.name == "journal.db"]
+    found = [each for each in exposed_files(home) if each.path.name == "journal.db"]
     (home / "journal.db").unlink()
     (home / "journal.db").symlink_to(theirs)
     for each in found:
-        close(each)
+        close_to_others(each)
     assert mode(theirs) == 0o644
 
 
@@ -209,9 +215,9 @@ def test_what_became_a_link_meanwhile_leads_to_no_change_elsewhere(tmp_path: Pat
 def test_what_is_somebody_elses_is_not_said_to_be_closed(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("")
     os.chown(tmp_path / "theirs", 65534, 65534)
-    (found,) = [each for each in exposed(tmp_path) if each.path.name == "theirs"]
+    (found,) = [each for each in exposed_files(tmp_path) if each.path.name == "theirs"]
     with pytest.raises(PermissionError):
-        close(found)
+        close_to_others(found)
 
 
 def test_a_folder_above_that_everybody_may_change_is_named(tmp_path: Path) -> None:

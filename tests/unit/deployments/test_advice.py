@@ -16,7 +16,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 from sqlalchemy import MetaData
 
-from deployments.atomic_files import saying_when_full, write_atomically
+from deployments.atomic_files import disk_full_errors, write_atomically
 from deployments.clock import ManualClock
 from deployments.database import Database
 from deployments.durations import Duration, parse_duration
@@ -30,7 +30,7 @@ from deployments.errors import (
     RouterUnreachable,
     SeatrialError,
 )
-from deployments.inference_logs.location import check_place, check_reachable_by_fsspec
+from deployments.inference_logs.location import check_location, check_reachable_by_fsspec
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.journal_url import open_journal
 from deployments.platform import await_prefect, lifecycle
@@ -82,19 +82,19 @@ SIMPLE: list[tuple[Attempt, str, Attempt]] = [
     ),
     (lambda: parse_duration("9999w"), followed("is longer than a century"), lambda: parse_duration("99w")),
     (
-        lambda: check_place("s3://"),
+        lambda: check_location("s3://"),
         followed("names no folder: write protocol://place/folder"),
-        lambda: check_place("s3://a/b"),
+        lambda: check_location("s3://a/b"),
     ),
     (
-        lambda: check_place("s3://[a"),
+        lambda: check_location("s3://[a"),
         followed("the address is no URL: write protocol://place/folder"),
-        lambda: check_place("s3://a/b"),
+        lambda: check_location("s3://a/b"),
     ),
     (
-        lambda: check_place("s3://me:hush@a/b"),
+        lambda: check_location("s3://me:hush@a/b"),
         followed("give them in the environment or in fsspec's configuration"),
-        lambda: check_place("s3://a/b"),
+        lambda: check_location("s3://a/b"),
     ),
     (
         lambda: check_reachable_by_fsspec("s4://a/b"),
@@ -342,10 +342,10 @@ def test_a_prefect_that_is_not_named_is(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_room_on_the_disk_lets_the_same_command_through(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    with pytest.raises(DiskFull) as error, saying_when_full(file):
+    with pytest.raises(DiskFull) as error, disk_full_errors(file):
         raise OSError(errno.ENOSPC, "no room")
     assert followed("no space left while writing ", "deployments/atomic_files.py") in str(error.value)
-    with saying_when_full(file):
+    with disk_full_errors(file):
         write_atomically(file, b"whole")
     assert file.read_bytes() == b"whole"
 

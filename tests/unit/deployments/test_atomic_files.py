@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.atomic_files import set_aside, write_atomically, write_reserved
+from deployments.atomic_files import reserve_files, write_atomically, write_reserved
 from deployments.errors import DiskFull
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Event
@@ -42,7 +42,7 @@ def fill(disk: Path) -> Path:
 def test_a_file_is_replaced_on_a_full_disk_as_often_as_room_was_set_aside(small: Path) -> None:
     target = small / "routes.json"
     write_atomically(target, b"before")
-    set_aside(small, 2, 100_000)
+    reserve_files(small, 2, 100_000)
     fill(small)
     with pytest.raises(DiskFull):
         write_atomically(target, b"x" * 50_000)
@@ -59,13 +59,13 @@ def test_a_file_is_replaced_on_a_full_disk_as_often_as_room_was_set_aside(small:
 
 
 def test_room_that_was_used_or_has_become_too_small_is_set_aside_again(small: Path) -> None:
-    set_aside(small, 2, 1_000)
-    set_aside(small, 2, 100_000)
+    reserve_files(small, 2, 1_000)
+    reserve_files(small, 2, 100_000)
     ballast = fill(small)
     write_reserved(small / "a", b"x" * 90_000, small)
-    set_aside(small, 2, 100_000)
+    reserve_files(small, 2, 100_000)
     ballast.unlink()
-    set_aside(small, 2, 100_000)
+    reserve_files(small, 2, 100_000)
     fill(small)
     for name in ("b", "c"):
         write_reserved(small / name, b"x" * 90_000, small)

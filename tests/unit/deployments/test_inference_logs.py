@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from deployments.errors import BadInput
-from deployments.inference_logs import answers_between, check_place, check_reachable_by_fsspec, newest_answers, reader
+from deployments.inference_logs import (
+    answers_between,
+    check_location,
+    check_reachable_by_fsspec,
+    newest_answers,
+    reader,
+)
 from deployments.serving.inference_log import Logged
 from deployments.serving.inference_log.arrow_table import Masking, Tables
 from deployments.serving.inference_log.part_store import Parts, store_of
@@ -148,13 +154,13 @@ def test_an_answer_that_is_too_old_or_that_nobody_got_is_not_meant(folder: str) 
     "folder", ["log", "/var/log", "s3://bucket", "s3://bucket/log", "file:///var/log", "memory://x"]
 )
 def test_a_folder_or_url_may_be_a_log(folder: str) -> None:
-    check_place(folder)
+    check_location(folder)
 
 
 @pytest.mark.parametrize("folder", ["s3://", "://x", "s3://[x", "ftp://ann:hunter2@host/log", "az://a/b?sig=hunter2"])
 def test_what_names_no_place_or_holds_a_secret_is_refused_without_telling_it(folder: str) -> None:
     with pytest.raises(BadInput) as caught:
-        check_place(folder)
+        check_location(folder)
     assert "hunter2" not in str(caught.value)
 
 

@@ -25,12 +25,12 @@ from deployments.registry.artifact_location import check_destination
 from deployments.registry.download import main
 from deployments.registry.mlflow_client import connect
 from deployments.registry.model_version import SEAL
-from deployments.registry.start_record import kept
+from deployments.registry.start_record import read_start_record
 from deployments.registry.version_seal import Sealer, read_seal
 from deployments.serving.loaded_model import load
 from deployments.settings import Settings, current
-from tasks.models.tracking import recorded
-from tasks.rollouts.retry_eligibility import again
+from tasks.models.tracking import mlflow_run
+from tasks.rollouts.retry_eligibility import eligible_version
 from tests.advice import followed
 from tests.model_folder import description_of, store, write_manifest, write_model_folder
 from tests.unit.deployments.test_registry import facts, stored
@@ -158,13 +158,13 @@ def test_an_init_container_refuses_it(
 
 def test_a_retry_picks_what_seatrial_registered_and_nothing_else(mlflow: Mlflow, version: int) -> None:
     versions = mlflow.registry.versions("flights")
-    assert again("flights", versions, [], None, None).version == 2
+    assert eligible_version("flights", versions, [], None, None).version == 2
     with pytest.raises(BadArtifact, match=f"flights v{version} is not known"):
-        again("flights", versions, [], None, version)
+        eligible_version("flights", versions, [], None, version)
     for number in (1, 2, version):
         mlflow.client.delete_model_version_tag("flights", str(number), SEAL)
     with pytest.raises(BadArtifact, match="has no seal"):
-        again("flights", mlflow.registry.versions("flights"), [], None, None)
+        eligible_version("flights", mlflow.registry.versions("flights"), [], None, None)
 
 
 def test_the_model_server_runs_nothing_of_it_even_where_its_types_are_trusted(tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def test_a_training_sends_nothing_to_the_server_of_whoever_made_the_experiment(
     mlflow.client.create_experiment("trains", f"http://127.0.0.1:{theirs.server_port}/")
     with (
         pytest.raises(BadArtifact, match="would have the files stored"),
-        recorded("trains", "1", {}, mlflow.settings, SystemClock()),
+        mlflow_run("trains", "1", {}, mlflow.settings, SystemClock()),
     ):
         pytest.fail("nothing is written")
     assert theirs.heard == []
@@ -477,7 +477,7 @@ def test_types_that_an_older_seatrial_noted_by_tags_are_not_sealed(mlflow: Mlflo
     folder = mlflow.registry.fetch("flights", 1, mlflow.settings.models)
     mlflow.client.delete_model_version_tag("flights", "1", SEAL)
     (folder.parent / "v1.started.json").write_text(json.dumps({"folder": str(folder), "trusted": LISTED}))
-    found = kept(mlflow.settings.models, "flights", 1)
+    found = read_start_record(mlflow.settings.models, "flights", 1)
     assert found is not None
     assert (found.trusted, found.sealed) == (tuple(LISTED), False)
     assert mlflow.registry.reseal("flights", 1, mlflow.made[0].run_id, None, mlflow.settings.models) == ""

@@ -8,7 +8,7 @@ import pytest
 
 from deployments.errors import BadInput, DiskFull, NotFound, RegistryUnreachable
 from deployments.registry import ModelRegistry
-from deployments.registry.mlflow_client import answering, artifact_root, connect, database_of, prepare_mlflow
+from deployments.registry.mlflow_client import artifact_root, connect, database_of, prepare_mlflow, translated_errors
 from tests.unit.tasks.models.real_mlflow import settings_in
 
 
@@ -51,7 +51,7 @@ def test_a_database_without_its_driver_says_what_to_install() -> None:
 
 def test_a_full_database_is_disk_full(tmp_path: Path) -> None:
     """SQLite itself says so when a database may have no more pages."""
-    with pytest.raises(DiskFull, match="free some room"), answering("sqlite:///mlflow.db"):
+    with pytest.raises(DiskFull, match="free some room"), translated_errors("sqlite:///mlflow.db"):
         connection = sqlite3.connect(tmp_path / "small.db")
         try:
             connection.execute("PRAGMA max_page_count = 2")
@@ -64,16 +64,16 @@ def test_mlflow_refusals_and_unknown_things_are_told_apart(tmp_path: Path) -> No
     settings = settings_in(tmp_path)
     client = connect(settings.mlflow_uri)
 
-    with pytest.raises(NotFound, match="trains"), answering(settings.mlflow_uri):
+    with pytest.raises(NotFound, match="trains"), translated_errors(settings.mlflow_uri):
         client.get_registered_model("trains")
-    with pytest.raises(BadInput, match="INVALID_PARAMETER_VALUE"), answering(settings.mlflow_uri):
+    with pytest.raises(BadInput, match="INVALID_PARAMETER_VALUE"), translated_errors(settings.mlflow_uri):
         client.create_registered_model("no/slashes")
 
 
 def test_an_error_of_ours_or_a_bug_passes_unchanged() -> None:
-    with pytest.raises(NotFound, match="mine"), answering("sqlite:///x.db"):
+    with pytest.raises(NotFound, match="mine"), translated_errors("sqlite:///x.db"):
         raise NotFound("mine")
-    with pytest.raises(ZeroDivisionError), answering("sqlite:///x.db"):
+    with pytest.raises(ZeroDivisionError), translated_errors("sqlite:///x.db"):
         _ = 1 / 0
 
 

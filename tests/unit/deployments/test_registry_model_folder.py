@@ -6,7 +6,7 @@ import pytest
 
 from deployments.errors import BadArtifact, DiskFull
 from deployments.model_manifest import MANIFEST, check_intact, manifest_of
-from deployments.registry.model_folder import keep, size_mb
+from deployments.registry.model_folder import keep_model_folder, size_mb
 
 CONTENT = {"model/MLmodel": "a", "verification.json": "b"}
 
@@ -39,31 +39,31 @@ def test_an_intact_folder_passes(tmp_path: Path, manifest: dict[str, str]) -> No
 
 def test_a_failing_fill_leaves_what_was_there_and_no_scraps(tmp_path: Path, manifest: dict[str, str]) -> None:
     place = tmp_path / "models" / "v1"
-    keep(place, manifest, fill)
+    keep_model_folder(place, manifest, fill)
     (place / "model" / "MLmodel").write_text("damaged")
 
     def full(_: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(DiskFull, match="no space left while writing"):
-        keep(place, manifest, full)
+        keep_model_folder(place, manifest, full)
 
     assert (place / "model" / "MLmodel").read_text() == "damaged"
     assert [each.name for each in place.parent.iterdir()] == ["v1"]
 
 
 def test_a_folder_whose_manifest_was_edited_is_made_anew(tmp_path: Path, manifest: dict[str, str]) -> None:
-    place = keep(tmp_path / "v1", manifest, fill)
+    place = keep_model_folder(tmp_path / "v1", manifest, fill)
     (place / MANIFEST).write_text("{}")
 
-    keep(place, manifest, fill)
+    keep_model_folder(place, manifest, fill)
 
     assert (place / MANIFEST).read_text() != "{}"
 
 
 def test_a_wrong_fill_never_appears(tmp_path: Path, manifest: dict[str, str]) -> None:
     with pytest.raises(BadArtifact, match=r"model/MLmodel .* is missing"):
-        keep(tmp_path / "v1", manifest, lambda folder: None)
+        keep_model_folder(tmp_path / "v1", manifest, lambda folder: None)
 
     assert not (tmp_path / "v1").exists()
 

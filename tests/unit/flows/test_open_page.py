@@ -11,7 +11,7 @@ from deployments.errors import BadInput, PlatformUnreachable
 from deployments.platform import lifecycle
 from deployments.platform.addresses import Addresses
 from deployments.settings import current
-from deployments.web_login.login_link import address_with_ticket, passes, write_leading_file
+from deployments.web_login.login_link import address_with_ticket, passes_of, write_leading_file
 from flows.entrypoints.cli import open_page, platform
 from flows.entrypoints.cli.status import print_status
 from tests.advice import followed
@@ -39,7 +39,7 @@ def ticket_in(address: str) -> str:
 @pytest.mark.parametrize("page", ["prefect", "mlflow"])
 def test_without_a_browser_an_address_is_printed_that_logs_in_once(page: str) -> None:
     said = CliRunner().invoke(open_page.app, [page, "--print"], catch_exceptions=False).stdout.strip()
-    known = passes(current().keys_folder, page)
+    known = passes_of(current().keys_folder, page)
     assert known.redeem(ticket_in(said), SystemClock().now())
     assert not known.redeem(ticket_in(said), SystemClock().now())
 
@@ -108,4 +108,4 @@ def test_the_leading_file_holds_nothing_that_a_page_could_close(tmp_path: Path) 
 def test_a_ticket_is_for_one_page(home: Path) -> None:
     keys, now = current().keys_folder, SystemClock().now()
     ticket = ticket_in(address_with_ticket("http://127.0.0.1:4200", keys, "prefect", now))
-    assert not passes(keys, "mlflow").redeem(ticket, now)
+    assert not passes_of(keys, "mlflow").redeem(ticket, now)

@@ -48,30 +48,30 @@ def listening(settings: Settings, *answers: bytes) -> threading.Thread:
 
 
 def test_without_a_warm_process_a_command_runs_by_itself(settings: Settings) -> None:
-    assert prefork_client.run_warm(settings, ["release"]) is None
+    assert prefork_client.run_preforked(settings, ["release"]) is None
 
 
 def test_where_it_is_switched_off_nobody_is_asked(settings: Settings) -> None:
-    assert prefork_client.run_warm(settings.model_copy(update={"warm": False}), ["release"]) is None
+    assert prefork_client.run_preforked(settings.model_copy(update={"warm": False}), ["release"]) is None
 
 
 @pytest.mark.parametrize(("answers", "code"), [((b"accepted\n", b"0\n"), 0), ((b"acc", b"epted\n130", b"\n"), 130)])
 def test_the_exit_code_is_the_forks(settings: Settings, answers: tuple[bytes, ...], code: int) -> None:
     other = listening(settings, *answers)
-    assert prefork_client.run_warm(settings, ["release"]) == code
+    assert prefork_client.run_preforked(settings, ["release"]) == code
     other.join()
 
 
 def test_a_process_that_ends_before_it_accepted_leaves_the_command_to_the_caller(settings: Settings) -> None:
     other = listening(settings)
-    assert prefork_client.run_warm(settings, ["release"]) is None
+    assert prefork_client.run_preforked(settings, ["release"]) is None
     other.join()
 
 
 def test_a_fork_that_was_killed_is_told_of(settings: Settings) -> None:
     other = listening(settings, b"accepted\n")
     with pytest.raises(prefork_client.KilledError):
-        prefork_client.run_warm(settings, ["release"])
+        prefork_client.run_preforked(settings, ["release"])
     other.join()
 
 
@@ -131,7 +131,7 @@ def test_a_command_is_not_told_to_another_account(settings: Settings) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
         listener.stdout.readline()
-        assert prefork_client.run_warm(settings, ["release"]) is None
+        assert prefork_client.run_preforked(settings, ["release"]) is None
         assert listener.stdout.readline() == "b''\n"
 
 

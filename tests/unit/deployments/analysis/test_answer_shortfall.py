@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from deployments.analysis.answer_shortfall import ALPHA, is_proved, is_rare, is_short, least, log_e
+from deployments.analysis.answer_shortfall import ALPHA, is_proved, is_rare, is_short, log_e, smallest_fair_share
 from tests.unit.deployments.analysis.nulls import expected_e
 
 RUNS, LOOKS, TOLERANCE = 200, 60, 0.1
@@ -13,7 +13,7 @@ RUNS, LOOKS, TOLERANCE = 200, 60, 0.1
 
 @pytest.mark.parametrize(("share", "tolerance"), [(0.01, 0.1), (0.1, 0.1), (0.5, 1.0), (0.9, 0.0)])
 def test_the_least_share_has_the_odds_that_the_tolerance_allows(share: float, tolerance: float) -> None:
-    allowed = least(share, tolerance)
+    allowed = smallest_fair_share(share, tolerance)
     assert allowed / (1 - allowed) == pytest.approx(share / (1 - share) / (1 + tolerance))
 
 
@@ -21,7 +21,7 @@ def test_the_least_share_has_the_odds_that_the_tolerance_allows(share: float, to
 @pytest.mark.parametrize("size", [1, 5, 40, 300])
 def test_what_is_expected_of_the_evidence_is_at_most_one_while_nothing_is_short(share: float, size: int) -> None:
     logs = np.array([log_e([size - missing], [size], share, TOLERANCE) for missing in range(size + 1)])
-    for given in (least(share, TOLERANCE), share, (1 + share) / 2):
+    for given in (smallest_fair_share(share, TOLERANCE), share, (1 + share) / 2):
         assert expected_e(logs, 1 - given) <= 1 + 1e-9
 
 
@@ -69,7 +69,7 @@ def test_a_version_that_answers_all_is_never_said_not_to(traffic: str, share: fl
 @pytest.mark.parametrize("share", [0.01, 0.5])
 def test_even_at_the_edge_of_the_tolerance_it_is_said_as_seldom_as_stated(share: float) -> None:
     """Of 200 runs none would be expected at a level of one in a thousand; three are very unlikely."""
-    edge = least(share, TOLERANCE) / (1 - least(share, TOLERANCE)) * (1 - share) / share
+    edge = smallest_fair_share(share, TOLERANCE) / (1 - smallest_fair_share(share, TOLERANCE)) * (1 - share) / share
     false = [seed for seed in range(RUNS) if proved_at(steady(50), share, [edge] * LOOKS, seed) is not None]
     assert len(false) <= 2
 

@@ -13,7 +13,7 @@ from deployments.analysis import proportion, rate_difference, rate_ratio
 from deployments.analysis.ab_winner import winner
 from deployments.analysis.block_arrays import Array, Unit
 from deployments.analysis.evidence import Block, Counts, Units
-from deployments.analysis.evidence_parts import parted
+from deployments.analysis.evidence_parts import split_into_parts
 from deployments.analysis.judge import bound_on_harm, judge
 from deployments.analysis.user_metrics import Outcome, Stretches
 from deployments.analysis.verdict import Ruling
@@ -56,7 +56,7 @@ def test_each_stretch_counts_as_if_it_were_alone() -> None:
 
 def test_stretches_of_each_kind_share_alpha_and_beta_and_requests_have_theirs_whole() -> None:
     blocks = [errors((1, 90), (0, 10)), *(users((1, 90), (0, 10), each, each // 3) for each in range(9))]
-    parts = parted(blocks, 1.0)
+    parts = split_into_parts(blocks, 1.0)
     assert [part.unit for part in parts.whole] == [Unit.REQUEST, Unit.LONG, Unit.LONG, Unit.LONG]
     alpha, beta = np.exp(parts.log_alpha), np.exp([part.log_beta for part in parts.whole])
     assert alpha[0] == beta[0] == 1
@@ -69,7 +69,7 @@ def test_of_who_fails_a_long_stretch_and_its_first_short_one_are_not_tested_twic
     """The first of each three short stretches begins with a long one."""
     blocks = [users((1, 90), (0, 10), 3 * long + short, long) for long in range(2) for short in range(3)]
     blocks = [replace(each, long_stretch=blocks[3 * (number // 3)].stretch) for number, each in enumerate(blocks)]
-    shares = np.exp(parted([errors((1, 90), (0, 10)), *blocks], 1.0).log_alpha_of_failures)
+    shares = np.exp(split_into_parts([errors((1, 90), (0, 10)), *blocks], 1.0).log_alpha_of_failures)
     assert shares == pytest.approx([1, 1 / 3, 1 / 9, 0, 1 / 6, 1 / 18, 0, 1 / 36, 1 / 60])
     verdicts = [judge(harmful_users()[:looks], ERRORS).findings[0].harm for looks in (1, 2, 3)]
     assert verdicts == sorted(verdicts)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from deployments.analysis.block_arrays import Unit, errors
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
 from deployments.analysis.judge import judge
-from deployments.analysis.log_gaps import allowed_for
+from deployments.analysis.log_gaps import with_gap_harm
 from deployments.analysis.verdict import Ruling
 from deployments.spec import AnalysisSection, MetricRule
 from tests.unit.deployments.analysis.blocks import INTERVAL, START
@@ -73,7 +73,7 @@ def test_harm_that_was_proved_before_a_gap_stays_proved() -> None:
 
 def test_what_is_allowed_for_is_used_up_once() -> None:
     blocks = [failing(20), failing(0), known(failing(40)), failing(40)]
-    counted = allowed_for(errors(blocks, Unit.REQUEST, 1.0), blocks, 0.15)
+    counted = with_gap_harm(errors(blocks, Unit.REQUEST, 1.0), blocks, 0.15)
     assert counted.candidate_bad == pytest.approx([5, 0, 40, 10])
     assert counted.candidate == pytest.approx([100] * 4)
     assert counted.stable_bad == pytest.approx([2] * 4)
@@ -89,7 +89,7 @@ def test_no_more_is_counted_than_went_badly_for_others(blocks: list[tuple[int, i
         gap(Counts(good + others + party, others + int(most)))
         for (good, others, party), most in zip(blocks, sent, strict=True)
     ]
-    seen = allowed_for(errors(counts, Unit.REQUEST, 1.0), counts, 0.15).candidate_bad
+    seen = with_gap_harm(errors(counts, Unit.REQUEST, 1.0), counts, 0.15).candidate_bad
     others = np.cumsum([each[1] for each in blocks])
     assert (np.cumsum(seen) <= others + 1e-6).all()
     assert (seen >= 0).all()
@@ -109,7 +109,7 @@ def test_a_gap_says_nothing_of_predictions_and_other_blocks_are_as_they_were() -
     assert judge([usual, *[known(other)] * 9], rules).ruling is Ruling.ROLL_BACK
     blocks = [known(failing(3))]
     arms = errors(blocks, Unit.REQUEST, 1.0)
-    assert allowed_for(arms, blocks, 0.15) is arms
+    assert with_gap_harm(arms, blocks, 0.15) is arms
 
 
 def test_a_finding_says_that_something_was_allowed_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from deployments.analysis import proportion, rate_difference, rate_ratio
 from deployments.analysis.block_arrays import Arms
-from deployments.analysis.restarts import log_shared, since_each
+from deployments.analysis.restarts import log_mixture, sums_since_each_start
 from tests.unit.deployments.analysis.nulls import arms, expected_of_both, logs_by_outcome
 
 SIZES = (6, 3)
@@ -51,10 +51,10 @@ def test_harm_that_begins_after_a_healthy_day_is_seen_within_minutes(test: Calla
 
 
 def test_each_beginning_has_what_came_since() -> None:
-    assert since_each(np.arange(14.0)).tolist() == [91.0, 76.0, 25.0]
-    assert since_each(np.zeros((0, 3))).shape == (0, 3)
+    assert sums_since_each_start(np.arange(14.0)).tolist() == [91.0, 76.0, 25.0]
+    assert sums_since_each_start(np.zeros((0, 3))).shape == (0, 3)
 
 
 def test_bets_that_neither_win_nor_lose_keep_the_wealth() -> None:
     for beginnings in (0, 1, 7):
-        assert log_shared(np.zeros(beginnings)) == pytest.approx(0)
+        assert log_mixture(np.zeros(beginnings)) == pytest.approx(0)

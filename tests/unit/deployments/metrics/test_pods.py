@@ -16,7 +16,7 @@ from deployments.metrics.live import LiveMetrics
 from deployments.metrics.model_servers import answers_of
 from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
-from deployments.serving.crash_record import remains_in
+from deployments.serving.crash_record import open_crash_record
 from deployments.serving.mlflow_codec import MlflowDialect
 from deployments.serving.prediction_call import Call
 from deployments.serving.request_limits import Limits
@@ -89,7 +89,7 @@ def test_a_request_that_kills_its_server_is_an_error_of_the_next_one(
     before = Reading(pods.clock.now(), counters.counts("shop"))
     died_with(tmp_path / "remains", users=2, copies=1)
     pods.clock.advance(timedelta(seconds=5))
-    with remains_in(tmp_path / "remains") as remains:
+    with open_crash_record(tmp_path / "remains") as remains:
         successor = pods.start(1, remains=remains)
         successor.ask(1)
         after = Reading(pods.clock.now(), counters.counts("shop")).carrying(before)
@@ -100,7 +100,7 @@ def test_a_request_that_kills_its_server_is_an_error_of_the_next_one(
 
 def died_with(path: Path, users: int, copies: int) -> None:
     """A server is gone that was answering so many."""
-    with remains_in(path):
+    with open_crash_record(path):
         pass
     path.write_bytes(struct.pack("6q", users, 0, copies, 0, 0, 0))
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.errors import NotFound
-from deployments.routers.version_selection import matched, place, preview, sticky_value, version_at
+from deployments.routers.version_selection import hash_bucket, matched, previewed_version, sticky_value, version_at
 from deployments.traffic import Backend, Match, Routing, StickyKey, Weights
 
 ROUTING = Routing(
@@ -16,11 +16,11 @@ ROUTING = Routing(
 
 
 def test_a_preview_is_asked_for_by_the_number_alone() -> None:
-    assert preview("flights", ROUTING, {}) is None
-    assert preview("flights", ROUTING, {"x-seatrial-version": "2"}) == 2
+    assert previewed_version("flights", ROUTING, {}) is None
+    assert previewed_version("flights", ROUTING, {"x-seatrial-version": "2"}) == 2
     for asked in ("3", "02", "v2", ""):
         with pytest.raises(NotFound, match=r"of flights in the router: it has \[1, 2\]"):
-            preview("flights", ROUTING, {"x-seatrial-version": asked})
+            previewed_version("flights", ROUTING, {"x-seatrial-version": asked})
 
 
 def test_the_first_match_that_fits_decides() -> None:
@@ -59,6 +59,6 @@ def test_exactly_the_share_of_all_places_is_a_versions() -> None:
 
 
 def test_a_place_stays_and_is_another_in_another_product() -> None:
-    assert place("flights", "user-1") == place("flights", "user-1")
-    agreed = sum(place("flights", str(user)) == place("trains", str(user)) for user in range(1000))
+    assert hash_bucket("flights", "user-1") == hash_bucket("flights", "user-1")
+    agreed = sum(hash_bucket("flights", str(user)) == hash_bucket("trains", str(user)) for user in range(1000))
     assert agreed < 5

@@ -14,7 +14,7 @@ from deployments.serving.inference_request import Query, Wanted
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
 from deployments.serving.model_description import Description, Feature, Kind, Output
-from deployments.serving.offload import Beside, answers_alike_in_company
+from deployments.serving.offload import Beside, is_batch_invariant
 from deployments.serving.request_limits import Limits
 from deployments.serving.row_batch import Batch
 from deployments.serving.server_state import Service
@@ -95,8 +95,8 @@ def test_a_model_that_answers_otherwise_in_company_is_never_asked_so() -> None:
 
 
 def test_whether_a_model_may_be_asked_in_company_is_tried() -> None:
-    assert answers_alike_in_company(Model(DESCRIPTION, Patient()), query(1, 2, 3))
-    assert not answers_alike_in_company(Model(DESCRIPTION, Jealous()), query(1, 2, 3))
+    assert is_batch_invariant(Model(DESCRIPTION, Patient()), query(1, 2, 3))
+    assert not is_batch_invariant(Model(DESCRIPTION, Jealous()), query(1, 2, 3))
 
 
 def test_a_caller_that_is_gone_holds_nobody_up() -> None:

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 from deployments.clock import ManualClock
 from deployments.web_login.allowed_hosts import Names
 from deployments.web_login.middleware import LOGIN, Door
-from deployments.web_login.password import basic
+from deployments.web_login.password import basic_header
 from deployments.web_login.sessions import SESSION_LASTS, Passes
 from tests.advice import followed
 
@@ -118,16 +118,16 @@ def test_a_probe_is_answered_without_a_password_by_any_name_and_nothing_else_of_
     assert client.post("/api/health").status_code == 401
 
 
-@pytest.mark.parametrize("shown", [basic(PASSWORD), f"Bearer {PASSWORD}"])
+@pytest.mark.parametrize("shown", [basic_header(PASSWORD), f"Bearer {PASSWORD}"])
 def test_the_password_lets_in_and_the_application_hears_it_as_prefect_wants_it(client: Client, shown: str) -> None:
     answer = client.post("/api/x", headers={"authorization": shown})
-    assert answer.json() == {"authorization": [basic(PASSWORD)], "method": "POST", "origin": None}
+    assert answer.json() == {"authorization": [basic_header(PASSWORD)], "method": "POST", "origin": None}
 
 
 @pytest.mark.parametrize(
     "shown",
     [
-        "", "Basic", "Basic =", basic("drawn "), basic(""), PASSWORD, "Bearer", "Bearer dräwn",
+        "", "Basic", "Basic =", basic_header("drawn "), basic_header(""), PASSWORD, "Bearer", "Bearer dräwn",
         f"Basic {base64.b64encode(b'admin:drawn').decode()}",
     ],
 )  # fmt: skip
@@ -144,13 +144,13 @@ def test_anything_else_does_not(client: Client, shown: str) -> None:
     ],
 )  # fmt: skip
 def test_by_another_name_nobody_is(browser: Client, host: str) -> None:
-    for shown in ({}, {"authorization": basic(PASSWORD)}):
+    for shown in ({}, {"authorization": basic_header(PASSWORD)}):
         assert browser.get("/api/x", headers={"host": host, **shown}).status_code == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:4200", "localhost:4200", "LOCALHOST:4200", "[::1]:4200"])
 def test_by_its_own_names_it_answers(client: Client, host: str) -> None:
-    headers = {"host": host, "authorization": basic(PASSWORD), "origin": f"http://{host}"}
+    headers = {"host": host, "authorization": basic_header(PASSWORD), "origin": f"http://{host}"}
     assert client.post("/api/x", headers=headers).status_code == 200
 
 
@@ -167,7 +167,7 @@ ELSEWHERE = [
 @pytest.mark.parametrize("origin", ELSEWHERE)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "DELETE"])
 def test_another_page_is_refused_whoever_sits_before_it(browser: Client, method: str, origin: str) -> None:
-    for shown in ({}, {"authorization": basic(PASSWORD)}):
+    for shown in ({}, {"authorization": basic_header(PASSWORD)}):
         answer = browser.request(method, "/api/x", headers={"origin": origin, **shown})
         assert answer.status_code == 403
         assert not any(name.startswith("access-control") for name in answer.headers)

@@ -11,7 +11,7 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.errors import BadInput, BadSpec, PlatformUnreachable
 from deployments.settings import Settings
-from tasks.execution.fit_location import check_installed, fitted_by, spread, within
+from tasks.execution.fit_location import check_installed, fitted_by, parallel_backend, within_cores
 from tasks.product_spec import ExecutionSection
 from tests.unit.tasks.execution.test_joblib_backend import execution
 from tests.unit.tasks.execution.threads import Threads
@@ -28,13 +28,13 @@ def test_a_backend_that_is_not_installed_is_told_with_what_to_install(
     says = rf"{backend}, which is not installed: pip install 'seatrial\[{backend}\]'"
     with pytest.raises(BadSpec, match=says):
         check_installed(chosen)
-    with pytest.raises(BadSpec, match=says), spread(chosen, ManualClock()):
+    with pytest.raises(BadSpec, match=says), parallel_backend(chosen, ManualClock()):
         pytest.fail("nothing is fitted")
 
 
 def test_nothing_has_to_be_installed_for_this_machine() -> None:
     check_installed(ExecutionSection())
-    with spread(ExecutionSection(), ManualClock()):
+    with parallel_backend(ExecutionSection(), ManualClock()):
         assert joblib.effective_n_jobs(None) == 1
 
 
@@ -52,7 +52,7 @@ def test_the_spec_may_ask_for_fewer_cores_of_this_machine_but_not_for_more(
     tmp_path: Path, chosen: ExecutionSection, cores: int
 ) -> None:
     settings = Settings(home=tmp_path, project=tmp_path, training_jobs=4)
-    assert within(chosen, settings).training_jobs == cores
+    assert within_cores(chosen, settings).training_jobs == cores
 
 
 class Waking(ManualClock):

@@ -15,7 +15,7 @@ from deployments.spec import OnDeadline, Strategy
 from deployments.traffic import Weights
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.lease import LEASE, hold
-from tasks.rollouts.takeover import begin, put_right
+from tasks.rollouts.takeover import begin, settle_before_release
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 
 ELSEWHERE = Owner("another-host", 1, 0.0)
@@ -182,7 +182,7 @@ def test_servers_that_cannot_be_retired_are_left_for_later_and_the_rollout_is_do
     assert (state.phase, champion.version, served.served_by) == (Phase.DONE, winner, {winner: 100})
     assert f"v{left} is not retired yet (supervisord does not answer)" in state.reason
     assert "rollout.left_behind" in history(served)
-    put_right(PRODUCT, SECTION, served.doors)
+    settle_before_release(PRODUCT, SECTION, served.doors)
     served.settled()
 
 

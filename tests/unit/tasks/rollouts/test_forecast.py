@@ -7,7 +7,7 @@ import pytest
 from deployments.spec import Strategy
 from deployments.strategies.forecast import Traffic
 from deployments.strategies.plan import Change, Goal
-from tasks.rollouts.forecast import outlook, present_traffic, recent_times
+from tasks.rollouts.forecast import forecast_rollout, present_traffic, recent_times
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 THREE_SECONDS = timedelta(seconds=3)
@@ -47,14 +47,14 @@ def test_times_are_learnt_by_kind_of_step_and_never_of_observations(served: Worl
 def test_an_outlook_has_a_forecast_for_each_step_of_the_plan(served: World) -> None:
     section = SECTION.model_copy(update={"strategy": Strategy.CANARY})
     change = Change(Goal.PROMOTE, 2, 1, (1,))
-    ahead = outlook(PRODUCT, change, section, Traffic(50.0, 0.002), served.journal)
+    ahead = forecast_rollout(PRODUCT, change, section, Traffic(50.0, 0.002), served.journal)
     state = served.run(served.wish(2, Strategy.CANARY))
     assert [each.step for each in ahead.forecasts] == list(state.steps)
 
 
 def test_a_healthy_rollout_ends_about_when_the_forecast_says(served: World) -> None:
     section = SECTION.model_copy(update={"strategy": Strategy.CANARY})
-    ahead = outlook(PRODUCT, Change(Goal.PROMOTE, 2, 1, (1,)), section, Traffic(50.0, 0.002), served.journal)
+    ahead = forecast_rollout(PRODUCT, Change(Goal.PROMOTE, 2, 1, (1,)), section, Traffic(50.0, 0.002), served.journal)
     told = sum((each.time or timedelta(0) for each in ahead.forecasts), timedelta(0))
     state = served.run(served.wish(2, Strategy.CANARY))
     assert told / 2 < state.updated_at - state.started_at < 2 * told

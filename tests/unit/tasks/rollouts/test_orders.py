@@ -9,7 +9,7 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import BlueGreenSection, Strategy
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.orders import PATIENCE, abort_first, give, the_one_under_way
+from tasks.rollouts.orders import PATIENCE, abort_under_way, place_order, rollout_under_way
 from tasks.rollouts.takeover import begin, take_over
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
@@ -41,7 +41,7 @@ def carried_meanwhile(world: World, state: RolloutState) -> None:
 
 def test_an_order_that_is_obeyed_is_answered_with_the_phase_it_led_to(served: World) -> None:
     carried_meanwhile(served, until(served, Phase.OBSERVING))
-    reply = give(PRODUCT, Verb.PAUSE, "ann", "lunch", served.journal, served.clock)
+    reply = place_order(PRODUCT, Verb.PAUSE, "ann", "lunch", served.journal, served.clock)
     assert (reply.dealt_with, reply.state.phase) == (True, Phase.PAUSED)
     assert reply.sentence() == "bikes v2: paused (pause by ann: lunch)"
 
@@ -49,14 +49,14 @@ def test_an_order_that_is_obeyed_is_answered_with_the_phase_it_led_to(served: Wo
 def test_an_approval_leads_to_the_next_step(served: World) -> None:
     state = until(served, Phase.WAITING, Strategy.BLUE_GREEN)
     carried_meanwhile(served, state)
-    reply = give(PRODUCT, Verb.APPROVE, "ann", "", served.journal, served.clock)
+    reply = place_order(PRODUCT, Verb.APPROVE, "ann", "", served.journal, served.clock)
     assert reply.dealt_with
     assert reply.state.done > state.done
 
 
 def test_an_abort_waits_until_the_champion_has_everything(served: World) -> None:
     carried_meanwhile(served, until(served, Phase.OBSERVING))
-    reply = give(PRODUCT, Verb.ABORT, "ann", "", served.journal, served.clock)
+    reply = place_order(PRODUCT, Verb.ABORT, "ann", "", served.journal, served.clock)
     assert (reply.state.phase, served.served_by) == (Phase.ROLLED_BACK, {1: 100})
 
 
@@ -66,14 +66,14 @@ def test_an_abort_waits_until_the_champion_has_everything(served: World) -> None
 def test_an_order_that_means_nothing_is_refused_and_not_written_down(served: World, verb: Verb, why: str) -> None:
     state = until(served, Phase.OBSERVING)
     with pytest.raises(BadInput, match=f"bikes v2: cannot {verb} now: {why}"):
-        give(PRODUCT, verb, "ann", "", served.journal, served.clock)
+        place_order(PRODUCT, verb, "ann", "", served.journal, served.clock)
     assert served.journal.orders(state.rollout_id) == ()
 
 
 def test_an_order_is_tried_after_those_that_are_still_to_be_dealt_with(served: World) -> None:
     state = until(served, Phase.OBSERVING)
     served.journal.give(state.rollout_id, Verb.PAUSE, "ann", "", served.clock.now())
-    give(PRODUCT, Verb.RESUME, "bob", "", served.journal, served.clock)
+    place_order(PRODUCT, Verb.RESUME, "bob", "", served.journal, served.clock)
     assert [order.verb for order in served.journal.orders(state.rollout_id)] == [Verb.PAUSE, Verb.RESUME]
 
 
@@ -82,7 +82,7 @@ def test_an_order_to_nobody_is_kept_and_says_so_within_ten_seconds(served: World
     lease = served.journal._leases[PRODUCT][0]
     served.journal.release(lease)
     began = served.clock.monotonic()
-    reply = give(PRODUCT, Verb.PAUSE, "ann", "", served.journal, served.clock)
+    reply = place_order(PRODUCT, Verb.PAUSE, "ann", "", served.journal, served.clock)
     assert served.clock.monotonic() - began <= PATIENCE.total_seconds() + 1
     assert (reply.dealt_with, reply.carried) == (False, False)
     assert "nobody carries the rollout now" in reply.sentence()
@@ -101,19 +101,19 @@ def test_an_order_that_came_too_late_is_answered_with_the_carriers_reason(served
 
     served.journal.give = after_another  # type: ignore[method-assign,assignment]
     with pytest.raises(BadInput, match="cannot approve: nothing is asked"):
-        give(PRODUCT, Verb.APPROVE, "ann", "", served.journal, served.clock)
+        place_order(PRODUCT, Verb.APPROVE, "ann", "", served.journal, served.clock)
 
 
 def test_without_a_rollout_under_way_there_is_nobody_to_tell(served: World) -> None:
     with pytest.raises(NotFound, match="no rollout of 'bikes' is under way: `seatrial explain bikes`"):
-        give(PRODUCT, Verb.ABORT, "ann", "", served.journal, served.clock)
+        place_order(PRODUCT, Verb.ABORT, "ann", "", served.journal, served.clock)
     with pytest.raises(NotFound):
-        the_one_under_way("cars", served.journal)
+        rollout_under_way("cars", served.journal)
 
 
 def test_a_rollback_ends_what_is_under_way_first(served: World) -> None:
     carried_meanwhile(served, until(served, Phase.OBSERVING))
-    ended = abort_first(PRODUCT, "ann", "rollback", served.journal, served.clock)
+    ended = abort_under_way(PRODUCT, "ann", "rollback", served.journal, served.clock)
     assert ended is not None
     assert (ended.phase, served.served_by) == (Phase.ROLLED_BACK, {1: 100})
     assert "rollback" in ended.reason
@@ -123,15 +123,15 @@ def test_a_rollback_does_not_wait_for_a_rollout_that_nobody_carries(served: Worl
     state = until(served, Phase.OBSERVING)
     served.journal.release(served.journal._leases[PRODUCT][0])
     began = served.clock.monotonic()
-    assert abort_first(PRODUCT, "ann", "rollback", served.journal, served.clock) == state
+    assert abort_under_way(PRODUCT, "ann", "rollback", served.journal, served.clock) == state
     assert served.clock.monotonic() == began
 
 
 def test_a_rollback_says_when_a_carrier_does_not_listen(served: World) -> None:
     until(served, Phase.OBSERVING)
     with pytest.raises(Busy, match="the rollout of v2 does not end"):
-        abort_first(PRODUCT, "ann", "rollback", served.journal, served.clock)
+        abort_under_way(PRODUCT, "ann", "rollback", served.journal, served.clock)
 
 
 def test_with_nothing_under_way_a_rollback_has_nothing_to_end(served: World) -> None:
-    assert abort_first(PRODUCT, "ann", "rollback", served.journal, served.clock) is None
+    assert abort_under_way(PRODUCT, "ann", "rollback", served.journal, served.clock) is None

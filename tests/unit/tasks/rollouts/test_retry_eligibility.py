@@ -10,7 +10,7 @@ from deployments.rollout.state import Phase
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from tasks.rollouts.champion import who_serves
-from tasks.rollouts.retry_eligibility import Again, again
+from tasks.rollouts.retry_eligibility import Again, eligible_version
 from tasks.rollouts.takeover import begin
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -20,7 +20,9 @@ def versions(world: World) -> list[ModelVersion]:
 
 
 def chosen(world: World, wanted: int | None = None) -> Again:
-    return again(PRODUCT, versions(world), world.journal.rollouts(PRODUCT), who_serves(PRODUCT, world.doors), wanted)
+    return eligible_version(
+        PRODUCT, versions(world), world.journal.rollouts(PRODUCT), who_serves(PRODUCT, world.doors), wanted
+    )
 
 
 def test_the_newest_version_that_never_served_is_tried(served: World) -> None:
@@ -80,7 +82,7 @@ def test_the_champion_and_unknown_versions_are_refused(served: World) -> None:
 def test_a_version_whose_rollout_died_is_tried(served: World) -> None:
     begin(served.wish(3, Strategy.CANARY), served.doors)
     known = [replace(each, aliases=tuple(a for a in each.aliases if a != "challenger")) for each in versions(served)]
-    assert again(PRODUCT, known, served.journal.rollouts(PRODUCT), 1, None) == Again(3, "rollout-3")
+    assert eligible_version(PRODUCT, known, served.journal.rollouts(PRODUCT), 1, None) == Again(3, "rollout-3")
 
 
 def test_a_version_of_doubtful_origin_is_tried_neither_by_itself_nor_by_its_number(served: World) -> None:

@@ -24,7 +24,7 @@ from deployments.spec import Strategy
 from deployments.wiring import Doors
 from tasks.rollouts.abandonment import give_up
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.takeover import begin, put_right, take_over
+from tasks.rollouts.takeover import begin, settle_before_release, take_over
 from tests.advice import followed
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
@@ -91,13 +91,13 @@ def by_its_carrier(world: World, doors: Doors, failing: Failing) -> None:
 def by_the_next_release(world: World, doors: Doors, failing: Failing) -> None:
     observed(world, doors)
     without_champion(world, failing)
-    put_right(PRODUCT, SECTION, doors)
+    settle_before_release(PRODUCT, SECTION, doors)
 
 
 def by_a_person(world: World, doors: Doors, failing: Failing) -> None:
     observed(world, doors)
     without_champion(world, failing)
-    put_right(PRODUCT, SECTION, doors, going_back=True)
+    settle_before_release(PRODUCT, SECTION, doors, going_back=True)
 
 
 WAYS: list[Callable[[World, Doors, Failing], None]] = [by_its_carrier, by_the_next_release, by_a_person]
@@ -143,7 +143,7 @@ def test_the_advice_helps_and_the_reason_said_where_users_were(
     where = "v1 has all traffic again, the rest follows: " if again else "v1 has not all traffic yet: "
     assert state.reason == f"a step failed; {where}{failure}"
     failing.on = False
-    put_right(PRODUCT, SECTION, doors, going_back=True)
+    settle_before_release(PRODUCT, SECTION, doors, going_back=True)
     over = served.journal.rollout(PRODUCT, "rollout-2")
     assert (over.phase, over.reason) == (Phase.ROLLED_BACK, "a step failed")
     served.settled()
@@ -157,7 +157,7 @@ def test_a_gateway_that_does_not_say_who_serves_is_told_of(served: World) -> Non
     silent: Any = Silent("router", served.router, Outage(served, "nothing"))
     observed(served, served.doors)
     with pytest.raises(RouterUnreachable, match=r"^bikes: v1 could .* Who serves now cannot be told \(no answer"):
-        put_right(PRODUCT, SECTION, replace(served.doors, router=silent))
+        settle_before_release(PRODUCT, SECTION, replace(served.doors, router=silent))
 
 
 def test_a_first_version_that_cannot_be_cleared_away_is_told_of(world: World) -> None:

@@ -17,7 +17,7 @@ from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.lease import LEASE, hold
-from tasks.rollouts.takeover import PICKED_UP, begin, put_right, settle
+from tasks.rollouts.takeover import PICKED_UP, begin, settle_before_release, settle_dead_rollouts
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 
 ELSEWHERE = Owner("another-host", 1, 0.0)
@@ -65,10 +65,10 @@ def test_a_release_that_does_not_reject_begins_its_work_while_another_rollout_is
     other = begin(served.wish(2, Strategy.CANARY), served.doors)
     served.journal.release(hold(PRODUCT, served.doors))
     served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), LEASE)
-    assert put_right(PRODUCT, section, served.doors) is None
+    assert settle_before_release(PRODUCT, section, served.doors) is None
     assert served.journal.rollout(PRODUCT, other.rollout_id).live
     with pytest.raises(Busy):
-        put_right(PRODUCT, SECTION, served.doors)
+        settle_before_release(PRODUCT, SECTION, served.doors)
 
 
 def test_an_aborted_rollout_whose_process_died_after_its_promotion_is_still_taken_back(served: World) -> None:
@@ -77,7 +77,7 @@ def test_an_aborted_rollout_whose_process_died_after_its_promotion_is_still_take
     lease = hold(PRODUCT, served.doors)
     given_up = state.with_phase(Phase.RESTORING, "abort by ann", served.clock.now())
     served.journal.save(given_up, lease)
-    settle(PRODUCT, SECTION, served.doors, lease)
+    settle_dead_rollouts(PRODUCT, SECTION, served.doors, lease)
     assert served.journal.rollout(PRODUCT, state.rollout_id).phase is Phase.ROLLED_BACK
     assert served.served_by == {1: 100}
     assert served.registry.get(PRODUCT, 2).status is DeploymentStatus.ROLLED_BACK
@@ -130,12 +130,12 @@ def test_a_release_waits_for_a_rollout_that_will_be_over_at_once(served: World, 
     def carried_on_elsewhere(_: timedelta) -> None:
         if served.clock.monotonic() > 20 and served.journal.rollout(PRODUCT, other.rollout_id).live:
             lease = served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), timedelta(days=1))
-            settle(PRODUCT, SECTION, served.doors, lease)
+            settle_dead_rollouts(PRODUCT, SECTION, served.doors, lease)
             served.journal.release(lease)
 
     served.clock.passing = carried_on_elsewhere
     if entry == "put_right":
-        assert put_right(PRODUCT, SECTION, served.doors) is None
+        assert settle_before_release(PRODUCT, SECTION, served.doors) is None
     else:
         assert begin(served.wish(3), served.doors).candidate == 3
     assert served.clock.monotonic() > 20
@@ -146,7 +146,7 @@ def test_a_release_waits_for_no_rollout_that_watches_and_for_none_for_ever(serve
     served.journal.release(hold(PRODUCT, served.doors))
     served.journal.acquire(PRODUCT, ELSEWHERE, served.clock.now(), timedelta(days=1))
     with pytest.raises(Busy):
-        put_right(PRODUCT, SECTION, served.doors)
+        settle_before_release(PRODUCT, SECTION, served.doors)
     assert served.clock.monotonic() == 0
 
 

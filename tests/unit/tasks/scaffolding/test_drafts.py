@@ -17,7 +17,7 @@ from tasks.gate.scoring import is_constant, score
 from tasks.gate.verdict import judge
 from tasks.learning_tasks import TaskKind
 from tasks.models.fitting import fit
-from tasks.models.predictions import ask
+from tasks.models.predictions import predict_rows
 from tasks.product_spec import ProductSpec
 from tasks.scaffolding.column_roles import key_columns, time_columns
 from tasks.scaffolding.product_draft import Draft, Wish, draft, name_from
@@ -67,7 +67,7 @@ def released(product: Draft, settings: Settings) -> ProductSpec:
     assert report.passed, [finding.message for finding in report.critical]
     split = split_by_time(frame, spec.data)
     fitted = fit(spec, split.training, settings, ManualClock())
-    answers = ask(fitted.model, split.evaluation, fitted.features, spec.data.target, spec.model.task)
+    answers = predict_rows(fitted.model, split.evaluation, fitted.features, spec.data.target, spec.model.task)
     verdict = judge(spec.gate, score(spec.model.task, answers), None, constant=is_constant(answers))
     assert verdict.passed, verdict.failures
     return spec

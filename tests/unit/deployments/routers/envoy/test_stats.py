@@ -2,7 +2,7 @@
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.routers.envoy.access_log import AGE_BOUNDS_MS, LATENCY_BOUNDS_US
-from deployments.routers.envoy.stats import copied, counted
+from deployments.routers.envoy.stats import counts_by_version, mirrored_by_version
 
 BUCKETS = len(LATENCY_BOUNDS_MS) + 1
 
@@ -39,7 +39,7 @@ def buckets(**by_bucket: int) -> tuple[int, ...]:
 
 
 def only(page: str) -> Counts:
-    ((_, counts),) = counted(page, "flights").items()
+    ((_, counts),) = counts_by_version(page, "flights").items()
     return counts
 
 
@@ -47,19 +47,19 @@ def test_codes_are_summed_and_5xx_are_errors() -> None:
     page = "".join(
         requests("flights", "flights_v1", code, count) for code, count in ((200, 90), (404, 5), (500, 3), (503, 2))
     )
-    assert counted(page, "flights") == {(1, False): Counts(requests=100, errors=5)}
+    assert counts_by_version(page, "flights") == {(1, False): Counts(requests=100, errors=5)}
 
 
 def test_a_client_that_went_away_counts_once_its_age_is_known() -> None:
     page = requests("flights", "flights_v1", 0, 7, "DC") + requests("flights", "flights_v1", 200, 2, "DC")
-    assert counted(page, "flights") == {}
+    assert counts_by_version(page, "flights") == {}
     page += ages("flights", "flights_v1", {14: 9}) + requests("flights", "flights_v1", 200, 1)
     assert only(page) == Counts(requests=10, given_up=buckets(b14=9))
 
 
 def test_a_client_that_went_away_before_a_server_was_asked_does_not_count() -> None:
     page = requests("flights", "flights_v1", 0, 7, "DC", 0) + ages("flights", "flights_v1", {3: 7}, attempts=0)
-    assert counted(page, "flights") == {}
+    assert counts_by_version(page, "flights") == {}
 
 
 def test_a_client_that_breaks_the_protocol_has_given_up() -> None:
@@ -95,13 +95,13 @@ def test_split_and_match_count_and_preview_does_not() -> None:
         + requests("flights.preview", "flights_v2", 200, 1000)
         + requests("flights.preview", "", 404, 3)
     )
-    assert counted(page, "flights") == {(1, False): Counts(requests=90), (2, False): Counts(requests=14)}
+    assert counts_by_version(page, "flights") == {(1, False): Counts(requests=90), (2, False): Counts(requests=14)}
 
 
 def test_requests_with_a_key_are_told_apart() -> None:
     page = requests("flights", "flights_v1", 200, 9) + requests("flights.key", "flights_v1", 500, 4)
     page += resets("flights.key", "flights_v1", 8) + latencies("flights.key", "flights_v1", {2: 4})
-    assert counted(page, "flights") == {
+    assert counts_by_version(page, "flights") == {
         (1, False): Counts(requests=9),
         (1, True): Counts(requests=4, errors=4, latency=buckets(b2=4)),
     }
@@ -110,8 +110,12 @@ def test_requests_with_a_key_are_told_apart() -> None:
 def test_a_product_whose_name_begins_like_another_is_apart() -> None:
     page = requests("flights", "flights_v1", 200, 1) + requests("flights-eu", "flights-eu_v1", 200, 2)
     page += requests("eu-flights", "eu-flights_v1", 200, 4)
-    assert [counted(page, name)[1, False].requests for name in ("flights", "flights-eu", "eu-flights")] == [1, 2, 4]
-    assert counted(page, "flight") == {}
+    assert [counts_by_version(page, name)[1, False].requests for name in ("flights", "flights-eu", "eu-flights")] == [
+        1,
+        2,
+        4,
+    ]
+    assert counts_by_version(page, "flight") == {}
 
 
 def test_cumulative_buckets_become_counts_by_bucket_summed_over_routes() -> None:
@@ -143,5 +147,5 @@ def mirrored(cluster: str, **counters: int) -> dict[str, int]:
 def test_copies_are_counted_without_those_that_envoy_dropped_itself() -> None:
     counters = mirrored("flights_v2", completed=50, **{"5xx": 12}, pending_overflow=8)
     counters |= mirrored("flights-eu_v2", completed=9)
-    assert copied(counters, "flights") == {2: Counts(42, 4)}
-    assert copied({}, "flights") == {}
+    assert mirrored_by_version(counters, "flights") == {2: Counts(42, 4)}
+    assert mirrored_by_version({}, "flights") == {}

@@ -20,7 +20,7 @@ from deployments.serving.compiled.compiled_model import Quick, Unusual
 from deployments.serving.compiled.compiler import are_equal, prepare
 from deployments.serving.compiled.decision_trees import compile_trees
 from deployments.serving.compiled.feature_matrix import compile_features
-from deployments.serving.compiled.merged_trees import pays
+from deployments.serving.compiled.merged_trees import is_worthwhile
 from deployments.serving.row_batch import Batch
 from tasks.models.pipeline import build_pipeline
 from tasks.product_spec import Encode, Impute, Scale
@@ -389,6 +389,6 @@ def test_a_tree_of_many_classes_is_compiled_without_a_copy_of_what_its_nodes_say
 
 def test_what_all_trees_say_of_many_classes_is_not_in_memory_at_once() -> None:
     few, many = np.zeros((1, 3), np.float32), np.zeros((300, 3), np.float32)
-    assert pays(many, trees=100, values=2)
-    assert pays(few, trees=100, values=4_000)
-    assert not pays(many, trees=100, values=4_000)
+    assert is_worthwhile(many, trees=100, values=2)
+    assert is_worthwhile(few, trees=100, values=4_000)
+    assert not is_worthwhile(many, trees=100, values=4_000)

@@ -174,7 +174,7 @@ def test_a_gibibyte_stays_free_and_of_a_small_disk_a_tenth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, missing: int
 ) -> None:
     monkeypatch.setattr(stored_parts.shutil, "disk_usage", lambda _: Usage(total, 0, free))
-    assert stored_parts.lacking(tmp_path / "not" / "there" / "yet") == missing
+    assert stored_parts.missing_bytes(tmp_path / "not" / "there" / "yet") == missing
 
 
 def test_a_part_that_would_be_most_of_the_log_is_not_written(tmp_path: Path) -> None:
