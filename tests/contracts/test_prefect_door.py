@@ -342,8 +342,8 @@ prefork.main("flows.entrypoints.cli.main:run")
 CALLER = """
 import sys
 from deployments.settings import current
-from flows.entrypoints.runner.prefork_client import run_warm
-sys.exit(run_warm(current(), sys.argv[1:]))
+from flows.entrypoints.runner.prefork_client import run_preforked
+sys.exit(run_preforked(current(), sys.argv[1:]))
 """
 
 
@@ -384,7 +384,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from tasks.rollouts.takeover import begin
-from tasks.rollouts.active_rollouts import keep_in_hand
+from tasks.rollouts.active_rollouts import remember_state
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
 world = World(Path(tempfile.mkdtemp()))
@@ -393,7 +393,7 @@ wiring.doors, wiring.journal = (lambda *_: world.doors), (lambda: world.journal)
 wiring.registry = lambda: world.registry
 state = begin(world.wish(2, Strategy.CANARY), world.doors)
 traffic, deleted, request = world.clock.passing, [], RolloutRequest(product=PRODUCT, rollout_id=state.rollout_id)
-keep_in_hand(state)
+remember_state(state)
 
 def delete_runs():
     with get_client(sync_client=True) as client:

@@ -23,9 +23,9 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from deployments.clock import SystemClock
-from deployments.file_lock import alone
+from deployments.file_lock import exclusive_lock
 
-with alone(Path(sys.argv[1]), SystemClock(), None):
+with exclusive_lock(Path(sys.argv[1]), SystemClock(), None):
     print("held", flush=True)
     sys.stdin.read()
 """

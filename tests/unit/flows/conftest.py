@@ -50,8 +50,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name, door in (
         ("journal", world.journal),
         ("registry", world.registry),
-        ("doors_as_they_are", world.doors),
-        ("doors_to_look_through", world.doors),
+        ("read_only_doors", world.doors),
+        ("read_only_doors_of", world.doors),
     ):
         monkeypatch.setattr(wiring, name, lambda *_, door=door: door)
     for module in (explanation, plan, status, live_screen):

@@ -237,8 +237,8 @@ def test_a_second_signal_does_not_end_the_way_back(released: Released, monkeypat
         press_ctrl_c()
         return put_back(*arguments, **options)
 
-    put_back = carrier.put_back
-    monkeypatch.setattr(carrier, "put_back", press_again)
+    put_back = carrier.put_champion_back
+    monkeypatch.setattr(carrier, "put_champion_back", press_again)
     said = ended_by(released, Bomb(f"{ENGINE}.begin_run", 4, press_ctrl_c), Strategy.ROLLING)
     assert launches == [1]
     see_that_all_is_well(released, said)

@@ -21,8 +21,8 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from deployments.serving.crash_record import remains_in
-with remains_in(Path(sys.argv[1])) as remains:
+from deployments.serving.crash_record import open_crash_record
+with open_crash_record(Path(sys.argv[1])) as remains:
     for kind in sys.argv[2:]:
         remains.begin(SimpleNamespace(aside=False, mirrored=kind == "copies", key=b"ann" if kind == "keyed" else None))
     os.kill(os.getpid(), signal.SIGKILL)

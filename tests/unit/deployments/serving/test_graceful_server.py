@@ -32,7 +32,7 @@ from deployments.serving import graceful_server
 from deployments.serving.server_state import Service
 from deployments.serving.server_log import log_as_json
 from deployments.serving.request_limits import Limits
-from deployments.serving.graceful_server import serve_until_told
+from deployments.serving.graceful_server import serve_until_signal
 from deployments.serving.model_description import Description, Feature, Kind, Output
 from deployments.serving.loaded_model import Model
 from deployments.serving.socket_handover import unix_listener
@@ -54,7 +54,7 @@ feature = Feature("seconds", Kind.NUMERIC, "double", required=True)
 limits = Limits(time=timedelta(seconds=float(sys.argv[3])))
 service = Service(Model(Description("slow", Output.PREDICTION, (), (feature,)), Slow()), "1", limits)
 with unix_listener(Path(sys.argv[1])) as listener:
-    served = serve_until_told(service, listener)
+    served = serve_until_signal(service, listener)
 sys.exit(0 if served else 1)
 """
 

@@ -48,7 +48,7 @@ def test_the_keeper_understands_a_refusal_as_final(folder: Path, tmp_path: Path)
 def test_the_line_that_says_ready_says_how_the_model_answers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: True)
+    monkeypatch.setattr("deployments.serving.__main__.serve_until_signal", lambda *_: True)
     assert main(options(folder)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [ready] = [line for line in lines if line["event"] == "ready"]
@@ -59,7 +59,7 @@ def test_the_line_that_says_ready_says_how_the_model_answers(
 def test_each_stage_of_a_start_is_told_when_it_begins(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: True)
+    monkeypatch.setattr("deployments.serving.__main__.serve_until_signal", lambda *_: True)
     assert main(options(folder)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     starting = [line for line in lines if line["event"] == "starting"]
