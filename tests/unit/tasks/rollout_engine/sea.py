@@ -1,13 +1,15 @@
 """What can befall a platform in memory: processes that die or fall asleep, doors that do not answer, other hands."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from deployments.errors import RegistryUnreachable, RouterUnreachable, SeatrialError, TargetUnreachable, TryAgain
+from deployments.errors import Busy, RegistryUnreachable, RouterUnreachable, SeatrialError, TargetUnreachable, TryAgain
+from deployments.journals.protocol import Lease
 from deployments.process_identity import PROC, Owner, this_process
 from deployments.rollout.state import RolloutState
 from deployments.traffic import Routing
@@ -103,17 +105,44 @@ class Process:
     rollout_id: str = ""
     state: RolloutState | None = None
     put_back: bool = False
+    kept: tuple[Lease, timedelta] | None = None
     carrier: Carrier = field(init=False)
 
     def __post_init__(self) -> None:
+        self.doors = replace(self.doors, keep=self.keep)
         self.carrier = Carrier(self.doors)
+
+    def keep(self, lease: Lease, ttl: timedelta, _: timedelta) -> None:
+        """As `Renewals.keep`: the lease is renewed while the process works."""
+        self.kept = lease, ttl
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """What `Renewals` does in a thread is done whenever time passes: only for as long as the process works."""
+        clock: Any = self.doors.clock
+        before, journal = clock.passing, self.doors.journal
+
+        def passing(duration: timedelta) -> None:
+            before(duration)
+            if self.kept is not None:
+                try:
+                    journal.renew(self.kept[0], clock.now(), self.kept[1])
+                except Busy:
+                    self.kept = None
+
+        clock.passing = passing
+        try:
+            yield
+        finally:
+            clock.passing = before
 
     def attempt(self, act: Callable[[], RolloutState], life: int = IMMORTAL) -> bool:
         """Whether the process goes on after `act`, which may be its last at the moment `life`."""
         whole = self.doors
-        self.doors = self.carrier.doors = mortal(whole, Life(life))
         try:
-            self.state = self._or_put_back(act)
+            with self.working():
+                self.doors = self.carrier.doors = mortal(whole, Life(life))
+                self.state = self._or_put_back(act)
         except Killed:
             return False
         except SeatrialError:
