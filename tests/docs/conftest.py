@@ -8,7 +8,7 @@ import pytest
 
 from deployments.serving.model import Model, load
 from deployments.settings import current
-from flows.entrypoints import cli
+from flows.entrypoints.cli import main as cli
 from tests.docs.asked import serving
 from tests.model_folder import write_model_folder
 from tests.unit.deployments.serving.test_app import Caller

@@ -11,7 +11,7 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from deployments.settings import current
 from deployments.spec import Strategy
-from flows.entrypoints import cli
+from flows.entrypoints.cli import main as cli
 from tasks.spec_file import parse_window
 from tests.docs.claims import claim
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, until
