@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from deployments.clock import ManualClock
-from deployments.serving.limits import Limits
-from deployments.serving.model import Model
-from deployments.serving.service import Service
-from tests.unit.deployments.serving.test_app import Caller
+from deployments.serving.loaded_model import Model
+from deployments.serving.request_limits import Limits
+from deployments.serving.server_state import Service
+from tests.unit.deployments.serving.test_management_api import Caller
 
 ROW = {"distance": 1400.0, "hour": 17, "carrier": "UA"}
 INFER = "/v2/models/flights/infer"

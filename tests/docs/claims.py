@@ -57,7 +57,7 @@ def claims(folder: Path = Path(__file__).parent) -> Iterator[Claim]:
                 yield from (Claim(str(words[0]), str(sentence)) for sentence in words[1:])
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _page(name: str) -> str:
     return _in_one_line((ROOT / name).read_text(encoding="utf-8"))
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from deployments.serving.model import Model, load
+from deployments.serving.loaded_model import Model, load
 from deployments.settings import current
 from flows.entrypoints.cli import main as cli
 from tests.docs.asked import serving
 from tests.model_folder import write_model_folder
-from tests.unit.deployments.serving.test_app import Caller
+from tests.unit.deployments.serving.test_management_api import Caller
 from tests.unit.flows.conftest import PROJECT, Seatrial, ledger, seatrial, world
 
 __all__ = ["ledger", "seatrial", "world"]

@@ -26,7 +26,7 @@ def test_claims_are_found_at_all() -> None:
     assert len(found) == len(set(found)), "a sentence is claimed twice"
 
 
-@pytest.mark.parametrize("each", claims(), ids=lambda each: f"{each.page}: {each.sentence[:60]}")
+@pytest.mark.parametrize("each", list(claims()), ids=lambda each: f"{each.page}: {each.sentence[:60]}")
 def test_the_page_says_so(each: Claim) -> None:
     assert each.stands
 

@@ -38,7 +38,10 @@ def test_results_and_progress_are_apart(world: World, seatrial: Seatrial, capsys
     assert told.err == ""
 
 
-@claim("docs/cli.md", "An error leaves standard output empty (`lint`, `status` and `replay` excepted) and ends with its code;")
+@claim(
+    "docs/cli.md",
+    "An error leaves standard output empty (`lint`, `status` and `replay` excepted) and ends with its code;",
+)
 def test_an_error_leaves_standard_output_empty(alone: Seatrial, capsys: Captured) -> None:
     for command in ("history", "explain", "plan", "watch"):
         assert alone(command, "nope") == 2
@@ -62,7 +65,10 @@ def test_lint_tells_what_the_page_shows(alone: Seatrial, capsys: Captured, tmp_p
     assert (list(told), told["ok"]) == (["spec", "ok", "problems"], False)
 
 
-@claim("docs/cli.md", "| `lint PRODUCT` | `--json` | checks a spec, its model and its suite, and tells every mistake; reads no data, starts nothing |")
+@claim(
+    "docs/cli.md",
+    "| `lint PRODUCT` | `--json` | checks a spec, its model and its suite, and tells every mistake; reads no data, starts nothing |",
+)
 def test_lint_reads_no_data_and_makes_no_home(alone: Seatrial, tmp_path: Path) -> None:
     spec = (ROOT / "specs" / "flights.yaml").read_text().replace("../data/", "../nowhere/")
     (tmp_path / "flights.yaml").write_text(spec)
@@ -72,7 +78,10 @@ def test_lint_reads_no_data_and_makes_no_home(alone: Seatrial, tmp_path: Path) -
 
 
 @claim("docs/cli.md", "moves nothing |")
-@claim("docs/cli.md", "`plan`: seconds and requests are null where they cannot be told; `not_counted` are kinds of steps without a known time.")
+@claim(
+    "docs/cli.md",
+    "`plan`: seconds and requests are null where they cannot be told; `not_counted` are kinds of steps without a known time.",
+)
 def test_plan_tells_what_the_page_shows(alone: Seatrial, capsys: Captured, tmp_path: Path) -> None:
     assert alone("plan", "flights", "--json") == 0
     told = json.loads(capsys.readouterr().out)
@@ -85,8 +94,13 @@ def test_plan_tells_what_the_page_shows(alone: Seatrial, capsys: Captured, tmp_p
     assert not (tmp_path / "home").exists()
 
 
-@claim("docs/cli.md", "The command waits up to ten seconds to say what became of it, `abort` until the traffic is back.")
-@claim("docs/cli.md", "The orders: `dealt_with` is false when the carrier did not come to it in time, `carried` when nobody carries the rollout.")
+@claim(
+    "docs/cli.md", "The command waits up to ten seconds to say what became of it, `abort` until the traffic is back."
+)
+@claim(
+    "docs/cli.md",
+    "The orders: `dealt_with` is false when the carrier did not come to it in time, `carried` when nobody carries the rollout.",
+)
 def test_an_order_that_nobody_deals_with_is_told_after_ten_seconds(
     world: World, seatrial: Seatrial, capsys: Captured
 ) -> None:
@@ -114,7 +128,10 @@ def test_watch_ends_as_the_rollout_does(world: World, seatrial: Seatrial, errors
     assert seatrial("watch", PRODUCT) == code
 
 
-@claim("docs/cli.md", "`--rollout` takes an id or its beginning; without it, the rollout under way counts, else the last one.")
+@claim(
+    "docs/cli.md",
+    "`--rollout` takes an id or its beginning; without it, the rollout under way counts, else the last one.",
+)
 def test_a_rollout_is_named_by_the_beginning_of_its_id(world: World, seatrial: Seatrial, capsys: Captured) -> None:
     world.run(world.wish(2, Strategy.CANARY))
     assert seatrial("explain", PRODUCT, "--json") == 0
@@ -125,7 +142,10 @@ def test_a_rollout_is_named_by_the_beginning_of_its_id(world: World, seatrial: S
 
 
 @claim("docs/cli.md", "`explain`: what `status` says of a rollout, and `asked`, `ruling`, `why`, `findings`")
-@claim("docs/cli.md", "`timeline`, `orders`, `needed`. `replay`: `identical`, and `verdicts`, each with `recorded` and `now`.")
+@claim(
+    "docs/cli.md",
+    "`timeline`, `orders`, `needed`. `replay`: `identical`, and `verdicts`, each with `recorded` and `now`.",
+)
 def test_explain_and_replay_tell_what_the_page_lists(world: World, seatrial: Seatrial, capsys: Captured) -> None:
     world.run(world.wish(2, Strategy.CANARY))
     assert seatrial("explain", PRODUCT, "--json") == 0
@@ -162,7 +182,11 @@ def test_a_window_is_written_as_the_page_says() -> None:
     assert parse_window("60d").last is not None
 
 
-@claim("docs/rollouts.md", "The six orders, from `promote` to `abort`, take `--reason`.", "`rollback` and `retry` take none.")
+@claim(
+    "docs/rollouts.md",
+    "The six orders, from `promote` to `abort`, take `--reason`.",
+    "`rollback` and `retry` take none.",
+)
 @claim("docs/cli.md", "The six orders (`promote` to `abort`) are written down for whoever carries the rollout.")
 def test_orders_take_a_reason_and_releases_do_not() -> None:
     assert len(Verb) == 6
@@ -170,15 +194,20 @@ def test_orders_take_a_reason_and_releases_do_not() -> None:
     assert not any("--reason" in options_of(command) for command in ("rollback", "retry", "release"))
 
 
-@claim("docs/rollouts.md", "The form has no default for the order, so that running it again approves nothing by itself.")
+@claim(
+    "docs/rollouts.md", "The form has no default for the order, so that running it again approves nothing by itself."
+)
 def test_the_form_has_no_default_for_the_order() -> None:
-    from flows.requests import SteerRequest
+    from flows.parameters import SteerRequest
 
     assert SteerRequest.model_fields["verb"].is_required()
     assert {verb.value for verb in Verb} == set(SteerRequest.model_json_schema()["$defs"]["Verb"]["enum"])
 
 
-@claim("docs/cli.md", "`--detach` needs the platform: the run goes to its worker, and the command returns at once with the run's page.")
+@claim(
+    "docs/cli.md",
+    "`--detach` needs the platform: the run goes to its worker, and the command returns at once with the run's page.",
+)
 def test_detach_needs_the_platform(alone: Seatrial, capsys: Captured) -> None:
     assert alone("release", "flights", "--detach") == 5
     assert "`seatrial up`" in capsys.readouterr().err
@@ -198,7 +227,10 @@ def test_nan_is_null(capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out) == {"roc_auc": None, "bounds": [None]}
 
 
-@claim("docs/cli.md", "makes a product of a CSV or Parquet file, or a URL of one: writes spec and suite with comments, checks them and shows the plan")
+@claim(
+    "docs/cli.md",
+    "makes a product of a CSV or Parquet file, or a URL of one: writes spec and suite with comments, checks them and shows the plan",
+)
 @claim("docs/your-own-model.md", "Nothing that is there is replaced, and an interruption leaves nothing.")
 @claim("docs/your-own-model.md", "`--time ''` and `--key ''` mean none.")
 def test_init_writes_a_spec_and_replaces_none(

@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.analysis.beginnings import _APART
-from deployments.analysis.shortfall import ALPHA
-from deployments.analysis.users import LONG, MOST_USERS, SHORT
-from deployments.errors import Busy
+from deployments.analysis.answer_shortfall import ALPHA
+from deployments.analysis.restarts import _APART
+from deployments.analysis.user_metrics import LONG, MOST_USERS, SHORT
 from deployments.durations import in_words
+from deployments.errors import Busy
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Approve, Launch, Observe, Shift, Step, Until, Verify
 from deployments.spec import AnalysisSection, CanarySection, Pace, RolloutSection, Strategy
 from deployments.strategies.plan import Change, Goal, plan
-from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.speaking_clock import AT_ONCE, Reminder
+from tasks.rollouts.takeover import begin
+from tasks.rollouts.wait_reminders import AT_ONCE, Reminder
 from tests.docs.claims import claim
 from tests.unit.flows.conftest import Seatrial, until
+from tests.unit.tasks.rollouts.test_second import another_process
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, history
 
 NEW = Change(Goal.PROMOTE, candidate=3, champion=2, running=(2,))
@@ -44,14 +45,21 @@ def test_a_first_version_gets_all_traffic_at_once(strategy: Strategy) -> None:
     assert [step.weights.percents for step in steps if isinstance(step, Shift)] == [{1: 100}]
 
 
-@claim("docs/rollouts.md", "servers of the candidate are launched and must answer held-out rows as training did, before anybody meets it.")
+@claim(
+    "docs/rollouts.md",
+    "servers of the candidate are launched and must answer held-out rows as training did, before anybody meets it.",
+)
 @pytest.mark.parametrize("strategy", Strategy)
 def test_a_candidate_is_verified_before_anybody_meets_it(strategy: Strategy) -> None:
     steps = plan(strategy, NEW, RolloutSection())
     assert (type(steps[0]), type(steps[1])) == (Launch, Verify)
 
 
-@claim("docs/rollouts.md", "A share of the traffic for each server that takes over: 25, 50, 75, 100 %.", "With one server, all traffic moves at once.")
+@claim(
+    "docs/rollouts.md",
+    "A share of the traffic for each server that takes over: 25, 50, 75, 100 %.",
+    "With one server, all traffic moves at once.",
+)
 def test_rolling_moves_a_share_for_each_server() -> None:
     steps = plan(Strategy.ROLLING, NEW, section("rollout: {strategy: rolling, replicas: 4}"))
     assert shares(steps) == [25, 50, 75, 100]
@@ -59,7 +67,11 @@ def test_rolling_moves_a_share_for_each_server() -> None:
     assert shares(plan(Strategy.ROLLING, NEW, RolloutSection())) == [100]
 
 
-@claim("docs/rollouts.md", "For five minutes the candidate answers only at its preview address", "Then a person is asked, and all traffic moves at once.")
+@claim(
+    "docs/rollouts.md",
+    "For five minutes the candidate answers only at its preview address",
+    "Then a person is asked, and all traffic moves at once.",
+)
 def test_blue_green_shows_asks_and_switches() -> None:
     asked = section("rollout: {strategy: blue_green, bake: 10m, blue_green: {preview: 5m, approve: true}}")
     steps = plan(Strategy.BLUE_GREEN, NEW, asked)
@@ -84,7 +96,9 @@ def test_a_canary_rises_by_the_clock_or_by_evidence_and_ends_with_proof(pace: st
     assert shares(steps) == sorted(shares(steps))
 
 
-@claim("docs/rollouts.md", "With `then: report` the champion serves on; with `then: promote` a winner gets all traffic.")
+@claim(
+    "docs/rollouts.md", "With `then: report` the champion serves on; with `then: promote` a winner gets all traffic."
+)
 def test_an_ab_test_reports_or_promotes() -> None:
     for then, last in (("report", 0), ("promote", 100)):
         told = section(f"rollout: {{strategy: ab, ab: {{share: 50, then: {then}}}}}")
@@ -99,14 +113,20 @@ def test_a_shadow_gets_copies_and_no_user() -> None:
     assert [(mirror.version, mirror.percent) for mirror in mirrors] == [(3, 20)]
 
 
-@claim("docs/rollouts.md", "| roll back | harm is proved, or an absolute limit is broken | the champion gets all traffic back |")
+@claim(
+    "docs/rollouts.md",
+    "| roll back | harm is proved, or an absolute limit is broken | the champion gets all traffic back |",
+)
 def test_proved_harm_gives_the_champion_everything_back(world: World) -> None:
     world.errors[2] = 0.4
     assert world.run(world.wish(2, Strategy.CANARY)).phase is Phase.ROLLED_BACK
     assert world.served_by == {1: 100}
 
 
-@claim("docs/rollouts.md", "| hold | nothing that can be trusted: no traffic, counters out of reach, a split that is not the configured one | weights and clock stand still, with the reason |")
+@claim(
+    "docs/rollouts.md",
+    "| hold | nothing that can be trusted: no traffic, counters out of reach, a split that is not the configured one | weights and clock stand still, with the reason |",
+)
 def test_without_traffic_weights_and_clock_stand_still(world: World) -> None:
     world.rate = 0.0
     state = until(world, Phase.HOLDING)
@@ -117,9 +137,15 @@ def test_without_traffic_weights_and_clock_stand_still(world: World) -> None:
     assert world.served_by == {1: 90, 2: 10}
 
 
-@claim("docs/rollouts.md", "| `seatrial promote PRODUCT` | from the first split on, until the candidate has all traffic | all traffic now; watched for the bake time, then champion |")
+@claim(
+    "docs/rollouts.md",
+    "| `seatrial promote PRODUCT` | from the first split on, until the candidate has all traffic | all traffic now; watched for the bake time, then champion |",
+)
 @claim("docs/rollouts.md", "| `seatrial abort PRODUCT` | any time | the champion gets everything back |")
-@claim("docs/rollouts.md", "| `seatrial pause PRODUCT` | any time | weights stand; the candidate is still judged, and harm rolls back |")
+@claim(
+    "docs/rollouts.md",
+    "| `seatrial pause PRODUCT` | any time | weights stand; the candidate is still judged, and harm rolls back |",
+)
 def test_orders_do_what_the_table_says(world: World) -> None:
     state, carrier = until(world, Phase.OBSERVING), Carrier(world.doors)
     world.journal.give(state.rollout_id, Verb.PAUSE, "ann", "", world.clock.now())
@@ -132,10 +158,18 @@ def test_orders_do_what_the_table_says(world: World) -> None:
     assert (state.phase, world.served_by) == (Phase.ROLLED_BACK, {1: 100})
 
 
-@claim("docs/rollouts.md", "| `seatrial skip PRODUCT` | while something is observed or asked, and not paused | the next step |")
-@claim("docs/rollouts.md", "| `seatrial resume PRODUCT` | after a pause | the same step goes on; its deadline counts anew |")
+@claim(
+    "docs/rollouts.md",
+    "| `seatrial skip PRODUCT` | while something is observed or asked, and not paused | the next step |",
+)
+@claim(
+    "docs/rollouts.md",
+    "| `seatrial resume PRODUCT` | after a pause | the same step goes on; its deadline counts anew |",
+)
 @claim("docs/rollouts.md", "| `seatrial approve PRODUCT` | while a person is asked, and not paused | the next step |")
-def test_orders_that_mean_nothing_now_are_refused(world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
+def test_orders_that_mean_nothing_now_are_refused(
+    world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]
+) -> None:
     until(world, Phase.OBSERVING)
     assert [seatrial(verb, PRODUCT) for verb in ("resume", "approve")] == [2, 2]
     told = capsys.readouterr().err
@@ -149,7 +183,10 @@ def test_every_order_stands_in_the_table() -> None:
     assert all(f"| `seatrial {verb.value} PRODUCT` |" in page for verb in Verb)
 
 
-@claim("docs/rollouts.md", "What a rollout waits for, since when, until when, what happens then and which of these orders end it is told at once, after 1, 2, 5 and 10 minutes, then every 15")
+@claim(
+    "docs/rollouts.md",
+    "What a rollout waits for, since when, until when, what happens then and which of these orders end it is told at once, after 1, 2, 5 and 10 minutes, then every 15",
+)
 def test_a_wait_is_told_at_once_and_then_more_seldom() -> None:
     reminder, told = Reminder(), []
     for second in range(0, 3600):
@@ -158,7 +195,9 @@ def test_a_wait_is_told_at_once_and_then_more_seldom() -> None:
     assert told[:7] == [0, 1, 2, 5, 10, 25, 40]
 
 
-@claim("docs/rollouts.md", "| `reject` | refused with exit code 1, before anything is trained | refused with exit code 1 |")
+@claim(
+    "docs/rollouts.md", "| `reject` | refused with exit code 1, before anything is trained | refused with exit code 1 |"
+)
 def test_a_second_rollout_is_refused_with_1(world: World) -> None:
     another_process(world, world.wish(2, Strategy.CANARY))
     with pytest.raises(Busy) as refused:
@@ -171,7 +210,7 @@ def test_a_second_rollout_is_refused_with_1(world: World) -> None:
 def test_a_step_is_written_down_before_and_after(world: World) -> None:
     world.run(world.wish(2))
     kinds = [kind for kind in history(world) if kind.startswith("step.")]
-    assert kinds[::2] == ["step.started"] * (len(kinds) // 2)
+    assert kinds[::2] == ["step.intended"] * (len(kinds) // 2)
     assert kinds[1::2] == ["step.done"] * (len(kinds) // 2)
 
 
@@ -190,13 +229,19 @@ def test_stretches_are_as_long_as_the_page_says() -> None:
     assert MOST_USERS == 50_000
 
 
-@claim("docs/rollouts.md", "a chance of 1 in 1,000 that a rollout of a candidate that answers all is ever rolled back for it")
+@claim(
+    "docs/rollouts.md",
+    "a chance of 1 in 1,000 that a rollout of a candidate that answers all is ever rolled back for it",
+)
 def test_a_shortfall_is_tested_at_one_in_a_thousand() -> None:
     assert ALPHA == 1 / 1000
 
 
 @claim("docs/statistics.md", "(`caution`) of the evidence that proves harm, or beyond, no observation ends by itself")
-@claim("docs/statistics.md", "A candidate that is no worse ever waits with a chance of at most `alpha`/`caution` (10 % by default, by Ville's inequality).")
+@claim(
+    "docs/statistics.md",
+    "A candidate that is no worse ever waits with a chance of at most `alpha`/`caution` (10 % by default, by Ville's inequality).",
+)
 @claim("docs/statistics.md", "`chosen_keys` (15 % of the traffic)")
 def test_defaults_of_the_analysis_are_those_of_the_page() -> None:
     usual = AnalysisSection()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deployments.routers.envoy.files import EnvoyFiles
+from deployments.routers.envoy.config_files import EnvoyFiles
 from deployments.routers.envoy.listener import bootstrap
-from deployments.serving.model import Model
+from deployments.serving.loaded_model import Model
 from tests.docs.asked import INFER, ROW, csv, pinned, predictions, records, serving, status, tensor, tensors, without
 from tests.docs.claims import claim
-from tests.unit.deployments.serving.test_app import Caller
+from tests.unit.deployments.serving.test_management_api import Caller
 
 PAGE = "docs/serving.md"
 
@@ -68,12 +68,16 @@ def test_a_column_that_some_records_lack_is_refused(caller: Caller) -> None:
 
 
 @claim("docs/serving.md", "| infinite numbers | given to the model | 400 or 422 |")
-@pytest.mark.parametrize(("body", "kind"), [(b'{"instances": [[Infinity, 1, "UA"]]}', "json"), (csv("inf,1,UA"), "csv")])
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b'{"instances": [[Infinity, 1, "UA"]]}', "json"), (csv("inf,1,UA"), "csv")]
+)
 def test_infinite_numbers_are_refused(caller: Caller, body: bytes, kind: str) -> None:
     assert status(caller, body, "application/json" if kind == "json" else "text/csv") in {400, 422}
 
 
-@claim("docs/serving.md", "| rows as lists, without names | 400 with more than one column | taken in the model's order |")
+@claim(
+    "docs/serving.md", "| rows as lists, without names | 400 with more than one column | taken in the model's order |"
+)
 def test_rows_without_names_are_in_the_order_of_the_model(caller: Caller) -> None:
     assert status(caller, {"instances": [[1400, 17, "UA"]]}) == 200
 
@@ -116,7 +120,10 @@ def test_null_may_be_refused(model: Model, caller: Caller) -> None:
     assert status(caller, records(hour=None)) == 200
 
 
-@claim("docs/serving.md", "**A number** may be text too: `\"12\"`, with the column's own decimal sign. A truth value is 1 or 0.")
+@claim(
+    "docs/serving.md",
+    '**A number** may be text too: `"12"`, with the column\'s own decimal sign. A truth value is 1 or 0.',
+)
 def test_a_truth_value_is_a_number(caller: Caller) -> None:
     assert predictions(caller, records(hour=True)) == predictions(caller, records(hour=1))
     assert predictions(caller, records(hour="1")) == predictions(caller, records(hour=1))
@@ -131,7 +138,10 @@ def test_what_is_missing(caller: Caller) -> None:
     assert predictions(caller, csv("1400,,UA"), "text/csv") == expected
 
 
-@claim("docs/serving.md", "`/v2/models/NAME` says for each input what it `accepts`, and for each output the order of its `classes`")
+@claim(
+    "docs/serving.md",
+    "`/v2/models/NAME` says for each input what it `accepts`, and for each output the order of its `classes`",
+)
 def test_the_metadata_say_what_is_accepted(caller: Caller) -> None:
     told = caller.get("/v2/models/flights").json()
     assert all("accepts" in each["parameters"] for each in told["inputs"])
@@ -148,7 +158,9 @@ def test_models_and_versions_have_their_paths(caller: Caller) -> None:
         assert caller.get(path).status_code == 404
 
 
-@claim("docs/serving.md", "A tensor is a column, of shape `[rows]` or `[rows, 1]`.", "Data may be nested by row or flat.")
+@claim(
+    "docs/serving.md", "A tensor is a column, of shape `[rows]` or `[rows, 1]`.", "Data may be nested by row or flat."
+)
 def test_a_tensor_is_a_column(caller: Caller) -> None:
     nested = tensors(hour=tensor("hour", [17], shape=[1, 1]))
     flat = tensors(hour=tensor("hour", 17, shape=[1, 1]))
@@ -214,7 +226,9 @@ def test_a_request_has_at_most_8_mib_and_100_000_rows(caller: Caller) -> None:
     assert status(caller, b" " * (8 * 1024 * 1024 + 1)) == 413
 
 
-@claim("docs/serving.md", "| 422 | a column that is missing, given twice, of another type, shape or length, or infinite;")
+@claim(
+    "docs/serving.md", "| 422 | a column that is missing, given twice, of another type, shape or length, or infinite;"
+)
 @pytest.mark.parametrize(
     "wrong",
     [
