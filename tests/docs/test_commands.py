@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import pandas as pd
 import pytest
 
 from tests.docs.claims import claim
@@ -78,7 +80,8 @@ def test_every_reason_is_of_a_command_that_is_there(page: str) -> None:
     "docs/serving.md",
     "The examples were run against one server, started by hand. The model is a small one of flights, with two numbers and "
     "a category:",
-    "MLflow's own client, `mlflow.pyfunc.scoring_server.client.ScoringServerClient`, gets the same;",
+    "MLflow's own client, `mlflow.pyfunc.scoring_server.client.ScoringServerClient`, gets the same; so does "
+    '`json.dumps({"dataframe_split": frame.to_dict(orient="split")})`, in which Python writes `NaN` for what is missing.',
 )
 def test_the_examples_of_serving_get_the_answers_that_the_page_shows(tmp_path: Path) -> None:
     with warnings.catch_warnings():
@@ -100,9 +103,12 @@ def test_the_examples_of_serving_get_the_answers_that_the_page_shows(tmp_path: P
                 assert json.loads(told.stdout) == json.loads(each.answer)
             assert "error" not in told.stdout
         client = ScoringServerClient("127.0.0.1", port)
-        table = {"columns": ["distance", "hour", "carrier"], "data": [[1400, 17, "UA"], [740, float("nan"), "B6"]]}
-        shown = next(json.loads(each.answer) for each in rest if "text/csv" in each.text)
-        assert json.loads(client.invoke({"dataframe_split": table}).to_json()) == shown
+        frame = pd.DataFrame({"distance": [1400, 740], "hour": [17, float("nan")], "carrier": ["UA", "B6"]})
+        (shown,) = (json.loads(each.answer) for each in rest if "text/csv" in each.text)
+        assert json.loads(client.invoke(frame).to_json()) == shown
+        body = json.dumps({"dataframe_split": frame.to_dict(orient="split")})
+        asked = httpx.post(f"http://127.0.0.1:{port}/invocations", content=body, trust_env=False)
+        assert asked.json() == shown
     finally:
         server.terminate()
         server.communicate(timeout=60)
