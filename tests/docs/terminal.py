@@ -37,7 +37,9 @@ class Terminal:
         script = f'cd "{self.folder}"; set -a; [ ! -f {self._variables} ] || . {self._variables}; set -o pipefail\n{command}\n'
         kept = f"code=$?; export -p > {self._variables}; pwd > {self._where}; exit $code\n"
         typed = ["bash", "-c", script + kept]
-        return subprocess.run(typed, env=self._environment, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            typed, env=self._environment, capture_output=True, text=True, timeout=seconds, check=False
+        )
 
     def start(self, command: str) -> subprocess.Popen[str]:
         """Run it beside what follows; whoever starts it ends it."""

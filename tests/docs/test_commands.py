@@ -33,7 +33,9 @@ NOT_TYPED = {
         "make check": "CI runs it (.ci/run); it changes the time stamps of the tree that is tested",
         "make": "its recipe is read instead: tests/docs/test_contributing.py",
     },
-    "docs/execution.md": {"export DASK": "names of files of yours; what Dask makes of them: tests/execution/test_dask.py"},
+    "docs/execution.md": {
+        "export DASK": "names of files of yours; what Dask makes of them: tests/execution/test_dask.py"
+    },
     "docs/kubernetes.md": {
         "export": "places of a cluster of yours; test_variables_of_the_pages_are_read compares the names",
         "seatrial release flights": "needs a cluster: tests/cluster, and on a fake one tests/contracts/kubernetes",

@@ -55,7 +55,7 @@ def done(terminal: Terminal, command: Command) -> str:
     assert told.returncode == 0, f"{command.text}\n{told.stdout}\n{told.stderr}"
     shown = [shape(line) for line in command.answer.splitlines() if line[:1] in {"✓", "✗"} or " serves all" in line]
     lines = [shape(line) for line in (told.stderr + told.stdout).splitlines()]
-    assert [line for line in lines if line in shown] == shown
+    assert [line for line in lines if line in shown] == shown, "\n".join(lines)
     return told.stdout
 
 
@@ -189,7 +189,9 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
     assert int(flights.type("python read.py").stdout) >= 2
     for each in pages:
         done(flights, each)
-    answered = 'curl -s -o /dev/null -w "%{http_code}" -u "$PREFECT_API_AUTH_STRING" "$PREFECT_API_URL/flows/filter" -X POST'
+    answered = (
+        'curl -s -o /dev/null -w "%{http_code}" -u "$PREFECT_API_AUTH_STRING" "$PREFECT_API_URL/flows/filter" -X POST'
+    )
     assert flights.type(answered).stdout == "200" if (flights.folder / ".seatrial/run").exists() else True
 
 
