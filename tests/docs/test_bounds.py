@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from deployments.account_isolation import restrict_new_files
-from deployments.http_server import BoundedConnection
 from deployments.routers.envoy.config_files import EnvoyFiles
 from deployments.routers.envoy.listener import bootstrap
 from deployments.routers.envoy.overload import HEAP_BYTES, MAX_CONNECTIONS, MAX_OF_A_GROUP
-from deployments.routers.envoy.upload_limits import AT_ONCE, MAX_BODY_BYTES, SMALL_BYTES, WAITING, WAYS
-from deployments.routers.envoy.user_access_log import MOST_BYTES
+from deployments.routers.envoy.upload_concurrency import AT_ONCE, MAX_BODY_BYTES, SMALL_BYTES, WAITING, WAYS
+from deployments.routers.envoy.user_log_reader import MOST_BYTES
 from deployments.serving import __main__ as program
 from deployments.serving import graceful_server, http_protocol, memory_budget, offload, recent_by_user
 from deployments.serving.inference_log.buffer import LONGEST_KEY, Bounds
@@ -25,6 +24,7 @@ from deployments.serving.inference_log.options import LogOptions
 from deployments.serving.inference_log.writer_thread import PART_ROWS
 from deployments.serving.prediction_threads import MOST_THREADS
 from deployments.spec import ServerSection
+from deployments.uvicorn_limits import BoundedConnection
 from deployments.web_login.middleware import Door
 from deployments.web_login.password import basic_header
 from deployments.web_login.sessions import SESSION_LASTS, TICKET_LASTS
@@ -76,10 +76,10 @@ def test_the_gateway_has_the_bounds_of_the_pages(tmp_path: Path) -> None:
     "a frame has 2 MiB",
 )
 def test_the_pages_have_the_bounds_of_the_page() -> None:
-    from deployments import http_server
+    from deployments import uvicorn_limits
 
     assert (BoundedConnection.most, BoundedConnection.asking_seconds) == (1000, 10.0)
-    assert http_server._LARGEST_FRAME == 2 * MIB
+    assert uvicorn_limits._LARGEST_FRAME == 2 * MIB
 
 
 @claim(
@@ -92,9 +92,18 @@ def test_the_pages_have_the_bounds_of_the_page() -> None:
 def test_the_door_asks_in_the_order_of_the_page(door: Door) -> None:
     client = Client(door)
     shown = {"authorization": basic_header(PASSWORD)}
-    for host, code in (("127.0.0.1:4200", 401), ("localhost:4200", 401), ("127.0.0.1", 403), ("evil.example:4200", 403)):
+    for host, code in (
+        ("127.0.0.1:4200", 401),
+        ("localhost:4200", 401),
+        ("127.0.0.1", 403),
+        ("evil.example:4200", 403),
+    ):
         assert client.get("/api/flows", headers={"host": host}).status_code == code
-    for page in ({"origin": "http://evil.example"}, {"origin": "http://127.0.0.1:8080"}, {"sec-fetch-site": "cross-site"}):
+    for page in (
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:8080"},
+        {"sec-fetch-site": "cross-site"},
+    ):
         assert client.get("/api/flows", headers=shown | page).status_code == 403
     followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     assert client.get("/", headers=shown | followed).status_code == 200
@@ -156,14 +165,14 @@ def test_every_limit_is_a_flag_and_a_field() -> None:
     "An answer is on the disk within `flush`, or when there are 50,000 rows;",
 )
 def test_the_server_has_the_bounds_of_the_pages() -> None:
-    from deployments.serving import csv_codec
+    from deployments.serving.codecs import csv_rows
     from deployments.serving.inference_log import buffer
     from deployments.serving.recent_mirrored import _MOST_VALUES, KEPT
 
     assert (memory_budget.SMALL_BYTES, memory_budget._BODIES) == (64 * 1024, 32 * MIB)
     assert (memory_budget.MOST_MADE, memory_budget.MOST_TOGETHER) == (120 * MIB, 144 * MIB)
     assert (memory_budget._MOST_CELLS, memory_budget._MOST_NUMBERS) == (2_097_152, 1_048_576)
-    assert (http_protocol._MOST_HEADERS, csv_codec._MOST_COLUMNS) == (256, 100_000)
+    assert (http_protocol._MOST_HEADERS, csv_rows._MOST_COLUMNS) == (256, 100_000)
     assert (http_protocol._LONGEST_HEAD, http_protocol._MOST_IN_LINE) == (64 * 1024, 128)
     assert (KEPT, _MOST_VALUES, recent_by_user.KEPT) == (20_000, 200_000, 20_000)
     assert (Bounds().rows, Bounds().memory_bytes, Bounds().rate, LONGEST_KEY) == (500_000, 48 * MIB, 2 * MIB, 256)

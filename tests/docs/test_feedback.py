@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.metrics.feedback.by_user import ANSWERED_WITHIN, MOST_WAITING, PATIENCE
 from deployments.metrics.feedback.admission import MOST_METRICS
+from deployments.metrics.feedback.pending_by_user import ANSWERED_WITHIN, MOST_WAITING, PATIENCE
 from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.serving.recent_mirrored import KEPT
 from tests.docs.claims import claim
@@ -140,7 +140,7 @@ def test_what_is_too_much_may_be_sent_again(ledger: FeedbackLedger) -> None:
 
 @claim("docs/feedback.md", "408, 413 | longer than 10 s")
 def test_a_body_that_does_not_come_is_given_up(ledger: FeedbackLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.entrypoints.service import feedback
+    from flows.entrypoints.control_service import feedback
 
     assert feedback._SLOWEST_BODY_SECONDS == 10.0
     monkeypatch.setattr(feedback, "_SLOWEST_BODY_SECONDS", 0.05)

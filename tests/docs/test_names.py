@@ -11,7 +11,7 @@ import pytest
 import typer
 import yaml
 
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.serving.inference_log.buffer import InferenceLog, Reason
 from deployments.settings import Settings
 from deployments.spec import Strategy
@@ -38,7 +38,7 @@ THEIRS = {
     "/openapi.json": "a server answers it",
     "models/PRODUCT/vN.started.json": "lies in a home",
     "uv.lock": "what the decision is against",
-    "tasks/rollouts/keeping.py": "what the decision did away with",
+    "tasks/rollout_engine/keeping.py": "what the decision did away with",
 }
 
 

@@ -58,7 +58,11 @@ def test_make_test_runs_every_folder_of_tests() -> None:
     assert re.findall(r"^make (\w+)$", (ROOT / ".ci" / "run").read_text(), flags=re.MULTILINE) == ["check", "test"]
 
 
-@claim("README.md", "You need Linux, Python 3.11 to 3.13 and `make`.", "Each command sets up `.venv` from the lock file first;")
+@claim(
+    "README.md",
+    "You need Linux, Python 3.11 to 3.13 and `make`.",
+    "Each command sets up `.venv` from the lock file first;",
+)
 @claim("CONTRIBUTING.md", "you need Python 3.11 to 3.13 with pip, and Linux.")
 def test_every_target_sets_up_the_environment_for_those_pythons() -> None:
     assert PROJECT["project"]["requires-python"] == ">=3.11,<3.14"
@@ -75,7 +79,9 @@ def test_a_single_file_of_tests_is_found() -> None:
 
 @claim("CONTRIBUTING.md", "then `seatrial schema > docs/spec.schema.json`, then `docs/spec.md`.")
 @claim("docs/cli.md", "| `schema` | | prints the JSON schema of a spec |")
-def test_the_schema_that_is_kept_is_the_one_that_is_printed(alone: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_that_is_kept_is_the_one_that_is_printed(
+    alone: Seatrial, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert alone("schema") == 0
     assert capsys.readouterr().out == (ROOT / "docs" / "spec.schema.json").read_text()
 
@@ -83,7 +89,9 @@ def test_the_schema_that_is_kept_is_the_one_that_is_printed(alone: Seatrial, cap
 @claim("CONTRIBUTING.md", "No `utils`, `helpers`, `common`.")
 @claim("docs/architecture.md", "No gerunds, no moods, nothing of `utils`.")
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    assert [name for name in TRACKED if Path(name).stem in {"util", "utils", "helper", "helpers", "common", "misc"}] == []
+    assert [
+        name for name in TRACKED if Path(name).stem in {"util", "utils", "helper", "helpers", "common", "misc"}
+    ] == []
 
 
 @claim("CONTRIBUTING.md", "Errors come from the tree in `deployments/errors.py`.")
@@ -131,7 +139,9 @@ def test_licences_are_those_of_the_readme() -> None:
 
 
 @claim("docs/architecture.md", "Read the three folder listings from top to bottom and you know the system.")
-@pytest.mark.parametrize(("heading", "folder", "column"), [("flows", "flows", "module"), ("deployments", "deployments", "x")])
+@pytest.mark.parametrize(
+    ("heading", "folder", "column"), [("flows", "flows", "module"), ("deployments", "deployments", "x")]
+)
 def test_the_listings_have_every_folder(heading: str, folder: str, column: str) -> None:
     page = text_of("docs/architecture.md")
     listing = page.partition(f"## {heading}: ")[2].partition("\n## ")[0]
@@ -148,7 +158,10 @@ def test_the_listing_of_tasks_has_every_folder_and_no_other() -> None:
     assert listed == {Path(name).name for name in FOLDERS if re.fullmatch(r"tasks/\w+", name)}
 
 
-@claim("docs/architecture.md", "Each door has a protocol, its real implementation, and an in-memory one that is part of the product.")
+@claim(
+    "docs/architecture.md",
+    "Each door has a protocol, its real implementation, and an in-memory one that is part of the product.",
+)
 @pytest.mark.parametrize("door", ["routers", "targets", "metrics", "journals"])
 def test_each_door_has_the_implementations_that_the_page_lists(door: str) -> None:
     (row,) = (row for row in rows(ROOT / "docs/architecture.md", "folder or module") if row[0] == f"`{door}/`")
@@ -183,8 +196,11 @@ def test_the_layers_are_in_the_contracts() -> None:
     assert inside["exhaustive"], "a new folder has to take its place"
 
 
-@claim("docs/settings.md", "Lists are written as JSON: `SEATRIAL_ALLOWED_PACKAGES='[\"sklearn\", \"lightgbm\"]'`.")
-@claim("docs/settings.md", "| `SEATRIAL_TRAINING_MEMORY_MB` | `8192` | memory that a training may take beyond what is in use at its start; at least 256; Linux only |")
+@claim("docs/settings.md", 'Lists are written as JSON: `SEATRIAL_ALLOWED_PACKAGES=\'["sklearn", "lightgbm"]\'`.')
+@claim(
+    "docs/settings.md",
+    "| `SEATRIAL_TRAINING_MEMORY_MB` | `8192` | memory that a training may take beyond what is in use at its start; at least 256; Linux only |",
+)
 @claim("docs/settings.md", "days (1–3650) after an answer in which feedback on it is taken;")
 @claim("docs/settings.md", "most values of feedback that are kept of one product; at least 1000 |")
 @claim("docs/settings.md", "with a server (`http…`), `seatrial up` starts no MLflow of its own |")
@@ -210,11 +226,18 @@ def test_settings_are_read_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> 
     assert not Settings().has_own_mlflow
 
 
-@claim("docs/execution.md", "`pip install 'seatrial[dask]'` or `'seatrial[ray]'` where it is trained; the base installation has neither.")
+@claim(
+    "docs/execution.md",
+    "`pip install 'seatrial[dask]'` or `'seatrial[ray]'` where it is trained; the base installation has neither.",
+)
 @claim("docs/serving.md", "`pip install 'seatrial[otel]'`: one span a prediction")
 def test_the_extras_of_the_pages_are_there() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    named = {name for page in ("execution", "serving", "kubernetes") for name in re.findall(r"seatrial\[(\w+)\]", text_of(f"docs/{page}.md"))}
+    named = {
+        name
+        for page in ("execution", "serving", "kubernetes")
+        for name in re.findall(r"seatrial\[(\w+)\]", text_of(f"docs/{page}.md"))
+    }
     assert named == set(extras)
     base = " ".join(PROJECT["project"]["dependencies"])
     assert not re.search(r"\b(dask|distributed|ray)\b", base)

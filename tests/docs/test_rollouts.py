@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.analysis.answer_shortfall import ALPHA
-from deployments.analysis.restarts import _APART
+from deployments.analysis.changepoint_mixture import _APART
+from deployments.analysis.response_shortfall import ALPHA
 from deployments.analysis.user_metrics import LONG, MOST_USERS, SHORT
 from deployments.durations import in_words
 from deployments.errors import Busy
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Approve, Launch, Observe, Shift, Step, Until, Verify
 from deployments.spec import AnalysisSection, CanarySection, Pace, RolloutSection, Strategy
 from deployments.strategies.plan import Change, Goal, plan
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.takeover import begin
-from tasks.rollouts.wait_reminders import AT_ONCE, Reminder
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.takeover import begin
+from tasks.rollout_engine.wait_reminders import AT_ONCE, Reminder
 from tests.docs.claims import claim
 from tests.unit.flows.conftest import Seatrial, until
-from tests.unit.tasks.rollouts.test_second import another_process
-from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, history
+from tests.unit.tasks.rollout_engine.test_second import another_process
+from tests.unit.tasks.rollout_engine.world import PRODUCT, SECTION, World, history
 
 NEW = Change(Goal.PROMOTE, candidate=3, champion=2, running=(2,))
 FIRST = Change(Goal.PROMOTE, candidate=1, champion=None, running=())

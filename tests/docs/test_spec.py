@@ -13,7 +13,7 @@ from deployments.errors import BadData
 from deployments.spec import RolloutSection
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.gate.metrics import Direction, direction_of, metrics_of
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 from tasks.spec_file import load_product
 from tests.docs.claims import claim
 from tests.docs.pages import blocks
