@@ -107,8 +107,9 @@ def test_only_sealed_ids_count(ledger: FeedbackLedger) -> None:
     scene = Scene(ledger)
     invented = about("a") | {"request_id": "invented"}
     for wrong in (invented, about("a", version=4), about("a") | {"request_id": f"x{sealed('a')}"}):
-        told = scene.send(wrong).json()
-        assert (told["stored"], told["refused"], len(told["problems"])) == (0, 1, 1)
+        assert code(scene, wrong) == 422
+    told = scene.send([about("b"), invented]).json()
+    assert (told["stored"], told["refused"], len(told["problems"])) == (1, 1, 1)
     assert Scene(ledger, Door(any_id=True)).send(invented).json()["stored"] == 1
 
 

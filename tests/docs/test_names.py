@@ -38,7 +38,7 @@ THEIRS = {
     "/openapi.json": "a server answers it",
     "models/PRODUCT/vN.started.json": "lies in a home",
     "uv.lock": "what the decision is against",
-    "tasks/rollout_engine/keeping.py": "what the decision did away with",
+    "tasks/rollouts/keeping.py": "what the decision did away with",
 }
 
 
