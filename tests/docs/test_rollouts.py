@@ -13,9 +13,9 @@ from deployments.analysis.user_metrics import LONG, MOST_USERS, SHORT
 from deployments.durations import in_words
 from deployments.errors import Busy
 from deployments.rollout.operator_commands import Verb
-from deployments.rollout.state import Phase
+from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Launch, Observe, Shift, Step, Until, Verify
-from deployments.spec import AnalysisSection, CanarySection, Pace, RolloutSection, Strategy
+from deployments.spec import AnalysisSection, BlueGreenSection, CanarySection, Pace, RolloutSection, Strategy
 from deployments.strategies.plan import Change, Goal, plan
 from tasks.rollout_engine.carrier import Carrier
 from tasks.rollout_engine.takeover import begin
@@ -137,44 +137,80 @@ def test_without_traffic_weights_and_clock_stand_still(world: World) -> None:
     assert world.served_by == {1: 90, 2: 10}
 
 
-@claim(
-    "docs/rollouts.md",
-    "| `seatrial promote PRODUCT` | from the first split on, until the candidate has all traffic | all traffic now; watched for the bake time, then champion |",
-)
-@claim("docs/rollouts.md", "| `seatrial abort PRODUCT` | any time | the champion gets everything back |")
-@claim(
-    "docs/rollouts.md",
-    "| `seatrial pause PRODUCT` | any time | weights stand; the candidate is still judged, and harm rolls back |",
-)
-def test_orders_do_what_the_table_says(world: World) -> None:
-    state, carrier = until(world, Phase.OBSERVING), Carrier(world.doors)
-    world.journal.give(state.rollout_id, Verb.PAUSE, "ann", "", world.clock.now())
-    while state.phase is not Phase.PAUSED:
-        state = carrier.advance(state)
-    assert world.served_by == {1: 90, 2: 10}
-    world.errors[2] = 0.5
+def told(world: World, state: RolloutState, *verbs: Verb) -> RolloutState:
+    """The rollout once these orders were dealt with."""
+    carrier = Carrier(world.doors)
+    for verb in verbs:
+        world.journal.give(state.rollout_id, verb, "ann", "", world.clock.now())
+        number = state.orders_done
+        while state.orders_done == number:
+            state = carrier.advance(state)
+    return state
+
+
+def ended(world: World, state: RolloutState) -> RolloutState:
+    carrier = Carrier(world.doors)
     while state.live:
         state = carrier.advance(state)
+    return state
+
+
+@claim(
+    "docs/rollouts.md",
+    "| `seatrial promote PRODUCT` | from the first split on, until the candidate has all traffic "
+    "| all traffic now; watched for the bake time, then champion |",
+)
+def test_promote_gives_all_traffic_and_the_bake_is_kept(world: World) -> None:
+    state = told(world, until(world, Phase.OBSERVING), Verb.PROMOTE)
+    while world.served_by != {2: 100}:
+        state = Carrier(world.doors).advance(state)
+    began = world.clock.now()
+    assert (ended(world, state).phase, world.served_by) == (Phase.DONE, {2: 100})
+    assert world.clock.now() - began >= SECTION.bake
+
+
+@claim("docs/rollouts.md", "| `seatrial abort PRODUCT` | any time | the champion gets everything back |")
+def test_abort_gives_the_champion_everything_back(world: World) -> None:
+    state = ended(world, told(world, until(world, Phase.OBSERVING), Verb.ABORT))
     assert (state.phase, world.served_by) == (Phase.ROLLED_BACK, {1: 100})
 
 
 @claim(
     "docs/rollouts.md",
-    "| `seatrial skip PRODUCT` | while something is observed or asked, and not paused | the next step |",
+    "| `seatrial pause PRODUCT` | any time | weights stand; the candidate is still judged, and harm rolls back |",
 )
+def test_a_paused_candidate_is_still_judged(world: World) -> None:
+    state, carrier = told(world, until(world, Phase.OBSERVING), Verb.PAUSE), Carrier(world.doors)
+    for _ in range(20):
+        state = carrier.advance(state)
+    assert (state.phase, world.served_by) == (Phase.PAUSED, {1: 90, 2: 10})
+    world.errors[2] = 0.5
+    assert (ended(world, state).phase, world.served_by) == (Phase.ROLLED_BACK, {1: 100})
+
+
 @claim(
     "docs/rollouts.md",
+    "| `seatrial skip PRODUCT` | while something is observed or asked, and not paused | the next step |",
     "| `seatrial resume PRODUCT` | after a pause | the same step goes on; its deadline counts anew |",
 )
+def test_skip_and_resume_go_to_the_next_step_and_to_the_same(world: World) -> None:
+    state = until(world, Phase.OBSERVING)
+    again = told(world, state, Verb.PAUSE, Verb.RESUME)
+    assert (again.phase, again.step, again.entered_at > state.entered_at) == (Phase.OBSERVING, state.step, True)
+    assert told(world, again, Verb.SKIP).done > again.done
+
+
 @claim("docs/rollouts.md", "| `seatrial approve PRODUCT` | while a person is asked, and not paused | the next step |")
-def test_orders_that_mean_nothing_now_are_refused(
+def test_approve_answers_the_question_and_nothing_else(
     world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    until(world, Phase.OBSERVING)
-    assert [seatrial(verb, PRODUCT) for verb in ("resume", "approve")] == [2, 2]
-    told = capsys.readouterr().err
-    assert "the rollout is not paused" in told
-    assert "nothing is asked" in told
+    asked = SECTION.model_copy(update={"blue_green": BlueGreenSection(approve=True)})
+    state, carrier = begin(world.wish(2, Strategy.BLUE_GREEN, section=asked), world.doors), Carrier(world.doors)
+    while state.phase is not Phase.WAITING:
+        state = carrier.advance(state)
+    assert seatrial("resume", PRODUCT) == 2
+    assert "the rollout is not paused" in capsys.readouterr().err
+    assert (ended(world, told(world, state, Verb.APPROVE)).phase, world.served_by) == (Phase.DONE, {2: 100})
 
 
 @claim("docs/rollouts.md", "| order | when | what happens |")

@@ -52,6 +52,7 @@ def shape(line: str) -> str:
 def done(terminal: Terminal, command: Command) -> str:
     """What a command says that succeeds, and that shows the lines of the page, in their order."""
     told = terminal.type(command.text)
+    open("/tmp/pages.out", "a").write(f"\n$ {command.text}\n{told.stderr}{told.stdout}")
     assert told.returncode == 0, f"{command.text}\n{told.stdout}\n{told.stderr}"
     shown = [shape(line) for line in command.answer.splitlines() if line[:1] in {"✓", "✗"} or " serves all" in line]
     lines = [shape(line) for line in (told.stderr + told.stdout).splitlines()]
