@@ -77,7 +77,10 @@ def test_lint_reads_no_data_and_makes_no_home(alone: Seatrial, tmp_path: Path) -
     assert not (tmp_path / "home").exists()
 
 
-@claim("docs/cli.md", "the steps that a release would take, how long, and how many requests each decision needs; moves nothing |")
+@claim(
+    "docs/cli.md",
+    "the steps that a release would take, how long, and how many requests each decision needs; moves nothing |",
+)
 @claim(
     "docs/cli.md",
     "`plan`: seconds and requests are null where they cannot be told; `not_counted` are kinds of steps without a known time.",

@@ -80,7 +80,10 @@ def test_the_objects_of_a_version_are_those_of_the_page() -> None:
 )
 def test_four_pods_make_the_shares_of_the_page() -> None:
     for percent in (20, 25, 33.33, 40, 42.86, 50):
-        assert pods_for(Weights.of_parts({1: round(10_000 - 100 * percent), 2: round(100 * percent)}), {1: 4, 2: 4}) is not None
+        assert (
+            pods_for(Weights.of_parts({1: round(10_000 - 100 * percent), 2: round(100 * percent)}), {1: 4, 2: 4})
+            is not None
+        )
     assert nearest(30, 4) == (25, 33.33)
     assert nearest(41, 4) == (40, 42.86)
 
@@ -100,7 +103,11 @@ def test_the_cluster_is_asked_and_written_to_as_the_page_says() -> None:
     assert "BURST: Final = 100" in (ROOT / "deployments/cluster/rate_limit.py").read_text()  # tests set it higher
 
 
-@claim("docs/kubernetes.md", "`infra/chart` installs Seatrial into a namespace.", "helm install seatrial infra/chart -n ml --set")
+@claim(
+    "docs/kubernetes.md",
+    "`infra/chart` installs Seatrial into a namespace.",
+    "helm install seatrial infra/chart -n ml --set",
+)
 def test_the_chart_takes_the_values_of_the_page() -> None:
     words = typed("helm install")
     values: dict[str, Any] = {}
@@ -163,11 +170,16 @@ def test_the_commands_without_the_chart_name_what_there_is() -> None:
     assert re.sub(r"\W", " ", typed("pip install")[-1]).split()[-1] in extras
 
 
-@claim("docs/kubernetes.md", "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/release --param request=")
+@claim(
+    "docs/kubernetes.md",
+    "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/release --param request=",
+)
 def test_a_run_is_started_with_parameters_that_the_flow_takes() -> None:
     words = typed("PREFECT_API_URL")
     flow, name = words[words.index("run") + 1].split("/")
-    (found,) = (each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if each["name"] == name)
+    (found,) = (
+        each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if each["name"] == name
+    )
     assert found["entrypoint"].endswith(f".{flow}")
     key, value = words[-1].split("=", 1)
     assert key in found["parameters"]
@@ -188,7 +200,10 @@ def test_the_image_is_as_the_page_says() -> None:
     assert typed("docker build -t seatrial-server")[5] in targets
 
 
-@claim("docs/kubernetes.md", "`rollout.key` is refused), and a preview of a version that is not there is answered by the split.")
+@claim(
+    "docs/kubernetes.md",
+    "`rollout.key` is refused), and a preview of a version that is not there is answered by the split.",
+)
 @claim("docs/kubernetes.md", "A/B and shadow are refused, and so is `autoscaling` with a strategy that splits:")
 @pytest.mark.parametrize(
     ("gateway", "more"),

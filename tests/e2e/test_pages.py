@@ -102,7 +102,7 @@ def test_your_own_model_from_a_csv_to_live_traffic_and_back(mine: Terminal) -> N
     assert_refused(mine.type(release.text), refused)
     delivery.write_text(said)
     rows = (mine.folder / "data" / "orders.csv").read_text()
-    (mine.folder / "data" / "orders.csv").write_text(rows.replace(",17,", ",,", 1))
+    (mine.folder / "data" / "orders.csv").write_text(re.sub(r"^([^,]+),17,", r"\1,,", rows, flags=re.MULTILINE))
     assert_refused(mine.type(release.text), empty)
     assert json.loads(done(mine, ask))["predictions"] == [minutes]
 
