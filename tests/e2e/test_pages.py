@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.architecture.test_documentation import rows, table
 from tests.docs.claims import claim
 from tests.docs.pages import ROOT, Command, blocks
 from tests.docs.terminal import BIN, Terminal
@@ -52,7 +53,6 @@ def shape(line: str) -> str:
 def done(terminal: Terminal, command: Command) -> str:
     """What a command says that succeeds, and that shows the lines of the page, in their order."""
     told = terminal.type(command.text)
-    open("/tmp/pages.out", "a").write(f"\n$ {command.text}\n{told.stderr}{told.stdout}")
     assert told.returncode == 0, f"{command.text}\n{told.stdout}\n{told.stderr}"
     shown = [shape(line) for line in command.answer.splitlines() if line[:1] in {"✓", "✗"} or " serves all" in line]
     lines = [shape(line) for line in (told.stderr + told.stdout).splitlines()]
@@ -139,7 +139,8 @@ def flights(mine: Terminal) -> Terminal:
         (mine.folder / name).mkdir(exist_ok=True)
     for name in ("specs/flights.yaml", "specs/flights.suite.json", "data/flights.parquet"):
         shutil.copy(ROOT / name, mine.folder / name)
-    assert mine.type("seatrial release flights").returncode == 0
+    for command in ("seatrial up", "seatrial release flights"):
+        assert mine.type(command).returncode == 0
     return mine
 
 
@@ -190,10 +191,32 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
     assert int(flights.type("python read.py").stdout) >= 2
     for each in pages:
         done(flights, each)
-    answered = (
+    asked = (
         'curl -s -o /dev/null -w "%{http_code}" -u "$PREFECT_API_AUTH_STRING" "$PREFECT_API_URL/flows/filter" -X POST'
     )
-    assert flights.type(answered).stdout == "200" if (flights.folder / ".seatrial/run").exists() else True
+    assert flights.type(asked).stdout == "200"
+
+
+@claim(
+    "docs/operations.md",
+    "`seatrial logs` lists the processes, `seatrial logs gateway -f` follows one. The files lie in `logs/` in the home.",
+    "| in the home | what | may be removed |",
+)
+@claim("docs/architecture.md", "Everything of the embedded platform lies in one folder, `SEATRIAL_HOME`")
+def test_processes_and_files_are_those_of_the_pages(flights: Terminal) -> None:
+    operations = ROOT / "docs" / "operations.md"
+    processes = set(table(operations, "process"))
+    listed = {line.split()[0] for line in done(flights, Command("seatrial logs")).splitlines()}
+    assert {re.sub(r"^model-[a-z]+-v\d+-\d+$", "model-PRODUCT-vN-I", name) for name in listed} == processes
+    home = flights.folder / ".seatrial"
+    named = {
+        name.split("/")[0]
+        for page, header in ((operations, "in the home"), (ROOT / "docs" / "architecture.md", "path"))
+        for row in rows(page, header)
+        for cell in row[:2]
+        for name in re.findall(r"`([\w.-]+(?:/|\.db|\.json)?)`", cell)
+    }
+    assert {each.name for each in home.iterdir()} - named == set()
 
 
 def numbers(answer: Any) -> list[float]:
