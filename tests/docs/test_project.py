@@ -223,6 +223,23 @@ def test_settings_are_read_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> 
     assert not Settings().has_own_mlflow
 
 
+@claim("docs/settings.md", "Every one has a default, and there are no others for you to set")
+def test_no_other_variable_is_a_persons_to_set() -> None:
+    from deployments.settings import Settings
+
+    assert Settings()
+    source = "".join(
+        (ROOT / name).read_text() for name in TRACKED if re.match(r"(flows|tasks|deployments)/.*\.py$", name)
+    )
+    others = set(re.findall(r'"(SEATRIAL_[A-Z_]+)"', source)) - {
+        f"SEATRIAL_{name.upper()}" for name in Settings.model_fields
+    }
+    of_supervision = {"SEATRIAL_SUPERVISOR", "SEATRIAL_PROGRAM", "SEATRIAL_TAKES_OVER"}
+    of_servers = {"SEATRIAL_REMAINS", "SEATRIAL_REQUESTS_KEY", "SEATRIAL_RUN_PROOF", "SEATRIAL_GATEWAY_PROOF"}
+    of_pods = {"SEATRIAL_MODEL_DIGEST", "SEATRIAL_MODEL_BYTES"}
+    assert others == of_supervision | of_servers | of_pods
+
+
 @claim(
     "docs/execution.md",
     "`pip install 'seatrial[dask]'` or `'seatrial[ray]'` where it is trained; the base installation has neither.",
