@@ -58,7 +58,8 @@ def blocks(page: str) -> list[Block]:
 
 
 def commands(page: str) -> list[Command]:
-    """All of a page: of blocks of bash, with the plain block that follows below a heading as an answer; behind prompts."""
+    """All of a page: of blocks of bash, with the plain block that follows below a heading as an answer; behind "
+    "prompts."""
     found: list[Command] = []
     for block, following in pairwise([*blocks(page), Block("", "none", "")]):
         if block.language == "bash":

@@ -34,9 +34,9 @@ class Terminal:
         """Run it to its end."""
         for shown, here in self._places.items():
             command = command.replace(shown, here)
-        script = f'cd "{self.folder}"; set -a; [ ! -f {self._variables} ] || . {self._variables}; set -o pipefail\n{command}\n'
+        known = f'cd "{self.folder}"; set -a; [ ! -f {self._variables} ] || . {self._variables}; set -o pipefail\n'
         kept = f"code=$?; export -p > {self._variables}; pwd > {self._where}; exit $code\n"
-        typed = ["bash", "-c", script + kept]
+        typed = ["bash", "-c", known + command + "\n" + kept]
         return subprocess.run(
             typed, env=self._environment, capture_output=True, text=True, timeout=seconds, check=False
         )

@@ -9,8 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from deployments.account_isolation import restrict_new_files
 from deployments.routers.envoy.config_files import EnvoyFiles
 from deployments.routers.envoy.listener import bootstrap
@@ -39,7 +37,8 @@ MIB = 1024 * 1024
 
 @claim(
     "docs/security.md",
-    "It takes 5,000 connections, 2,000 of them from one address (addresses are told apart by a hash into sixteen groups).",
+    "It takes 5,000 connections, 2,000 of them from one address (addresses are told apart by a hash into sixteen "
+    "groups).",
     "Headers must come within 10 s, a whole request within 60 s.",
     "Bodies of at most 64 KiB are held as they come;",
     "of which 32 bodies of at most 8 MiB are held at a time and 224 more wait; further ones get 503",
@@ -115,7 +114,7 @@ def test_the_door_asks_in_the_order_of_the_page(door: Door) -> None:
 @claim("docs/operations.md", "A login lasts twelve hours.", "prints an address that logs in once, within a minute;")
 @claim("docs/security.md", "the ticket in it is good once, for a minute |")
 def test_logins_last_as_long_as_the_pages_say() -> None:
-    assert (SESSION_LASTS, TICKET_LASTS) == (timedelta(hours=12), timedelta(minutes=1))
+    assert (timedelta(hours=12), timedelta(minutes=1)) == (SESSION_LASTS, TICKET_LASTS)
 
 
 @claim("docs/security.md", "Processes of Seatrial write with umask 077.")

@@ -28,7 +28,8 @@ def options_of(command: str) -> set[str]:
 
 @claim(
     "docs/cli.md",
-    "Results go to standard output, progress and errors to standard error. `--json` prints one JSON document and no progress.",
+    "Results go to standard output, progress and errors to standard error. `--json` prints one JSON document and no "
+    "progress.",
 )
 def test_results_and_progress_are_apart(world: World, seatrial: Seatrial, capsys: Captured) -> None:
     carried_meanwhile(world, until(world, Phase.OBSERVING))
@@ -67,7 +68,8 @@ def test_lint_tells_what_the_page_shows(alone: Seatrial, capsys: Captured, tmp_p
 
 @claim(
     "docs/cli.md",
-    "| `lint PRODUCT` | `--json` | checks a spec, its model and its suite, and tells every mistake; reads no data, starts nothing |",
+    "| `lint PRODUCT` | `--json` | checks a spec, its model and its suite, and tells every mistake; reads no data, "
+    "starts nothing |",
 )
 def test_lint_reads_no_data_and_makes_no_home(alone: Seatrial, tmp_path: Path) -> None:
     spec = (ROOT / "specs" / "flights.yaml").read_text().replace("../data/", "../nowhere/")
@@ -83,7 +85,8 @@ def test_lint_reads_no_data_and_makes_no_home(alone: Seatrial, tmp_path: Path) -
 )
 @claim(
     "docs/cli.md",
-    "`plan`: seconds and requests are null where they cannot be told; `not_counted` are kinds of steps without a known time.",
+    "`plan`: seconds and requests are null where they cannot be told; `not_counted` are kinds of steps without a "
+    "known time.",
 )
 def test_plan_tells_what_the_page_shows(alone: Seatrial, capsys: Captured, tmp_path: Path) -> None:
     assert alone("plan", "flights", "--json") == 0
@@ -102,7 +105,8 @@ def test_plan_tells_what_the_page_shows(alone: Seatrial, capsys: Captured, tmp_p
 )
 @claim(
     "docs/cli.md",
-    "The orders: `dealt_with` is false when the carrier did not come to it in time, `carried` when nobody carries the rollout.",
+    "The orders: `dealt_with` is false when the carrier did not come to it in time, `carried` when nobody carries the "
+    "rollout.",
 )
 def test_an_order_that_nobody_deals_with_is_told_after_ten_seconds(
     world: World, seatrial: Seatrial, capsys: Captured
@@ -176,7 +180,8 @@ def test_history_is_a_list_oldest_first(world: World, seatrial: Seatrial, capsys
 
 @claim(
     "docs/cli.md",
-    "`--window` takes `2013-02-01..2013-04-01`, `2013-02-01..`, `..2013-04-01` (the end does not count) or a length such as `60d`",
+    "`--window` takes `2013-02-01..2013-04-01`, `2013-02-01..`, `..2013-04-01` (the end does not count) or a length "
+    "such as `60d`",
 )
 def test_a_window_is_written_as_the_page_says() -> None:
     for text in ("2013-02-01..2013-04-01", "2013-02-01..", "..2013-04-01"):
@@ -232,7 +237,8 @@ def test_nan_is_null(capsys: Captured) -> None:
 
 @claim(
     "docs/cli.md",
-    "makes a product of a CSV or Parquet file, or a URL of one: writes spec and suite with comments, checks them and shows the plan",
+    "makes a product of a CSV or Parquet file, or a URL of one: writes spec and suite with comments, checks them and "
+    "shows the plan",
 )
 @claim("docs/your-own-model.md", "Nothing that is there is replaced, and an interruption leaves nothing.")
 @claim("docs/your-own-model.md", "`--time ''` and `--key ''` mean none.")

@@ -34,15 +34,15 @@ def told(seatrial: Seatrial, capsys: pytest.CaptureFixture[str], *arguments: str
 )
 def test_what_serves_now_is_told_as_shown() -> None:
     now = ManualClock().now()
-    names = [each for each in Result.__dataclass_fields__]
-    result = Result(**{name: now if name.endswith("_at") else None for name in names})
+    result = Result(**{name: now if name.endswith("_at") else None for name in Result.__dataclass_fields__})
     assert list(result.document()) == list(RELEASE)
 
 
 @claim(
     "docs/cli.md",
     "`status` (shortened; a part that is not up is null, and so is `traffic` while the gateway does not say):",
-    "Each of `rollouts` is one under way; `step` counts from 1, and `carried_by` is null while nobody does, else the process: form of this text, machine, boot, PID namespace, pid, start, host.",
+    "Each of `rollouts` is one under way; `step` counts from 1, and `carried_by` is null while nobody does, else the "
+    "process: form of this text, machine, boot, PID namespace, pid, start, host.",
 )
 def test_status_tells_what_is_shown(world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
     until(world, Phase.OBSERVING)
@@ -122,7 +122,8 @@ def test_doctor_ends_with_1_while_anything_is_open(
 @claim(
     "docs/cli.md",
     "asks before, unless `--yes`; versions, history, logs and the spec stay, a release brings it back",
-    "| `products` | `--json` | all products: which version serves since when, whether there is a spec, and the rollout under way |",
+    "| `products` | `--json` | all products: which version serves since when, whether there is a spec, and the "
+    "rollout under way |",
 )
 def test_a_removed_product_is_off_the_air_and_its_history_stays(
     world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]

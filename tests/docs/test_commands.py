@@ -31,15 +31,15 @@ NOT_TYPED = {
     },
     "CONTRIBUTING.md": {
         "make check": "CI runs it (.ci/run); it changes the time stamps of the tree that is tested",
-        "make": "its recipe is read instead: tests/docs/test_contributing.py",
+        "make": "its recipe is read instead: tests/docs/test_project.py",
     },
     "docs/execution.md": {
-        "export DASK": "names of files of yours; what Dask makes of them: tests/execution/test_dask.py"
+        "export DASK": "files of yours; what Dask makes of such ones: tests/execution/test_encryption.py"
     },
     "docs/kubernetes.md": {
-        "export": "places of a cluster of yours; test_variables_of_the_pages_are_read compares the names",
+        "export": "places of a cluster of yours; tests/docs/test_project.py compares the names",
         "seatrial release flights": "needs a cluster: tests/cluster, and on a fake one tests/contracts/kubernetes",
-        "seatrial image": "needs a builder of images: tests/unit/flows/test_images.py has a fake one",
+        "seatrial image": "needs a builder of images: tests/unit/flows/test_container_images.py has a fake one",
         "make test-cluster": "needs a cluster",
         "docker build": "needs Docker; tests/unit/infra reads the Dockerfile",
         "kubectl": "needs a cluster",
@@ -80,10 +80,12 @@ def test_every_reason_is_of_a_command_that_is_there(page: str) -> None:
 
 @claim(
     "docs/serving.md",
-    "The examples were run against one server, started by hand. The model is a small one of flights, with two numbers and "
+    "The examples were run against one server, started by hand. The model is a small one of flights, with two numbers "
+    "and "
     "a category:",
     "MLflow's own client, `mlflow.pyfunc.scoring_server.client.ScoringServerClient`, gets the same; so does "
-    '`json.dumps({"dataframe_split": frame.to_dict(orient="split")})`, in which Python writes `NaN` for what is missing.',
+    '`json.dumps({"dataframe_split": frame.to_dict(orient="split")})`, in which Python writes `NaN` for what is '
+    "missing.",
 )
 def test_the_examples_of_serving_get_the_answers_that_the_page_shows(tmp_path: Path) -> None:
     with warnings.catch_warnings():

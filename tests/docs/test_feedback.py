@@ -25,7 +25,8 @@ def code(scene: Scene, content: Any, kind: str | None = "application/json", **he
 @claim(
     "docs/feedback.md",
     "Send one object or a list of up to 1,000, at most 1 MiB, within 10 s, with `content-type: application/json`. With "
-    "`application/x-ndjson` an object a line, with `text/csv` (UTF-8) a row each below a header of these names, an empty cell "
+    "`application/x-ndjson` an object a line, with `text/csv` (UTF-8) a row each below a header of these names, an "
+    "empty cell "
     "for what is left out;",
     "| 413 | longer than 10 s, more than 1 MiB | send it in parts |".replace("| 413", "| 408, 413"),
     "| 415 | another content type | send one of those that the answer names |",
@@ -46,7 +47,8 @@ def test_what_may_be_sent(ledger: FeedbackLedger) -> None:
 
 @claim(
     "docs/feedback.md",
-    "| 401 | the product's feedback needs [its key](#a-key-for-senders), or feedback by a user's key comes from another machine |",
+    "| 401 | the product's feedback needs [its key](#a-key-for-senders), or feedback by a user's key comes from "
+    "another machine |",
     "By default whoever reaches the gateway may send feedback on answers whose ids he has.",
     "it is taken from this machine only: by the gateway at `localhost`, not through a proxy, and not in a cluster.",
 )
@@ -74,7 +76,8 @@ def test_pages_may_send_when_they_are_listed(ledger: FeedbackLedger) -> None:
 @claim(
     "docs/feedback.md",
     "| 404 | nothing was stored: a product that was never rolled out here | mend the name |",
-    "| 422 | nothing was stored; `problems` has the first 20 mistakes with their places, `more` how many there are beside these |",
+    "| 422 | nothing was stored; `problems` has the first 20 mistakes with their places, `more` how many there are "
+    "beside these |",
     "Not older than `SEATRIAL_FEEDBACK_DAYS` (90 days), nor in the future |",
     "a number between -1e15 and 1e15;",
     "a name of your own: small letters, digits and `_`, a letter first; `label` is the truth |",
@@ -164,5 +167,5 @@ def test_a_body_that_does_not_come_is_given_up(ledger: FeedbackLedger, monkeypat
     "the rollout, from the servers' last 20,000 answers |",
 )
 def test_bounds_of_what_waits_and_is_kept() -> None:
-    assert (ANSWERED_WITHIN, PATIENCE, MOST_WAITING) == (timedelta(days=7), timedelta(days=1), 20_000)
+    assert (timedelta(days=7), timedelta(days=1), 20_000) == (ANSWERED_WITHIN, PATIENCE, MOST_WAITING)
     assert (MOST_METRICS, KEPT) == (100, 20_000)

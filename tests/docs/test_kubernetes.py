@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,17 @@ def typed(begins: str) -> list[str]:
 @claim(
     "docs/kubernetes.md",
     "| Deployment | `replicas` pods; never fewer ready ones while something changes (`maxUnavailable: 0`) |",
-    "| Service | three ports to the same pods: 8080 for users, 8081 for copies whose answers nobody gets, 8082 for requests that "
+    "| Service | three ports to the same pods: 8080 for users, 8081 for copies whose answers nobody gets, 8082 for "
+    "requests that "
     "are also copied |",
     "| PodDisruptionBudget | nodes are emptied one ready pod at a time |",
-    "| HorizontalPodAutoscaler | only with `autoscaling`; `replicas` is then the least, and nobody else sets the number.",
-    "Pods keep to the *restricted* pod security standard: not root, no token, no capability, a read-only root file system.",
+    "| HorizontalPodAutoscaler | only with `autoscaling`; `replicas` is then the least, and nobody else sets the "
+    "number.",
+    "Pods keep to the *restricted* pod security standard: not root, no token, no capability, a read-only root file "
+    "system.",
     "A pod that leaves waits 5 s, until every node and gateway has heard of it,",
-    "An init container fetches the model from the registry and proves its manifest; `model: image` has it [baked in](#the-image).",
+    "An init container fetches the model from the registry and proves its manifest; `model: image` has it [baked "
+    "in](#the-image).",
 )
 def test_the_objects_of_a_version_are_those_of_the_page() -> None:
     section = KubernetesSection.model_validate({"image": "seatrial:1"})
@@ -75,7 +80,8 @@ def test_the_objects_of_a_version_are_those_of_the_page() -> None:
 
 @claim(
     "docs/kubernetes.md",
-    "shares are whole pods, so that 4 replicas make 20, 25, 33.33, 40, 42.86, 50 % and so on, and `seatrial lint` names the "
+    "shares are whole pods, so that 4 replicas make 20, 25, 33.33, 40, 42.86, 50 % and so on, and `seatrial lint` "
+    "names the "
     "nearest.",
 )
 def test_four_pods_make_the_shares_of_the_page() -> None:
@@ -97,7 +103,7 @@ def test_four_pods_make_the_shares_of_the_page() -> None:
 )
 def test_the_cluster_is_asked_and_written_to_as_the_page_says() -> None:
     assert (EVENTS_KEPT, ROLLOUTS_KEPT) == (5000, 100)
-    assert (LEASE, LEASE / _SHARE) == (timedelta(minutes=1), timedelta(seconds=20))
+    assert (timedelta(minutes=1), timedelta(seconds=20)) == (LEASE, LEASE / _SHARE)
     assert ClusterJournal.orders_every == timedelta(seconds=5)
     assert RATE == 50.0
     assert "BURST: Final = 100" in (ROOT / "deployments/cluster/rate_limit.py").read_text()  # tests set it higher
@@ -111,7 +117,7 @@ def test_the_cluster_is_asked_and_written_to_as_the_page_says() -> None:
 def test_the_chart_takes_the_values_of_the_page() -> None:
     words = typed("helm install")
     values: dict[str, Any] = {}
-    for name, value in (word.split("=", 1) for flag, word in zip(words, words[1:], strict=False) if flag == "--set"):
+    for name, value in (word.split("=", 1) for flag, word in pairwise(words) if flag == "--set"):
         place = values
         *way, last = name.split(".")
         for part in way:
@@ -123,7 +129,8 @@ def test_the_chart_takes_the_values_of_the_page() -> None:
 
 @claim(
     "docs/kubernetes.md",
-    "| `worker` | starts a Job for each flow run; its init container makes the work pool and deploys the flows of `prefect.yaml` | |",
+    "| `worker` | starts a Job for each flow run; its init container makes the work pool and deploys the flows of "
+    "`prefect.yaml` | |",
     "| where the cluster is unlike others | values |",
 )
 def test_every_value_that_the_page_names_is_one_of_the_chart() -> None:

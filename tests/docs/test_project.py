@@ -196,7 +196,8 @@ def test_the_layers_are_in_the_contracts() -> None:
 @claim("docs/settings.md", 'Lists are written as JSON: `SEATRIAL_ALLOWED_PACKAGES=\'["sklearn", "lightgbm"]\'`.')
 @claim(
     "docs/settings.md",
-    "| `SEATRIAL_TRAINING_MEMORY_MB` | `8192` | memory that a training may take beyond what is in use at its start; at least 256; Linux only |",
+    "| `SEATRIAL_TRAINING_MEMORY_MB` | `8192` | memory that a training may take beyond what is in use at its start; "
+    "at least 256; Linux only |",
 )
 @claim("docs/settings.md", "days (1–3650) after an answer in which feedback on it is taken;")
 @claim("docs/settings.md", "most values of feedback that are kept of one product; at least 1000 |")

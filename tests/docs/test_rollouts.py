@@ -83,8 +83,10 @@ def test_blue_green_shows_asks_and_switches() -> None:
 
 @claim(
     "docs/rollouts.md",
-    "With `pace: clock` each weight is kept for `wait` of observed healthy time; with `pace: evidence` it rises as soon as the "
-    "proved bound on extra errors is acceptable at the next weight. In both cases the last step ends only with proof that the "
+    "With `pace: clock` each weight is kept for `wait` of observed healthy time; with `pace: evidence` it rises as "
+    "soon as the "
+    "proved bound on extra errors is acceptable at the next weight. In both cases the last step ends only with proof "
+    "that the "
     "candidate is not worse.",
 )
 @pytest.mark.parametrize(("pace", "before"), [("clock", Until.TIME), ("evidence", Until.BOUND)])
@@ -125,7 +127,8 @@ def test_proved_harm_gives_the_champion_everything_back(world: World) -> None:
 
 @claim(
     "docs/rollouts.md",
-    "| hold | nothing that can be trusted: no traffic, counters out of reach, a split that is not the configured one | weights and clock stand still, with the reason |",
+    "| hold | nothing that can be trusted: no traffic, counters out of reach, a split that is not the configured one "
+    "| weights and clock stand still, with the reason |",
 )
 def test_without_traffic_weights_and_clock_stand_still(world: World) -> None:
     world.rate = 0.0
@@ -221,14 +224,13 @@ def test_every_order_stands_in_the_table() -> None:
 
 @claim(
     "docs/rollouts.md",
-    "What a rollout waits for, since when, until when, what happens then and which of these orders end it is told at once, after 1, 2, 5 and 10 minutes, then every 15",
+    "What a rollout waits for, since when, until when, what happens then and which of these orders end it is told at "
+    "once, after 1, 2, 5 and 10 minutes, then every 15",
 )
 def test_a_wait_is_told_at_once_and_then_more_seldom() -> None:
-    reminder, told = Reminder(), []
-    for second in range(0, 3600):
-        if reminder.due("the same", float(second), AT_ONCE):
-            told.append(second / 60)
-    assert told[:7] == [0, 1, 2, 5, 10, 25, 40]
+    reminder = Reminder()
+    minutes = [second / 60 for second in range(3600) if reminder.due("the same", float(second), AT_ONCE)]
+    assert minutes[:7] == [0, 1, 2, 5, 10, 25, 40]
 
 
 @claim(
@@ -253,7 +255,8 @@ def test_a_step_is_written_down_before_and_after(world: World) -> None:
 @claim(
     "docs/statistics.md",
     "every test of harm and every limit begins anew with each sixth block",
-    "The *long* one lasts as long as the split stands (few users add up). *Short* ones last 30 blocks, five minutes by default",
+    "The *long* one lasts as long as the split stands (few users add up). *Short* ones last 30 blocks, five minutes "
+    "by default",
     "A user is *closed* after 20 requests (in short stretches 3), a minute after his first",
     "50,000 users a stretch; further ones are not counted in it, in either version.",
 )
@@ -276,7 +279,8 @@ def test_a_shortfall_is_tested_at_one_in_a_thousand() -> None:
 @claim("docs/statistics.md", "(`caution`) of the evidence that proves harm, or beyond, no observation ends by itself")
 @claim(
     "docs/statistics.md",
-    "A candidate that is no worse ever waits with a chance of at most `alpha`/`caution` (10 % by default, by Ville's inequality).",
+    "A candidate that is no worse ever waits with a chance of at most `alpha`/`caution` (10 % by default, by Ville's "
+    "inequality).",
 )
 @claim("docs/statistics.md", "`chosen_keys` (15 % of the traffic)")
 def test_defaults_of_the_analysis_are_those_of_the_page() -> None:

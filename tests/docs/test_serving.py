@@ -106,7 +106,8 @@ def test_other_content_types_are_415(caller: Caller, kind: str) -> None:
     "docs/serving.md",
     "A column that the model does not take is refused and named, since it may be a slip for one that it does",
     "`rollout.server.unknown_columns: ignore` does as MLflow.",
-    "| `--ignore-unknown-columns` | `unknown_columns: ignore` | leaves out what the model does not take, which is 422 otherwise |",
+    "| `--ignore-unknown-columns` | `unknown_columns: ignore` | leaves out what the model does not take, which is 422 "
+    "otherwise |",
 )
 def test_an_unknown_column_is_refused_and_named_unless_it_is_to_be_ignored(model: Model, caller: Caller) -> None:
     refused = caller.post("/invocations", records(colour="red"))
@@ -245,7 +246,8 @@ def test_what_is_wrong_with_a_column_is_422(caller: Caller, wrong: object) -> No
 @claim(
     "docs/serving.md",
     'V2 says it as `{"error": …, "request_id": …}`.',
-    '{"error_code":"INVALID_PARAMETER_VALUE","message":"column \'hour\' is missing: send null where its value is not known",'
+    '{"error_code":"INVALID_PARAMETER_VALUE","message":"column \'hour\' is missing: send null where its value is not '
+    'known",'
     '"error":"column \'hour\' is missing: send null where its value is not known","request_id":',
 )
 def test_a_refusal_has_the_form_that_the_page_shows(caller: Caller) -> None:
@@ -268,7 +270,8 @@ def test_no_message_quotes_a_value(caller: Caller) -> None:
 @claim(
     "docs/serving.md",
     "Every answer has `x-request-id`, `x-seatrial-product` and `x-seatrial-version`.",
-    "A server that is asked directly takes the `x-request-id` that you send; the gateway replaces it by one of its own,",
+    "A server that is asked directly takes the `x-request-id` that you send; the gateway replaces it by one of its "
+    "own,",
 )
 def test_every_answer_says_who_gave_it_and_to_which_request(caller: Caller, tmp_path: Path) -> None:
     first, uploads = bootstrap(EnvoyFiles(tmp_path, tmp_path), "127.0.0.1", 18080)["static_resources"]["listeners"]

@@ -90,7 +90,8 @@ def test_the_metrics_of_the_gate_are_those_of_the_page() -> None:
 
 @claim(
     "docs/spec.md",
-    "What is declared holds for every source, and a value that cannot be read so refuses the data, with its column, its row "
+    "What is declared holds for every source, and a value that cannot be read so refuses the data, with its column, "
+    "its row "
     "and how many there are:",
 )
 def test_the_columns_of_the_page_are_read_as_it_says(tmp_path: Path) -> None:

@@ -199,7 +199,8 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
 
 @claim(
     "docs/operations.md",
-    "`seatrial logs` lists the processes, `seatrial logs gateway -f` follows one. The files lie in `logs/` in the home.",
+    "`seatrial logs` lists the processes, `seatrial logs gateway -f` follows one. The files lie in `logs/` in the "
+    "home.",
     "| in the home | what | may be removed |",
 )
 @claim("docs/architecture.md", "Everything of the embedded platform lies in one folder, `SEATRIAL_HOME`")
