@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,7 @@ NOT_TYPED = {
         "make check": "CI runs it (.ci/run); it changes the time stamps of the tree that is tested",
         "make": "its recipe is read instead: tests/docs/test_project.py",
     },
-    "docs/execution.md": {
-        "export DASK": "files of yours; what Dask makes of such ones: tests/execution/test_encryption.py"
-    },
+    "docs/execution.md": {"export DASK": "yours; what Dask makes of such files: tests/execution/test_encryption.py"},
     "docs/kubernetes.md": {
         "export": "places of a cluster of yours; tests/docs/test_project.py compares the names",
         "seatrial release flights": "needs a cluster: tests/cluster, and on a fake one tests/contracts/kubernetes",
@@ -76,6 +75,8 @@ def _typed_in(path: Path) -> Iterator[str]:
 def test_every_reason_is_of_a_command_that_is_there(page: str) -> None:
     texts = [each.text for each in commands(page)]
     assert [begins for begins in NOT_TYPED[page] if not any(text.startswith(begins) for text in texts)] == []
+    tests = {name for why in NOT_TYPED[page].values() for name in re.findall(r"tests/[\w/]+(?:\.py)?", why)}
+    assert [name for name in tests if not (ROOT / name).exists()] == []
 
 
 @claim(

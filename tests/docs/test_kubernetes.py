@@ -32,7 +32,7 @@ LAUNCH = Launch("flights", 3, Path("/models"), replicas=2)
 POOL: dict[str, Any] = json.loads((ROOT / "infra/chart/files/base-job-template.json").read_text())
 
 
-def typed(begins: str) -> list[str]:
+def words_of(begins: str) -> list[str]:
     """The words of a command of the page."""
     (found,) = (each.text for each in commands("docs/kubernetes.md") if each.text.startswith(begins))
     return shlex.split(found)
@@ -115,7 +115,7 @@ def test_the_cluster_is_asked_and_written_to_as_the_page_says() -> None:
     "helm install seatrial infra/chart -n ml --set",
 )
 def test_the_chart_takes_the_values_of_the_page() -> None:
-    words = typed("helm install")
+    words = words_of("helm install")
     values: dict[str, Any] = {}
     for name, value in (word.split("=", 1) for flag, word in pairwise(words) if flag == "--set"):
         place = values
@@ -170,11 +170,11 @@ def test_a_job_is_not_repeated() -> None:
 def test_the_commands_without_the_chart_name_what_there_is() -> None:
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     pools = {each["work_pool"]["name"] for each in deployments}
-    assert pools == {typed("prefect work-pool")[3]} == {typed("prefect worker")[4]}
+    assert pools == {words_of("prefect work-pool")[3]} == {words_of("prefect worker")[4]}
     worker = kinds(MOST, "Deployment")["worker"]["spec"]["template"]["spec"]["containers"][0]
-    assert typed("prefect worker")[-1] in json.dumps(worker)
+    assert words_of("prefect worker")[-1] in json.dumps(worker)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert re.sub(r"\W", " ", typed("pip install")[-1]).split()[-1] in extras
+    assert re.sub(r"\W", " ", words_of("pip install")[-1]).split()[-1] in extras
 
 
 @claim(
@@ -182,7 +182,7 @@ def test_the_commands_without_the_chart_name_what_there_is() -> None:
     "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/release --param request=",
 )
 def test_a_run_is_started_with_parameters_that_the_flow_takes() -> None:
-    words = typed("PREFECT_API_URL")
+    words = words_of("PREFECT_API_URL")
     flow, name = words[words.index("run") + 1].split("/")
     (found,) = (
         each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if each["name"] == name
@@ -204,7 +204,7 @@ def test_the_image_is_as_the_page_says() -> None:
     assert re.search(r"^ARG BASE=(?:\S+/)?python:3\.11-slim$", dockerfile, flags=re.MULTILINE)
     assert BAKED == "/opt/seatrial/model"
     targets = re.findall(r"^FROM .* AS (\w+)$", dockerfile, flags=re.MULTILINE | re.IGNORECASE)
-    assert typed("docker build -t seatrial-server")[5] in targets
+    assert words_of("docker build -t seatrial-server")[5] in targets
 
 
 @claim(
