@@ -95,11 +95,6 @@ def test_history_is_told_as_shown(world: World, seatrial: Seatrial, capsys: pyte
     assert all(set(shown) == set(each) for each in steps)
 
 
-@claim("docs/cli.md", '`up`: `{"gateway": URL, "prefect": URL, "mlflow": URL}`')
-def test_up_tells_three_addresses() -> None:
-    assert list(STATUS["platform"]) == ["gateway", "prefect", "mlflow"]
-
-
 @claim("docs/cli.md", '`repair`: `{"product": NAME, "serving": 1, "changed": [SENTENCE, …], "left": [SENTENCE, …]}`;')
 def test_repair_is_told_as_shown(world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(told(seatrial, capsys, "repair", PRODUCT)) == ["product", "serving", "changed", "left"]

@@ -43,7 +43,7 @@ NOT_TYPED = {
         "docker build": "needs Docker; tests/unit/infra reads the Dockerfile",
         "kubectl": "needs a cluster",
         "helm install": "needs a cluster; tests/docs/test_kubernetes.py renders the chart with these very values",
-        "PREFECT_API_URL": "needs the chart's Prefect; test_kubernetes.py holds name and parameters against prefect.yaml",
+        "PREFECT_API_URL": "needs the chart's Prefect; test_kubernetes.py holds its words against prefect.yaml",
         "pip install": "installs from a registry; test_kubernetes.py holds the extra against pyproject.toml",
         "prefect": "needs a cluster; test_kubernetes.py holds the pool and its template against the chart",
     },

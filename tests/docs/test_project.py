@@ -258,7 +258,10 @@ def test_the_extras_of_the_pages_are_there() -> None:
     assert not re.search(r"\b(dask|distributed|ray)\b", base)
 
 
-@claim("docs/kubernetes.md", "make test-cluster")
+@claim(
+    "docs/kubernetes.md",
+    "`tests/cluster/conftest.py` says what else may be given: how the API server is stopped, how a node is ended.",
+)
 def test_the_cluster_of_the_tests_is_named_by_the_variables_of_the_page() -> None:
     named = set(re.findall(r"SEATRIAL_TEST_\w+", text_of("docs/kubernetes.md")))
     assert named <= set(re.findall(r"SEATRIAL_TEST_\w+", (ROOT / "tests/cluster/conftest.py").read_text()))

@@ -159,6 +159,7 @@ def body_of(answer: str) -> Any:
     '| `GET /seatrial/health` | `{"status": "up"}`: the gateway itself |',
     "404 is a path without a product;",
     "`seatrial log` reads it wherever it lies, one product at a time: oldest row first,",
+    "| `f_<feature>` | each feature as the model got it: a number, or a text; null where it is missing or masked |",
 )
 def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
     mlflow, v2, *logs = typed("docs/operations.md")
@@ -183,8 +184,10 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
 
     last, since, parquet, *pages = logs
     assert until(lambda: len(flights.type(last.text).stdout.splitlines()) >= 3, 60)
-    moments = [json.loads(line)["time"] for line in done(flights, since).splitlines()]
-    assert moments == sorted(moments)
+    logged = [json.loads(line) for line in done(flights, since).splitlines()]
+    assert [each["time"] for each in logged] == sorted(each["time"] for each in logged)
+    columns = {re.sub(r"^f_.+", "f_<feature>", name) for name in logged[0]} - {"version", "date"}
+    assert columns == set(table(ROOT / "docs" / "operations.md", "column")) - {"h_<feature>"}
     done(flights, parquet)
     (pandas,) = (block.text for block in blocks("docs/operations.md") if block.language == "python")
     (flights.folder / "read.py").write_text(f"{pandas}\nprint(len(pd.read_parquet('answers.parquet')))\n")
@@ -203,9 +206,13 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
     "home.",
     "| in the home | what | may be removed |",
 )
+@claim("docs/cli.md", '`up`: `{"gateway": URL, "prefect": URL, "mlflow": URL}`', "what runs already is left alone |")
 @claim("docs/architecture.md", "Everything of the embedded platform lies in one folder, `SEATRIAL_HOME`")
 def test_processes_and_files_are_those_of_the_pages(flights: Terminal) -> None:
-    operations = ROOT / "docs" / "operations.md"
+    operations, status = ROOT / "docs" / "operations.md", Command("seatrial status --json")
+    before = json.loads(done(flights, status))
+    assert json.loads(done(flights, Command("seatrial up --json"))) == before["platform"]
+    assert json.loads(done(flights, status))["processes"] == before["processes"]
     processes = set(table(operations, "process"))
     listed = {line.split()[0] for line in done(flights, Command("seatrial logs")).splitlines()}
     assert {re.sub(r"^model-[a-z]+-v\d+-\d+$", "model-PRODUCT-vN-I", name) for name in listed} == processes
