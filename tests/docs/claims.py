@@ -1,8 +1,8 @@
 """What the pages claim, word for word, beside the test that shows it.
 
-To add a claim: quote the sentence (or the row of a table) above a test in this folder, and show in the test that it is
-so. A test fails when the page says so no longer: then the claim was changed without the test, or the test without
-the claim.
+To add a claim: quote the sentence (or the row of a table) above a test in this folder, in `tests/e2e/test_pages.py` if it
+takes a platform, and show in the test that it is so. A test fails when the page says so no longer: then the claim was
+changed without the test, or the test without the claim.
 
     @claim("docs/serving.md", "Text is UTF-8; another charset is 415.")
     def test_another_charset_is_refused(caller: Caller) -> None: ...
@@ -17,6 +17,7 @@ from typing import ParamSpec
 
 Given = ParamSpec("Given")
 ROOT = Path(__file__).parents[2]
+_QUOTING = (ROOT / "tests" / "docs", ROOT / "tests" / "e2e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ def claim(page: str, *sentences: str) -> Callable[[Callable[Given, None]], Calla
     return decorate
 
 
-def claims(folder: Path = Path(__file__).parent) -> Iterator[Claim]:
-    """All that the tests of a folder quote."""
-    for path in sorted(folder.glob("test_*.py")):
+def claims(*folders: Path) -> Iterator[Claim]:
+    """All that the tests of these folders quote, or of those that quote at all."""
+    for path in sorted(path for folder in folders or _QUOTING for path in folder.glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = node.func if isinstance(node, ast.Call) else None
             if isinstance(node, ast.Call) and isinstance(called, ast.Name) and called.id == "claim":
