@@ -202,7 +202,7 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
 
 @claim(
     "docs/operations.md",
-    "`seatrial logs` lists the processes, `seatrial logs gateway -f` follows one. The files lie in `logs/` in the "
+    "`seatrial logs` lists the processes and supervisord, `seatrial logs gateway -f` follows one. The files lie in `logs/` in the "
     "home.",
     "| in the home | what | may be removed |",
 )
@@ -215,7 +215,9 @@ def test_processes_and_files_are_those_of_the_pages(flights: Terminal) -> None:
     assert json.loads(done(flights, status))["processes"] == before["processes"]
     processes = set(table(operations, "process"))
     listed = {line.split()[0] for line in done(flights, Command("seatrial logs")).splitlines()}
-    assert {re.sub(r"^model-[a-z]+-v\d+-\d+$", "model-PRODUCT-vN-I", name) for name in listed} == processes
+    assert {re.sub(r"^model-[a-z]+-v\d+-\d+$", "model-PRODUCT-vN-I", name) for name in listed} == processes | {
+        "supervisord"
+    }
     home = flights.folder / ".seatrial"
     named = {
         name.split("/")[0]
