@@ -79,6 +79,19 @@ def test_every_reason_is_of_a_command_that_is_there(page: str) -> None:
     assert [name for name in tests if not (ROOT / name).exists()] == []
 
 
+def test_commands_are_found_with_their_lines_and_answers(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    shell = "```bash\nseatrial up   # a comment\necho '[1,\n 2]' |\n  cat\n```\n\n```\n[1,\n 2]\n```\n"
+    session = "```\n$ cat <<END\na\nEND\na\n$ true\n```\n"
+    page.write_text(f"# One\n{shell}## Two\n{session}```\nno answer of a command\n```\n")
+    assert [(each.text, each.answer.strip()) for each in commands(str(page))] == [
+        ("seatrial up", ""),
+        ("echo '[1,\n 2]' |\n  cat", "[1,\n 2]"),
+        ("cat <<END\na\nEND", "a"),
+        ("true", ""),
+    ]
+
+
 @claim(
     "docs/serving.md",
     "The examples were run against one server, started by hand. The model is a small one of flights, with two numbers "

@@ -202,7 +202,8 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
 
 @claim(
     "docs/operations.md",
-    "`seatrial logs` lists the processes and supervisord, `seatrial logs gateway -f` follows one. The files lie in `logs/` in the "
+    "`seatrial logs` lists the processes and supervisord, `seatrial logs gateway -f` follows one. The files lie in "
+    "`logs/` in the "
     "home.",
     "| in the home | what | may be removed |",
 )
