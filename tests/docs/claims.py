@@ -1,8 +1,8 @@
 """What the pages claim, word for word, beside the test that shows it.
 
 To add a claim: quote the sentence (or the row of a table) above a test in this folder, in `tests/e2e/test_pages.py` if
-it takes a platform, and show in the test that it is so. A test fails when the page says so no longer: then the claim was
-changed without the test, or the test without the claim.
+it takes a platform, and show in the test that it is so. A test fails when the page says so no longer: then the claim
+was changed without the test, or the test without the claim.
 
     @claim("docs/serving.md", "Text is UTF-8; another charset is 415.")
     def test_another_charset_is_refused(caller: Caller) -> None: ...

@@ -27,7 +27,7 @@ from tests.unit.tasks.test_spec_file import GOOD, changed, complaint, written
     'Values are not converted: `"2"` is not a number.',
 )
 def test_a_spec_is_read_strictly(tmp_path: Path) -> None:
-    assert "did you mean 'product'?" in complaint(tmp_path, changed("prodct", "shop"))
+    assert "did you mean 'product'?" in complaint(tmp_path, changed("produkt", "shop"))
     twice = json.dumps(GOOD).replace('{"product"', '{"product": "a", "product"', 1)
     assert "twice" in complaint(tmp_path, twice)
     assert "model.seed" in complaint(tmp_path, changed("model.seed", "2"))
