@@ -186,7 +186,7 @@ def test_flights_are_asked_as_operations_has_it(flights: Terminal) -> None:
     assert until(lambda: len(flights.type(last.text).stdout.splitlines()) >= 3, 60)
     logged = [json.loads(line) for line in done(flights, since).splitlines()]
     assert [each["time"] for each in logged] == sorted(each["time"] for each in logged)
-    columns = {re.sub(r"^f_.+", "f_<feature>", name) for name in logged[0]} - {"version", "date"}
+    columns = {re.sub(r"^f_.+", "f_<feature>", name) for name in logged[0]} - {"product", "version", "date"}
     assert columns == set(table(ROOT / "docs" / "operations.md", "column")) - {"h_<feature>"}
     done(flights, parquet)
     (pandas,) = (block.text for block in blocks("docs/operations.md") if block.language == "python")
@@ -227,7 +227,9 @@ def test_processes_and_files_are_those_of_the_pages(flights: Terminal) -> None:
         for cell in row[:2]
         for name in re.findall(r"`([\w.-]+(?:/|\.db|\.json)?)`", cell)
     }
-    assert {each.name for each in home.iterdir()} - named == set()
+    assert {each.name.removesuffix("-journal") for each in home.iterdir()} - {
+        name.rstrip("/") for name in named
+    } == set()
 
 
 def numbers(answer: Any) -> list[float]:
