@@ -225,7 +225,7 @@ def test_processes_and_files_are_those_of_the_pages(flights: Terminal) -> None:
         for page, header in ((operations, "in the home"), (ROOT / "docs" / "architecture.md", "path"))
         for row in rows(page, header)
         for cell in row[:2]
-        for name in re.findall(r"`([\w.-]+(?:/|\.db|\.json)?)`", cell)
+        for name in re.findall(r"`([\w.-]+/?)`", cell)
     }
     assert {each.name.removesuffix("-journal") for each in home.iterdir()} - {
         name.rstrip("/") for name in named
