@@ -1,6 +1,7 @@
 """What docs/spec.md claims of a spec, held against the reader of specs."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.problem_types import TaskKind
 from tasks.spec_file import load_product
 from tests.docs.claims import claim
-from tests.docs.pages import blocks
+from tests.docs.pages import ROOT, blocks
+from tests.unit.flows.conftest import Seatrial
 from tests.unit.tasks.test_spec_file import GOOD, changed, complaint, written
 
 
@@ -166,3 +168,34 @@ def test_bounds_are_those_of_the_page(tmp_path: Path, path: str, good: list[obje
         load_product(written(tmp_path, changed(path, value)))
     for value in bad:
         assert complaint(tmp_path, changed(path, value))
+
+
+@claim(
+    "docs/execution.md",
+    "| the extra is not installed | `seatrial lint` and `seatrial release` name it, before anything is started | 2 |",
+)
+@pytest.mark.parametrize(("backend", "address"), [("dask", "tcp://scheduler:8786"), ("ray", "ray://head:10001")])
+def test_an_extra_that_is_missing_is_named(
+    alone: Seatrial, capsys: pytest.CaptureFixture[str], tmp_path: Path, backend: str, address: str
+) -> None:
+    spec = yaml.safe_load((ROOT / "specs" / "flights.yaml").read_text())
+    spec["data"]["source"]["path"] = str(ROOT / "data" / "flights.parquet")
+    spec["validation"]["suite"] = str(ROOT / "specs" / "flights.suite.json")
+    (tmp_path / "flights.yaml").write_text(
+        yaml.safe_dump(spec | {"execution": {"backend": backend, "address": address}})
+    )
+    for command in ("lint", "release"):
+        assert alone(command, str(tmp_path / "flights.yaml")) == 2
+        assert f"seatrial[{backend}]" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "mlflow").exists()
+
+
+@claim(
+    "docs/execution.md",
+    "| it freezes: it is asked every 5 s, and answers nothing for a minute | likewise | 5 |",
+    "Every field stands in [the spec](spec.md#execution).",
+)
+def test_a_cluster_is_asked_as_often_as_the_page_says() -> None:
+    from tasks.execution import cluster_liveness, fit_location
+
+    assert (5.0, timedelta(minutes=1)) == (cluster_liveness._EVERY_SECONDS, fit_location._SILENCE)
