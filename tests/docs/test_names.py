@@ -33,6 +33,8 @@ THEIRS = {
     "specs/delivery.yaml": "a reader makes it",
     "specs/delivery.suite.json": "a reader makes it",
     "platform.json": "lies in a home",
+    "up.lock": "lies in a home",
+    "gateway.lock": "lies in a home",
     "spec.json": "lies at MLflow",
     "verification.json": "lies at MLflow",
     "/openapi.json": "a server answers it",
