@@ -27,7 +27,7 @@ down: $(READY) ## end it; nothing is left running
 	@$(BIN)/seatrial down
 
 test: $(READY) ## every test, with a sample of the crashes and of what is hostile
-	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture $(LIGHT)
+	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture tests/docs $(LIGHT)
 	@$(BIN)/python -m pytest -m "not crash and not browser" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
 	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/hostile
 

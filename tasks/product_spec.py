@@ -69,10 +69,8 @@ class ColumnSection(Section):
         for name, wanted in (of_type | dict.fromkeys(("true", "false"), ColumnType.BOOLEAN)).items():
             if getattr(self, name) is not None and self.type is not wanted:
                 raise ValueError(f"{name} is for type: {wanted.value}, and this is type: {self.type.value}")
-        if self.thousands is not None and (
-            self.thousands == (self.decimal or ".") or self.thousands in "0123456789+-eE"
-        ):
-            raise ValueError(f"thousands cannot be {self.thousands!r}: it is a part of numbers, or their decimal sign")
+        if self.thousands is not None and self.thousands in "0123456789+-eE":
+            raise ValueError(f"thousands cannot be {self.thousands!r}: it is a part of numbers")
         if (self.true is None) != (self.false is None):
             raise ValueError("true and false go together: give the words of both")
         if self.format is not None and not _is_format(self.format):
@@ -202,6 +200,15 @@ class DataSection(Section):
     key: tuple[Column, ...] = Field(default=(), description="columns that together tell rows apart")
     window: Window = Field(default=Window(), description="which rows, by time")
     split: SplitRule = Field(default=SplitRule(share=0.25), description="what is held out for the evaluation")
+
+    @model_validator(mode="after")
+    def _signs_differ(self) -> Self:
+        for name, column in self.columns.items():
+            if column.thousands == (column.decimal or self.source.decimal):
+                raise ValueError(
+                    f"columns.{name}: thousands cannot be {column.thousands!r}: it is the decimal sign of its numbers"
+                )
+        return self
 
 
 class ValidationSection(Section):

@@ -23,10 +23,12 @@ def explanation(product: str, rollout_id: str | None) -> Explanation:
 
 def explanation_report(found: Explanation) -> dict[str, Any]:
     """As JSON."""
+    wait = waiting(found.state)
     return {
         **state_report(found.state),
         "asked": {"steps": [str(step) for step in found.state.steps], "carries": found.state.carries},
         "carried_by": str(found.carrier) if found.carrier else None,
+        "sentence": wait.sentence(SystemClock().now()) if wait else "",
         "looked_at": found.looked_at,
         "blocks": len(found.blocks),
         "ruling": found.verdict.ruling.value,

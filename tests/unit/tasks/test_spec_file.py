@@ -111,7 +111,7 @@ ON_CLUSTER: dict[str, Any] = {"target": "kubernetes", "kubernetes": {"image": "s
         ("data.columns", {"left": {"type": "time"}}, "time, but it is the target"),
         ("data.columns", {"plan": {"type": "category", "decimal": ","}}, "decimal is for type: number"),
         ("data.columns", {"plan": {"type": "number", "true": ["ja"]}}, "true is for type: boolean"),
-        ("data.columns", {"plan": {"type": "number", "thousands": "."}}, "thousands cannot be '.'"),
+        ("data.columns", {"plan": {"type": "number", "thousands": "."}}, "columns.plan: thousands cannot be '.'"),
         ("data.columns", {"plan": {"type": "number", "decimal": ",", "thousands": "5"}}, "thousands cannot be '5'"),
         ("data.columns", {"plan": {"type": "boolean", "true": ["x"], "false": ["X"]}}, "words of their own"),
         ("data.columns", {"plan": {"type": "boolean", "true": [True], "false": ["no"]}}, "data.columns.plan.true.0"),
