@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ from deployments.plurals import counted
 from tasks.columns import meaning_of
 from tasks.datasets.fingerprint import plain
 from tasks.datasets.lossless import mapped, whole_numbers, without, without_loss
-from tasks.spec import ColumnType, ProductSpec
+from tasks.kinds import TaskKind
+from tasks.spec import ColumnType, DataSection, ProductSpec
 
 # A CSV file may hold these as categories: only servers and pandas take them for a missing value.
 _WORDS_IN_FILES: Final = USUAL_NULLS - {"None", "<NA>"}
@@ -22,55 +24,78 @@ _MOMENT: Final = pa.timestamp("us", "UTC")
 Read = Callable[[str], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A column as it is declared, with null for each value that cannot be read so; and what that is, empty for none."""
+
+    values: pa.ChunkedArray
+    unreadable: str = ""
+
+
 def columns_to_keep_as_text(spec: ProductSpec) -> frozenset[str]:
     """Those of which a CSV file's own text is needed."""
-    categorical = spec.preprocessing.categorical.columns if spec.preprocessing.categorical else ()
-    return frozenset((*spec.data.columns, *spec.preprocessing.features, *categorical, *spec.data.key))
+    return frozenset((*spec.data.columns, *spec.preprocessing.features, *spec.data.key, *_classes(spec)))
 
 
 def with_meaning(table: pa.Table, texts: Mapping[str, pa.ChunkedArray], spec: ProductSpec) -> pa.Table:
     """`table` with the columns that the spec declares or uses as they are meant.
 
-    `texts` are columns as a CSV file has them, without nulls; empty for another source. Raises `BadData` for a value
-    that cannot be read as it is declared, by its column, its row and how many there are.
+    `texts` are columns as a CSV file has them, without nulls; empty for another source. A column with a value that
+    cannot be read as it is declared stays as it is, for the validation to tell; but raises `BadData` for such a time,
+    without which no row is in or out of a window.
     """
     categorical = spec.preprocessing.categorical.columns if spec.preprocessing.categorical else ()
+    as_they_stand = {*categorical, *spec.data.key, *_classes(spec)}
     for place, name in enumerate(table.column_names):
         column, text = plain(table.column(place)), texts.get(name)
         if name in spec.data.columns:
-            column = _declared(column if text is None else text, name, spec)
-        elif text is not None and name not in {spec.data.time_column, spec.data.target}:
-            if name in categorical or name in spec.data.key:
-                column = without_loss(column, without(text, _words(spec)))
-            elif pa.types.is_large_string(column.type):
+            column = column if text is None else text
+            reading = as_declared(column, name, spec.data)
+            if reading.unreadable and name == spec.data.time_column:
+                raise BadData(f"time column {name!r} {reading.unreadable}: {remedy(name)}")
+            column = column if reading.unreadable else reading.values
+        elif text is not None and name != spec.data.time_column:
+            if name in as_they_stand:
+                column = without_loss(column, without(text, _words(spec.data)))
+            elif pa.types.is_large_string(column.type) and name != spec.data.target:
                 column = _numbers_if_all_are(column, text, meaning_of(name, spec.data))
         table = table.set_column(place, name, column)
     return table
 
 
-def _declared(column: pa.ChunkedArray, name: str, spec: ProductSpec) -> pa.ChunkedArray:
-    """Raises `BadData`."""
-    meaning, declared = meaning_of(name, spec.data), spec.data.columns[name]
+def as_declared(column: pa.ChunkedArray, name: str, data: DataSection) -> Reading:
+    """A column, or its text, as `data` declares it."""
+    meaning, declared = meaning_of(name, data), data.columns[name]
     if pa.types.is_large_string(column.type):
         if declared.type is ColumnType.CATEGORY:
-            return without(column, _words(spec) if declared.nulls is None else meaning.nulls)
+            return Reading(without(column, _words(data) if declared.nulls is None else meaning.nulls))
         if declared.type is ColumnType.NUMBER and (whole := whole_numbers(without(column, meaning.nulls))) is not None:
-            return whole
+            return Reading(whole)
         kind, read = _READ[declared.type]
-        return _each(column, kind, lambda text: read(text, meaning), name, declared.type)
+        return _each(column, kind, lambda text: read(text, meaning), declared.type)
     if declared.type is ColumnType.CATEGORY:
-        return _as_texts(column)
+        return Reading(_as_texts(column))
     if declared.type is ColumnType.BOOLEAN and _is_numeric(column.type):
-        return _each(_as_texts(column), pa.bool_(), lambda text: _truth(text, meaning), name, declared.type)
+        return _each(_as_texts(column), pa.bool_(), lambda text: _truth(text, meaning), declared.type)
     if not pa.types.is_null(column.type) and not _FITS[declared.type](column.type):
-        problem = f"column {name!r} is declared as {declared.type.value} and holds {column.type}"
-        raise BadData(f"{problem}: correct data.columns.{name}")
-    return column
+        problem = f"is declared as {declared.type.value} and holds {column.type}"
+        return Reading(pa.chunked_array([pa.nulls(len(column))]), problem)
+    return Reading(column)
 
 
-def _words(spec: ProductSpec) -> frozenset[str]:
+def remedy(name: str) -> str:
+    """What to do about a column of which something cannot be read as it is declared."""
+    return f"repair the source, or correct data.columns.{name}"
+
+
+def _classes(spec: ProductSpec) -> tuple[str, ...]:
+    """The target, if its values are names of classes: `01` and `1` are two."""
+    return (spec.data.target,) if spec.model.task is TaskKind.CLASSIFICATION else ()
+
+
+def _words(data: DataSection) -> frozenset[str]:
     """What is missing in a category where the file says nothing else."""
-    nulls = spec.data.source.nulls
+    nulls = data.source.nulls
     return _WORDS_IN_FILES if nulls is None else frozenset(nulls)
 
 
@@ -117,8 +142,8 @@ def _moment(text: str, meaning: Meaning) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _each(column: pa.ChunkedArray, kind: pa.DataType, read: Read, name: str, wanted: ColumnType) -> pa.ChunkedArray:
-    """Each text read, every distinct one once. Raises `BadData` for those that cannot be."""
+def _each(column: pa.ChunkedArray, kind: pa.DataType, read: Read, wanted: ColumnType) -> Reading:
+    """Each text read, every distinct one once."""
     meant: dict[str, Any] = {}
     unreadable: list[str] = []
     for text in pc.unique(column).drop_null().to_pylist():
@@ -126,15 +151,13 @@ def _each(column: pa.ChunkedArray, kind: pa.DataType, read: Read, name: str, wan
             meant[text] = read(text)
         except (ValueError, OverflowError):
             unreadable.append(text)
-    if unreadable:
-        where = pc.is_in(column, value_set=pa.array(unreadable, column.type))
-        first = pc.index(where, pa.scalar(True)).as_py() + 1
-        raise BadData(
-            f"column {name!r} is declared as {wanted.value}, and {pc.sum(where).as_py():,} of "
-            f"{counted(len(column), 'value')} cannot be read so, the first in row {first:,}: "
-            f"repair them, or correct data.columns.{name}"
-        )
-    return pa.chunked_array([mapped(column, meant, kind)])
+    values = pa.chunked_array([mapped(column, meant | dict.fromkeys(unreadable), kind)])
+    if not unreadable:
+        return Reading(values)
+    where = pc.is_in(column, value_set=pa.array(unreadable, column.type))
+    first = pc.index(where, pa.scalar(True)).as_py() + 1
+    many = f"{pc.sum(where).as_py():,} of {counted(len(column), 'value')}"
+    return Reading(values, f"is declared as {wanted.value}, and {many} cannot be read so, the first in row {first:,}")
 
 
 _READ: Final[Mapping[ColumnType, tuple[pa.DataType, Callable[[str, Meaning], Any]]]] = {

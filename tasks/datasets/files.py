@@ -22,10 +22,10 @@ _LONGEST_BLOCK = 2**31 - 1
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, EOFError, zlib.error)
 
 
-def read_file(source: Source, as_text: Collection[str] = ()) -> tuple[pa.Table, Texts]:
+def read_file(source: Source, as_text: Collection[str] | None = ()) -> tuple[pa.Table, Texts]:
     """The table in `source.path` or `source.url`; `.gz`, `.zip`, `.bz2` and `.xz` around a CSV file are unpacked.
 
-    And those columns of a CSV file named in `as_text` as they stand there, without nulls. Raises `BadData` for a file
+    And those columns of a CSV file named in `as_text` (None: all) as they stand there, without nulls. Raises `BadData` for a file
     that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
     """
     content = _fetch(source)
@@ -97,7 +97,7 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
-def _from_csv(content: bytes, source: Source, as_text: Collection[str]) -> tuple[pa.Table, Texts]:
+def _from_csv(content: bytes, source: Source, as_text: Collection[str] | None) -> tuple[pa.Table, Texts]:
     shown = _shown(source)
     if content.startswith(b"PAR1"):
         raise BadData(f"{shown} is a Parquet file, read as CSV: set data.source.format: parquet")
@@ -115,7 +115,7 @@ def _from_csv(content: bytes, source: Source, as_text: Collection[str]) -> tuple
             raise BadData(
                 f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8, or set data.source.encoding"
             )
-    names = [name for name in dict.fromkeys(columns) if name in as_text]
+    names = [name for name in dict.fromkeys(columns) if as_text is None or name in as_text]
     return table, _texts(content, source, names) if names else {}
 
 

@@ -1,12 +1,13 @@
 """A CSV file's columns as its reader guesses their types, for suites that were written by these guesses.
 
-Categories and keys of a CSV file are kept as text where a typed value would lose how they are written (`01067`); a
+Categories, keys and classes of a CSV file are kept as text where a typed value would lose how they are written (`01067`); a
 suite may still say that they are numbers between 0 and 99,999.
 """
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tasks.kinds import TaskKind
 from tasks.spec import Format, ProductSpec
 from tasks.suites.suite_file import Kind
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def as_guessed(frame: "pd.DataFrame", types: Mapping[str, Kind], spec: ProductSpec) -> "pd.DataFrame":
-    """`frame` with the text of a CSV file's categories and keys as the types that a reader guesses.
+    """`frame` with the text of a CSV file's categories, keys and classes as the types that a reader guesses.
 
     A column that the spec declares, and one that the suite's `types` call text, stay text.
     """
@@ -23,9 +24,10 @@ def as_guessed(frame: "pd.DataFrame", types: Mapping[str, Kind], spec: ProductSp
     if source.sql is not None or source.file_format is not Format.CSV:
         return frame
     categorical = spec.preprocessing.categorical.columns if spec.preprocessing.categorical else ()
+    classes = (spec.data.target,) if spec.model.task is TaskKind.CLASSIFICATION else ()
     names = [
         name
-        for name in dict.fromkeys((*categorical, *spec.data.key))
+        for name in dict.fromkeys((*categorical, *spec.data.key, *classes))
         if name in frame.columns and name not in spec.data.columns and types.get(name) is not Kind.TEXT
     ]
     guessed = {name: column for name in names if (column := _guessed(frame[name], spec)) is not None}

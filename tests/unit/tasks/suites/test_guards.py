@@ -6,7 +6,8 @@ import pytest
 
 from tasks.spec import ProductSpec, Window
 from tasks.suites.findings import Finding, Outcome, Severity
-from tasks.suites.guards import check_freshness, check_types, guard, kind_of
+from tasks.suites.column_kinds import kind_of
+from tasks.suites.guards import check_freshness, check_types, guard
 from tasks.suites.suite_file import Freshness, Kind
 
 NOW = dt.datetime(2020, 6, 12, tzinfo=dt.UTC)
