@@ -69,9 +69,7 @@ class ColumnSection(Section):
         for name, wanted in (of_type | dict.fromkeys(("true", "false"), ColumnType.BOOLEAN)).items():
             if getattr(self, name) is not None and self.type is not wanted:
                 raise ValueError(f"{name} is for type: {wanted.value}, and this is type: {self.type.value}")
-        if self.thousands is not None and (
-            self.thousands == (self.decimal or ".") or self.thousands in "0123456789+-eE"
-        ):
+        if self.thousands is not None and (self.thousands == self.decimal or self.thousands in "0123456789+-eE"):
             raise ValueError(f"thousands cannot be {self.thousands!r}: it is a part of numbers, or their decimal sign")
         if (self.true is None) != (self.false is None):
             raise ValueError("true and false go together: give the words of both")

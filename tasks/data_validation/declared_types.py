@@ -55,6 +55,6 @@ def _unreadable(frame: "pd.DataFrame", spec: ProductSpec) -> Iterator[tuple[str,
             values = plain(pa.chunked_array([pa.Array.from_pandas(column)]))
         except pa.ArrowException:
             values = pa.chunked_array([pa.array(column.map(repr, na_action="ignore"), pa.large_string())])
-        reading = as_declared(values, name, spec.data)
+        reading = as_declared(values, declared, spec.data.source)
         if reading.unreadable:
             yield name, reading

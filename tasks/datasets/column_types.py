@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from deployments.columns import USUAL_NULLS, Meaning, number_in, text_of
 from deployments.errors import BadData
 from deployments.plurals import counted
-from tasks.column_meanings import meaning_of
+from tasks.column_meanings import meaning_declared, meaning_of
 from tasks.datasets.fingerprint import plain
 from tasks.datasets.lossless_types import mapped, whole_numbers, without, without_loss
 from tasks.learning_tasks import TaskKind
-from tasks.product_spec import ColumnType, DataSection, ProductSpec
+from tasks.product_spec import ColumnSection, ColumnType, DataSection, ProductSpec, Source
 
 # A CSV file may hold these as categories: only servers and pandas take them for a missing value.
 _WORDS_IN_FILES: Final = USUAL_NULLS - {"None", "<NA>"}
@@ -53,24 +53,24 @@ def with_meaning(table: pa.Table, texts: Mapping[str, pa.ChunkedArray], spec: Pr
         column, text = plain(table.column(place)), texts.get(name)
         if name in spec.data.columns:
             column = column if text is None else text
-            reading = as_declared(column, name, spec.data)
+            reading = as_declared(column, spec.data.columns[name], spec.data.source)
             if reading.unreadable and name == spec.data.time_column:
                 raise BadData(f"time column {name!r} {reading.unreadable}: {remedy(name, spec.data)}")
             column = column if reading.unreadable else reading.values
         elif text is not None and name != spec.data.time_column:
             if name in as_they_stand:
-                column = without_loss(column, without(text, _words(spec.data)))
+                column = without_loss(column, without(text, _words(spec.data.source)))
             elif pa.types.is_large_string(column.type) and name != spec.data.target:
                 column = _numbers_if_all_are(column, text, meaning_of(name, spec.data))
         table = table.set_column(place, name, column)
     return table
 
 
-def as_declared(column: pa.ChunkedArray, name: str, data: DataSection) -> Reading:
-    """A column, or its text, as `data` declares it."""
+def as_declared(column: pa.ChunkedArray, declared: ColumnSection, source: Source) -> Reading:
+    """A column of `source`, or its text, as it is declared."""
     if pa.types.is_large_string(column.type):
-        return _text_as_declared(column, name, data)
-    meaning, kind = meaning_of(name, data), data.columns[name].type
+        return _text_as_declared(column, declared, source)
+    meaning, kind = meaning_declared(declared, source), declared.type
     if kind is ColumnType.CATEGORY:
         return Reading(_as_texts(column))
     if kind is ColumnType.BOOLEAN and _is_numeric(column.type):
@@ -81,10 +81,10 @@ def as_declared(column: pa.ChunkedArray, name: str, data: DataSection) -> Readin
     return Reading(column)
 
 
-def _text_as_declared(column: pa.ChunkedArray, name: str, data: DataSection) -> Reading:
-    meaning, declared = meaning_of(name, data), data.columns[name]
+def _text_as_declared(column: pa.ChunkedArray, declared: ColumnSection, source: Source) -> Reading:
+    meaning = meaning_declared(declared, source)
     if declared.type is ColumnType.CATEGORY:
-        return Reading(without(column, _words(data) if declared.nulls is None else meaning.nulls))
+        return Reading(without(column, _words(source) if declared.nulls is None else meaning.nulls))
     if declared.type is ColumnType.NUMBER and (whole := whole_numbers(without(column, meaning.nulls))) is not None:
         return Reading(whole)
     kind, read = _READ[declared.type]
@@ -101,10 +101,9 @@ def _classes(spec: ProductSpec) -> tuple[str, ...]:
     return (spec.data.target,) if spec.model.task is TaskKind.CLASSIFICATION else ()
 
 
-def _words(data: DataSection) -> frozenset[str]:
+def _words(source: Source) -> frozenset[str]:
     """What is missing in a category where the file says nothing else."""
-    nulls = data.source.nulls
-    return _WORDS_IN_FILES if nulls is None else frozenset(nulls)
+    return _WORDS_IN_FILES if source.nulls is None else frozenset(source.nulls)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

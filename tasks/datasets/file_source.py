@@ -5,6 +5,7 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from deployments.errors import BadData, SourceUnreachable
 from deployments.plurals import counted
 from deployments.redaction import masked, without_secrets
+from tasks.datasets.text_encoding import likely_encoding
 from tasks.product_spec import Format, Source
 
 # Columns of a CSV file as they stand there, by name.
@@ -28,7 +30,11 @@ def read_file(source: Source, as_text: Collection[str] | None = ()) -> tuple[pa.
     And those columns of a CSV file named in `as_text` (None: all) as they stand there, without nulls. Raises `BadData`
     for a file that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
     """
-    content = _fetch(source)
+    return read_content(fetch(source), source, as_text)
+
+
+def read_content(content: bytes, source: Source, as_text: Collection[str] | None = ()) -> tuple[pa.Table, Texts]:
+    """As `read_file`, of what `fetch` gave. Raises `BadData`."""
     if source.file_format is Format.PARQUET:
         return _from_parquet(content, _shown(source)), {}
     return _from_csv(content, source, as_text)
@@ -38,7 +44,8 @@ def _shown(source: Source) -> str:
     return masked(source.path or source.url or "")
 
 
-def _fetch(source: Source) -> bytes:
+def fetch(source: Source) -> bytes:
+    """The bytes of a file, unpacked. Raises as `read_file`."""
     shown = _shown(source)
     try:
         return _read_bytes(source)
@@ -106,7 +113,9 @@ def _from_csv(content: bytes, source: Source, as_text: Collection[str] | None) -
         table = _parse_csv(content, source, in_threads=True)
         columns = table.column_names
     except UnicodeDecodeError as error:
-        raise BadData(f"{shown} is not UTF-8 text: save it as UTF-8, or set data.source.encoding") from error
+        raise BadData(
+            f"{shown} is not UTF-8 text: save it as UTF-8, or set data.source.encoding{_likely(content)}"
+        ) from error
     except pa.ArrowInvalid as error:
         raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source)}") from None
     _check_delimiter(columns, source.delimiter, shown)
@@ -114,9 +123,15 @@ def _from_csv(content: bytes, source: Source, as_text: Collection[str] | None) -
         if pa.types.is_binary(field.type):
             raise BadData(
                 f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8, or set data.source.encoding"
+                f"{_likely(content)}"
             )
-    names = [name for name in dict.fromkeys(columns) if as_text is None or name in as_text]
+    names = [name for name, times in Counter(columns).items() if times == 1 and (as_text is None or name in as_text)]
     return table, _texts(content, source, names) if names else {}
+
+
+def _likely(content: bytes) -> str:
+    encoding = likely_encoding(content)
+    return f" ({encoding}, as it seems)" if encoding and encoding != "utf-8" else ""
 
 
 def _in_utf_8(content: bytes, source: Source) -> bytes:

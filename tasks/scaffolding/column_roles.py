@@ -33,7 +33,6 @@ _ENORMOUS: Final = 1e100
 _ID: Final = re.compile(
     r"(^|[_\s.-])(id|ids|uuid|guid|key|index|row|rownum|nr|no)$|(?<=[a-z])(Id|ID|Key)$", re.IGNORECASE
 )
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Columns:
 
 
 def time_columns(rows: Rows) -> tuple[str, ...]:
-    """Columns that can be the time of a row: times, dates or ISO 8601 text, without gaps."""
+    """Columns that can be the time of a row: times, dates or text of such, without gaps."""
     return tuple(name for name in rows.table.column_names if name and _is_time(rows.table, name))
 
 
@@ -133,6 +132,7 @@ def sort_columns(rows: Rows, target: str, time: str | None, key: Sequence[str]) 
             categorical.append(name)
         else:
             numeric.append(name)
+    left_out += [LeftOut(name, "several columns have this name: rename all but one to use it") for name in rows.shared]
     return Columns(tuple(numeric), tuple(categorical), tuple(left_out))
 
 
@@ -196,12 +196,8 @@ def _tells_rows_apart(column: "pd.Series[Any]") -> bool:
 
 
 def _is_time(table: pa.Table, name: str) -> bool:
-    column = table.column(name)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        first = next((value.as_py() for value in column if value.is_valid), "")
-        if not _DATE.match(first):
-            return False
-    elif not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+    kind = table.schema.field(name).type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
         return False
     try:
         with_moments(table.select([name]), name)

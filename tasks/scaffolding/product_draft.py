@@ -17,7 +17,7 @@ from tasks.data_validation.builtin_checks import guard
 from tasks.data_validation.suite_profile import propose_suite
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.learning_tasks import TaskKind
-from tasks.product_spec import ColumnType, ProductSpec
+from tasks.product_spec import ColumnSection, ColumnType, ProductSpec
 from tasks.scaffolding.column_roles import Columns, LeftOut, check_column, check_key, check_time, sort_columns, task_of
 from tasks.scaffolding.first_model import Limit, Maker, held_out_share, limits, makers
 from tasks.scaffolding.read_rows import Rows
@@ -129,15 +129,15 @@ def _columns(wish: Wish, rows: Rows) -> Columns:
     return sort_columns(rows, wish.target, wish.time, wish.key)
 
 
-def _types(rows: Rows, columns: Columns) -> dict[str, ColumnType]:
-    """What each feature is, as it was found out here once: no later file decides it anew."""
-    from pandas.api.types import is_bool_dtype
-
-    numbers = dict.fromkeys(columns.numeric, ColumnType.NUMBER)
-    truths = {name for name in columns.categorical if is_bool_dtype(rows.frame[name].dropna().infer_objects())}
-    return numbers | {
-        name: ColumnType.BOOLEAN if name in truths else ColumnType.CATEGORY for name in columns.categorical
-    }
+def _declared(wish: Wish, rows: Rows, columns: Columns) -> dict[str, ColumnSection]:
+    """What each column of use is, as it was found out here once: no later file decides it anew."""
+    used = (*columns.numeric, *columns.categorical, wish.target, *wish.key)
+    found = {name: rows.declared[name] for name in dict.fromkeys(used) if name in rows.declared}
+    for name in columns.categorical:
+        if found[name].type is ColumnType.NUMBER:  # codes
+            found[name] = ColumnSection(type=ColumnType.CATEGORY, nulls=found[name].nulls)
+    time = rows.declared.get(wish.time or "")
+    return found | ({str(wish.time): time} if time and time.type is ColumnType.TIME else {})
 
 
 def _task(wish: Wish, rows: Rows) -> TaskKind:
@@ -169,7 +169,10 @@ def _document(wish: Wish, rows: Rows, columns: Columns, maker: Maker | None = No
             "target": wish.target,
             **({"time_column": wish.time} if wish.time else {}),
             **({"key": list(wish.key)} if wish.key else {}),
-            "columns": {name: {"type": kind.value} for name, kind in _types(rows, columns).items()},
+            "columns": {
+                name: declared.model_dump(mode="json", exclude_defaults=True)
+                for name, declared in _declared(wish, rows, columns).items()
+            },
             "split": {"share": 0.25},
         },
         "validation": {"suite": f"{wish.name}.suite.json"},

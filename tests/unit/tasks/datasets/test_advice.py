@@ -40,7 +40,7 @@ def test_a_file_that_is_read_as_another_kind_names_its_own(tmp_path: Path, name:
         "parquet": followed("is a Parquet file, read as CSV: set data.source.format: parquet"),
     }
     assert told[right] in str(error.value)
-    assert read_source(source(file, right)).num_columns == 2
+    assert read_source(source(file, right))[0].num_columns == 2
 
 
 def test_a_folder_is_answered_with_one_file_of_it(tmp_path: Path) -> None:
