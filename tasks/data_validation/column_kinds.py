@@ -6,7 +6,7 @@ Here alone it is guessed what nobody said: `init` chooses features by it, and a 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.data_validation.column_values import distinct
+from tasks.data_validation.column_stats import distinct
 from tasks.data_validation.suite_file import Kind
 
 if TYPE_CHECKING:

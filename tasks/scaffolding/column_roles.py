@@ -19,11 +19,11 @@ from tasks.data_validation.column_kinds import (
     is_quantity,
     measures,
 )
-from tasks.data_validation.column_values import distinct
+from tasks.data_validation.column_stats import distinct
 from tasks.data_validation.suite_file import Kind
 from tasks.datasets.time_windows import with_moments
-from tasks.learning_tasks import TaskKind
 from tasks.models.features import Feature, FeatureKind, select_features
+from tasks.problem_types import TaskKind
 from tasks.scaffolding.read_rows import Rows
 
 if TYPE_CHECKING:

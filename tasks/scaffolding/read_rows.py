@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from deployments.errors import BadData, BadInput
-from deployments.inference_logs import is_url
+from deployments.inference_log_reader import is_url
 from tasks.datasets.column_types import as_declared
 from tasks.datasets.file_source import Texts, fetch, read_content
 from tasks.datasets.fingerprint import plain
