@@ -40,6 +40,13 @@ def read_content(content: bytes, source: Source, as_text: Collection[str] | None
     return _from_csv(content, source, as_text)
 
 
+def in_its_encoding(source: Source, content: bytes) -> Source:
+    """`source` with the encoding that its CSV file seems to have, where it says none but UTF-8."""
+    if source.file_format is not Format.CSV or source.encoding != "utf-8":
+        return source
+    return source.model_copy(update={"encoding": likely_encoding(content) or source.encoding})
+
+
 def _shown(source: Source) -> str:
     return masked(source.path or source.url or "")
 

@@ -6,7 +6,7 @@ Here alone text is guessed at: `init` writes down what is found, and `profile` s
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +17,8 @@ from tasks.datasets.column_types import as_declared
 from tasks.datasets.file_source import Texts
 from tasks.datasets.fingerprint import plain
 from tasks.datasets.lossless_types import whole_numbers, without
-from tasks.product_spec import ColumnSection, ColumnType, DecimalSign, Format, Source
+from tasks.problem_types import TaskKind
+from tasks.product_spec import ColumnSection, ColumnType, DecimalSign, Format, ProductSpec, Source
 
 # What people write where they know nothing, beside the usual words.
 _UNKNOWN: Final = {"-", "--", "---", ".", "..", "?", "??", "n.a.", "n.a", "n/k", "k.a.", "unknown", "missing", "none"}
@@ -54,6 +55,33 @@ def inferred_columns(table: pa.Table, texts: Texts, source: Source) -> dict[str,
     named = [name for name, times in Counter(table.column_names).items() if name and times == 1]
     found = {name: inferred(texts.get(name, table.column(name)), source) for name in named}
     return {name: declared for name, declared in found.items() if declared is not None}
+
+
+def declarations(spec: ProductSpec, found: Mapping[str, ColumnSection], schema: pa.Schema) -> dict[str, ColumnSection]:
+    """What to declare of the columns that `spec` uses and does not declare, by `found` and by what they are used for.
+
+    A category, class or key is declared so that it stays what it is undeclared: text, truth values, whole numbers. None
+    is declared that cannot be used so, such as text as a number. `schema` is that of the table as it was read.
+    """
+    data = spec.data
+    time = (data.time_column,) if data.time_column else ()
+    proposed = {}
+    for name in dict.fromkeys((*spec.preprocessing.features, data.target, *data.key, *time)):
+        if name in found and name not in data.columns:
+            proposed[name] = _as_used(name, found[name], spec, pa.types.is_integer(schema.field(name).type))
+    return {name: declared for name, declared in proposed.items() if declared is not None}
+
+
+def _as_used(name: str, found: ColumnSection, spec: ProductSpec, is_whole: bool) -> ColumnSection | None:
+    numeric = spec.preprocessing.numeric.columns if spec.preprocessing.numeric else ()
+    if name == spec.data.time_column:
+        return found if found.type is ColumnType.TIME else None
+    if name in numeric:
+        return found if found.type in {ColumnType.NUMBER, ColumnType.BOOLEAN} else None
+    if name == spec.data.target and spec.model.task is TaskKind.REGRESSION:
+        return found if found.type is ColumnType.NUMBER else None
+    is_number = found.type is ColumnType.NUMBER and is_whole and name not in spec.preprocessing.features
+    return found if is_number or found.type is ColumnType.BOOLEAN else ColumnSection(type=ColumnType.CATEGORY)
 
 
 def inferred(column: pa.ChunkedArray, source: Source) -> ColumnSection | None:

@@ -11,10 +11,9 @@ import pyarrow as pa
 from deployments.errors import BadData, BadInput
 from deployments.inference_log_reader import is_url
 from tasks.datasets.column_types import as_declared
-from tasks.datasets.file_source import Texts, fetch, read_content
+from tasks.datasets.file_source import Texts, fetch, in_its_encoding, read_content
 from tasks.datasets.fingerprint import plain
 from tasks.datasets.source import describe
-from tasks.datasets.text_encoding import likely_encoding
 from tasks.datasets.type_inference import inferred_columns
 from tasks.datasets.unused_columns import without_namesakes
 from tasks.product_spec import ColumnSection, Format, Source
@@ -50,7 +49,7 @@ def read_rows(place: str, folder: Path) -> Rows:
     sources = _sources(place, folder)
     content = fetch(sources[0])
     found: BadData | None = None
-    for source in (_in_its_encoding(each, content) for each in sources):
+    for source in (in_its_encoding(each, content) for each in sources):
         try:
             table, texts = read_content(content, source, None)
         except BadData as error:
@@ -60,11 +59,6 @@ def read_rows(place: str, folder: Path) -> Rows:
             raise BadData(f"{describe(source)} has columns but no row: give a file with rows to learn from")
         return _as_declared(table, texts, source)
     raise found or BadData(f"{place!r} cannot be read")
-
-
-def _in_its_encoding(source: Source, content: bytes) -> Source:
-    encoding = likely_encoding(content) if source.file_format is Format.CSV else None
-    return source if encoding in {None, source.encoding} else source.model_copy(update={"encoding": encoding})
 
 
 def _as_declared(table: pa.Table, texts: Texts, source: Source) -> Rows:
