@@ -55,8 +55,12 @@ class Proposal:
 def propose(product: str, settings: Settings) -> Proposal:
     """What the data of the spec's window look like, as a suite. Raises `BadData` if they cannot be read at all."""
     spec = load_product(find_spec(product, settings.specs_folder))
-    inferred = _as_inferred(spec)
-    frame = load_snapshot(take_snapshot(inferred, settings.snapshots))
+    try:
+        inferred = _as_inferred(spec)
+        frame = load_snapshot(take_snapshot(inferred, settings.snapshots))
+    except BadData:
+        take_snapshot(spec, settings.snapshots)  # what a release says comes first
+        raise
     refusals, warnings = _said_of(spec, settings)
     suite = propose_suite(read_as_declared(frame, inferred)[0], inferred)
     return Proposal(suite, Path(spec.validation.suite), refusals, warnings, tuple(_new_lines(spec, inferred)))

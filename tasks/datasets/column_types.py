@@ -60,8 +60,8 @@ def with_meaning(table: pa.Table, texts: Mapping[str, pa.ChunkedArray], spec: Pr
         elif text is not None and name != spec.data.time_column:
             if name in as_they_stand:
                 column = without_loss(column, without(text, _words(spec.data.source)))
-            elif pa.types.is_large_string(column.type) and name != spec.data.target:
-                column = _numbers_if_all_are(column, text, meaning_of(name, spec.data))
+            else:
+                column = _as_number(column, text, meaning_of(name, spec.data), name == spec.data.target)
         table = table.set_column(place, name, column)
     return table
 
@@ -110,6 +110,17 @@ def _is_numeric(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
+def _as_number(column: pa.ChunkedArray, text: pa.ChunkedArray, meaning: Meaning, is_target: bool) -> pa.ChunkedArray:
+    """Whole numbers keep every digit, also those that only fit without a sign."""
+    if pa.types.is_floating(column.type) and (whole := whole_numbers(without(text, meaning.nulls))) is not None:
+        return whole
+    return (
+        _numbers_if_all_are(column, text, meaning)
+        if pa.types.is_large_string(column.type) and not is_target
+        else column
+    )
+
+
 def _numbers_if_all_are(column: pa.ChunkedArray, text: pa.ChunkedArray, meaning: Meaning) -> pa.ChunkedArray:
     try:
         numbers = {each: _number(each, meaning) for each in pc.unique(text).to_pylist()}
@@ -120,7 +131,7 @@ def _numbers_if_all_are(column: pa.ChunkedArray, text: pa.ChunkedArray, meaning:
 
 def _as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Typed values as the categories that they are; floats of fewer bits as a person would write them."""
-    values = column.to_pylist()
+    values = [None if value != value else value for value in column.to_pylist()]  # noqa: PLR0124 - NaN is missing
     if pa.types.is_floating(column.type) and column.type.bit_width < 64:
         as_kept = column.type.to_pandas_dtype()
         values = [None if value is None else float(str(as_kept(value))) for value in values]

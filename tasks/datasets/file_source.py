@@ -116,29 +116,27 @@ def _from_csv(content: bytes, source: Source, as_text: Collection[str] | None) -
     if content.startswith(b"PAR1"):
         raise BadData(f"{shown} is a Parquet file, read as CSV: set data.source.format: parquet")
     content = _in_utf_8(content, source)
+    if (likely_encoding(content) or "").startswith("utf-16"):
+        raise _no_utf_8(shown, content)
     try:
         table = _parse_csv(content, source, in_threads=True)
         columns = table.column_names
     except UnicodeDecodeError as error:
-        raise BadData(
-            f"{shown} is not UTF-8 text: save it as UTF-8, or set data.source.encoding{_likely(content)}"
-        ) from error
+        raise _no_utf_8(shown, content) from error
     except pa.ArrowInvalid as error:
         raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source)}") from None
     _check_delimiter(columns, source.delimiter, shown)
     for field in table.schema:
         if pa.types.is_binary(field.type):
-            raise BadData(
-                f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8, or set data.source.encoding"
-                f"{_likely(content)}"
-            )
+            raise _no_utf_8(shown, content, f" in column {field.name!r}")
     names = [name for name, times in Counter(columns).items() if times == 1 and (as_text is None or name in as_text)]
     return table, _texts(content, source, names) if names else {}
 
 
-def _likely(content: bytes) -> str:
-    encoding = likely_encoding(content)
-    return f" ({encoding}, as it seems)" if encoding and encoding != "utf-8" else ""
+def _no_utf_8(shown: str, content: bytes, where: str = "") -> BadData:
+    likely = likely_encoding(content)
+    seems = f" ({likely}, as it seems)" if likely and likely != "utf-8" else ""
+    return BadData(f"{shown} is not UTF-8 text{where}: save it as UTF-8, or set data.source.encoding{seems}")
 
 
 def _in_utf_8(content: bytes, source: Source) -> bytes:
