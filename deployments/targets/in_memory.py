@@ -109,14 +109,14 @@ class InMemoryTarget:
         return self._tokens.newest(product)
 
     def ask(self, replica: Replica, path: str, body: bytes, media_type: str = JSON) -> Answer:
-        """See `Target`. 422 for any request but the verification's."""
+        """See `Target`. 404 for any path but the verification's, 422 for any other request."""
         self._reach()
         for (product, version), servers in self._servers.items():
             for known, server in zip(self.replicas(product, version), servers, strict=True):
                 if known.address == replica.address and server.state is ReplicaState.READY:
                     behaviour = self._behaviours.get((product, version), Behaviour.READY)
                     wrongly = behaviour is Behaviour.ANSWERING_WRONGLY
-                    return _answer(server.model, product, (path, media_type, _parsed(body)), wrongly)
+                    return remembered_answer(server.model, product, (path, media_type, body), wrongly)
         raise TargetUnreachable(f"{replica.name} does not answer on {replica.address}: launch it")
 
     def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
@@ -134,11 +134,15 @@ def _turned_out(behaviour: Behaviour) -> tuple[ReplicaState, str]:
     return _STATE[behaviour], "scripted to fail" if behaviour is Behaviour.FAILING else ""
 
 
-def _answer(model: Path, product: str, asked: tuple[str, str, object], wrongly: bool) -> Answer:
-    """`asked` are path, media type and body, parsed where it is JSON."""
+def remembered_answer(model: Path, product: str, asked: tuple[str, str, bytes], wrongly: bool = False) -> Answer:
+    """What a model folder's verification says to one of its own requests: path, media type and body."""
+    path, media_type, body = asked
     verification = json.loads((model / "verification.json").read_bytes())
-    known = sample_requests(product, verification)
-    request = next((each for each in known if (each.path, each.media_type, _parsed(each.body)) == asked), None)
+    known = [*sample_requests(product, verification)]
+    if path not in {each.path for each in known}:
+        return Answer(404, b'{"error": "no such path"}')
+    meant = (path, media_type, _parsed(body))
+    request = next((each for each in known if (each.path, each.media_type, _parsed(each.body)) == meant), None)
     if request is None:
         return Answer(422, b'{"error": "only the verification request can be answered from memory"}')
     predictions: list[Any] = [verification["predictions"][row] for row in request.rows]
