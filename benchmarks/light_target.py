@@ -79,10 +79,10 @@ class LightTarget:
         del product, version
         return ""
 
-    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+    def ask(self, replica: Replica, path: str, body: bytes, media_type: str = "application/json") -> Answer:
         """See `Target`."""
         try:
-            return _requested(replica.address, "POST", path, body)
+            return _requested(replica.address, "POST", path, body, media_type)
         except (OSError, http.client.HTTPException) as error:
             raise TargetUnreachable(f"{replica.name} does not answer ({error!r})") from error
 
@@ -119,9 +119,11 @@ def _replica(path: Path, process: subprocess.Popen[bytes]) -> Replica:
     return Replica(path.stem, str(path), ReplicaState.READY if ready else ReplicaState.STARTING)
 
 
-def _requested(address: str, method: str, path: str, body: bytes | None = None) -> Answer:
+def _requested(
+    address: str, method: str, path: str, body: bytes | None = None, media_type: str = "application/json"
+) -> Answer:
     with contextlib.closing(UnixConnection(Path(address), 10.0)) as connection:
-        connection.request(method, path, body, {"content-type": "application/json"})
+        connection.request(method, path, body, {"content-type": media_type})
         response = connection.getresponse()
         return Answer(response.status, response.read())
 

@@ -1,7 +1,7 @@
 """What the columns of a product mean, as its spec says it: the one place where training and server get it from."""
 
 from deployments.columns import USUAL, USUAL_NULLS, Meaning
-from tasks.product_spec import ColumnType, DataSection
+from tasks.product_spec import ColumnSection, ColumnType, DataSection, Source
 
 # The words of what is declared to be true or false.
 _ONE_TOO = (frozenset({"true", "1"}), frozenset({"false", "0"}))
@@ -12,6 +12,11 @@ def meaning_of(name: str, data: DataSection) -> Meaning:
     declared, source = data.columns.get(name), data.source
     if declared is None:
         return Meaning(nulls=_nulls(source.nulls), decimal=source.decimal)
+    return meaning_declared(declared, source)
+
+
+def meaning_declared(declared: ColumnSection, source: Source) -> Meaning:
+    """How the values of a column of `source` that is declared so are read."""
     usual = _ONE_TOO if declared.type is ColumnType.BOOLEAN else (USUAL.true, USUAL.false)
     return Meaning(
         nulls=_nulls(source.nulls if declared.nulls is None else declared.nulls),

@@ -290,6 +290,11 @@ def _impossible_columns(data: DataSection, preprocessing: PreprocessingSection |
             )
         if name == data.target and column.type is ColumnType.TIME:
             yield Problem(f"data.columns.{name}.type", "time, but it is the target: no model predicts moments")
+        if column.thousands is not None and column.thousands == (column.decimal or data.source.decimal):
+            yield Problem(
+                f"data.columns.{name}.thousands",
+                f"thousands cannot be {column.thousands!r}, the decimal sign of the source: say decimal as well",
+            )
 
 
 def _no_features(validation: ValidationSection, preprocessing: PreprocessingSection) -> Iterator[Problem]:

@@ -43,7 +43,10 @@ def store(folder: Path, estimator: Any, description: dict[str, Any], answers: li
     skops.io.dump(estimator, folder / "model" / "model.skops")
     (folder / "model" / "MLmodel").write_text(yaml.safe_dump(description))
     request = {"dataframe_split": {"columns": list(COLUMNS), "data": [list(row) for row in ROWS]}}
-    (folder / "verification.json").write_text(json.dumps({"request": request, "predictions": answers}))
+    as_text = [[None if value is None else str(value) for value in row] for row in ROWS]
+    texts = {"dataframe_split": {"columns": list(COLUMNS), "data": as_text}}
+    verification = {"request": request, "texts": texts, "predictions": answers}
+    (folder / "verification.json").write_text(json.dumps(verification))
     write_manifest(folder)
     return folder
 

@@ -159,7 +159,7 @@ class Cluster:
         port: int,
         method: str,
         path: str,
-        body: bytes | None,
+        body: Body | None,
         seconds: float,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> Proxied:
@@ -169,9 +169,8 @@ class Cluster:
         """
         self.calls["proxy pods"] += 1
         whole = f"{POD.path(self.namespace, f'{pod}:{port}')}/proxy{path}"
-        content = None if body is None else Body(body)
         with self._allowed(f"{method} proxy", POD):
-            response = self._connection.send(method, whole, {}, content, seconds, again=False, more=headers)
+            response = self._connection.send(method, whole, {}, body, seconds, again=False, more=headers)
             if response.status >= 400 and _is_status(response.data):
                 error = error_of(response.status, response.data)
                 raise error if not isinstance(error, Missing) else ApiUnreachable(404, str(error))

@@ -3,9 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +11,8 @@ from deployments.errors import BadArtifact, NotFound, RegistryUnreachable
 from deployments.model_manifest import check_intact, digest_of, manifest_of
 from deployments.registry.artifact_download import download
 from deployments.registry.launch_spec import Kept, read_start_record, write_start_record
-from deployments.registry.mlflow_client import connect, translated_errors
+from deployments.registry.mlflow_client import translated_errors
+from deployments.registry.mlflow_versions import RegisteredVersions
 from deployments.registry.model_folder import MODEL, MODEL_FILE, VERIFICATION, keep_model_folder, size_of
 from deployments.registry.model_version import (
     DEPLOYED_AT,
@@ -29,9 +28,9 @@ from deployments.registry.model_version import (
     version_of,
 )
 from deployments.registry.registry_diff import CHALLENGER, CHAMPION, PREVIOUS, Edit, Entry, Standing, edits
-from deployments.registry.seal_verification import Noted, Prover, nothing_noted, seal_of
+from deployments.registry.seal_verification import seal_of
 from deployments.registry.undelete import undelete
-from deployments.registry.version_seal import Sealer, Statement
+from deployments.registry.version_seal import Statement
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, check_types
 
 # What MLflow's pages show as a description.
@@ -39,7 +38,7 @@ _NOTE: Final = "mlflow.note.content"
 _MOST_VOUCHED_BYTES: Final = 16_000_000_000
 
 
-class ModelRegistry:
+class ModelRegistry(RegisteredVersions):
     """The model registry in the MLflow at `tracking_uri`: `sqlite:///…` or an http server.
 
     `keys` is the folder with the key that versions are sealed with; `noted` gives the digest of a version's seal that
@@ -49,11 +48,6 @@ class ModelRegistry:
     an unknown product or version, `DiskFull` when the database or the disk has no room. One writer per product is
     assumed (MLflow's aliases know no compare-and-swap): callers hold the product's lease while they promote.
     """
-
-    def __init__(self, tracking_uri: str, keys: Path, noted: Noted = nothing_noted) -> None:
-        self._uri = tracking_uri
-        self._sealer = Sealer(keys)
-        self._prover = Prover(self._sealer, noted)
 
     def register(self, product: str, run_id: str, model_uri: str, facts: VersionFacts, beyond: int = 0) -> ModelVersion:
         """The version of this run; made with all its metadata in one call, or the one that exists already.
@@ -90,54 +84,6 @@ class ModelRegistry:
             experiment = self._client.get_run(run).info.experiment_id
             self._client.set_experiment_tag(experiment, _NOTE, text)
             self._client.set_tag(run, _NOTE, text)
-
-    def get(self, product: str, version: int) -> ModelVersion:
-        """One version, as it is now."""
-        with translated_errors(self._uri):
-            raw = self._client.get_model_version(product, str(version))
-        return self._version(raw, tuple(raw.aliases))
-
-    def champion(self, product: str) -> ModelVersion | None:
-        """The version that serves; None if there is none, or no such product."""
-        return self._by_alias(product, CHAMPION)
-
-    def challenger(self, product: str) -> ModelVersion | None:
-        """The version that is to become champion; None if there is none."""
-        return self._by_alias(product, CHALLENGER)
-
-    def previous(self, product: str) -> ModelVersion | None:
-        """The champion before this one: where a rollback goes; None if there is none."""
-        return self._by_alias(product, PREVIOUS)
-
-    def versions(self, product: str) -> tuple[ModelVersion, ...]:
-        """All versions that Seatrial registered, oldest first, each with its aliases; empty for an unknown product."""
-        with translated_errors(self._uri):
-            aliases = _by_version(self._aliases(product))
-            found = [raw for raw in self._search(product) if is_ours(raw.tags)]
-        versions = (self._version(raw, aliases.get(int(raw.version), ())) for raw in found)
-        return tuple(sorted(versions, key=lambda each: each.version))
-
-    def products(self) -> tuple[str, ...]:
-        """Names of all products with a version of ours, in alphabetical order."""
-        with translated_errors(self._uri):
-            return tuple(sorted({raw.name for raw in self._search() if is_ours(raw.tags)}))
-
-    def entries(self) -> Mapping[str, Entry]:
-        """By product, all that the registry says of it, in two questions for all of them.
-
-        Only products with a version of ours.
-        """
-        with translated_errors(self._uri):
-            ours = [raw for raw in self._search() if is_ours(raw.tags)]
-            named = {raw.name: {name: int(at) for name, at in raw.aliases.items()} for raw in self._models()}
-        found: dict[str, list[ModelVersion]] = {}
-        for raw in ours:
-            aliases = _by_version(named.get(raw.name, {}))
-            found.setdefault(raw.name, []).append(self._version(raw, aliases.get(int(raw.version), ())))
-        return {
-            name: Entry(sorted(versions, key=lambda each: each.version), named.get(name, {}))
-            for name, versions in found.items()
-        }
 
     def set_challenger(self, product: str, version: int | None) -> None:
         """Names the version that is to become champion; None takes the name away. Safe to repeat."""
@@ -315,10 +261,6 @@ class ModelRegistry:
         write_start_record(folder, product, version, self.model(product, version, folder))
         return statement
 
-    @cached_property
-    def _client(self) -> Any:
-        return connect(self._uri)
-
     def _see_to_product(self, product: str) -> None:
         from mlflow.exceptions import MlflowException
 
@@ -327,38 +269,6 @@ class ModelRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-
-    def _search(self, product: str | None = None) -> list[Any]:
-        found, token = [], None
-        while True:
-            page = self._client.search_model_versions(f"name = '{product}'" if product else None, page_token=token)
-            found += page
-            if not (token := page.token):
-                return found
-
-    def _models(self) -> list[Any]:
-        found, token = [], None
-        while True:
-            page = self._client.search_registered_models(page_token=token)
-            found += page
-            if not (token := page.token):
-                return found
-
-    def _aliases(self, product: str) -> dict[str, int]:
-        with contextlib.suppress(NotFound), translated_errors(self._uri):
-            return {name: int(version) for name, version in self._client.get_registered_model(product).aliases.items()}
-        return {}
-
-    def _named(self, product: str) -> dict[str, int]:
-        with translated_errors(self._uri):
-            return self._aliases(product)
-
-    def _by_alias(self, product: str, alias: str) -> ModelVersion | None:
-        """None also where somebody put the name on a version that is not ours, or is gone."""
-        version = self._named(product).get(alias)
-        with contextlib.suppress(NotFound):
-            return None if version is None else self.get(product, version)
-        return None
 
     def _write(self, product: str, edit: Edit) -> None:
         if edit.alias is not None and edit.version is None:
@@ -401,11 +311,6 @@ class ModelRegistry:
             self._client.delete_registered_model_alias(product, CHALLENGER)
         self._tag(product, champion, STATUS, DeploymentStatus.LIVE)
 
-    def _version(self, raw: Any, aliases: tuple[str, ...]) -> ModelVersion:
-        found = version_of(raw, aliases)
-        doubt, seal = self._prover.proof(raw)
-        return replace(found, doubt=doubt, seal=seal)
-
     def _sealed(self, product: str, version: int, run: str, facts: VersionFacts) -> ModelVersion:
         """The version with the seal that `facts` give it: a kill, or somebody else, may have come between."""
         statement = Statement(product, version, run, facts.manifest, round(facts.size_mb * 1e6), facts.trusted_types)
@@ -435,10 +340,6 @@ def _manifests(raw: Any) -> Iterator[Mapping[str, str]]:
 
 def _statement(product: str, version: int, run: str, folder: Path, trusted: tuple[str, ...]) -> Statement:
     return Statement(product, version, run, manifest_of(folder), size_of(folder), trusted)
-
-
-def _by_version(aliases: Mapping[str, int]) -> dict[int, tuple[str, ...]]:
-    return {version: tuple(name for name, at in aliases.items() if at == version) for version in aliases.values()}
 
 
 def _model_id(model_uri: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from deployments.clock import Clock
-from deployments.targets.protocol import Answer, Launch, Replica, Target
+from deployments.targets.protocol import JSON, Answer, Launch, Replica, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class FencedTarget:
         """See `Target.newest_token`."""
         return self.target.newest_token(product)
 
-    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+    def ask(self, replica: Replica, path: str, body: bytes, media_type: str = JSON) -> Answer:
         """See `Target.ask`."""
-        return self.target.ask(replica, path, body)
+        return self.target.ask(replica, path, body, media_type)
 
     def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target.retire`."""

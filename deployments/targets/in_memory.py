@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
 from deployments.fencing import Tokens
-from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
+from deployments.targets.protocol import JSON, POLL, Answer, Launch, Replica, ReplicaState
+from deployments.targets.sample_requests import INVOCATIONS, sample_requests
 
 
 class Behaviour(StrEnum):
@@ -106,14 +108,15 @@ class InMemoryTarget:
         """See `Target.newest_token`."""
         return self._tokens.newest(product)
 
-    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
-        """See `Target`. 404 for any path but /invocations, 422 for any request but the verification's two."""
+    def ask(self, replica: Replica, path: str, body: bytes, media_type: str = JSON) -> Answer:
+        """See `Target`. 404 for any path but the verification's, 422 for any other request."""
         self._reach()
         for (product, version), servers in self._servers.items():
             for known, server in zip(self.replicas(product, version), servers, strict=True):
                 if known.address == replica.address and server.state is ReplicaState.READY:
                     behaviour = self._behaviours.get((product, version), Behaviour.READY)
-                    return _answer(server.model, path, body, wrongly=behaviour is Behaviour.ANSWERING_WRONGLY)
+                    wrongly = behaviour is Behaviour.ANSWERING_WRONGLY
+                    return remembered_answer(server.model, product, (path, media_type, body), wrongly)
         raise TargetUnreachable(f"{replica.name} does not answer on {replica.address}: launch it")
 
     def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
@@ -131,23 +134,33 @@ def _turned_out(behaviour: Behaviour) -> tuple[ReplicaState, str]:
     return _STATE[behaviour], "scripted to fail" if behaviour is Behaviour.FAILING else ""
 
 
-def _answer(model: Path, path: str, body: bytes, wrongly: bool) -> Answer:
-    if path != "/invocations":
-        return Answer(404, b'{"error": "no such path"}')
+def remembered_answer(model: Path, product: str, asked: tuple[str, str, bytes], wrongly: bool = False) -> Answer:
+    """What a model folder's verification says to one of its own requests: path, media type and body."""
+    path, media_type, body = asked
     verification = json.loads((model / "verification.json").read_bytes())
-    if _parsed(body) not in (verification["request"], verification.get("texts")):
+    known = [*sample_requests(product, verification)]
+    if path not in {each.path for each in known}:
+        return Answer(404, b'{"error": "no such path"}')
+    meant = (path, media_type, _parsed(body))
+    request = next((each for each in known if (each.path, each.media_type, _parsed(each.body)) == meant), None)
+    if request is None:
         return Answer(422, b'{"error": "only the verification request can be answered from memory"}')
-    predictions = verification["predictions"]
+    predictions: list[Any] = [verification["predictions"][row] for row in request.rows]
     if wrongly:
-        predictions = _altered(predictions)
-    return Answer(200, json.dumps({"predictions": predictions}).encode())
+        predictions = [_altered(each) for each in predictions]
+    if request.path == INVOCATIONS:
+        return Answer(200, json.dumps({"predictions": predictions}).encode())
+    is_nested = bool(predictions) and isinstance(predictions[0], list)
+    data = [value for row in predictions for value in row] if is_nested else predictions
+    output = {"name": "probability" if is_nested else "prediction", "data": data}
+    return Answer(200, json.dumps({"outputs": [output]}).encode())
 
 
 def _parsed(body: bytes) -> object:
     try:
         return json.loads(body)
     except ValueError:
-        return None
+        return body
 
 
 def _altered(value: object) -> object:

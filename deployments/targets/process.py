@@ -25,7 +25,7 @@ from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
 from deployments.targets.exit_reason import last_words_in, stage_in
-from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
+from deployments.targets.protocol import JSON, POLL, Answer, Launch, Replica, ReplicaState
 from deployments.targets.server_flags import server_flags
 
 _NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
@@ -34,7 +34,7 @@ _LONGEST_SOCKET = 103
 _READY_TIMEOUT_SECONDS = 2.0
 _ANSWER_TIMEOUT_SECONDS = 10.0
 # No user gets these answers, so that servers must not count them among theirs.
-_HEADERS = {"content-type": "application/json", "x-seatrial-mirrored": "1"}
+_HEADERS = {"x-seatrial-mirrored": "1"}
 _SURPLUS_DRAIN = timedelta(seconds=30)
 # Never reached: `retire` says how long a server may take.
 _LONGEST_DRAIN = timedelta(hours=1)
@@ -92,10 +92,10 @@ class ProcessTarget:
         del product, version
         return ""
 
-    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+    def ask(self, replica: Replica, path: str, body: bytes, media_type: str = JSON) -> Answer:
         """See `Target`."""
         try:
-            return _requested(replica.address, "POST", path, body, _ANSWER_TIMEOUT_SECONDS)
+            return _requested(replica.address, "POST", path, body, _ANSWER_TIMEOUT_SECONDS, media_type)
         except (OSError, http.client.HTTPException) as error:
             raise TargetUnreachable(
                 f"{replica.name} does not answer on {replica.address} ({error!r}): see {self._log(replica.name)}"
@@ -201,8 +201,10 @@ def _is_ready(address: str) -> bool:
         return False
 
 
-def _requested(address: str, method: str, path: str, body: bytes | None, timeout: float) -> Answer:
+def _requested(
+    address: str, method: str, path: str, body: bytes | None, timeout: float, media_type: str = JSON
+) -> Answer:
     with contextlib.closing(UnixConnection(Path(address), timeout)) as connection:
-        connection.request(method, path, body, _HEADERS)
+        connection.request(method, path, body, _HEADERS | {"content-type": media_type})
         response = connection.getresponse()
         return Answer(response.status, response.read())

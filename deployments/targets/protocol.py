@@ -10,6 +10,7 @@ from deployments.clock import Clock
 from deployments.spec import ServerSection, StickyKey
 from deployments.traffic import DEFAULT_KEY
 
+JSON: Final = "application/json"
 # How often servers are looked at where nobody tells when something changes.
 POLL: Final = timedelta(milliseconds=100)
 
@@ -106,8 +107,8 @@ class Target(Protocol):
         """The highest token of a lease that was shown for this product; 0 where none is known any more."""
         ...
 
-    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
-        """POST a JSON body to one server directly, past the router (to verify it before it gets traffic).
+    def ask(self, replica: Replica, path: str, body: bytes, media_type: str = JSON) -> Answer:
+        """POST a body to one server directly, past the router (to verify it before it gets traffic).
 
         Raises `TargetUnreachable` if it does not answer within 10 seconds.
         """

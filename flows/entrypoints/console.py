@@ -83,6 +83,11 @@ def line(text: str) -> None:
     typer.echo(in_lines(text))
 
 
+def say_beside(text: str) -> None:
+    """One line for people on standard error, where standard output holds a document; never wrapped."""
+    typer.echo(in_lines(text), err=True)
+
+
 def say_done(what: str) -> None:
     """One thing that is done, on standard error."""
     err().print(f"[green]✓[/green] {_escape(what)}", soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
 from deployments.plurals import counted
+from tasks.data_validation.column_kinds import kind_of
 from tasks.data_validation.column_stats import distinct, hashable, repeats
 from tasks.data_validation.findings import Finding, Outcome, Severity
 from tasks.data_validation.suite_file import Freshness, Kind
@@ -60,24 +61,6 @@ def check_types(
             fits = found is kind or (kind is Kind.NUMBER and found is Kind.INTEGER)
             remedy = "convert the column, or correct meta.seatrial.types"
             yield _verdict(check, name, fits, f"{found or 'mixed'}", remedy, severity)
-
-
-def kind_of(column: "pd.Series[Any]") -> Kind | None:
-    """What the values of `column` are, nulls apart; None for a mixture or for something else."""
-    from pandas.api import types
-
-    if types.is_bool_dtype(column.dtype):
-        return Kind.BOOLEAN
-    if types.is_datetime64_any_dtype(column.dtype):
-        return Kind.TIME
-    if types.is_integer_dtype(column.dtype):
-        return Kind.INTEGER
-    if types.is_float_dtype(column.dtype):
-        known = column.dropna()
-        return Kind.INTEGER if column.hasnans and (known % 1 == 0).all() else Kind.NUMBER
-    by_value = {"string": Kind.TEXT, "boolean": Kind.BOOLEAN, "integer": Kind.INTEGER, "floating": Kind.NUMBER}
-    times = {"datetime": Kind.TIME, "datetime64": Kind.TIME, "date": Kind.TIME}
-    return (by_value | times).get(types.infer_dtype(column, skipna=True))
 
 
 def check_freshness(

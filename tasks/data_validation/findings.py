@@ -26,8 +26,8 @@ class Outcome(StrEnum):
 class Finding:
     """One check and how it ended.
 
-    `column` is None for a check of the whole table. `observed` and `message` hold counts, shares and other aggregates,
-    never a row's own values.
+    `column` is None for a check of the whole table. `observed` and `message` hold counts, shares and other aggregates;
+    values of rows only where they cannot be read as the spec declares their column: three of them, thirty signs each.
     """
 
     check: str

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
-from tasks.data_validation.builtin_checks import kind_of
+from tasks.data_validation.column_kinds import can_be_listed, can_be_listed_as_classes, kind_of
 from tasks.data_validation.column_stats import distinct, hashable
 from tasks.data_validation.findings import Severity
 from tasks.data_validation.suite_file import Kind
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-# More different values than this are no list of categories that a person would want to keep.
-_MOST_CATEGORIES: dict[Kind | None, int] = {Kind.TEXT: 50, Kind.INTEGER: 12}
-_MOST_CLASSES = 200
 _RANGE_SLACK = 0.1
 # Beyond, or closer together than so, numbers cannot be rounded with float64.
 _LARGEST = 1e290
@@ -81,7 +78,7 @@ def _about_target(column: "pd.Series[Any]", name: str, kind: Kind | None, spec: 
         yield from _about_range(column, name, kind)
         return
     classes = _categories(column)
-    if not classes or len(classes) > _MOST_CLASSES:
+    if not can_be_listed_as_classes(len(classes)):
         return
     yield _expect("column_values_to_be_in_set", Severity.CRITICAL, column=name, value_set=classes)
     if kind is Kind.INTEGER and classes == [0, 1]:
@@ -93,7 +90,7 @@ def _about_target(column: "pd.Series[Any]", name: str, kind: Kind | None, spec: 
 def _about_values(column: "pd.Series[Any]", name: str, kind: Kind | None) -> Iterator[Proposed]:
     if column.isna().all():
         return
-    if distinct(column) <= min(_MOST_CATEGORIES.get(kind, 0), len(column) // 20):
+    if can_be_listed(column, kind):
         domain = _categories(column)
         yield _expect("column_values_to_be_in_set", Severity.WARNING, column=name, value_set=domain, mostly=0.99)
     elif kind in (Kind.NUMBER, Kind.INTEGER):

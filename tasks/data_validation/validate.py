@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from deployments.clock import Clock, SystemClock
 from tasks.data_validation.builtin_checks import by_severity, check_freshness, check_types, guard
+from tasks.data_validation.declared_types import read_as_declared
 from tasks.data_validation.expectations import check_expectations, warm_up
 from tasks.data_validation.findings import Finding, ValidationReport
 from tasks.data_validation.inferred_types import as_guessed
@@ -32,8 +33,10 @@ def validate(
     `NotFound` or `BadSpec` for a suite that cannot be used; bad data is a finding, never an exception.
     """
     suite = without_refusals_by_others(load_suite(suite_path), spec)
+    frame, unreadable = read_as_declared(frame, spec)
     judged = as_guessed(frame, suite.meta.seatrial.types, spec)
     findings = [
+        *unreadable,
         *guard(frame, spec),
         *_own_rules(judged, suite, spec, window or spec.data.window, clock or SystemClock()),
         *check_expectations(judged, suite),

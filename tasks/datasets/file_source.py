@@ -5,6 +5,7 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 from deployments.errors import BadData, SourceUnreachable
 from deployments.plurals import counted
 from deployments.redaction import masked, without_secrets
+from tasks.datasets.text_encoding import likely_encoding
 from tasks.product_spec import Format, Source
 
 # Columns of a CSV file as they stand there, by name.
@@ -22,23 +24,35 @@ _LONGEST_BLOCK = 2**31 - 1
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, EOFError, zlib.error)
 
 
-def read_file(source: Source, as_text: Collection[str] = ()) -> tuple[pa.Table, Texts]:
+def read_file(source: Source, as_text: Collection[str] | None = ()) -> tuple[pa.Table, Texts]:
     """The table in `source.path` or `source.url`; `.gz`, `.zip`, `.bz2` and `.xz` around a CSV file are unpacked.
 
-    And those columns of a CSV file named in `as_text` as they stand there, without nulls. Raises `BadData` for a file
-    that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
+    And those columns of a CSV file named in `as_text` (None: all) as they stand there, without nulls. Raises `BadData`
+    for a file that is missing, forbidden or not of its format, `SourceUnreachable` for all else.
     """
-    content = _fetch(source)
+    return read_content(fetch(source), source, as_text)
+
+
+def read_content(content: bytes, source: Source, as_text: Collection[str] | None = ()) -> tuple[pa.Table, Texts]:
+    """As `read_file`, of what `fetch` gave. Raises `BadData`."""
     if source.file_format is Format.PARQUET:
         return _from_parquet(content, _shown(source)), {}
     return _from_csv(content, source, as_text)
+
+
+def in_its_encoding(source: Source, content: bytes) -> Source:
+    """`source` with the encoding that its CSV file seems to have, where it says none but UTF-8."""
+    if source.file_format is not Format.CSV or source.encoding != "utf-8":
+        return source
+    return source.model_copy(update={"encoding": likely_encoding(content) or source.encoding})
 
 
 def _shown(source: Source) -> str:
     return masked(source.path or source.url or "")
 
 
-def _fetch(source: Source) -> bytes:
+def fetch(source: Source) -> bytes:
+    """The bytes of a file, unpacked. Raises as `read_file`."""
     shown = _shown(source)
     try:
         return _read_bytes(source)
@@ -97,26 +111,32 @@ def _is_text(content: bytes) -> bool:
         return False
 
 
-def _from_csv(content: bytes, source: Source, as_text: Collection[str]) -> tuple[pa.Table, Texts]:
+def _from_csv(content: bytes, source: Source, as_text: Collection[str] | None) -> tuple[pa.Table, Texts]:
     shown = _shown(source)
     if content.startswith(b"PAR1"):
         raise BadData(f"{shown} is a Parquet file, read as CSV: set data.source.format: parquet")
     content = _in_utf_8(content, source)
+    if (likely_encoding(content) or "").startswith("utf-16"):
+        raise _no_utf_8(shown, content)
     try:
         table = _parse_csv(content, source, in_threads=True)
         columns = table.column_names
     except UnicodeDecodeError as error:
-        raise BadData(f"{shown} is not UTF-8 text: save it as UTF-8, or set data.source.encoding") from error
+        raise _no_utf_8(shown, content) from error
     except pa.ArrowInvalid as error:
         raise BadData(f"{shown} cannot be read as CSV: {_csv_problem(error, content, source)}") from None
     _check_delimiter(columns, source.delimiter, shown)
     for field in table.schema:
         if pa.types.is_binary(field.type):
-            raise BadData(
-                f"{shown} is not UTF-8 text in column {field.name!r}: save it as UTF-8, or set data.source.encoding"
-            )
-    names = [name for name in dict.fromkeys(columns) if name in as_text]
+            raise _no_utf_8(shown, content, f" in column {field.name!r}")
+    names = [name for name, times in Counter(columns).items() if times == 1 and (as_text is None or name in as_text)]
     return table, _texts(content, source, names) if names else {}
+
+
+def _no_utf_8(shown: str, content: bytes, where: str = "") -> BadData:
+    likely = likely_encoding(content)
+    seems = f" ({likely}, as it seems)" if likely and likely != "utf-8" else ""
+    return BadData(f"{shown} is not UTF-8 text{where}: save it as UTF-8, or set data.source.encoding{seems}")
 
 
 def _in_utf_8(content: bytes, source: Source) -> bytes:

@@ -86,7 +86,12 @@ def _hashable(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
     if types.is_numeric_dtype(column.dtype):
         return column.astype("float64")
-    return column.astype(str) if column.dtype == object else column  # lists, dates and other objects by their text
+    if column.dtype != object:
+        return column
+    try:
+        return column.astype(str)  # lists, dates and other objects by their text
+    except UnicodeDecodeError:
+        return column.map(repr, na_action="ignore")
 
 
 def _held_out(rows: int, data: DataSection) -> int:
@@ -101,7 +106,7 @@ def _check_part(name: str, part: "pd.DataFrame", data: DataSection) -> None:
         raise BadData(
             f"target {data.target!r} is empty in {missing:,} of {counted(len(part), f'{name} row')}: leave these out"
         )
-    if target.nunique() == 1:
+    if (_hashable(target) if target.dtype == object else target).nunique() == 1:
         raise BadData(
             f"target {data.target!r} has only one value in {counted(len(part), f'{name} row')}: "
             "widen data.window or data.split, nothing can be learned or judged"

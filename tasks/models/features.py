@@ -38,6 +38,7 @@ class Feature:
 
 # The categories that training saw, by column.
 Known = Mapping[str, frozenset[str]]
+_NO_CATEGORIES = ", which are no categories: write them as text at the source, or leave the column out"
 _NONE_KNOWN: Known = {}
 _KINDS_HELD = {
     "boolean": Held.BOOLEAN,
@@ -164,11 +165,19 @@ def _number_of(value: Any, meaning: Meaning) -> float:
 
 
 def _texts(column: "pd.Series[Any]", meaning: Meaning, known: frozenset[str] | None) -> "pd.Series[Any]":
-    """Text as objects with None for missing; each distinct value is written once, for there are few."""
+    """Text as objects with None for missing; each distinct value is written once, for there are few.
+
+    Raises `BadData` for what no request could name.
+    """
     import pandas as pd
     from pandas.api import types
 
-    codes, distinct = pd.factorize(column)
+    if types.infer_dtype(column, skipna=True) == "bytes":
+        raise BadData(f"column {column.name!r} holds bytes{_NO_CATEGORIES}")
+    try:
+        codes, distinct = pd.factorize(column)
+    except TypeError:
+        raise BadData(f"column {column.name!r} holds lists or structures{_NO_CATEGORIES}") from None
     # Of floats an index hands out those of 64 bits, whatever it holds.
     each = distinct.to_numpy() if types.is_float_dtype(distinct.dtype) else distinct
     values = [_plain_value(value) for value in each]

@@ -11,13 +11,13 @@ from deployments.plurals import counted
 from deployments.registry.launch_spec import Kept, read_start_record, write_start_record
 from deployments.registry.model_folder import size_of
 from deployments.spec import RolloutSection, TargetKind
+from deployments.targets.protocol import Answer, Replica, ReplicaState
 from deployments.targets.protocol import Launch as Servers
-from deployments.targets.protocol import Replica, ReplicaState
+from deployments.targets.sample_requests import SampleRequest, predictions_in, sample_requests
 from deployments.wiring import Doors
 
 _LOOK = timedelta(seconds=5)
 _TOLERANCE = 1e-9
-_AS_TEXT = " (as its source writes it)"
 
 
 def launch(product: str, version: int, replicas: int, section: RolloutSection, doors: Doors) -> str:
@@ -150,30 +150,33 @@ def _log_of(replica: Replica, section: RolloutSection) -> str:
 def verify(product: str, version: int, doors: Doors) -> str:
     """Every server of `version` that stays must answer the held-out sample rows as training did, to within 1e-9.
 
-    As values and, where the version has it, as the text that their source has for them.
+    As values and, where the version has it, as the text that their source has for them: as JSON, as CSV and by V2.
     """
     folder = doors.registry.fetch(product, version, doors.models)
     sample = json.loads((folder / "verification.json").read_bytes())
-    asked = {"": sample["request"]} | ({_AS_TEXT: sample["texts"]} if "texts" in sample else {})
     for replica in doors.target.replicas(product, version):
         if replica.state is not ReplicaState.STOPPING:
-            for how, request in asked.items():
-                answer = doors.target.ask(replica, "/invocations", json.dumps(request).encode())
-                _compare(replica, answer, sample["predictions"], how)
+            for request in sample_requests(product, sample):
+                answer = doors.target.ask(replica, request.path, request.body, request.media_type)
+                _compare(replica, answer, sample["predictions"], request)
     return f"{counted(len(sample['predictions']), 'sample row')} answered as in training"
 
 
-def _compare(replica: Replica, answer: Any, expected: list[Any], how: str) -> None:
+def _compare(replica: Replica, answer: Answer, predictions: list[Any], request: SampleRequest) -> None:
+    how, expected = request.how, [predictions[row] for row in request.rows]
     if answer.status != 200:
         raise NeverReady(
             f"{replica.name} answered {answer.status} to sample rows{how}: {answer.body[:200].decode(errors='replace')}"
         )
-    given = json.loads(answer.body)["predictions"]
+    try:
+        given = predictions_in(answer.body, expected)
+    except ValueError as error:
+        raise NeverReady(f"{replica.name} gave no predictions for sample rows{how}: {error}") from error
     if len(given) != len(expected):
         raise NeverReady(
             f"{replica.name} gave {counted(len(given), 'prediction')} for {counted(len(expected), 'sample row')}{how}"
         )
-    for row, (got, wanted) in enumerate(zip(given, expected, strict=True)):
+    for row, got, wanted in zip(request.rows, given, expected, strict=True):
         if not _equal(got, wanted):
             raise NeverReady(f"{replica.name} answers sample row {row}{how} with {got}, but training said {wanted}")
 

@@ -10,7 +10,16 @@ import pyarrow as pa
 from deployments.errors import BadData, BadInput
 from deployments.plurals import counted
 from deployments.printable import in_one_line
-from tasks.data_validation.builtin_checks import kind_of
+from tasks.data_validation.column_kinds import (
+    FEW,
+    MOST_CLASSES,
+    can_be_categories,
+    is_category,
+    is_code,
+    is_quantity,
+    measures,
+)
+from tasks.data_validation.column_stats import distinct
 from tasks.data_validation.suite_file import Kind
 from tasks.datasets.time_windows import with_moments
 from tasks.models.features import Feature, FeatureKind, select_features
@@ -20,19 +29,10 @@ from tasks.scaffolding.read_rows import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
-# Of more classes than these nobody wants the probability of each.
-MOST_CLASSES: Final = 50
-_MOST_WHOLE_CLASSES: Final = 20
-# More different texts than this, or than this share of the rows, are names or free text.
-_MOST_CATEGORIES: Final = 200
-_MOST_SHARE: Final = 0.2
-_FEW: Final = 20
 _ENORMOUS: Final = 1e100
 _ID: Final = re.compile(
     r"(^|[_\s.-])(id|ids|uuid|guid|key|index|row|rownum|nr|no)$|(?<=[a-z])(Id|ID|Key)$", re.IGNORECASE
 )
-_CODE: Final = re.compile(r"(^|[_\s.-])(zip|zipcode|postcode|postal|plz|code)([_\s.-]|$)", re.IGNORECASE)
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Columns:
 
 
 def time_columns(rows: Rows) -> tuple[str, ...]:
-    """Columns that can be the time of a row: times, dates or ISO 8601 text, without gaps."""
+    """Columns that can be the time of a row: times, dates or text of such, without gaps."""
     return tuple(name for name in rows.table.column_names if name and _is_time(rows.table, name))
 
 
@@ -101,10 +101,10 @@ def task_of(column: "pd.Series[Any]", name: str) -> TaskKind:
         raise BadData(
             f"target {name!r} is empty in {missing:,} of {counted(len(column), 'row')}: leave these out of the file"
         )
-    kind, different = _kind(column), _different(column)
+    kind, different = measures(column), distinct(column)
     if different < 2:
         raise BadData(f"target {name!r} has only one value: nothing can be learned")
-    if kind is Kind.NUMBER or (kind is Kind.INTEGER and different > _MOST_WHOLE_CLASSES):
+    if is_quantity(column):
         return TaskKind.REGRESSION
     if kind is None or kind is Kind.TIME:
         raise BadData(f"target {name!r} holds {kind or 'values of several kinds'}: choose numbers or classes")
@@ -128,10 +128,11 @@ def sort_columns(rows: Rows, target: str, time: str | None, key: Sequence[str]) 
             left_out.append(LeftOut(name, "the key"))
         elif why := _why_not(rows, name):
             left_out.append(LeftOut(name, why))
-        elif _is_category(rows.frame[name], name):
+        elif is_category(rows.frame[name], name):
             categorical.append(name)
         else:
             numeric.append(name)
+    left_out += [LeftOut(name, "several columns have this name: rename all but one to use it") for name in rows.shared]
     return Columns(tuple(numeric), tuple(categorical), tuple(left_out))
 
 
@@ -139,11 +140,11 @@ def described(rows: Rows) -> Iterator[tuple[str, str, str]]:
     """Of each column: name, what it holds, and how many different values. No value is shown."""
     for name in rows.table.column_names:
         column = rows.frame[name]
-        kind = _kind(column)
+        kind = measures(column)
         told = kind.value if kind else str(rows.table.schema.field(name).type)
         if name and _is_time(rows.table, name):
             told = Kind.TIME.value
-        yield name, told, f"{_different(column):,}"
+        yield name, told, f"{distinct(column):,}"
 
 
 def _why_not(rows: Rows, name: str) -> str:
@@ -155,7 +156,7 @@ def _why_not(rows: Rows, name: str) -> str:
         return f"it holds {kind}, and a feature is a number or a category"
     if _is_time(rows.table, name) or pa.types.is_temporal(kind):
         return "a time: derive a number from it at the source, such as the hour or an age"
-    different = _different(column)
+    different = distinct(column)
     if different == 0:
         return "it is empty in every row"
     if different == 1:
@@ -164,23 +165,23 @@ def _why_not(rows: Rows, name: str) -> str:
 
 
 def _looks_like_id(column: "pd.Series[Any]", name: str, different: int) -> str:
-    rows, kind = len(column), _kind(column)
+    rows, kind = len(column), measures(column)
     if kind is Kind.INTEGER:
-        if different == rows > _FEW and int(column.max()) - int(column.min()) + 1 == rows:
+        if different == rows > FEW and int(column.max()) - int(column.min()) + 1 == rows:
             return "it numbers the rows"
-        if different > _FEW and _ID.search(name):
+        if different > FEW and _ID.search(name):
             return (
                 f"it looks like an id ({counted(different, 'different value')}); as a category it might tell something"
             )
-        if different > _FEW and _CODE.search(name) and not _are_categories(different, rows):
+        if different > FEW and is_code(name) and not can_be_categories(different, rows):
             return f"a code with {counted(different, 'different value')}: too many for categories"
-    if kind in (Kind.TEXT, None) and not _are_categories(different, rows):
+    if kind in (Kind.TEXT, None) and not can_be_categories(different, rows):
         return f"text with {counted(different, 'different value')} in {counted(rows, 'row')}: ids, names or free text"
     return ""
 
 
 def _unreadable(column: "pd.Series[Any]", name: str) -> str:
-    kind = FeatureKind.CATEGORICAL if _is_category(column, name) else FeatureKind.NUMERIC
+    kind = FeatureKind.CATEGORICAL if is_category(column, name) else FeatureKind.NUMERIC
     try:
         made = select_features(column.to_frame(), [Feature(name, kind)])
     except BadData as error:
@@ -190,40 +191,13 @@ def _unreadable(column: "pd.Series[Any]", name: str) -> str:
     return ""
 
 
-def _is_category(column: "pd.Series[Any]", name: str) -> bool:
-    kind = _kind(column)
-    return kind in (Kind.TEXT, Kind.BOOLEAN, None) or (kind is Kind.INTEGER and _CODE.search(name) is not None)
-
-
-def _are_categories(different: int, rows: int) -> bool:
-    return different <= _FEW or different <= min(_MOST_CATEGORIES, rows * _MOST_SHARE)
-
-
-def _kind(column: "pd.Series[Any]") -> Kind | None:
-    """As a suite names it; decimal numbers as objects are numbers."""
-    from pandas.api import types
-
-    return Kind.NUMBER if types.infer_dtype(column, skipna=True) == "decimal" else kind_of(column)
-
-
-def _different(column: "pd.Series[Any]") -> int:
-    try:
-        return int(column.nunique())
-    except TypeError:  # lists and mappings
-        return int(column.dropna().astype(str).nunique())
-
-
 def _tells_rows_apart(column: "pd.Series[Any]") -> bool:
-    return not column.isna().any() and _different(column) == len(column)
+    return not column.isna().any() and distinct(column) == len(column)
 
 
 def _is_time(table: pa.Table, name: str) -> bool:
-    column = table.column(name)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        first = next((value.as_py() for value in column if value.is_valid), "")
-        if not _DATE.match(first):
-            return False
-    elif not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+    kind = table.schema.field(name).type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
         return False
     try:
         with_moments(table.select([name]), name)

@@ -16,8 +16,9 @@ from deployments.settings import Settings
 from tasks.data_validation.builtin_checks import guard
 from tasks.data_validation.suite_profiler import propose_suite
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
+from tasks.datasets.type_inference import declarations
 from tasks.problem_types import TaskKind
-from tasks.product_spec import ColumnType, ProductSpec
+from tasks.product_spec import ProductSpec
 from tasks.scaffolding.baseline_model import Limit, Maker, held_out_share, limits, makers
 from tasks.scaffolding.column_roles import Columns, LeftOut, check_column, check_key, check_time, sort_columns, task_of
 from tasks.scaffolding.read_rows import Rows
@@ -129,17 +130,6 @@ def _columns(wish: Wish, rows: Rows) -> Columns:
     return sort_columns(rows, wish.target, wish.time, wish.key)
 
 
-def _types(rows: Rows, columns: Columns) -> dict[str, ColumnType]:
-    """What each feature is, as it was found out here once: no later file decides it anew."""
-    from pandas.api.types import is_bool_dtype
-
-    numbers = dict.fromkeys(columns.numeric, ColumnType.NUMBER)
-    truths = {name for name in columns.categorical if is_bool_dtype(rows.frame[name].dropna().infer_objects())}
-    return numbers | {
-        name: ColumnType.BOOLEAN if name in truths else ColumnType.CATEGORY for name in columns.categorical
-    }
-
-
 def _task(wish: Wish, rows: Rows) -> TaskKind:
     return wish.task or task_of(rows.frame[wish.target], wish.target)
 
@@ -161,7 +151,7 @@ def _document(wish: Wish, rows: Rows, columns: Columns, maker: Maker | None = No
     )
     source = rows.source.model_dump(mode="json", exclude_defaults=True)
     features = len(columns.numeric) + len(columns.categorical)
-    return {
+    document: dict[str, Any] = {
         "product": wish.name,
         "description": f"{wish.target}, as predicted from {counted(features, 'column')}",
         "data": {
@@ -169,7 +159,6 @@ def _document(wish: Wish, rows: Rows, columns: Columns, maker: Maker | None = No
             "target": wish.target,
             **({"time_column": wish.time} if wish.time else {}),
             **({"key": list(wish.key)} if wish.key else {}),
-            "columns": {name: {"type": kind.value} for name, kind in _types(rows, columns).items()},
             "split": {"share": 0.25},
         },
         "validation": {"suite": f"{wish.name}.suite.json"},
@@ -183,6 +172,12 @@ def _document(wish: Wish, rows: Rows, columns: Columns, maker: Maker | None = No
         "gate": {"thresholds": [anything]},
         "rollout": {"strategy": "rolling", "replicas": 1},
     }
+    # No later file decides anew what was found out here once.
+    declared = declarations(ProductSpec.model_validate_json(json.dumps(document)), rows.declared, rows.table.schema)
+    document["data"]["columns"] = {
+        name: column.model_dump(mode="json", exclude_defaults=True) for name, column in declared.items()
+    }
+    return document
 
 
 def _encoded(rows: Rows, columns: Columns, maker: Maker) -> dict[str, Any]:

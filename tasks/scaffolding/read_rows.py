@@ -1,5 +1,7 @@
 """The rows of a file or URL of which nothing is known but its place."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +10,13 @@ import pyarrow as pa
 
 from deployments.errors import BadData, BadInput
 from deployments.inference_log_reader import is_url
-from tasks.datasets.source import describe, read_source
-from tasks.product_spec import Format, Source
+from tasks.datasets.column_types import as_declared
+from tasks.datasets.file_source import Texts, fetch, in_its_encoding, read_content
+from tasks.datasets.fingerprint import plain
+from tasks.datasets.source import describe
+from tasks.datasets.type_inference import inferred_columns
+from tasks.datasets.unused_columns import without_namesakes
+from tasks.product_spec import ColumnSection, Format, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,29 +27,49 @@ _PARQUET = b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A source that can be read, and all its rows: as Arrow has them and as the suite and training see them."""
+    """A source that can be read, and all its rows: as Arrow has them and as the suite and training see them.
+
+    `declared` is what the spec may declare of the columns, by name, and `table` and `frame` are read so. Columns that
+    share a name are not among them: `shared` are these names.
+    """
 
     source: Source
     table: pa.Table
     frame: "pd.DataFrame"
+    declared: Mapping[str, ColumnSection]
+    shared: tuple[str, ...] = ()
 
 
 def read_rows(place: str, folder: Path) -> Rows:
     """The rows at `place`, a URL or a path; relative paths count from `folder`.
 
-    Format and delimiter are found out. Raises `BadData` or `SourceUnreachable` for what cannot be read or has no rows.
+    Format, delimiter, encoding and the types of columns are found out. Raises `BadData` or `SourceUnreachable` for what
+    cannot be read or has no rows.
     """
+    sources = _sources(place, folder)
+    content = fetch(sources[0])
     found: BadData | None = None
-    for source in _sources(place, folder):
+    for source in (in_its_encoding(each, content) for each in sources):
         try:
-            table = read_source(source)
+            table, texts = read_content(content, source, None)
         except BadData as error:
             found = found or error
             continue
         if not table.num_rows:
             raise BadData(f"{describe(source)} has columns but no row: give a file with rows to learn from")
-        return Rows(source, table, table.to_pandas())
+        return _as_declared(table, texts, source)
     raise found or BadData(f"{place!r} cannot be read")
+
+
+def _as_declared(table: pa.Table, texts: Texts, source: Source) -> Rows:
+    shared = tuple(name for name, times in Counter(table.column_names).items() if times > 1)
+    table = without_namesakes(table, (), describe(source))
+    declared = inferred_columns(table, texts, source)
+    for place, name in enumerate(table.column_names):
+        if name in declared:
+            column = plain(texts.get(name, table.column(name)))
+            table = table.set_column(place, name, as_declared(column, declared[name], source).values)
+    return Rows(source, table, table.to_pandas(), declared, shared)
 
 
 def _sources(place: str, folder: Path) -> list[Source]:

@@ -8,7 +8,7 @@ import yaml
 
 from deployments.plurals import counted
 from deployments.printable import in_one_line
-from tasks.product_spec import ProductSpec
+from tasks.product_spec import ColumnSection, ProductSpec
 from tasks.scaffolding.baseline_model import Limit
 from tasks.scaffolding.column_roles import LeftOut
 
@@ -29,6 +29,11 @@ def _head(spec: ProductSpec) -> Iterator[str]:
     yield "# One line for people, shown beside the product in MLflow."
     yield f"description: {_scalar(spec.description)}"
     yield ""
+
+
+def declaration(name: str, column: ColumnSection) -> str:
+    """One line below `columns:`."""
+    return f"{_scalar(name)}: {_mapping(column.model_dump(mode='json', exclude_defaults=True))}"
 
 
 def _data(spec: ProductSpec) -> Iterator[str]:
@@ -52,7 +57,7 @@ def _data(spec: ProductSpec) -> Iterator[str]:
     yield "  # stands there), boolean or time; docs/spec.md has null words, decimal signs and formats."
     yield "  columns:"
     for name, column in data.columns.items():
-        yield f"    {_scalar(name)}: {{type: {column.type.value}}}"
+        yield f"    {declaration(name, column)}"
     yield "  # The share of the rows that the model never learns from: it is judged by them."
     yield f"  split: {{share: {data.split.share:g}}}"
     yield ""
@@ -147,6 +152,8 @@ def _mapping(values: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return _list(value)
     return _scalar(value) if isinstance(value, str) else repr(value)
 
 

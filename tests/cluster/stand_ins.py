@@ -9,6 +9,7 @@ from typing import Any
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.cluster import Cluster, labels_of
+from deployments.cluster.api_client import Body
 from deployments.cluster.object_names import COPIES_PORT, PORT
 from deployments.cluster.resource_kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SERVICE
 from tests.cluster.conftest import IMAGE, wait_until
@@ -53,7 +54,7 @@ class StandIns:
     def tell(self, name: str, what: str, **told: Any) -> Any:
         """See `stand_in`; what it answers."""
         path, body = f"/stand-in/{what}", json.dumps(told).encode()
-        said = self._cluster.proxied(name, COPIES_PORT, "POST", path, body, 60)
+        said = self._cluster.proxied(name, COPIES_PORT, "POST", path, Body(body), 60)
         assert said.status == 200, said
         return json.loads(said.body)
 

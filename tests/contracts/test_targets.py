@@ -26,10 +26,11 @@ from deployments.settings import Settings
 from deployments.spec import KubernetesSection, LogSection, ServerSection
 from deployments.supervision import Supervisor, UnixConnection
 from deployments.supervision.orphan_processes import daemons_of, leftovers_of
-from deployments.targets.in_memory import Behaviour, InMemoryTarget
+from deployments.targets.in_memory import Behaviour, InMemoryTarget, remembered_answer
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.process import ProcessTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState, Target
+from deployments.targets.sample_requests import predictions_in, sample_requests
 from tests.fakes.kubernetes import READY, FakeKubernetes, Fate, PodScript, Proxied, Request
 from tests.fakes.kubernetes import Target as PodTarget
 from tests.model_folder import verification_of, write_model_folder
@@ -133,11 +134,9 @@ def _pod_answer(api: FakeKubernetes, folder: Path, request: Request, target: Pod
     assert found, target.name
     if _condition(api.object("Pod", target.name.partition(":")[0])) != "True":
         return None
-    if target.rest != "invocations":
-        return Proxied(404, b'{"error": "no such path"}')
-    wanted, predictions = verification_of(folder / found[1] / f"v{found[2]}")
-    right = json.loads(request.body) == json.loads(wanted)
-    return Proxied(200, json.dumps({"predictions": predictions}).encode()) if right else Proxied(422, b"{}")
+    asked = (f"/{target.rest}", request.content_type, request.body)
+    said = remembered_answer(folder / found[1] / f"v{found[2]}", found[1], asked)
+    return Proxied(said.status, said.body)
 
 
 def _condition(pod: Any) -> str:
@@ -168,6 +167,18 @@ def test_launched_servers_become_ready_and_answer_as_the_model_does(place: Place
         answer = place.target.ask(replica, "/invocations", request)
         assert (answer.status, json.loads(answer.body)["predictions"]) == (200, predictions)
     assert place.target.ask(replicas[0], "/nowhere", b"{}").status == 404
+
+
+def test_servers_answer_the_sample_by_every_protocol(place: Place) -> None:
+    place.launch(1)
+    [replica] = place.settled(1)
+    verification = json.loads((place.model("flights", 1) / "verification.json").read_bytes())
+    asked = [*sample_requests("flights", verification)]
+    assert len(asked) == (4 if "texts" in verification else 1)
+    for request in asked:
+        answer = place.target.ask(replica, request.path, request.body, request.media_type)
+        expected = [verification["predictions"][row] for row in request.rows]
+        assert (answer.status, predictions_in(answer.body, expected)) == (200, expected), request.how
 
 
 def test_versions_and_products_live_side_by_side(place: Place) -> None:

@@ -26,6 +26,7 @@ from deployments.cluster import (
     selector_of,
     token_annotation,
 )
+from deployments.cluster.api_client import Body
 from deployments.cluster.object_names import COPIES_PORT, PRODUCT, version_of
 from deployments.cluster.resource_kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
 from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
@@ -50,7 +51,7 @@ from deployments.targets.kubernetes.pod_status import (
     wants_events,
 )
 from deployments.targets.kubernetes.template_drift import being_replaced, changed_fields
-from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
+from deployments.targets.protocol import JSON, Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]
 
@@ -145,11 +146,13 @@ class KubernetesTarget:
             )
         return being_replaced(found)
 
-    def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
+    def ask(self, replica: Replica, path: str, body: bytes, media_type: str = JSON) -> Answer:
         """See `Target`; by way of the API server."""
         with errors_as(TargetUnreachable, f"{replica.name} does not answer through {self._cluster.address}"):
             shown = self._proof(replica.name)
-            said = self._cluster.proxied(replica.name, COPIES_PORT, "POST", path, body, _ANSWER_SECONDS, shown)
+            said = self._cluster.proxied(
+                replica.name, COPIES_PORT, "POST", path, Body(body, media_type), _ANSWER_SECONDS, shown
+            )
         return Answer(said.status, said.body)
 
     def _proof(self, pod: str) -> dict[str, str]:

@@ -60,7 +60,10 @@ def profile(
         bool, typer.Option("--write", help="write the suite beside the spec, if there is none yet")
     ] = False,
 ) -> None:
-    """Propose a first validation suite from the data of a spec, for you to edit; and say what a release would say."""
+    """Propose a first validation suite from the data of a spec, for you to edit; and say what a release would say.
+
+    Also what the spec may declare of the columns that it uses, and how the file is encoded.
+    """
     from deployments.settings import current
     from tasks.suite_proposal import propose
 
@@ -69,6 +72,10 @@ def profile(
         console.warn(sentence)
     for sentence in proposal.refusals:
         console.warn(f"a release would be refused: {sentence}")
+    if proposal.declared:
+        console.say_beside("Say below data in the spec, so that no later file decides what these columns are:")
+        for line in proposal.declared:
+            console.say_beside(f"  {line}")
     if not write:
         console.print_json(proposal.suite)
         return

@@ -111,7 +111,8 @@ ON_CLUSTER: dict[str, Any] = {"target": "kubernetes", "kubernetes": {"image": "s
         ("data.columns", {"left": {"type": "time"}}, "time, but it is the target"),
         ("data.columns", {"plan": {"type": "category", "decimal": ","}}, "decimal is for type: number"),
         ("data.columns", {"plan": {"type": "number", "true": ["ja"]}}, "true is for type: boolean"),
-        ("data.columns", {"plan": {"type": "number", "thousands": "."}}, "columns.plan: thousands cannot be '.'"),
+        ("data.columns", {"plan": {"type": "number", "thousands": "."}}, "thousands cannot be '.'"),
+        ("data.columns", {"plan": {"type": "number", "decimal": ",", "thousands": ","}}, "thousands cannot be ','"),
         ("data.columns", {"plan": {"type": "number", "decimal": ",", "thousands": "5"}}, "thousands cannot be '5'"),
         ("data.columns", {"plan": {"type": "boolean", "true": ["x"], "false": ["X"]}}, "words of their own"),
         ("data.columns", {"plan": {"type": "boolean", "true": [True], "false": ["no"]}}, "data.columns.plan.true.0"),
@@ -199,6 +200,17 @@ def test_what_is_said_of_a_column_can_be_followed(tmp_path: Path) -> None:
     said = followed("no encoding is called ")
     assert said in complaint(tmp_path, changed("data.source", {"path": "a.csv", "encoding": "latin-99"}))
     assert load_product(written(tmp_path, changed("data.source", {"path": "a.csv", "encoding": "latin-1"})))
+
+
+def test_points_between_thousands_go_with_the_decimal_comma_of_the_source_or_of_the_column(tmp_path: Path) -> None:
+    points = {"age": {"type": "number", "thousands": "."}}
+    said = complaint(tmp_path, changed("data.columns", points))
+    assert followed("the decimal sign of the source: say decimal as well") in said
+    own = {"age": points["age"] | {"decimal": ","}}
+    assert load_product(written(tmp_path, changed("data.columns", own))).data.columns["age"].thousands == "."
+    of_the_source = changed("data.columns", points)
+    of_the_source["data"]["source"]["decimal"] = ","
+    assert load_product(written(tmp_path, of_the_source)).data.columns["age"].thousands == "."
 
 
 def test_a_regression_has_no_probabilities(tmp_path: Path) -> None:

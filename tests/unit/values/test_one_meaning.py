@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments.serving.codecs.mlflow import MlflowDialect
+from deployments.serving.codecs.open_inference import OipDialect
+from deployments.targets.sample_requests import sample_requests
 from tests.trained_table import CSV, Cells, Trained, requests_of, spec_of, trained
 
 ROWS = 24
@@ -89,6 +91,16 @@ def check(model: Trained, cells: Cells, table: str) -> None:
         for name in model.names:
             assert asked[name].equals(model.rows[name]), (form, name, asked[name].tolist(), model.rows[name].tolist())
         assert model.asked(dialect, headers, body) == model.predictions, form
+    for request in sample_requests("shop", verification_of(model, cells)):
+        dialect = OipDialect if request.path.startswith("/v2/") else MlflowDialect
+        answers = model.asked(dialect, {b"content-type": request.media_type.encode()}, request.body)
+        assert answers == [model.predictions[row] for row in request.rows], request.how
+
+
+def verification_of(model: Trained, cells: Cells) -> dict[str, Any]:
+    rows = [[None if value is None else str(value) for value in row] for row in zip(*cells.values(), strict=True)]
+    texts = {"dataframe_split": {"columns": list(cells), "data": rows}}
+    return {"request": texts, "texts": texts, "predictions": model.predictions}
 
 
 @pytest.mark.parametrize("encode", ["ordinal", "one_hot"])

@@ -4,7 +4,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tasks.data_validation.builtin_checks import check_freshness, check_types, guard, kind_of
+from tasks.data_validation.builtin_checks import check_freshness, check_types, guard
+from tasks.data_validation.column_kinds import kind_of
 from tasks.data_validation.findings import Finding, Outcome, Severity
 from tasks.data_validation.suite_file import Freshness, Kind
 from tasks.product_spec import ProductSpec, Window

@@ -40,14 +40,14 @@ def test_a_file_that_is_read_as_another_kind_names_its_own(tmp_path: Path, name:
         "parquet": followed("is a Parquet file, read as CSV: set data.source.format: parquet"),
     }
     assert told[right] in str(error.value)
-    assert read_source(source(file, right)).num_columns == 2
+    assert read_source(source(file, right))[0].num_columns == 2
 
 
 def test_a_folder_is_answered_with_one_file_of_it(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(CSV)
     with pytest.raises(BadData, match=re.escape(followed("is a folder: give one file in data.source"))):
         read_source(source(tmp_path, "csv"))
-    assert read_source(source(tmp_path / "x.csv")).num_rows == 2
+    assert read_source(source(tmp_path / "x.csv"))[0].num_rows == 2
 
 
 def test_columns_of_one_name_are_renamed_but_for_one(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_columns_of_one_name_are_renamed_but_for_one(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=followed("rename all but one")):
         read_source(source(file))
     file.write_text("at,heat,warmth\n2020-05-01,1,2\n")
-    assert read_source(source(file)).num_columns == 3
+    assert read_source(source(file))[0].num_columns == 3
 
 
 def test_a_file_that_is_not_there_is_written(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_file_that_is_not_there_is_written(tmp_path: Path) -> None:
         read_source(source(tmp_path / "x.csv"))
     assert followed("there is no file ") in str(error.value)
     (tmp_path / "x.csv").write_text(CSV)
-    assert read_source(source(tmp_path / "x.csv")).num_rows == 2
+    assert read_source(source(tmp_path / "x.csv"))[0].num_rows == 2
 
 
 def test_an_empty_file_is_written_again(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_empty_file_is_written_again(tmp_path: Path) -> None:
         read_source(source(file))
     assert str(error.value).endswith("write it again")
     pq.write_table(pa.table({"heat": [15.5]}), file)
-    assert read_source(source(file)).num_rows == 1
+    assert read_source(source(file))[0].num_rows == 1
 
 
 def test_another_delimiter_is_told_and_right(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_another_delimiter_is_told_and_right(tmp_path: Path) -> None:
         read_source(source(file))
     assert followed("set data.source.delimiter to ") in str(error.value)
     right = str(error.value).rpartition("'")[0].rpartition("'")[2]
-    assert read_source(Source(path=str(file), delimiter=right)).num_columns == 2
+    assert read_source(Source(path=str(file), delimiter=right))[0].num_columns == 2
 
 
 def test_quotes_that_are_closed_make_rows_of_one_shape(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_quotes_that_are_closed_make_rows_of_one_shape(tmp_path: Path) -> None:
         read_source(source(file))
     assert "repair or quote it" in str(error.value)
     file.write_text('at,heat\n"2020-05-01",15\n2020-05-02,16\n')
-    assert read_source(source(file)).num_rows == 2
+    assert read_source(source(file))[0].num_rows == 2
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
     def read(address: str, query: str = "SELECT * FROM sales") -> Any:
         monkeypatch.setenv("SHOP_DB", address.replace("HERE", str(tmp_path)))
-        return read_source(Source(sql=query, connection_env="SHOP_DB"))
+        return read_source(Source(sql=query, connection_env="SHOP_DB"))[0]
 
     return read
 

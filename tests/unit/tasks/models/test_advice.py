@@ -161,3 +161,17 @@ def test_more_memory_that_is_allowed_is_had() -> None:
         np.ones(2**20, dtype=np.uint8)
     with resource_limits(1, 2048):
         np.ones(2**30, dtype=np.uint8)
+
+
+def test_a_column_of_lists_is_written_as_text_or_left_out() -> None:
+    advice = followed(", which are no categories: write them as text at the source, or leave the column out")
+    lists, others = pd.Series([["a"], ["b", "c"]]), [pd.Series([{"a": 1}, {}]), pd.Series([b"a", b"\xff"])]
+    for column in (lists, *others):
+        with pytest.raises(BadData) as error:
+            select_features(pd.DataFrame({"x": column}), [Feature("x", FeatureKind.CATEGORICAL)])
+        assert advice in str(error.value)
+        with pytest.raises(BadData) as error:
+            target_values(pd.DataFrame({"x": column}), "x", TaskKind.CLASSIFICATION)
+        assert advice in str(error.value)
+    written = pd.DataFrame({"x": lists.astype(str)})
+    assert list(select_features(written, [Feature("x", FeatureKind.CATEGORICAL)])["x"]) == ["['a']", "['b', 'c']"]

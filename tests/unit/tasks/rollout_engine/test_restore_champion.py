@@ -1,6 +1,7 @@
 """The way back, however long it takes."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -115,22 +116,33 @@ def test_a_server_that_is_on_its_way_out_need_not_answer_sample_rows(served: Wor
     assert verify(PRODUCT, 1, doors) == "2 sample rows answered as in training"
 
 
-def test_a_server_that_reads_the_sources_own_text_otherwise_than_training_gets_no_traffic(served: World) -> None:
+@pytest.mark.parametrize(
+    ("marks", "how"),
+    [
+        (lambda path, kind, body: b'"dataframe_split"' in body and b'"2.0"' in body, "as its source writes it"),
+        (lambda path, kind, body: kind == "text/csv", "as its source writes it, as CSV"),
+        (lambda path, kind, body: path.startswith("/v2/"), "as its source writes it, by V2"),
+    ],
+    ids=["JSON", "CSV", "V2"],
+)
+def test_a_server_that_reads_the_sources_own_text_otherwise_than_training_gets_no_traffic(
+    marks: Callable[[str, str, bytes], bool], how: str, served: World
+) -> None:
     class Skewed(OneOfTwo):
         def replicas(self, product: str, version: int) -> tuple[Replica, ...]:
             return self._target.replicas(product, version)  # type: ignore[no-any-return]
 
-        def ask(self, replica: Replica, path: str, body: bytes) -> Answer:
-            answer = self._target.ask(replica, path, body)
-            is_text = b'"1.0"' in body
-            return Answer(200, b'{"predictions": [1.5, 80.8]}') if is_text else answer  # type: ignore[no-any-return]
+        def ask(self, replica: Replica, path: str, body: bytes, media_type: str = "application/json") -> Answer:
+            answer = self._target.ask(replica, path, body, media_type)
+            skewed = answer.body.replace(b"2.5", b"80.8")
+            return Answer(200, skewed) if marks(path, media_type, body) else answer
 
     sample = json.loads((served.folder / "verification.json").read_text())
     sample["texts"] = {"dataframe_split": {"columns": ["x"], "data": [["1.0"], ["2.0"]]}}
     (served.folder / "verification.json").write_text(json.dumps(sample))
     assert verify(PRODUCT, 1, served.doors) == "2 sample rows answered as in training"
     doors = replace(served.doors, target=Skewed(served.target))  # type: ignore[arg-type]
-    with pytest.raises(NeverReady, match=r"sample row 1 \(as its source writes it\) with 80.8, but training said 2.5"):
+    with pytest.raises(NeverReady, match=rf"sample row 1 \({how}\) with 80.8, but training said 2.5"):
         verify(PRODUCT, 1, doors)
 
 
