@@ -1,7 +1,7 @@
 """The one way to supervisord: start it, give it programs, ask how they are, take them away."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Supervisor:
         self._definitions = Definitions(self._programs)
         self._clock = clock or SystemClock()
         self._remote = Remote(supervisord.socket_of(run_folder))
+        self._seen: dict[str, ProgramReport] | None = None
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock | None = None) -> "Supervisor":
@@ -118,8 +119,24 @@ class Supervisor:
 
     def reports(self) -> dict[str, ProgramReport]:
         """Every program that supervisord knows, by name and in that order."""
+        if self._seen is not None:
+            return self._seen
         reports = (_report(info) for info in self._remote.call("getAllProcessInfo"))
         return {report.name: report for report in sorted(reports, key=lambda report: report.name)}
+
+    @contextlib.contextmanager
+    def one_look(self) -> Iterator[None]:
+        """A block in which all that is asked here is answered by one look at its beginning: for who does but look.
+
+        An answer tells of every program, and to read it takes longer than to ask the program itself. A supervisord
+        that does not answer is asked again each time.
+        """
+        with contextlib.suppress(TargetUnreachable):
+            self._seen = self.reports()
+        try:
+            yield
+        finally:
+            self._seen = None
 
     def known(self) -> tuple[str, ...]:
         """Names of all programs that are defined or that supervisord keeps, in alphabetical order."""
