@@ -13,7 +13,7 @@ from deployments.registry import DeploymentStatus, ModelRegistry
 from deployments.registry.desired_state import Standing
 from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings
-from tests.unit.deployments.a_registry import MONDAY, DyingClient, Killed, facts, registered, stored
+from tests.unit.deployments.registry.a_registry import MONDAY, DyingClient, Killed, facts, registered, stored
 from tests.unit.tasks.models.real_mlflow import settings_in
 
 

@@ -13,7 +13,7 @@ import pytest
 from deployments.registry import DeploymentStatus, ModelRegistry, ModelVersion
 from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings
-from tests.unit.deployments.a_registry import MONDAY, TUESDAY, DyingClient, Killed, registered
+from tests.unit.deployments.registry.a_registry import MONDAY, TUESDAY, DyingClient, Killed, registered
 from tests.unit.tasks.models.real_mlflow import settings_in
 
 

@@ -12,8 +12,8 @@ from deployments.registry import ModelRegistry
 from deployments.registry.download import main
 from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings, current
-from tests.unit.deployments.a_registry import registered
-from tests.unit.deployments.test_registry import settings
+from tests.unit.deployments.registry.a_registry import registered
+from tests.unit.deployments.registry.test_mlflow_registry import settings
 
 __all__ = ["settings"]
 
