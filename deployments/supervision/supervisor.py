@@ -57,8 +57,10 @@ class Supervisor:
         except TargetUnreachable:
             return False
 
-    def start(self) -> None:
+    def start(self, *needed: Program) -> None:
         """Sees to it that supervisord runs, in a session of its own, and keeps every program it was given.
+
+        One that has to be started knows `needed` before it starts any of them.
 
         After a crash of supervisord its programs live on. Those that share a socket with their successor serve until
         that has taken it over; the others are ended before their successors start.
@@ -72,6 +74,8 @@ class Supervisor:
                 [orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE, self._clock
             )
             serving = {orphan: _identity(orphan.takes_over) for orphan in orphans if orphan.takes_over is not None}
+            for program in needed:
+                self._define(program)
             self._definitions.mend()
             self._spawn()
             self._end_replaced(serving)
@@ -84,8 +88,7 @@ class Supervisor:
         """
         with locked(slot_of(self._run_folder, program.name)):
             allowed()
-            program.log.parent.mkdir(parents=True, exist_ok=True)
-            self._definitions.write(program)
+            self._define(program)
             added, changed = self._reload()
             if program.name in changed:
                 self._drop(program.name, within=program.stop_wait)
@@ -185,6 +188,10 @@ class Supervisor:
 
         self._wait_until(all_taken_over, _TAKEN_OVER_WITHIN)
         orphan_processes.end(serving, _LEFTOVER_GRACE, self._clock)
+
+    def _define(self, program: Program) -> None:
+        program.log.parent.mkdir(parents=True, exist_ok=True)
+        self._definitions.write(program)
 
     def _reload(self) -> tuple[list[str], list[str]]:
         """Names of the programs that supervisord finds new, and of those it finds changed."""
