@@ -25,7 +25,7 @@ from typing import Final, NoReturn
 
 from deployments.account_isolation import restrict_new_files
 from deployments.fork_requests import Callers, request_of
-from deployments.serving.forkserver_client import SOCKET
+from deployments.serving.forkserver_client import ACCEPTED, SOCKET
 from deployments.serving.socket_handover import unix_listener
 
 _FURTHER: Final = (
@@ -54,6 +54,7 @@ _SET_SIGNAL: Final = 10
 def serve(folder: Path) -> NoReturn:
     """Forks for whoever asks, until SIGTERM or a change of the files that it was imported from."""
     known = _state_of_files()  # before the imports: a file that changes meanwhile is not what they read
+    given = dict(os.environ)  # to which imports may add
     with unix_listener(folder / SOCKET) as listener:
         for name in _FURTHER:
             import_module(name)
@@ -79,7 +80,7 @@ def serve(folder: Path) -> NoReturn:
                     for each in (on_end, *forks.values()):
                         each.close()
                     callers.close()
-                    _become(caller)
+                    _become(caller, given)
                 forks[pid] = caller
                 continue
             caller.close()
@@ -95,11 +96,13 @@ def _tell_ends(forks: dict[int, socket.socket]) -> None:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads; none runs here
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # jemalloc has a thread, anew in each fork
         return os.fork()
 
 
-def _become(caller: socket.socket) -> NoReturn:
+def _become(caller: socket.socket, given: Mapping[str, str]) -> NoReturn:
     """From here on this process is the caller's model server; it ends at once where it cannot be."""
     code = 1
     try:
@@ -107,7 +110,9 @@ def _become(caller: socket.socket) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         message, files = request_of(caller, most_files=4)
         request = json.loads(message)
-        if len(files) == 4 and _fits(request["environment"]):
+        if len(files) == 4 and _shaping(request["environment"]) == _shaping(given):
+            added = {name: each for name, each in os.environ.items() if name not in given}
+            request["environment"] = added | request["environment"]
             _take_place(caller, request, files)
             code = _served(request["arguments"])
     except OSError:
@@ -118,12 +123,8 @@ def _become(caller: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def _fits(environment: Mapping[str, str]) -> bool:
-    """Whether modules, imported with that environment, would be the same."""
-    return _shaping(environment) == _shaping(os.environ)
-
-
 def _shaping(environment: Mapping[str, str]) -> dict[str, str]:
+    """What may decide which modules are imported, and how they compute."""
     return {name: each for name, each in environment.items() if not name.startswith(_OWN) and name not in _OWN_NAMES}
 
 
@@ -139,7 +140,7 @@ def _take_place(caller: socket.socket, request: dict[str, object], files: list[i
     os.environ.update(request["environment"])  # type: ignore[call-overload]
     os.chdir(request["folder"])  # type: ignore[arg-type]
     import_module("numpy").random.seed()  # else all forks would draw the same
-    caller.sendall(f"{os.getpid()}\n".encode())
+    caller.sendall(b"%s %d\n" % (ACCEPTED, os.getpid()))
 
 
 def _die_with(watched: int) -> None:

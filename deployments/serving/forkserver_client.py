@@ -17,6 +17,7 @@ from typing import Final
 # What supervisord and all below it have in their environment: the folder of its sockets.
 _SUPERVISED: Final = "SEATRIAL_SUPERVISOR"
 SOCKET: Final = "forkserver.sock"
+ACCEPTED: Final = b"accepted"
 # It listens at once, and takes seconds until it has imported all.
 _LISTENS_WITHIN: Final = 5.0
 _ACCEPTS_WITHIN: Final = 30.0
@@ -78,7 +79,8 @@ def _asked(server: socket.socket, watched: int) -> int | None:
     except OSError:
         return None
     server.settimeout(None)
-    return int(said)
+    word, _, pid = said.partition(b" ")
+    return int(pid) if word == ACCEPTED else None
 
 
 def _pass_on(pid: int) -> None:
@@ -90,6 +92,7 @@ def _end_as(status: bytes) -> None:
     """Ends as the fork did, so that supervisord sees how; with 1 where the fork server is gone and cannot say."""
     code = os.waitstatus_to_exitcode(int(status)) if status else 1
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # of SIGKILL
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
