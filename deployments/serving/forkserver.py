@@ -26,7 +26,7 @@ from typing import Final, NoReturn
 from deployments.account_isolation import restrict_new_files
 from deployments.fork_requests import Callers, request_of
 from deployments.serving.forkserver_client import ACCEPTED, SOCKET
-from deployments.serving.socket_handover import unix_listener
+from deployments.serving.startup.socket_handover import unix_listener
 
 _FURTHER: Final = (
     "skops.io",  # first: it looks through every module that is there
@@ -96,9 +96,7 @@ def _tell_ends(forks: dict[int, socket.socket]) -> None:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # jemalloc has a thread, anew in each fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # jemalloc has a thread, anew in each fork
         return os.fork()
 
 

@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from deployments.account_isolation import restrict_new_files
 from deployments.fork_requests import Callers, request_of
-from deployments.platform.environment import password_of_prefect
+from deployments.local_platform.environment import password_of_prefect
 from deployments.proxy_environment import heed_proxies
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
