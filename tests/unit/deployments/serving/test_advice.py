@@ -10,7 +10,7 @@ import pytest
 
 from deployments.clock import SystemClock
 from deployments.errors import BadArtifact
-from deployments.serving import __main__ as serving
+from deployments.serving import main as serving
 from deployments.serving.codecs.content_decoding import parsed
 from deployments.serving.input_validation import Unanswerable
 from deployments.serving.loaded_model import Model, load
