@@ -23,9 +23,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
+import psutil
+
 from deployments.account_isolation import restrict_new_files
 from deployments.fork_requests import Callers, request_of
 from deployments.serving.forkserver_client import ACCEPTED, SOCKET
+from deployments.serving.server_log import log_as_json, log_event
 from deployments.serving.startup.socket_handover import unix_listener
 
 _FURTHER: Final = (
@@ -60,6 +63,8 @@ def serve(folder: Path) -> NoReturn:
             import_module(name)
         gc.collect()
         gc.freeze()
+        log_as_json()
+        log_event("ready", memory_mb=round(psutil.Process().memory_info().rss / 1e6, 1), pid=os.getpid())
         ended, on_end = socket.socketpair()
         on_end.setblocking(False)
         signal.set_wakeup_fd(on_end.fileno())
@@ -72,7 +77,7 @@ def serve(folder: Path) -> NoReturn:
                 continue
             if _state_of_files() != known:
                 caller.close()  # it serves by itself
-                sys.exit(0)
+                os._exit(0)
             with contextlib.suppress(OSError):  # no memory, no process to be had
                 pid = _fork()
                 if pid == 0:
@@ -170,7 +175,7 @@ def _state_of_files() -> dict[str, int]:
 def main() -> None:
     """By the command line."""
     restrict_new_files()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     serve(Path(sys.argv[1]))
 
 

@@ -18,9 +18,11 @@ from typing import Final
 _SUPERVISED: Final = "SEATRIAL_SUPERVISOR"
 SOCKET: Final = "forkserver.sock"
 ACCEPTED: Final = b"accepted"
-# It listens at once, and takes seconds until it has imported all.
-_LISTENS_WITHIN: Final = 5.0
-_ACCEPTS_WITHIN: Final = 30.0
+# After a start of the machine it begins together with those who ask. Its socket stays there when it ends; where there
+# is none, most likely nobody will come. It listens at once, and takes seconds until it has imported all.
+_LISTENS_WITHIN: Final = 10.0
+_APPEARS_WITHIN: Final = 1.0
+_ACCEPTS_WITHIN: Final = 60.0
 _POLL: Final = 0.05
 
 
@@ -51,7 +53,7 @@ def run_forked() -> None:
 
 
 def _connected(path: Path) -> socket.socket | None:
-    until = time.monotonic() + _LISTENS_WITHIN
+    began = time.monotonic()
     while True:
         caller = socket.socket(socket.AF_UNIX)
         try:
@@ -59,7 +61,7 @@ def _connected(path: Path) -> socket.socket | None:
             return caller
         except OSError:
             caller.close()
-        if time.monotonic() >= until:
+        if time.monotonic() - began >= (_LISTENS_WITHIN if path.exists() else _APPEARS_WITHIN):
             return None
         time.sleep(_POLL)
 
