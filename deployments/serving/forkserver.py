@@ -28,7 +28,7 @@ import psutil
 from deployments.account_isolation import restrict_new_files
 from deployments.fork_requests import Callers, request_of
 from deployments.serving.forkserver_client import ACCEPTED, SOCKET
-from deployments.serving.server_log import log_as_json, log_event
+from deployments.serving.server_log import log_as_json, log_event, place_of
 from deployments.serving.startup.socket_handover import unix_listener
 
 _FURTHER: Final = (
@@ -113,25 +113,30 @@ def _become(caller: socket.socket, given: Mapping[str, str]) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         message, files = request_of(caller, most_files=4)
         request = json.loads(message)
-        if len(files) == 4 and _shaping(request["environment"]) == _shaping(given):
+        if differing := _differing(given, request["environment"]):
+            log_event("declined", differing=", ".join(differing))
+        else:
             added = {name: each for name, each in os.environ.items() if name not in given}
-            request["environment"] = added | request["environment"]
-            _take_place(caller, request, files)
+            _take_place(caller, files, request["folder"], added | request["environment"])
             code = _served(request["arguments"])
-    except OSError:
-        pass  # the caller is gone, or of another session: it serves by itself
+    except (OSError, ValueError) as error:  # it is gone, or of another session: it serves by itself
+        log_event("declined", error=place_of(error))
     except Exception:  # noqa: BLE001 - the edge of the process
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
 
 
-def _shaping(environment: Mapping[str, str]) -> dict[str, str]:
-    """What may decide which modules are imported, and how they compute."""
-    return {name: each for name, each in environment.items() if not name.startswith(_OWN) and name not in _OWN_NAMES}
+def _differing(given: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
+    """Variables by which other modules could have been imported, or would compute otherwise."""
+    return [
+        name
+        for name in sorted({*given, *environment})
+        if given.get(name) != environment.get(name) and not name.startswith(_OWN) and name not in _OWN_NAMES
+    ]
 
 
-def _take_place(caller: socket.socket, request: dict[str, object], files: list[int]) -> None:
+def _take_place(caller: socket.socket, files: list[int], folder: str, environment: Mapping[str, str]) -> None:
     *standard, watched = files
     pid = struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
     os.setpgid(0, os.getpgid(pid))  # whoever signals the caller's group means this process, too
@@ -140,8 +145,8 @@ def _take_place(caller: socket.socket, request: dict[str, object], files: list[i
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()
-    os.environ.update(request["environment"])  # type: ignore[call-overload]
-    os.chdir(request["folder"])  # type: ignore[arg-type]
+    os.environ.update(environment)
+    os.chdir(folder)
     import_module("numpy").random.seed()  # else all forks would draw the same
     caller.sendall(b"%s %d\n" % (ACCEPTED, os.getpid()))
 

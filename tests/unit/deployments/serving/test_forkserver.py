@@ -72,7 +72,7 @@ class Fork:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    known = {name: each for name, each in os.environ.items() if not name.startswith("SEATRIAL_")}
+    known = {name: each for name, each in os.environ.items() if not name.startswith(("SEATRIAL_", "PYTEST_"))}
     return known | {"SEATRIAL_SUPERVISOR": str(folder), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
 
