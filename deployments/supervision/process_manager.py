@@ -113,8 +113,15 @@ class Supervisor:
 
     def state(self, name: str) -> ProgramState:
         """What supervisord is doing with a program; `ABSENT` if it knows none of that name."""
-        report = self.reports().get(name)
-        return report.state if report else ProgramState.ABSENT
+        if self._seen is not None:
+            report = self._seen.get(name)
+            return report.state if report else ProgramState.ABSENT
+        try:
+            return _report(self._remote.call("getProcessInfo", name)).state
+        except Objection as refusal:
+            if refusal.fault is not Fault.BAD_NAME:
+                raise
+        return ProgramState.ABSENT
 
     def states(self) -> dict[str, ProgramState]:
         """What supervisord is doing with each program it knows, by name."""
