@@ -58,8 +58,9 @@ class Fleet:
     def run(self, *arguments: str) -> float:
         """Seconds that a command took."""
         began = time.perf_counter()
+        command = "flows.entrypoints.cli"  # in older code a module
         result = subprocess.run(
-            [sys.executable, "-m", "flows.entrypoints.cli.main", *arguments],
+            [sys.executable, "-m", f"{command}.main" if _is_package(self.code, command) else command, *arguments],
             env=self.environment,
             cwd=self.folder / "project",
             capture_output=True,
@@ -81,19 +82,24 @@ class Served:
 
     def watch(self) -> None:
         """Until all did, or ten minutes are over."""
-        while len(self.at) < len(self.fleet.products) and time.perf_counter() - self.began < _PATIENCE:
-            for product in self.fleet.products:
-                if product not in self.at and _answers(self.fleet, product):
-                    self.at[product] = time.perf_counter() - self.began
-            time.sleep(_ASKED_EVERY)
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            while len(self.at) < len(self.fleet.products) and time.perf_counter() - self.began < _PATIENCE:
+                for product in self.fleet.products:
+                    if product not in self.at and _answers(self.fleet, product, client):
+                        self.at[product] = time.perf_counter() - self.began
+                time.sleep(_ASKED_EVERY)
 
 
-def _answers(fleet: Fleet, product: str) -> bool:
+def _is_package(code: Path, name: str) -> bool:
+    return code.joinpath(*name.split("."), "__init__.py").is_file()
+
+
+def _answers(fleet: Fleet, product: str, client: httpx.Client) -> bool:
     with contextlib.suppress(OSError, httpx.HTTPError, ValueError):
         gateway = json.loads((fleet.folder / "home" / "platform.json").read_text())["gateway"]
         row = {"dataframe_records": [{"price": 1.0, "visits": 3, "country": "FR"}]}
         address = f"http://127.0.0.1:{gateway}/{product}/invocations"
-        return httpx.post(address, json=row, timeout=5, trust_env=False).status_code == 200
+        return client.post(address, json=row).status_code == 200
     return False
 
 
@@ -254,7 +260,7 @@ def main() -> None:
         both = {name: code for name, code in (("here", ROOT), ("other", options.against)) if code}
         found = {}
         for name, code in both.items():
-            with _fleet(home / name, options.products, code) as fleet:
+            with _fleet((home / name).resolve(), options.products, code) as fleet:
                 found[name] = measured(fleet, options.rounds)
         _print(found["here"], found.get("other"), options.products)
 

@@ -65,11 +65,11 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     await_part(services.PREFECT, lambda: _prefect_is_up(supervisor, addresses))
     tell(f"Prefect       {addresses.url('prefect')}{_instead_of(settings.prefect_port, addresses.prefect)}")
     ensure_work_pool(settings, f"{addresses.url('prefect')}/api")
+    supervisor.put(services.warm_process(settings, addresses))
     with start_deploying(settings, addresses) as deployed:
         await_part("the deployment of flows", deployed)
     tell("flows         deployed from prefect.yaml")
     supervisor.put(services.prefect_worker(settings, addresses))
-    supervisor.put(services.warm_process(settings, addresses))
     await_part(services.CONTROL, lambda: _control_is_up(supervisor, settings))
     tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")
     if settings.has_own_mlflow:
