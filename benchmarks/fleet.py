@@ -1,11 +1,12 @@
 """How long `up` and `status` take with many products on one machine, and when each champion serves again.
 
-    python -m benchmarks.fleet [--products 22] [--home FOLDER] [--rounds 5]
+    python -m benchmarks.fleet [--products 22] [--home FOLDER] [--rounds 5] [--against CHECKOUT]
 
 Every product is a small logistic regression that is trained, registered and rolled out by the library's own calls, one
 server each. Then the platform is ended and started by the command line, and every product is asked through the
-gateway until it answers. With `--home` the fleet is made once, and found again by the next run. All listens on loopback
-in a folder below /tmp.
+gateway until it answers. With `--home` the fleet is made once, and found again by the next run. With `--against` the
+same is done with the code of another checkout, right after it, and the table has the ratio: whatever else the machine
+does, it does to both. All listens on loopback in a folder below /tmp.
 """
 
 import argparse
@@ -40,10 +41,11 @@ console = Console()
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A home with its products."""
+    """A home with its products, and the checkout whose code it runs."""
 
     folder: Path
     products: tuple[str, ...]
+    code: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -51,13 +53,14 @@ class Fleet:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
         ports: dict[str, str] = json.loads((self.folder / "ports.json").read_text())
         places = {"SEATRIAL_HOME": str(self.folder / "home"), "SEATRIAL_PROJECT": str(self.folder / "project")}
-        return kept | ports | places | {"PYTHONPATH": str(ROOT)}
+        return kept | ports | places | {"PYTHONPATH": str(self.code)}
 
     def run(self, *arguments: str) -> float:
         """Seconds that a command took."""
         began = time.perf_counter()
+        command = "flows.entrypoints.cli"  # in older code a module
         result = subprocess.run(
-            [sys.executable, "-m", "flows.entrypoints.cli.main", *arguments],
+            [sys.executable, "-m", f"{command}.main" if _is_package(self.code, command) else command, *arguments],
             env=self.environment,
             cwd=self.folder / "project",
             capture_output=True,
@@ -79,19 +82,24 @@ class Served:
 
     def watch(self) -> None:
         """Until all did, or ten minutes are over."""
-        while len(self.at) < len(self.fleet.products) and time.perf_counter() - self.began < _PATIENCE:
-            for product in self.fleet.products:
-                if product not in self.at and _answers(self.fleet, product):
-                    self.at[product] = time.perf_counter() - self.began
-            time.sleep(_ASKED_EVERY)
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            while len(self.at) < len(self.fleet.products) and time.perf_counter() - self.began < _PATIENCE:
+                for product in self.fleet.products:
+                    if product not in self.at and _answers(self.fleet, product, client):
+                        self.at[product] = time.perf_counter() - self.began
+                time.sleep(_ASKED_EVERY)
 
 
-def _answers(fleet: Fleet, product: str) -> bool:
+def _is_package(code: Path, name: str) -> bool:
+    return code.joinpath(*name.split("."), "__init__.py").is_file()
+
+
+def _answers(fleet: Fleet, product: str, client: httpx.Client) -> bool:
     with contextlib.suppress(OSError, httpx.HTTPError, ValueError):
         gateway = json.loads((fleet.folder / "home" / "platform.json").read_text())["gateway"]
         row = {"dataframe_records": [{"price": 1.0, "visits": 3, "country": "FR"}]}
         address = f"http://127.0.0.1:{gateway}/{product}/invocations"
-        return httpx.post(address, json=row, timeout=5, trust_env=False).status_code == 200
+        return client.post(address, json=row).status_code == 200
     return False
 
 
@@ -160,60 +168,78 @@ def _written(specs: Path, name: str) -> Path:
     return path
 
 
-def _cpu_seconds(fleet: Fleet) -> float:
-    """Of all processes of the fleet that run now: unlike wall-clock time it bears other work on the machine."""
-    found = 0.0
+def _processes(fleet: Fleet) -> list[psutil.Process]:
+    found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if str(fleet.folder) in " ".join([*process.cmdline(), process.environ().get("SEATRIAL_HOME", "")]):
-                found += sum(process.cpu_times()[:2])
+            words = [*process.cmdline(), process.environ().get("SEATRIAL_HOME", "")]
+            if any(f"{fleet.folder}{end}" in word for word in words for end in ("/home", "/project")):
+                found.append(process)
     return found
 
 
+def _cpu_seconds(fleet: Fleet) -> float:
+    """Of all processes of the fleet that run now: unlike wall-clock time it bears other work on the machine."""
+    return sum(sum(process.cpu_times()[:2]) for process in _processes(fleet))
+
+
+def _server_megabytes(fleet: Fleet) -> float:
+    """Memory that a model server costs: what is shared between processes counts in parts."""
+    servers = [each for each in _processes(fleet) if any("deployments.serving" in word for word in each.cmdline())]
+    return sum(each.memory_full_info().pss for each in servers) / 1e6 / len(fleet.products)
+
+
 @contextlib.contextmanager
-def _fleet(home: Path | None, count: int) -> Iterator[Fleet]:
-    with contextlib.ExitStack() as stack:
-        made = home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stf-", dir="/tmp")))
-        (made / "project" / "specs").mkdir(parents=True, exist_ok=True)
-        if not (made / "ports.json").exists():
-            ports = {f"SEATRIAL_{part}_PORT": str(free_port()) for part in ("GATEWAY", "PREFECT", "MLFLOW")}
-            (made / "ports.json").write_text(json.dumps(ports))
-        fleet = Fleet(made, names(count))
-        stack.callback(fleet.run, "down")
+def _fleet(made: Path, count: int, code: Path) -> Iterator[Fleet]:
+    """Its products, made if they are not there yet; the platform is ended with the block."""
+    (made / "project" / "specs").mkdir(parents=True, exist_ok=True)
+    if not (made / "ports.json").exists():
+        ports = {f"SEATRIAL_{part}_PORT": str(free_port()) for part in ("GATEWAY", "PREFECT", "MLFLOW")}
+        (made / "ports.json").write_text(json.dumps(ports))
+    fleet = Fleet(made, names(count), code)
+    try:
         began = time.perf_counter()
         command = [sys.executable, "-m", "benchmarks.fleet", "--seed", str(made), "--products", str(count)]
-        subprocess.run(command, env=fleet.environment, cwd=ROOT, check=True)
+        subprocess.run(command, env=fleet.environment, cwd=code, check=True)
         console.print(f"{count} products are there after {time.perf_counter() - began:.0f} s")
+        fleet.run("down")
         yield fleet
+    finally:
+        fleet.run("down")
 
 
-def measure(fleet: Fleet, rounds: int) -> None:
-    """Ends the platform, starts it, and prints the table."""
-    fleet.run("down")
+def measured(fleet: Fleet, rounds: int) -> dict[str, float]:
+    """Starts the platform, which is not up: seconds, and megabytes, by what they are of."""
+    load = os.getloadavg()[0]
     served = Served(fleet)
     watching = threading.Thread(target=served.watch)
     watching.start()
     up = fleet.run("up")
     watching.join()
-    cpu = _cpu_seconds(fleet)
-    again = fleet.run("up")
-    status = statistics.median(fleet.run("status") for _ in range(rounds))
-    one = statistics.median(fleet.run("status", fleet.products[0]) for _ in range(rounds))
-    table = Table(
-        "what", "seconds", title=f"{len(fleet.products)} products, {os.cpu_count()} cores", title_justify="left"
-    )
     at = sorted(served.at.values())
-    for what, seconds in (
-        ("`seatrial up` returns", up),
-        ("the first champion answers", at[0]),
-        ("half of the champions answer", at[len(at) // 2]),
-        ("all champions answer", at[-1]),
-        ("processor time of all processes until then", cpu),
-        ("`seatrial up` when all is up", again),
-        (f"`seatrial status`, median of {rounds}", status),
-        (f"`seatrial status {fleet.products[0]}`", one),
-    ):
-        table.add_row(what, f"{seconds:.1f}")
+    cpu, memory = _cpu_seconds(fleet), _server_megabytes(fleet)
+    again = fleet.run("up")
+    one = statistics.median(fleet.run("status", fleet.products[0]) for _ in range(rounds))
+    return {
+        "load of the machine before": load,
+        "`seatrial up` returns, s": up,
+        "the first champion answers, s": at[0],
+        "half of the champions answer, s": at[len(at) // 2],
+        "all champions answer, s": at[-1],
+        "processor time of all processes until then, s": cpu,
+        "memory for each model server, MB": memory,
+        "`seatrial up` when all is up, s": again,
+        f"`seatrial status`, median of {rounds}, s": statistics.median(fleet.run("status") for _ in range(rounds)),
+        f"`seatrial status {fleet.products[0]}`, s": one,
+    }
+
+
+def _print(here: dict[str, float], other: dict[str, float] | None, count: int) -> None:
+    title = f"{count} products, {os.cpu_count()} cores"
+    table = Table("what", "here", *(("other", "ratio") if other else ()), title=title, title_justify="left")
+    for what, number in here.items():
+        compared = (f"{other[what]:.1f}", f"{other[what] / number:.1f}") if other else ()
+        table.add_row(what, f"{number:.1f}", *compared)
     console.print(table)
 
 
@@ -223,13 +249,20 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=22)
     parser.add_argument("--home", type=Path, help="an absolute folder to make the fleet in, or to find it in")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--against", type=Path, help="an absolute folder: a checkout of other code, to be compared")
     parser.add_argument("--seed", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.seed:
         seed(options.seed, options.products)
         return
-    with _fleet(options.home, options.products) as fleet:
-        measure(fleet, options.rounds)
+    with contextlib.ExitStack() as stack:
+        home = options.home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stf-", dir="/tmp")))
+        both = {name: code for name, code in (("here", ROOT), ("other", options.against)) if code}
+        found = {}
+        for name, code in both.items():
+            with _fleet((home / name).resolve(), options.products, code) as fleet:
+                found[name] = measured(fleet, options.rounds)
+        _print(found["here"], found.get("other"), options.products)
 
 
 if __name__ == "__main__":

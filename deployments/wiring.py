@@ -1,6 +1,7 @@
 """Which implementation stands behind each door: the one place that knows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -103,11 +104,21 @@ def read_only_doors_of(section: RolloutSection | None) -> Doors:
     return _embedded_as_they_are(current())
 
 
+def one_look() -> AbstractContextManager[None]:
+    """A block in which the doors for looking ask this machine's supervisord once, however many products there are."""
+    return _supervisor_as_it_is(current()).one_look()
+
+
 @lru_cache(maxsize=1)
 def _embedded_as_they_are(settings: Settings) -> Doors:
+    return embedded_doors(settings, _supervisor_as_it_is(settings))
+
+
+@lru_cache(maxsize=1)
+def _supervisor_as_it_is(settings: Settings) -> "Supervisor":
     from deployments.supervision import Supervisor
 
-    return embedded_doors(settings, Supervisor.of(settings))
+    return Supervisor.of(settings)
 
 
 def target_of(product: str) -> TargetKind:

@@ -21,7 +21,7 @@ RECORD = json.dumps({"dataframe_records": [{"distance": 1400.0, "hour": 5, "carr
 _WITH_FAREWELL = """
 import sys
 from deployments.serving import graceful_server
-from deployments.serving.__main__ import main
+from deployments.serving.main import main
 graceful_server._FAREWELL_SECONDS = float(sys.argv[1])
 sys.exit(main(sys.argv[2:]))
 """

@@ -14,6 +14,7 @@ from deployments.local_platform.desired_routing import witness_of
 from deployments.routers.envoy import EnvoyRouter, is_alive, prepare
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
+from deployments.targets.process import fork_server
 
 _LIMIT = timedelta(seconds=30)
 _HEALTH = "/seatrial/health"
@@ -33,7 +34,9 @@ def ensure_gateway(settings: Settings, clock: Clock | None = None) -> Supervisor
     settings.private_home()
     supervisor = Supervisor.of(settings)
     with FileLock(settings.home / "gateway.lock", timeout=120):
-        supervisor.start()
+        servers_begin_with = fork_server(settings)
+        supervisor.start(servers_begin_with)
+        supervisor.put(servers_begin_with)
         if not (is_up(settings, supervisor) or _comes_to(settings, supervisor, clock)):
             _start(settings, supervisor, clock)
     return supervisor

@@ -2,8 +2,9 @@
 
 import contextlib
 import http.client
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from math import inf
 from typing import Final
 
 from deployments.clock import Clock
@@ -12,8 +13,10 @@ from deployments.settings import Settings
 from deployments.supervision import Supervisor
 from deployments.targets.process import ProcessTarget, served_by
 
+# To ask takes time of the servers that start.
+_LOOK_EVERY: Final = timedelta(seconds=0.5)
 # A line for each product would hide the others; one a while does.
-_EVERY: Final = timedelta(seconds=2)
+_TELL_EVERY: Final = timedelta(seconds=2)
 _MOST_NAMED: Final = 5
 
 
@@ -24,7 +27,8 @@ class ProductsUp:
         self._supervisor, self._tell, self._clock = supervisor, tell, clock
         self._target = ProcessTarget(supervisor, settings)
         self._waiting = self._with_servers()
-        self._all, self._told, self._told_at = len(self._waiting), 0, clock.monotonic() - _EVERY.total_seconds()
+        self._all, self._new, self._looked = len(self._waiting), set[str](), -inf
+        self._told = clock.monotonic() - _TELL_EVERY.total_seconds()
 
     @property
     def count(self) -> int:
@@ -37,25 +41,31 @@ class ProductsUp:
         return tuple(sorted(self._waiting))
 
     def look(self) -> None:
-        """Asks the servers of those that did not answer yet, and tells when there is something new."""
-        if not self._waiting:
-            return
-        with contextlib.suppress(TargetUnreachable, OSError, http.client.HTTPException):
-            self._waiting -= self._target.serving(self._waiting)
+        """Asks the servers of those that did not answer yet, twice a second, and tells who is new."""
         now = self._clock.monotonic()
-        if self.count > self._told and (not self._waiting or now - self._told_at >= _EVERY.total_seconds()):
-            self._told, self._told_at = self.count, now
-            self._tell(f"products      {self.count} of {self._all} serve")
+        if not self._waiting or now - self._looked < _LOOK_EVERY.total_seconds():
+            return
+        self._looked = now
+        with contextlib.suppress(TargetUnreachable, OSError, http.client.HTTPException):
+            self._new |= (came := self._target.serving(self._waiting))
+            self._waiting -= came
+        if self._new and (not self._waiting or now - self._told >= _TELL_EVERY.total_seconds()):
+            self._tell(f"products      {self.count} of {self._all} serve: {_shown(self._new)}")
+            self._told, self._new = now, set()
 
     def end(self) -> None:
         """Tells who is missing, once nothing else is waited for."""
+        self._looked = -inf
         self.look()
         if self._waiting:
-            rest = len(self._waiting) - _MOST_NAMED
-            shown = ", ".join(self.missing[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-            self._tell(f"products      {self.count} of {self._all} serve; to come: {shown}")
+            self._tell(f"products      {self.count} of {self._all} serve; to come: {_shown(self._waiting)}")
 
     def _with_servers(self) -> set[str]:
         with contextlib.suppress(TargetUnreachable):
             return {product for name in self._supervisor.known() if (product := served_by(name))}
         return set()
+
+
+def _shown(products: Collection[str]) -> str:
+    rest = len(products) - _MOST_NAMED
+    return ", ".join(sorted(products)[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -98,9 +98,20 @@ def _marked(run_folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]
     for process in psutil.process_iter():
         # Processes of others, and those that end while we look, are none of ours.
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-            environment = process.environ()
+            environment = _environment(process)
             if environment.get(MARK_VARIABLE) == str(run_folder) and process.status() != psutil.STATUS_ZOMBIE:
                 yield process, environment
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """Its own; of a fork that has joined the process group of a program, that of the program."""
+    group = os.getpgid(process.pid)
+    if group != process.pid:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            leader = psutil.Process(group).environ()
+            if PROGRAM_VARIABLE in leader:
+                return leader
+    return process.environ()
 
 
 def _is_daemon(process: psutil.Process, environment: dict[str, str]) -> bool:

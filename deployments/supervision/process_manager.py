@@ -1,7 +1,7 @@
 """The one way to supervisord: start it, give it programs, ask how they are, take them away."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Supervisor:
         self._definitions = Definitions(self._programs)
         self._clock = clock or SystemClock()
         self._remote = Remote(supervisord.socket_of(run_folder))
+        self._seen: dict[str, ProgramReport] | None = None
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock | None = None) -> "Supervisor":
@@ -56,8 +57,10 @@ class Supervisor:
         except TargetUnreachable:
             return False
 
-    def start(self) -> None:
+    def start(self, *needed: Program) -> None:
         """Sees to it that supervisord runs, in a session of its own, and keeps every program it was given.
+
+        One that has to be started knows `needed` before it starts any of them.
 
         After a crash of supervisord its programs live on. Those that share a socket with their successor serve until
         that has taken it over; the others are ended before their successors start.
@@ -71,6 +74,8 @@ class Supervisor:
                 [orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE, self._clock
             )
             serving = {orphan: _identity(orphan.takes_over) for orphan in orphans if orphan.takes_over is not None}
+            for program in needed:
+                self._define(program)
             self._definitions.mend()
             self._spawn()
             self._end_replaced(serving)
@@ -83,8 +88,7 @@ class Supervisor:
         """
         with locked(slot_of(self._run_folder, program.name)):
             allowed()
-            program.log.parent.mkdir(parents=True, exist_ok=True)
-            self._definitions.write(program)
+            self._define(program)
             added, changed = self._reload()
             if program.name in changed:
                 self._drop(program.name, within=program.stop_wait)
@@ -109,8 +113,15 @@ class Supervisor:
 
     def state(self, name: str) -> ProgramState:
         """What supervisord is doing with a program; `ABSENT` if it knows none of that name."""
-        report = self.reports().get(name)
-        return report.state if report else ProgramState.ABSENT
+        if self._seen is not None:
+            report = self._seen.get(name)
+            return report.state if report else ProgramState.ABSENT
+        try:
+            return _report(self._remote.call("getProcessInfo", name)).state
+        except Objection as refusal:
+            if refusal.fault is not Fault.BAD_NAME:
+                raise
+        return ProgramState.ABSENT
 
     def states(self) -> dict[str, ProgramState]:
         """What supervisord is doing with each program it knows, by name."""
@@ -118,8 +129,24 @@ class Supervisor:
 
     def reports(self) -> dict[str, ProgramReport]:
         """Every program that supervisord knows, by name and in that order."""
+        if self._seen is not None:
+            return self._seen
         reports = (_report(info) for info in self._remote.call("getAllProcessInfo"))
         return {report.name: report for report in sorted(reports, key=lambda report: report.name)}
+
+    @contextlib.contextmanager
+    def one_look(self) -> Iterator[None]:
+        """A block in which all that is asked here is answered by one look at its beginning: for who does but look.
+
+        An answer tells of every program, and to read it takes longer than to ask the program itself. A supervisord
+        that does not answer is asked again each time.
+        """
+        with contextlib.suppress(TargetUnreachable):
+            self._seen = self.reports()
+        try:
+            yield
+        finally:
+            self._seen = None
 
     def known(self) -> tuple[str, ...]:
         """Names of all programs that are defined or that supervisord keeps, in alphabetical order."""
@@ -168,6 +195,10 @@ class Supervisor:
 
         self._wait_until(all_taken_over, _TAKEN_OVER_WITHIN)
         orphan_processes.end(serving, _LEFTOVER_GRACE, self._clock)
+
+    def _define(self, program: Program) -> None:
+        program.log.parent.mkdir(parents=True, exist_ok=True)
+        self._definitions.write(program)
 
     def _reload(self) -> tuple[list[str], list[str]]:
         """Names of the programs that supervisord finds new, and of those it finds changed."""

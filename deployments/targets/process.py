@@ -136,13 +136,9 @@ class ProcessTarget:
         )
 
     def _environment(self) -> dict[str, str]:
-        ours = Path(deployments.__file__).resolve().parent.parent
-        # One row at a time gains nothing from many threads, and they take the cores from the other servers.
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         secret = self._settings.log_secret
         secrets = {"SEATRIAL_LOG_SECRET": secret.get_secret_value()} if secret else {}
-        secrets |= {KEY_VARIABLE: str(self._requests_key())}
-        return threads | secrets | {"PYTHONPATH": f"{ours}{os.pathsep}{self._settings.project.resolve()}"}
+        return _imports_of(self._settings) | secrets | {KEY_VARIABLE: str(self._requests_key())}
 
     def _requests_key(self) -> Path:
         """The file of the key that request ids are sealed with, drawn first if there is none."""
@@ -184,10 +180,29 @@ class ProcessTarget:
         return self._settings.logs / f"{name}.log"
 
 
+def fork_server(settings: Settings) -> Program:
+    """What has imported all that model servers need, and forks for each of them; they do without where it is not up."""
+    return Program(
+        name="forkserver",
+        command=(sys.executable, "-P", "-m", "deployments.serving.forkserver", str(settings.run_folder)),
+        directory=settings.project.resolve(),
+        log=settings.logs / "forkserver.log",
+        environment=_imports_of(settings),
+    )
+
+
 def served_by(program: str) -> str | None:
     """The product of which a program of supervisord's is a server; None for any other program."""
     found = _NAME.fullmatch(program)
     return found["product"] if found else None
+
+
+def _imports_of(settings: Settings) -> dict[str, str]:
+    """What decides which modules a server imports, and how they compute."""
+    ours = Path(deployments.__file__).resolve().parent.parent
+    # One row at a time gains nothing from many threads, and they take the cores from the other servers.
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return threads | {"PYTHONPATH": f"{ours}{os.pathsep}{settings.project.resolve()}"}
 
 
 def _name(product: str, version: int, index: int) -> str:

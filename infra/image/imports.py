@@ -9,7 +9,7 @@ from importlib import import_module
 _SERVER = (
     "boto3",
     "deployments.registry.storage_initializer",
-    "deployments.serving.__main__",
+    "deployments.serving.main",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "pyarrow.dataset",
     "s3fs",

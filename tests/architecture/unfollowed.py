@@ -155,7 +155,7 @@ _ELSEWHERE: tuple[Part, ...] = (
     ("; to replace it unseen, leave gate.against_champion out for one release", "tasks/gate/rule_checks.py"),
 )
 _TRAINING: tuple[Part, ...] = (
-    (" failed on its verification rows (", "deployments/serving/__main__.py"),
+    (" failed on its verification rows (", "deployments/serving/main.py"),
     (" has no probabilities: train it with output: prediction", "deployments/serving/loaded_model.py"),
     ("its rows do not have one shape: check quotes and delimiters", "tasks/datasets/file_source.py"),
     (" may not be read by this user: change its rights, or give another file", "tasks/datasets/file_source.py"),

@@ -130,6 +130,7 @@ class Attacked:
                 failing=frozenset({500, 501}), **known,
             ),
             Listener("warm process", run / "warm.sock", "", (), speaks_http=False, **known),
+            Listener("fork server", run / "forkserver.sock", "", (), speaks_http=False, **known),
             Listener("Prefect's worker", self.port_of_worker(), "", (), never_a_word, speaks_http=False, **known),
         ]  # fmt: skip
         for socket_of_model in sorted(run.glob(f"model-{self.product}-*.sock")):

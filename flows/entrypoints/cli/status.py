@@ -1,6 +1,7 @@
 """What `status` says: gathered once, printed as tables or as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from flows.entrypoints.cli.explanation import state_report
 from tasks.rollout_engine.champion import champion_by, who_serves
 from tasks.rollout_engine.desired_aliases import desired_registry
 
+# Servers that hang are waited for together.
+_ASKED_AT_ONCE = 16
 _LOOK = "why, the servers' log tells"
 # What to change, by why rows were dropped.
 _LOG_ADVICE = {
@@ -51,11 +54,16 @@ def status_report(product: str | None) -> dict[str, Any]:
         raise NotFound(f"{product!r} was never released here (released: {', '.join(products) or 'nothing yet'})")
     shown = [name for name in products if product in (None, name)]
     registry = _Registry(shown)
+    if running:
+        wiring.read_only_doors_of(None)  # here, for each of several threads would open doors of its own
+    with wiring.one_look(), ThreadPoolExecutor(_ASKED_AT_ONCE) as each:
+        told = each.map(lambda name: _product_status(name, running, registry), shown)
+        statuses = dict(zip(shown, told, strict=True))
     return {
         "home": str(settings.home),
         "platform": {part: addresses.url(part) for part in ("gateway", "prefect", "mlflow")},
         "processes": {name: report.state.value for name, report in running.items()},
-        "products": {name: _product_status(name, running, registry) for name in shown},
+        "products": statuses,
         "rollouts": _under_way(product) if settings.home.is_dir() else [],
     }
 

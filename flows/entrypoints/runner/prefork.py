@@ -12,12 +12,10 @@ import atexit
 import contextlib
 import json
 import os
-import selectors
 import signal
 import socket
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -25,7 +23,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import NoReturn
 
-from deployments.account_isolation import is_same_account, restrict_new_files
+from deployments.account_isolation import restrict_new_files
+from deployments.fork_requests import Callers, request_of
 from deployments.local_platform.environment import password_of_prefect
 from deployments.proxy_environment import heed_proxies
 from deployments.rollout.state import RolloutState
@@ -37,11 +36,6 @@ from tasks import signals
 
 _ROOT = Path(__file__).parents[3]
 _PACKAGES = ("flows", "tasks", "deployments")
-_LARGEST = 1 << 20
-# Environment and arguments, which the system itself lets be 2 MiB, as JSON.
-_MOST_BYTES = 16 << 20
-_PATIENCE_SECONDS = 10.0
-_MOST_SILENT = 64
 
 
 def serve(settings: Settings, run: Callable[[], int]) -> None:
@@ -57,9 +51,9 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
     fresh.chmod(0o600)
     fresh.replace(place)
     listener.listen()
-    callers, watchdog = _Callers(listener), Watchdog(settings)
+    callers, watchdog = Callers(listener), Watchdog(settings)
     while True:
-        caller = callers.next()
+        caller = callers.next(EVERY.total_seconds())
         if _state_of_files() != known:
             callers.close()
             if caller is not None:
@@ -74,61 +68,6 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
             if _fork() == 0:
                 callers.close()
                 _take_over(settings, orphan)
-
-
-class _Callers:
-    """Those who come to `listener`. Only one who has said something gets a fork: each takes memory."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        self._silent: list[socket.socket] = []
-        self._listener = listener
-        listener.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ)
-
-    def next(self) -> socket.socket | None:
-        """Somebody who has said something; None when nobody did yet, for a while or since one more has come.
-
-        Whoever is silent goes when there are too many of them.
-        """
-        ready = [key.fileobj for key, _ in self._selector.select(EVERY.total_seconds())]
-        for caller in [each for each in self._silent if each in ready][:1]:
-            self._selector.unregister(caller)
-            self._silent.remove(caller)
-            if _has_left(caller):
-                caller.close()
-                return None
-            return caller
-        if self._listener in ready:
-            with contextlib.suppress(OSError):  # gone meanwhile
-                self._take(self._listener.accept()[0])
-        return None
-
-    def close(self) -> None:
-        """Lets all of them go, but the one that `next` returned; a fork has copies of them, too."""
-        self._selector.close()
-        for each in (self._listener, *self._silent):
-            each.close()
-
-    def _take(self, caller: socket.socket) -> None:
-        if not is_same_account(caller):
-            caller.close()
-            return
-        caller.setblocking(True)
-        self._selector.register(caller, selectors.EVENT_READ)
-        self._silent.append(caller)
-        if len(self._silent) > _MOST_SILENT:
-            longest = self._silent.pop(0)
-            self._selector.unregister(longest)
-            longest.close()
-
-
-def _has_left(caller: socket.socket) -> bool:
-    """Whether it hung up without a word."""
-    try:
-        return not caller.recv(1, socket.MSG_PEEK)
-    except OSError:
-        return True
 
 
 def _fork() -> int:
@@ -160,7 +99,7 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signals.PRESENT.heed()
         caller.sendall(ACCEPTED + b"\n")
-        message, terminal = _request_of(caller)
+        message, terminal = request_of(caller, most_files=3)
         message, _, interrupted = message.partition(b"\n")
         request = json.loads(message)
         for number, descriptor in enumerate(terminal):
@@ -174,20 +113,6 @@ def _become(caller: socket.socket, run: Callable[[], int]) -> None:
         code = run()
     finally:
         _leave(caller, code)
-
-
-def _request_of(caller: socket.socket) -> tuple[bytes, list[int]]:
-    """What it sends, to the end of the line or beyond, and its terminal. Raises OSError if that takes too long."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    caller.settimeout(_PATIENCE_SECONDS)
-    message, terminal, _, _ = socket.recv_fds(caller, _LARGEST, 3)
-    while b"\n" not in message:
-        part = caller.recv(_LARGEST)
-        message += part
-        if not part or len(message) > _MOST_BYTES or time.monotonic() > deadline:
-            raise ConnectionAbortedError
-    caller.settimeout(None)
-    return message, terminal
 
 
 def _leave(caller: socket.socket, code: int) -> NoReturn:

@@ -1,6 +1,5 @@
 """The warm process: each command is a fork of its own, with the caller's terminal, and dies alone."""
 
-import contextlib
 import os
 import shutil
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.fork_requests import Callers
 from deployments.settings import Settings
 from flows.entrypoints.runner import prefork, prefork_client
 
@@ -146,37 +146,6 @@ def test_another_account_gets_no_command_done(settings: Settings) -> None:
         script = f"{OTHER} os.setuid(65534); s.connect(sys.argv[1]); print(s.recv(9))"
         command = [sys.executable, "-I", "-c", script, str(settings.home / "run" / "warm.sock")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as caller:
-            callers = prefork._Callers(listener)
-            assert callers.next() is None
+            callers = Callers(listener)
+            assert callers.next(5) is None
             assert caller.communicate()[0] == "b''\n"
-
-
-def test_only_who_says_something_is_a_caller_and_the_longest_silent_go(settings: Settings) -> None:
-    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as stack:
-        listener.bind(str(prefork_client.socket_of(settings)))
-        listener.listen()
-        callers = prefork._Callers(listener)
-        stack.callback(callers.close)
-        silent = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(prefork._MOST_SILENT + 1)]
-        for each in silent:
-            each.connect(str(prefork_client.socket_of(settings)))
-            assert callers.next() is None
-        assert silent[0].recv(1) == b"", "the first of them has been hung up on"
-        silent[1].close()
-        assert callers.next() is None, "who hung up without a word gets no fork"
-        silent[-1].sendall(b"x")
-        found = callers.next()
-        assert found is not None
-        with found:
-            assert found.recv(9) == b"x"
-
-
-@pytest.mark.parametrize("sent", [b"", b"{}", b"x" * 3000])
-def test_a_request_without_end_is_no_request(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefork, "_MOST_BYTES", 2000)
-    monkeypatch.setattr(prefork, "_PATIENCE_SECONDS", 0.05)
-    here, there = socket.socketpair(socket.AF_UNIX)
-    with here, there:
-        here.sendall(sent)
-        with pytest.raises(OSError):
-            prefork._request_of(there)

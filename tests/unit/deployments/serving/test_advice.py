@@ -10,11 +10,11 @@ import pytest
 
 from deployments.clock import SystemClock
 from deployments.errors import BadArtifact
-from deployments.serving import __main__ as serving
-from deployments.serving.__main__ import warm_up
+from deployments.serving import main as serving
 from deployments.serving.codecs.content_decoding import parsed
 from deployments.serving.input_validation import Unanswerable
 from deployments.serving.loaded_model import Model, load
+from deployments.serving.main import warm_up
 from deployments.serving.management_api import make_app
 from deployments.serving.request_limits import Limits
 from deployments.serving.server_state import Service
@@ -213,7 +213,7 @@ def test_a_model_that_fails_its_own_rows_is_trained_anew(tmp_path: Path) -> None
 def test_unknown_categories_are_accepted_where_the_spec_says_so(tmp_path: Path, model: Model) -> None:
     from dataclasses import replace
 
-    from deployments.serving.__main__ import _check_categories
+    from deployments.serving.main import _check_categories
 
     features = tuple(replace(each, categories=frozenset()) for each in model.description.features)
     nameless = replace(model, description=replace(model.description, features=features))

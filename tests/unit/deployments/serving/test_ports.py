@@ -14,7 +14,7 @@ import pytest
 
 from deployments.caller_authentication import GATEWAY_HEADER, KEY, RUN_HEADER, Proofs
 from deployments.key_files import key
-from deployments.serving.__main__ import main
+from deployments.serving.main import main
 from tests.model_folder import write_model_folder
 from tests.model_process import RECORD, REPOSITORY, ServerProcess, ask
 from tests.ports import free_port

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.serving.__main__ import _limits_of, _parse
 from deployments.serving.inference_log import LogOptions, options_of
+from deployments.serving.main import _limits_of, _parse
 from deployments.serving.request_limits import Limits
 from deployments.spec import LimitsSection, LogSection, ServerSection, StickyKey
 from deployments.targets.server_flags import server_flags

@@ -180,7 +180,7 @@ def test_a_full_disk_stops_no_answer_and_the_log_goes_on_once_there_is_room(mode
 
 
 def test_a_server_without_a_folder_keeps_no_log_and_imports_nothing_for_it() -> None:
-    program = "import sys, deployments.serving.__main__; print({'pyarrow', 'fsspec'} & set(sys.modules))"
+    program = "import sys, deployments.serving.main; print({'pyarrow', 'fsspec'} & set(sys.modules))"
     finished = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
