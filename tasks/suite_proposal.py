@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployments.atomic_files import write_atomically
+from deployments.clock import SystemClock
 from deployments.errors import BadData, BadInput
 from deployments.settings import Settings
 from tasks.data_validation.builtin_checks import by_severity, guard
@@ -15,7 +16,7 @@ from tasks.data_validation.suite_profiler import propose_suite
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.datasets.split import split_by_time
 from tasks.models.features import features_in, select_features, target_values
-from tasks.product_spec import ProductSpec
+from tasks.product_spec import ProductSpec, as_moment
 from tasks.spec_file import find_spec, load_product
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ class Proposal:
 def propose(product: str, settings: Settings) -> Proposal:
     """What the data of the spec's window look like, as a suite. Raises `BadData` if they cannot be read."""
     spec = load_product(find_spec(product, settings.specs_folder))
-    frame = load_snapshot(take_snapshot(spec, settings.snapshots))
+    frame, end = load_snapshot(take_snapshot(spec, settings.snapshots)), spec.data.window.end
     found = [finding for finding in by_severity(guard(frame, spec)) if not finding.passed]
     critical = [finding.message for finding in found if finding.severity is Severity.CRITICAL]
     return Proposal(
-        propose_suite(frame, spec),
+        propose_suite(frame, spec, SystemClock().now() if end is None else as_moment(end)),
         Path(spec.validation.suite),
         (*critical, *_unreadable(frame, spec)),
         tuple(finding.message for finding in found if finding.severity is not Severity.CRITICAL),
