@@ -1,4 +1,7 @@
-"""Text of others on a page of Markdown, as Prefect draws it: it shows `&#95;` as it stands, so what is markup gets a backslash."""
+"""Text of others on a page of Markdown.
+
+Prefect shows `&#95;` as it stands, so what would be markup gets a backslash.
+"""
 
 import re
 from typing import Final

@@ -5,9 +5,9 @@ from string import Template
 from typing import Final
 
 _NAMES = {"prefect": "Prefect", "mlflow": "MLflow"}
-# What pages remember in a browser, where nobody chose otherwise. MLflow's would open in the view for generative models,
-# with a notice on telemetry that is switched off, an assistant over a third of the page and a dialog before the registry;
-# Prefect's with an offer of other pages.
+# What pages remember in a browser, where nobody chose otherwise. MLflow's would open in the view for generative
+# models, with a notice on telemetry that is switched off, an assistant on a third of the page and a dialog before the
+# registry; Prefect's with an offer of other pages.
 _REMEMBERED: Final = {
     "mlflow": {
         "mlflow.workflowType_v1": '"machine_learning"',

@@ -51,9 +51,9 @@ def test_a_page_of_markdown_has_a_sentence_for_every_check_and_what_did_not_pass
     noted = Finding("spread", "b", Severity.INFO, Outcome.FAILED, "wide", "b: wide")
     lines = to_markdown(ValidationReport((GOOD, noted, ODD, BAD), 40, "s.json")).splitlines()
     assert lines[0] == "**Refused**: 4 checks of 40 rows against `s.json`"
-    assert [line for line in lines[1:] if line] == [
-        "## Refused for", r"- it's \<bad\>", "## Warnings", "- cannot tell", "## Noted", "- b: wide", "## Passed", "- fine"
-    ]  # fmt: skip
+    said = [line for line in lines[1:] if line]
+    assert said[::2] == ["## Refused for", "## Warnings", "## Noted", "## Passed"]
+    assert said[1::2] == [r"- it's \<bad\>", "- cannot tell", "- b: wide", "- fine"]
 
 
 def test_nothing_on_a_page_of_markdown_is_cut_off_as_prefect_cuts_tables() -> None:
