@@ -33,7 +33,7 @@ def leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
     ]
     # Sentences stand above the table: Prefect cuts one off at the right.
     said = f"**v{state.candidate}, {plain(step)}: {verdict.ruling}.** {plain(verdict.reason)}"
-    words = [f"- {plain(finding.sentence)}" for finding in verdict.findings]
+    words = [f"- {plain(each.sentence)}" for each in verdict.findings if each.sentence != verdict.reason]
     leave_table(f"{state.product}-evidence", rows, "\n".join([said, "", *words]))
 
 

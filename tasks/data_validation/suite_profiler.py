@@ -148,7 +148,7 @@ def _freshness(moments: "pd.Series[dt.datetime]", until: "dt.datetime | None") -
     gaps = moments.drop_duplicates().sort_values().diff().dropna()
     days = 3 * (gaps.max() / pd.Timedelta(days=1)) if len(gaps) else 0.0
     if until is not None:
-        days = max(days, (until - as_moment(moments.max().to_pydatetime())) / pd.Timedelta(days=1))
+        days = max(days, (until - as_moment(moments.max())) / pd.Timedelta(days=1))
     age = next((choice for choice in _AGES_IN_DAYS if choice >= days), math.ceil(days))
     max_age = format_duration(pd.Timedelta(days=age).to_pytimedelta())
     return {"max_age": max_age, "until": "window", "severity": Severity.WARNING.value}
