@@ -84,14 +84,12 @@ class RetryRequest(BaseModel):
 
 
 class SteerRequest(BaseModel):
-    """Tell the rollout of a product that is under way what to do.
-
-    The verb has no default: a run that is started or repeated without one must not approve anything.
-    """
+    """Tell the rollout of a product that is under way what to do."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     product: str = Field(description="name of the product", json_schema_extra=_products_here)
+    # Without a default: a run that is started or repeated without a verb must not approve anything.
     verb: Verb = Field(
         description="promote: all traffic now · skip: the present observation or question is over · approve: yes to "
         "the question · pause: weights stand still · resume · abort: the champion gets everything back"

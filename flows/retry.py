@@ -10,7 +10,7 @@ from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record_asked
 from tasks.operator_commands import version_to_retry
 from tasks.prefect_artifacts import name_run
-from tasks.rollout_steps import recover
+from tasks.rollout_steps import off_the_air, recover
 from tasks.run_context import Result, open_run
 
 
@@ -24,6 +24,8 @@ def retry(request: RetryRequest) -> Result:
     run = open_run(str(flow_run.id), request.product, current(), strategy=request.strategy)
     record_asked(run, "retry", version=request.version)
     with failure_recorded(run, "retry"):
+        if off_the_air(run):
+            version_to_retry(run, request.version)
         recover(run)
         chosen = version_to_retry(run, request.version)
         name_run(run, chosen.version, "retry")

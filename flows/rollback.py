@@ -13,7 +13,7 @@ from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record, record_asked
 from tasks.operator_commands import end_under_way
 from tasks.prefect_artifacts import name_run
-from tasks.rollout_steps import close_runs_left_open, former_version, recover
+from tasks.rollout_steps import close_runs_left_open, former_version, off_the_air, recover
 from tasks.run_context import Result, open_run
 
 
@@ -30,6 +30,8 @@ def rollback(request: RollbackRequest) -> Result:
     record_asked(run, "rollback", version=request.version)
     with failure_recorded(run, "rollback"):
         ended = end_under_way(run, "rollback")
+        if ended is None and off_the_air(run):
+            former_version(run, request.version)
         seen = recover(run, going_back=True)
         if ended is not None and request.version in {None, ended.version}:
             ended = replace(ended, outcome=f"{ended.outcome}; {seen}") if seen else ended

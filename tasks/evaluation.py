@@ -14,8 +14,9 @@ from tasks.datasets.split import split_by_time
 from tasks.decision_log import record
 from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
-from tasks.gate.rule_checks import Unscorable, rows_for_table
+from tasks.gate.rule_checks import GateVerdict, Unscorable, rows_for_table
 from tasks.gate.score_report import champion_scores, rows_without_rule, scores_beside
+from tasks.markdown import plain
 from tasks.models.train import TrainedModel
 from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_table
@@ -47,7 +48,7 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
         shutil.rmtree(place, ignore_errors=True)
     rows = [*rows_for_table(evaluation.verdict), *rows_without_rule(evaluation, run.spec.gate.metrics)]
     against = _against(run, serving)
-    leave_table(f"{run.product}-gate", rows, f"Is the candidate for {run.product} good enough? Held against {against}")
+    leave_table(f"{run.product}-gate", rows, _in_words(evaluation.verdict, against))
     seen = {name: round(evaluation.candidate.values[name], 4) for name in run.spec.gate.metrics}
     champion = champion_scores(evaluation, run.spec.gate.metrics)
     tell("gate.scored", **scores_beside(evaluation, None if serving is None else f"v{serving}"))
@@ -59,6 +60,12 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     record(run, "gate.passed", against=against, scores=seen, champion_scores=champion, table=rows)
     tell("gate.passed", against=against, **seen)
     return evaluation
+
+
+def _in_words(verdict: GateVerdict, against: str) -> str:
+    """Above the table, which Prefect cuts off at the right."""
+    answer = "Good enough" if verdict.passed else "**Not good enough**"
+    return "\n".join([f"{answer}, held against {against}", "", *(f"- {plain(each)}" for each in verdict.failures)])
 
 
 def _against(run: Run, serving: int | None) -> str:

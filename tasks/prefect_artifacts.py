@@ -7,6 +7,7 @@ from deployments.local_platform.addresses import read_addresses
 from deployments.redaction import masked
 from deployments.rollout.state import RolloutState
 from deployments.settings import current
+from tasks.markdown import plain
 from tasks.prefect_runs import name_present_run
 from tasks.run_context import Run
 
@@ -27,11 +28,13 @@ def leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
             "candidate": _rate(finding.candidate),
             "harm": f"e = {finding.harm:.4g} of {finding.harm_needed:.4g}",
             "not worse": "" if finding.safe is None else f"e = {finding.safe:.4g} of {finding.safe_needed:.4g}",
-            "in words": finding.sentence,
         }
         for finding in verdict.findings
     ]
-    leave_table(f"{state.product}-evidence", rows, f"v{state.candidate}, {step}: {verdict.ruling}. {verdict.reason}")
+    # Sentences stand above the table: Prefect cuts one off at the right.
+    said = f"**v{state.candidate}, {plain(step)}: {verdict.ruling}.** {plain(verdict.reason)}"
+    words = [f"- {plain(each.sentence)}" for each in verdict.findings if each.sentence != verdict.reason]
+    leave_table(f"{state.product}-evidence", rows, "\n".join([said, "", *words]))
 
 
 def _rate(value: float | None) -> str:
@@ -45,10 +48,20 @@ def leave_links(run: Run, version: int) -> None:
     settings, known = current(), read_addresses(current())
     if mlflow := known.url("mlflow") if settings.has_own_mlflow else masked(settings.mlflow_uri):
         link = f"{mlflow}/#/models/{run.product}/versions/{version}"
-        create_link_artifact(link=link, link_text=f"{run.product} v{version} in MLflow", key=f"{run.product}-mlflow")
+        create_link_artifact(
+            link=link,
+            link_text=f"{run.product} v{version} in MLflow",
+            key=f"{run.product}-mlflow",
+            description="Where the registry has it (`seatrial open mlflow` opens MLflow logged in)",
+        )
     if gateway := known.url("gateway"):
         link = f"{gateway}/v2/models/{run.product}"
-        create_link_artifact(link=link, link_text=f"{run.product} at the gateway", key=f"{run.product}-gateway")
+        create_link_artifact(
+            link=link,
+            link_text=f"{run.product} at the gateway",
+            key=f"{run.product}-gateway",
+            description=f"What it asks for and answers; predictions come from {gateway}/{run.product}/invocations",
+        )
 
 
 def leave_markdown(key: str, text: str, description: str) -> None:

@@ -15,6 +15,7 @@ from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot
 from tasks.decision_log import record
 from tasks.gate.evaluate import Evaluation
+from tasks.markdown import code
 from tasks.models.train import TrainedModel, version_facts
 from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_links, leave_markdown, name_run
@@ -53,7 +54,7 @@ def _highest_known(product: str, journal: Journal) -> int:
 def _card(version: ModelVersion) -> str:
     facts = version.facts
     metrics = "\n".join(f"| {name} | {value:.4f} |" for name, value in facts.metrics.items())
-    parameters = ", ".join(f"{name}={value}" for name, value in facts.hyperparameters.items())
+    parameters = ", ".join(code(f"{name}={value}") for name, value in facts.hyperparameters.items())
     return (
         f"# {version.name}\n\n{facts.algorithm} ({facts.model_type}), {facts.size_mb:.2f} MB, "
         f"made {facts.created_at:%Y-%m-%d %H:%M} UTC\n\n"

@@ -28,6 +28,7 @@ from tasks.rollout_engine.carrier import Carrier
 from tasks.rollout_engine.emergency_rollback import give_back
 from tasks.rollout_engine.evidence_sources import compared
 from tasks.rollout_engine.local_rollouts import remember_state, remembered_state
+from tasks.rollout_engine.product_removal import is_off_the_air
 from tasks.rollout_engine.reasons import explain, outcome
 from tasks.rollout_engine.rollback_target import rollback_target
 from tasks.rollout_engine.takeover import Wish, begin, is_carried_here, settle_before_release, take_over
@@ -54,6 +55,17 @@ def recover(run: Run, going_back: bool = False) -> str | None:
     if not going_back:
         close_runs_left_open(run)
     return seen
+
+
+def off_the_air(run: Run) -> bool:
+    """Whether the product was removed: then `recover` brings its champion back, which a command that fails must not.
+
+    The journal is asked only where no users wait, who have no route; false where that cannot be told.
+    """
+    doors = wiring.doors(run.spec.rollout)
+    with suppress(SeatrialError):
+        return doors.router.read(run.product) is None and is_off_the_air(run.product, doors.journal)
+    return False
 
 
 def close_runs_left_open(run: Run) -> None:

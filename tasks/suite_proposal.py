@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployments.atomic_files import write_atomically
+from deployments.clock import SystemClock
 from deployments.errors import BadData, BadInput
 from deployments.settings import Settings
+from tasks.data_spec import as_moment
 from tasks.data_validation.builtin_checks import by_severity, guard
 from tasks.data_validation.declared_types import read_as_declared
 from tasks.data_validation.findings import Severity
@@ -62,7 +64,9 @@ def propose(product: str, settings: Settings) -> Proposal:
         take_snapshot(spec, settings.snapshots)  # what a release says comes first
         raise
     refusals, warnings = _said_of(spec, settings)
-    suite = propose_suite(read_as_declared(frame, inferred)[0], inferred)
+    end = spec.data.window.end
+    until = SystemClock().now() if end is None else as_moment(end)
+    suite = propose_suite(read_as_declared(frame, inferred)[0], inferred, until)
     return Proposal(suite, Path(spec.validation.suite), refusals, warnings, tuple(_new_lines(spec, inferred)))
 
 

@@ -5,14 +5,19 @@ from string import Template
 from typing import Final
 
 _NAMES = {"prefect": "Prefect", "mlflow": "MLflow"}
-# What MLflow's pages remember in a browser, where nobody chose otherwise: they would open in the view for generative
-# models, with a notice on telemetry that is switched off.
+# What pages remember in a browser, where nobody chose otherwise. MLflow's would open in the view for generative
+# models, with a notice on telemetry that is switched off, an assistant on a third of the page and a dialog before the
+# registry; Prefect's with an offer of other pages.
 _REMEMBERED: Final = {
     "mlflow": {
         "mlflow.workflowType_v1": '"machine_learning"',
         "mlflow.telemetry.info.alert.dismissed_v1": "true",
         "mlflow.settings.telemetry.enabled_v1": "false",
-    }
+        "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+        "mlflow.home.getting-started.collapsed_v1": "true",
+        "_mlflow_model_registry_promo_modal_dismissed_v1": "true",
+    },
+    "prefect": {"prefect-v2-promo-dismissed": "true"},
 }
 # The ticket is behind a #, which browsers keep to themselves: it is in no log and no Referer.
 _PAGE = Template(
@@ -55,4 +60,4 @@ if (ticket) { history.replaceState(null, "", location.pathname + location.search
 
 def login_page(part: str) -> str:
     """HTML, for `prefect` or `mlflow`."""
-    return _PAGE.substitute(part=part, name=_NAMES[part], remembered=json.dumps(_REMEMBERED.get(part, {})))
+    return _PAGE.substitute(part=part, name=_NAMES[part], remembered=json.dumps(_REMEMBERED[part]))

@@ -167,7 +167,7 @@ def _has_infinity(column: "pd.Series[Any]") -> bool:
 
 
 def _told(leaks: list[str], how: str) -> str:
-    return f"given {how} by {', '.join(leaks[:_MOST_SHOWN])}{_more(leaks)}" if leaks else "by none"
+    return f"given {how} by {', '.join(leaks[:_MOST_SHOWN])}{_more(leaks)}" if leaks else "by no feature"
 
 
 def _names(names: list[str], what: str) -> str:

@@ -1,15 +1,13 @@
 """A validation report for people: Markdown for Prefect's pages, and one HTML file that needs nothing else."""
 
-import re
 from html import escape
 
 from deployments.plurals import counted
-from deployments.printable import in_one_line
 from tasks.data_validation.findings import Finding, Outcome, Severity, ValidationReport
+from tasks.markdown import code, plain
 
 __all__ = ["Finding", "Outcome", "Severity", "ValidationReport", "to_html", "to_markdown"]
 
-_MARKUP = re.compile(r"[&<>|`*_\[\]\\~]")
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fbfaf7; --ink: #1d2733; --soft: #66717d; --line: #dedbd2; --card: #fff;
   --bad: #b3261e; --warn: #8a5a00; --good: #2c6e49; }
@@ -38,23 +36,22 @@ code { font: .92em ui-monospace, monospace; }
 
 
 def to_markdown(report: ValidationReport) -> str:
-    """What did not pass as a list of sentences, then a table with one row a check; every text escaped.
+    """Every check as a sentence, what did not pass first; every text escaped.
 
-    Prefect cuts a table off at the right, so what was observed stands before the check.
+    No table: Prefect cuts one off at the right, without a bar to move it by.
     """
-    counts = f"{counted(len(report.findings), 'check')} of {counted(report.rows, 'row')} against {_code(report.suite)}"
+    counts = f"{counted(len(report.findings), 'check')} of {counted(report.rows, 'row')} against {code(report.suite)}"
     lines = [f"**{'Passed' if report.passed else 'Refused'}**: {counts}", ""]
-    told = [("Refused for", report.critical), ("Warnings", report.warnings)]
+    told = (
+        ("Refused for", report.critical),
+        ("Warnings", report.warnings),
+        ("Noted", [each for each in report.findings if _only_noted(each)]),
+        ("Passed", [each for each in report.findings if each.passed]),
+    )
     for title, findings in told:
         if findings:
-            lines += [f"## {title}", "", *(f"- {_plain(finding.message)}" for finding in findings), ""]
-    lines += [
-        "## All checks",
-        "",
-        "| outcome | column | observed | severity | check |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    return "\n".join([*lines, *map(_markdown_row, report.findings), ""])
+            lines += [f"## {title}", "", *(f"- {plain(finding.message)}" for finding in findings), ""]
+    return "\n".join(lines)
 
 
 def to_html(report: ValidationReport, title: str) -> str:
@@ -87,20 +84,8 @@ def _body(report: ValidationReport) -> str:
     return f"<tbody>\n{rows}\n</tbody>"
 
 
-def _markdown_row(finding: Finding) -> str:
-    outcome = finding.outcome.value if finding.passed else f"**{finding.outcome.value}**"
-    column = _plain(finding.column) if finding.column else "(table)"
-    cells = (outcome, column, _plain(finding.observed), finding.severity.value, _plain(finding.check))
-    return f"| {' | '.join(cells)} |"
-
-
-def _plain(text: str) -> str:
-    """`text` as it stands: nothing in it is markup, nor ends the line or the cell."""
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", in_one_line(text))
-
-
-def _code(text: str) -> str:
-    return f"`{in_one_line(text).replace('`', ' ')}`"
+def _only_noted(finding: Finding) -> bool:
+    return finding.severity is Severity.INFO and finding.outcome is Outcome.FAILED
 
 
 def _row(finding: Finding) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
+from tasks.data_spec import as_moment
 from tasks.data_validation.column_kinds import can_be_listed, can_be_listed_as_classes, kind_of
 from tasks.data_validation.column_stats import distinct, hashable
 from tasks.data_validation.findings import Severity
@@ -35,8 +36,11 @@ _AGES_IN_DAYS = (1, 2, 7, 14, 30, 90, 365)
 Proposed = dict[str, Any]
 
 
-def propose_suite(frame: "pd.DataFrame", spec: ProductSpec) -> Proposed:
-    """The content of a suite file for `frame`, a snapshot's rows; it passes on `frame` itself, warnings included."""
+def propose_suite(frame: "pd.DataFrame", spec: ProductSpec, until: "dt.datetime | None" = None) -> Proposed:
+    """The content of a suite file for `frame`, a snapshot's rows; it passes on `frame` itself, warnings included.
+
+    `until` is when the rows' window ends: now where it is open. None: the newest row is as new as can be.
+    """
     used = used_columns(spec)
     kinds = {str(name): kind_of(frame[name]) for name in frame.columns if name in used}
     expectations = [*_about_table(frame)]
@@ -44,7 +48,7 @@ def propose_suite(frame: "pd.DataFrame", spec: ProductSpec) -> Proposed:
         expectations += _about_column(frame[name], name, kind, spec)
     own: Proposed = {"types": {name: kind.value for name, kind in kinds.items() if kind and _has_values(frame[name])}}
     if spec.data.time_column is not None:
-        own["freshness"] = _freshness(frame[spec.data.time_column])
+        own["freshness"] = _freshness(frame[spec.data.time_column], until)
     return {"name": spec.product, "expectations": expectations, "meta": {"seatrial": own}}
 
 
@@ -135,12 +139,14 @@ def _has_values(column: "pd.Series[Any]") -> bool:
     return bool(column.notna().any())
 
 
-def _freshness(moments: "pd.Series[dt.datetime]") -> Proposed:
-    """At least three times the longest gap that there was, rounded up to an age that people use."""
+def _freshness(moments: "pd.Series[dt.datetime]", until: "dt.datetime | None") -> Proposed:
+    """At least three times the longest gap that there was, and the newest row's age, rounded up to what people use."""
     import pandas as pd
 
     gaps = moments.drop_duplicates().sort_values().diff().dropna()
     days = 3 * (gaps.max() / pd.Timedelta(days=1)) if len(gaps) else 0.0
+    if until is not None:
+        days = max(days, (until - as_moment(moments.max())) / pd.Timedelta(days=1))
     age = next((choice for choice in _AGES_IN_DAYS if choice >= days), math.ceil(days))
     max_age = format_duration(pd.Timedelta(days=age).to_pytimedelta())
     return {"max_age": max_age, "until": "window", "severity": Severity.WARNING.value}

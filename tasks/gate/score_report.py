@@ -33,11 +33,11 @@ def rows_without_rule(evaluation: Evaluation, asked: Collection[str]) -> list[di
     return [
         {
             "metric": name,
-            "rule": "none",
+            "result": "",
             "candidate": _shown(value),
             "champion": _shown(theirs[name]) if name in theirs else "",
             "limit": "",
-            "result": "",
+            "rule": "none",
             "reason": "shown only: no rule asks for it" if name not in asked else "shown only: no rule compares it",
         }
         for name, value in evaluation.candidate.values.items()

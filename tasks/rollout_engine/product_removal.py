@@ -60,5 +60,11 @@ def removed_at(product: str, since: datetime, journal: Journal) -> datetime | No
     return found[-1] if found else None
 
 
+def is_off_the_air(product: str, journal: Journal) -> bool:
+    """Whether the product was removed, and nothing was rolled out since."""
+    rollouts = journal.rollouts(product)
+    return bool(rollouts) and removed_at(product, rollouts[0].updated_at, journal) is not None
+
+
 def _note(product: str, kind: str, facts: Mapping[str, object], doors: Doors) -> None:
     doors.journal.record(Event(product, str(this_process()), doors.clock.now(), kind, facts))

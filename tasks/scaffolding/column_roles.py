@@ -58,13 +58,11 @@ def time_columns(rows: Rows) -> tuple[str, ...]:
 
 
 def key_columns(rows: Rows, time: str | None, target: str) -> tuple[str, ...]:
-    """Columns that look like ids and tell every row apart, the likeliest first."""
+    """Columns that look like ids, or number the rows, and tell every row apart; the likeliest first."""
     frame = rows.frame
-    return tuple(
-        name
-        for name in frame.columns
-        if name not in {time, target, ""} and _ID.search(name) and _tells_rows_apart(frame[name])
-    )
+    apart = [name for name in frame.columns if name not in {time, target, ""} and _tells_rows_apart(frame[name])]
+    named = [name for name in apart if _ID.search(name)]
+    return (*named, *(name for name in apart if name not in named and _numbers_rows(frame[name])))
 
 
 def check_column(name: str, rows: Rows, what: str) -> None:
@@ -167,7 +165,7 @@ def _why_not(rows: Rows, name: str) -> str:
 def _looks_like_id(column: "pd.Series[Any]", name: str, different: int) -> str:
     rows, kind = len(column), measures(column)
     if kind is Kind.INTEGER:
-        if different == rows > FEW and int(column.max()) - int(column.min()) + 1 == rows:
+        if different == rows and _numbers_rows(column):
             return "it numbers the rows"
         if different > FEW and _ID.search(name):
             return (
@@ -189,6 +187,12 @@ def _unreadable(column: "pd.Series[Any]", name: str) -> str:
     if kind is FeatureKind.NUMERIC and float(made[name].abs().max()) > _ENORMOUS:
         return f"it has numbers beyond ±{_ENORMOUS:g}: repair them at the source"
     return ""
+
+
+def _numbers_rows(column: "pd.Series[Any]") -> bool:
+    """Of a column whose values are all different."""
+    rows = len(column)
+    return measures(column) is Kind.INTEGER and rows > FEW and int(column.max()) - int(column.min()) + 1 == rows
 
 
 def _tells_rows_apart(column: "pd.Series[Any]") -> bool:

@@ -107,7 +107,7 @@ def draft(wish: Wish, rows: Rows, settings: Settings, clock: Clock | None = None
         frame = load_snapshot(take_snapshot(spec, Path(scratch) / "snapshots"))
         columns = _without_what_is_amiss(spec, frame, columns)
         spec, found = _with_model(wish, rows, columns, frame, (settings, Path(scratch), clock))
-        suite = json.dumps(propose_suite(frame, spec), indent=2, ensure_ascii=False) + "\n"
+        suite = json.dumps(propose_suite(frame, spec, clock.now()), indent=2, ensure_ascii=False) + "\n"
         shown = _as_written(spec, wish, rows, settings)
         text = spec_text(shown, columns.left_out, found, len(frame))
         _check_text(text, spec, Path(scratch))

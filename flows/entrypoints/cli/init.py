@@ -55,7 +55,8 @@ def init(  # noqa: PLR0913, PLR0917 - a command has as many options as there are
     answers = _Answers(rows, asks)
     chosen = answers.target(target)
     when = answers.time(time, chosen)
-    wish = Wish(answers.name(name, data), chosen, when, answers.key(key, when, chosen), task)
+    apart = answers.key(key, when, chosen)
+    wish = Wish(answers.name(name, data), chosen, when, apart, task)
     check_free(settings.specs_folder / f"{wish.name}.yaml", settings.specs_folder / f"{wish.name}.suite.json")
     if not json:
         console.err().print(

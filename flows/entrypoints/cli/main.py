@@ -30,6 +30,7 @@ from flows.entrypoints.cli import (
     spec_commands,
 )
 from flows.entrypoints.cli.options import INTERRUPTED
+from tasks.models.resource_limits import sleep_while_threads_wait
 from tasks.secondary_errors import full_text
 from tasks.signals import PRESENT, CommandInterruptedError
 
@@ -60,6 +61,7 @@ UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of
 def main() -> None:
     """Run the command line; every error that Seatrial raises on purpose becomes one line and its exit code."""
     restrict_new_files()
+    sleep_while_threads_wait()
     for sentence in heed_proxies():
         console.warn(sentence)
     PRESENT.heed()

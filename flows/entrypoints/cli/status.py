@@ -25,6 +25,7 @@ from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import state_report
 from tasks.rollout_engine.champion import champion_by, who_serves
 from tasks.rollout_engine.desired_aliases import desired_registry
+from tasks.rollout_engine.product_removal import is_off_the_air
 
 # Servers that hang are waited for together.
 _ASKED_AT_ONCE = 16
@@ -82,7 +83,7 @@ def print_status(report: dict[str, Any]) -> None:
         (
             name,
             version["version"],
-            version["status"],
+            "off the air" if facts["off_the_air"] and version["version"] == facts["champion"] else version["status"],
             " ".join(version["aliases"]),
             _percent(facts, version),
             _servers(facts, version),
@@ -209,6 +210,7 @@ def _product_status(name: str, running: Mapping[str, object], registry: _Registr
     report: dict[str, Any] = {
         "target": TargetKind.LOCAL.value,
         "champion": None,
+        "off_the_air": False,
         "traffic": None,
         "servers": {},
         "versions": [],
@@ -222,6 +224,7 @@ def _product_status(name: str, running: Mapping[str, object], registry: _Registr
     with _told_in(report["amiss"]):
         rollouts = wiring.journal().rollouts(name)
         report["target"] = rollouts[0].section.target.value if rollouts else TargetKind.LOCAL.value
+        report["off_the_air"] = is_off_the_air(name, wiring.journal())
         live = _live(rollouts, running)
     with _told_in(report["amiss"]):
         report["traffic"] = _traffic(name, live)

@@ -42,6 +42,7 @@ def report(target: str, **under_way: Any) -> dict[str, Any]:
     facts = {
         "target": target,
         "champion": None,
+        "off_the_air": False,
         "versions": [],
         "amiss": [],
         "registry": [],
@@ -53,6 +54,17 @@ def report(target: str, **under_way: Any) -> dict[str, Any]:
         "products": {"flights": facts},
         "rollouts": [under_way] if under_way else [],
     }
+
+
+def test_a_version_of_a_removed_product_is_not_said_to_be_live(capsys: pytest.CaptureFixture[str]) -> None:
+    versions = [{"version": each, "status": status, "aliases": []} for each, status in ((1, "live"), (2, "refused"))]
+    told = report("local")
+    told["products"]["flights"] |= {"champion": 1, "off_the_air": True, "versions": versions}
+    print_status(told)
+    said = capsys.readouterr().out
+    assert "off the air" in said
+    assert "live" not in said
+    assert "refused" in said
 
 
 def test_a_platform_that_no_product_needs_is_not_told_to_be_down(capsys: pytest.CaptureFixture[str]) -> None:

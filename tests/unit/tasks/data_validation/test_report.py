@@ -47,18 +47,23 @@ def test_a_report_passes_unless_something_critical_did_not(
     assert (report.passed, len(report.critical), len(report.warnings)) == (passed, critical, warnings)
 
 
-def test_a_page_of_markdown_says_what_did_not_pass_first_and_shows_every_check_whole() -> None:
-    lines = to_markdown(ValidationReport((BAD, ODD, GOOD), 40, "s.json")).splitlines()
-    assert lines[0] == "**Refused**: 3 checks of 40 rows against `s.json`"
-    assert lines.index("- it's &#60;bad&#62;") < lines.index("- cannot tell") < lines.index("## All checks")
-    assert lines[-3] == '| **failed** | he"at | 3 &#38; 4 | critical | values &#60;b&#62; |'
-    assert lines[-1] == "| passed | (table) | 40 rows | critical | rows |"
+def test_a_page_of_markdown_has_a_sentence_for_every_check_and_what_did_not_pass_first() -> None:
+    noted = Finding("spread", "b", Severity.INFO, Outcome.FAILED, "wide", "b: wide")
+    lines = to_markdown(ValidationReport((GOOD, noted, ODD, BAD), 40, "s.json")).splitlines()
+    assert lines[0] == "**Refused**: 4 checks of 40 rows against `s.json`"
+    said = [line for line in lines[1:] if line]
+    assert said[::2] == ["## Refused for", "## Warnings", "## Noted", "## Passed"]
+    assert said[1::2] == [r"- it's \<bad\>", "- cannot tell", "- b: wide", "- fine"]
 
 
-def test_nothing_in_a_name_ends_a_cell_or_a_line_of_markdown() -> None:
-    odd = Finding("a|b", "x\ny", Severity.WARNING, Outcome.FAILED, "[link](x)", "`code`")
+def test_nothing_on_a_page_of_markdown_is_cut_off_as_prefect_cuts_tables() -> None:
+    assert "|" not in to_markdown(ValidationReport((BAD, ODD, GOOD), 40, "s.json"))
+
+
+def test_nothing_in_a_name_is_markup_or_ends_a_line_of_markdown() -> None:
+    odd = Finding("a", "x", Severity.WARNING, Outcome.FAILED, "", "booked_at|x\ny: # [link](x) &#95; `code`")
     page = to_markdown(ValidationReport((odd,), 1, "s"))
-    assert page.splitlines()[-1] == "| **failed** | x&#92;ny | &#91;link&#93;(x) | warning | a&#124;b |"
+    assert page.splitlines()[-1] == r"- booked\_at\|x\\ny: \# \[link\](x) \&\#95; \`code\`"
 
 
 def test_a_page_escapes_every_text() -> None:

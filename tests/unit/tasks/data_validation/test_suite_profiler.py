@@ -1,12 +1,14 @@
 import json
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from tasks.data_validation.suite_file import Suite
 from tasks.data_validation.suite_profiler import propose_suite
 from tasks.problem_types import TaskKind
-from tasks.product_spec import ProductSpec
+from tasks.product_spec import ProductSpec, as_moment
 
 
 def _about(proposed: dict[str, Any], column: str) -> dict[str, dict[str, Any]]:
@@ -61,6 +63,17 @@ def test_freshness_allows_three_times_the_longest_gap(frame: pd.DataFrame, spec:
     assert propose_suite(frame, spec)["meta"]["seatrial"]["freshness"]["max_age"] == "1w"
     sparse = frame.iloc[[0, 39]]
     assert propose_suite(sparse, spec)["meta"]["seatrial"]["freshness"]["max_age"] == "365d"
+
+
+@pytest.mark.parametrize(
+    ("age", "allowed"), [(timedelta(days=-3), "1w"), (timedelta(days=8), "2w"), (timedelta(days=900), "901d")]
+)
+def test_rows_that_are_old_already_are_no_warning_of_the_first_release(
+    frame: pd.DataFrame, spec: ProductSpec, age: timedelta, allowed: str
+) -> None:
+    now = as_moment(frame["at"].max().to_pydatetime()) + age + timedelta(hours=1)
+    suite = propose_suite(frame, spec, now)
+    assert suite["meta"]["seatrial"]["freshness"]["max_age"] == allowed
 
 
 def test_odd_columns_do_not_stop_a_proposal(frame: pd.DataFrame, spec: ProductSpec) -> None:

@@ -1,4 +1,7 @@
+import os
 import resource
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -61,3 +64,22 @@ def test_a_second_training_waits_for_the_first() -> None:
         thread.join(60)
 
     assert order == ["first", "second"]
+
+
+LOADED = """
+from contextlib import suppress
+import flows.entrypoints.cli.main as cli
+cli.run = lambda: 0
+with suppress(SystemExit):
+    cli.main()
+import sklearn.ensemble
+"""
+
+
+@linux_only
+@pytest.mark.parametrize(("given", "meant"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_somebody_said_otherwise(given: str | None, meant: str) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    variables |= {"OMP_DISPLAY_ENV": "true"} | ({} if given is None else {"OMP_WAIT_POLICY": given})
+    told = subprocess.run([sys.executable, "-c", LOADED], env=variables, capture_output=True, text=True, check=False)
+    assert f"OMP_WAIT_POLICY = '{meant}'" in told.stderr

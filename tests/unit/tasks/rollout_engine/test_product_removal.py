@@ -7,7 +7,7 @@ import pytest
 from deployments.errors import BadInput, NotFound
 from deployments.traffic import Backend, Routing, Weights
 from tasks.rollout_engine.carrier import Carrier
-from tasks.rollout_engine.product_removal import REMOVED, removed_at, take_off_the_air
+from tasks.rollout_engine.product_removal import REMOVED, is_off_the_air, removed_at, take_off_the_air
 from tasks.rollout_engine.takeover import begin
 from tests.advice import followed
 from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT, World
@@ -91,7 +91,9 @@ def test_removing_twice_does_no_harm(world: World) -> None:
 
 
 def test_a_release_brings_it_back(world: World) -> None:
+    assert not is_off_the_air(PRODUCT, world.journal)
     remove(world)
+    assert is_off_the_air(PRODUCT, world.journal)
     world.clock.sleep(MINUTE)
     state, carrier = begin(world.wish(2), world.doors), Carrier(world.doors)
     while state.live:
@@ -101,3 +103,4 @@ def test_a_release_brings_it_back(world: World) -> None:
     assert live.weights == Weights.all_to(2)
     [newest] = world.journal.newest()
     assert removed_at(PRODUCT, newest.updated_at, world.journal) is None
+    assert not is_off_the_air(PRODUCT, world.journal)

@@ -180,6 +180,9 @@ def test_time_and_key_are_found_and_checked(settings: Settings) -> None:
     rows = read_rows(str(file), settings.project)
     assert time_columns(rows) == ("at", "born")
     assert key_columns(rows, "at", "cancelled") == ("booking_id",)
+    numbered = table.assign(booking=range(500, 800))
+    numbered.to_csv(file, index=False)
+    assert key_columns(read_rows(str(file), settings.project), "at", "cancelled") == ("booking_id", "booking")
     spec = released(draft(Wish("rows", "cancelled", "at", ("booking_id",)), rows, settings), settings)
     assert (spec.data.time_column, spec.data.key) == ("at", ("booking_id",))
 
