@@ -1,7 +1,7 @@
 """Every text that reaches people, as far as a machine can read it: counts with nouns, times with zones, marks.
 
-What only a reader can judge is not here: `python -m tests.architecture.advice` prints the advice, this module's
-`messages()` all the rest.
+What only a reader can judge is not here: `make words` prints all of them, `python -m tests.architecture.advice` those
+that advise something.
 """
 
 import ast
@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from flows.entrypoints.console import _mark
-from tests.architecture.advice import PACKAGES, ROOT, Text, texts
+from tests.architecture.texts import FILLED, PACKAGES, ROOT, messages
 
-FILLED = "\N{HORIZONTAL ELLIPSIS}"
 # Verbs, which follow names and versions: "v… serves", "$… names".
 _VERBS = frozenset(
     re.findall(
@@ -34,13 +33,6 @@ _NEVER_ONE = re.compile(
 _FORMATTED = re.compile(r":[^{}]*%H:%M")
 # What stands under a heading that names the zone, and formats for machines.
 _WITH_ZONE = re.compile(r"UTC|Z[\"\'}]|%z|times are UTC|UTC\b")
-
-
-def messages() -> Iterator[Text]:
-    """Texts with words in them: no names of settings, fields or headers."""
-    for text in texts():
-        if " " in text.words.strip():
-            yield text
 
 
 def unlike_a_person(words: str) -> list[str]:
