@@ -247,7 +247,7 @@ def _progress(state: RolloutState, blocks: tuple[Block, ...]) -> str:
     step = state.step
     sample = ""
     if isinstance(step, Observe) and step.until is Until.SAMPLE:
-        sample = f"{compared(state, blocks):,} of {step.sample or 0:,} compared"
+        sample = f"{compared(state, blocks):,} of {step.sample or 0:,} answers of each version compared"
     return "; ".join(part for part in (sample, spent, state.reason) if part)
 
 

@@ -225,5 +225,5 @@ def _silent(address: str, error: Exception) -> MetricsUnreachable:
 
 def _strange(address: str, error: Exception) -> MetricsUnreachable:
     return MetricsUnreachable(
-        f"what listens at {address} is no model server of ours ({error!r}): see `seatrial status`"
+        f"what listens at {address} is no model server of Seatrial ({error!r}): see `seatrial status`"
     )

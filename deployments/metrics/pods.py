@@ -38,7 +38,7 @@ class PodCounters:
     """Counts of pods, each start of a server a source of its own; a pod that does not answer is left out.
 
     They are shown the proof of a run (`proofs`). Every method raises `MetricsUnreachable` while the API server does not
-    answer, and `ClusterRefused` where we may not list pods or ask them, or where one does not take our proof.
+    answer, and `ClusterRefused` where we may not list pods or ask them, or where one does not take this run's proof.
     """
 
     def __init__(self, cluster: Cluster, proofs: Proofs | None = None) -> None:
@@ -92,7 +92,7 @@ class PodCounters:
             raise MetricsUnreachable(f"pod {pod} does not answer through {self._cluster.address}: {error}") from error
         if said.status == UNPROVED and pod in self._serving:
             raise ClusterRefused(
-                f"pod {pod} does not take our proof: give this run the key {KEY!r} of whoever started it; "
+                f"pod {pod} does not take this run's proof: give this run the key {KEY!r} of whoever started it; "
                 f"where that is lost, `kubectl set env deployment/{object_name(*self._serving[pod])} {RUN_VARIABLE}-`"
             )
         return said.status, said.body

@@ -80,7 +80,7 @@ def waiting(state: RolloutState) -> Waiting | None:
 def _what(state: RolloutState) -> str:
     match state.phase:
         case Phase.RESTORING:
-            return f"v{state.former} to have all traffic again" if state.former else "all that was begun to be gone"
+            return f"v{state.former} to have all traffic again" if state.former else "what was begun to be cleared away"
         case Phase.PAUSED:
             return f"a person to resume it ({state.reason})"
         case Phase.HOLDING:
@@ -114,7 +114,7 @@ def _observed(step: Observe, state: RolloutState) -> str:
         case Until.PROOF:
             rest = f"proof that v{state.candidate} is not worse"
         case Until.SAMPLE:
-            rest = f"{step.sample or 0:,} to be compared"
+            rest = f"{step.sample or 0:,} answers of each version to be compared"
         case _:
             assert_never(step.until)
     return " and ".join(part for part in (time, rest) if part) or "the next look"

@@ -152,7 +152,7 @@ class ProcessTarget:
     def _replica(self, name: str, report: ProgramReport | None) -> Replica:
         address = str(self._socket(name))
         if report is None:
-            return Replica(name, address, ReplicaState.FAILED, "it is defined, but nobody keeps it: launch it again")
+            return Replica(name, address, ReplicaState.FAILED, "supervisord does not run it")
         match report.state:
             case ProgramState.STARTING | ProgramState.RUNNING:
                 if _is_ready(address):

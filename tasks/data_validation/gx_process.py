@@ -31,7 +31,7 @@ def validate_in_child(snapshot: Path, spec: ProductSpec, window: Window | None) 
     output, errors = child.communicate(pickle.dumps((snapshot, Path(spec.validation.suite), spec, window)))
     if child.returncode != 0:
         raise GiveUp(
-            f"the validation process ended with {child.returncode}: {errors.decode(errors='replace').strip()[-500:]}"
+            f"the process that validates ended with exit code {child.returncode}: {errors.decode(errors='replace').strip()[-500:]}"
         )
     answer = pickle.loads(output)  # noqa: S301 - our own child's answer
     if isinstance(answer, SeatrialError):

@@ -157,7 +157,7 @@ def _observation(step: Observe, state: RolloutState, blocks: Sequence[Block], ve
     if verdict.nearly:
         found.append(verdict.reason)
     if step.until is Until.SAMPLE:
-        found.append(f"{compared(state, blocks):,} of {step.sample or 0:,} compared so far")
+        found.append(f"{compared(state, blocks):,} of {step.sample or 0:,} answers of each version compared so far")
     elif step.until is not Until.TIME:
         proofs = [each for each in verdict.findings if not each.is_safe and not each.dry_run]
         found += [each.sentence for each in proofs] or [str(step)]

@@ -128,7 +128,7 @@ class Admin:
             connection.close()
         if response.status != 200:
             raise RouterUnreachable(
-                f"the gateway answers {response.status} to {target} at {self.path}: was it started by `prepare`?"
+                f"the gateway answers {response.status} to {target} at {self.path}, not 200: its log says why"
             )
         return body
 

@@ -109,7 +109,11 @@ def test_a_hold_says_all_that_a_person_wants_to_know() -> None:
         (Observe(Until.TIME, timedelta(minutes=5)), Phase.OBSERVING, "5 min more of healthy time"),
         (Observe(Until.PROOF, timedelta(0)), Phase.OBSERVING, "proof that v2 is not worse"),
         (Observe(Until.BOUND, timedelta(0), next=10.0), Phase.OBSERVING, "v2 to be known to do no harm at 10 %"),
-        (Observe(Until.SAMPLE, timedelta(0), sample=20_000), Phase.OBSERVING, "20,000 to be compared"),
+        (
+            Observe(Until.SAMPLE, timedelta(0), sample=20_000),
+            Phase.OBSERVING,
+            "20,000 answers of each version to be compared",
+        ),
         (Approve("give all traffic to v2?"), Phase.WAITING, "a person's answer: give all traffic to v2?"),
         (Launch(2, 3), Phase.RUNNING, "3 servers of v2 to get ready"),
         (Launch(2, 3), Phase.RESTORING, "v1 to have all traffic again"),

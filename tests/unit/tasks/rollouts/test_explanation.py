@@ -127,7 +127,7 @@ def test_a_hold_still_needs_counts_that_can_be_trusted(served: World) -> None:
 def test_a_sample_still_needs_the_rest_of_it(served: World) -> None:
     state = until(served, Phase.OBSERVING, Strategy.AB, looks=1)
     blocks = served.journal.evidence(state.rollout_id)
-    assert explained(served).needed == (f"{compared(state, blocks):,} of 500 compared so far",)
+    assert explained(served).needed == (f"{compared(state, blocks):,} of 500 answers of each version compared so far",)
     assert 0 < compared(state, blocks) < 500
 
 
