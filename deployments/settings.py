@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.account_isolation import is_private, is_shared_folder, lasting_runtime_folder, private_folder
 from deployments.errors import BadInput
+from deployments.printable import said_by
 from deployments.trusted_types import refusal
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
@@ -181,7 +182,7 @@ class Settings(BaseSettings):
         try:
             place = self.home.resolve()
         except (OSError, RuntimeError) as error:  # a circle of links
-            raise BadInput(f"{self.home} leads nowhere ({error}): {_ELSEWHERE}") from None
+            raise BadInput(f"{self.home} leads nowhere ({said_by(error)}): {_ELSEWHERE}") from None
         if is_shared_folder(place):
             raise BadInput(f"{place} is needed by others, to whom a home is closed: {_ELSEWHERE}")
         return private_folder(place, _ELSEWHERE)

@@ -194,7 +194,8 @@ def obey(
                 raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
             if _has_all_traffic(state):
                 raise NotNowError(
-                    f"the candidate has all traffic already: `seatrial skip {state.product}` ends what is observed, `seatrial resume {state.product}` a pause"
+                    f"the candidate has all traffic already: `seatrial skip {state.product}` ends what is observed, "
+                    f"`seatrial resume {state.product}` a pause"
                 )
             return state.with_steps(finale, reason, now)
         case Verb.SKIP | Verb.APPROVE:

@@ -20,6 +20,7 @@ from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
 from deployments.fencing import Fences
 from deployments.key_files import key
+from deployments.printable import said_by
 from deployments.request_ids import KEY_NAME
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.settings import Settings
@@ -98,7 +99,7 @@ class ProcessTarget:
             return _requested(replica.address, "POST", path, body, _ANSWER_TIMEOUT_SECONDS)
         except (OSError, http.client.HTTPException) as error:
             raise TargetUnreachable(
-                f"{replica.name} does not answer on {replica.address} ({error!r}): see {self._log(replica.name)}"
+                f"{replica.name} does not answer on {replica.address} ({said_by(error)}): see {self._log(replica.name)}"
             ) from error
 
     def newest_token(self, product: str) -> int:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from deployments.errors import BadData, SourceUnreachable
 from deployments.plurals import counted
+from deployments.printable import said_by
 from deployments.redaction import masked, without_secrets
 from tasks.product_spec import Format, Source
 
@@ -74,8 +75,7 @@ def _read_bytes(source: Source) -> bytes:
 
 
 def _harmless(error: Exception, source: Source) -> str:
-    text = without_secrets(str(error), source.path or source.url or "").strip()
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    return without_secrets(said_by(error), source.path or source.url or "")[:200]
 
 
 def _from_parquet(content: bytes, shown: str) -> pa.Table:
@@ -87,7 +87,7 @@ def _from_parquet(content: bytes, shown: str) -> pa.Table:
         return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table wants different names
     except (pa.ArrowException, OSError) as error:
         hint = "it looks like text: set data.source.format: csv" if _is_text(content) else "write it again"
-        raise BadData(f"{shown} is no whole Parquet file ({str(error).splitlines()[0][:200]}): {hint}") from error
+        raise BadData(f"{shown} is no whole Parquet file ({said_by(error)[:200]}): {hint}") from error
 
 
 def _is_text(content: bytes) -> bool:

@@ -113,7 +113,8 @@ class Publisher:
 
         if not self._within(self.patience.confirm, settled):
             raise RouterUnreachable(
-                f"the gateway still has other servers of {product} than {self.files.folder}/eds says, so its routing is not confirmed"
+                f"the gateway still has other servers of {product} than {self.files.folder}/eds says: "
+                "its routing is not confirmed"
             )
 
     def drop_clusters(self, products: Mapping[str, Routing]) -> frozenset[str]:
