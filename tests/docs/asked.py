@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from deployments.clock import ManualClock
 from deployments.serving.limits import Limits
 from deployments.serving.model import Model
 from deployments.serving.service import Service
 from tests.unit.deployments.serving.test_app import Caller
+
+from deployments.clock import ManualClock
 
 ROW = {"distance": 1400.0, "hour": 17, "carrier": "UA"}
 INFER = "/v2/models/flights/infer"

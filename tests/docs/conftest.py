@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from deployments.serving.model import Model, load
+from tests.unit.deployments.serving.test_app import Caller
+
 from deployments.settings import current
 from flows.entrypoints import cli
 from tests.docs.asked import serving
 from tests.model_folder import write_model_folder
-from tests.unit.deployments.serving.test_app import Caller
 from tests.unit.flows.conftest import PROJECT, Seatrial, ledger, seatrial, world
 
 __all__ = ["ledger", "seatrial", "world"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import typer
 
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from deployments.settings import current
 from deployments.spec import Strategy
@@ -15,7 +15,7 @@ from flows.entrypoints import cli
 from tasks.spec_file import parse_window
 from tests.docs.claims import claim
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, until
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 Captured = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]

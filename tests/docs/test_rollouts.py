@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from deployments.analysis.beginnings import _APART
 from deployments.analysis.shortfall import ALPHA
 from deployments.analysis.users import LONG, MOST_USERS, SHORT
-from deployments.errors import Busy
+from tasks.rollout_engine.beginning import begin
+from tasks.rollout_engine.speaking_clock import AT_ONCE, Reminder
+
 from deployments.durations import in_words
-from deployments.rollout.orders import Verb
+from deployments.errors import Busy
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Approve, Launch, Observe, Shift, Step, Until, Verify
 from deployments.spec import AnalysisSection, CanarySection, Pace, RolloutSection, Strategy
 from deployments.strategies.plan import Change, Goal, plan
-from tasks.rollouts.beginning import begin
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.speaking_clock import AT_ONCE, Reminder
+from tasks.rollout_engine.carrier import Carrier
 from tests.docs.claims import claim
 from tests.unit.flows.conftest import Seatrial, until
-from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, history
+from tests.unit.tasks.rollout_engine.world import PRODUCT, SECTION, World, history
 
 NEW = Change(Goal.PROMOTE, candidate=3, champion=2, running=(2,))
 FIRST = Change(Goal.PROMOTE, candidate=1, champion=None, running=())

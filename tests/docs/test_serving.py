@@ -6,13 +6,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-
 from deployments.routers.envoy.files import EnvoyFiles
-from deployments.routers.envoy.listener import bootstrap
 from deployments.serving.model import Model
+from tests.unit.deployments.serving.test_app import Caller
+
+from deployments.routers.envoy.listener import bootstrap
 from tests.docs.asked import INFER, ROW, csv, pinned, predictions, records, serving, status, tensor, tensors, without
 from tests.docs.claims import claim
-from tests.unit.deployments.serving.test_app import Caller
 
 PAGE = "docs/serving.md"
 
