@@ -46,12 +46,12 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
     tracking_uri: str | None = Field(
-        default=None, description="MLflow tracking server or database; None: SQLite in `home`"
+        default=None, description="MLflow tracking server or database; unset: SQLite in `home`"
     )
     tracking_secret: str | None = Field(
         default=None,
         pattern=_OBJECT,
-        description="Secret whose `prefect` pods show as the password of that MLflow; None: it asks for none",
+        description="Secret whose `prefect` pods show as the password of that MLflow; unset: it asks for none",
     )
     artifact_servers: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
         default=(), description="further servers that may hold models' files, and are shown that MLflow's password"
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
     journal_url: str | None = Field(
         default=None,
-        description="SQLAlchemy URL of the journal, or kubernetes://NAMESPACE; None: SQLite in `home`",
+        description="SQLAlchemy URL of the journal, or kubernetes://NAMESPACE; unset: SQLite in `home`",
     )
     allowed_packages: tuple[str, ...] = Field(
         default=("sklearn",), description="packages that `model.estimator` may come from"
@@ -77,10 +77,10 @@ class Settings(BaseSettings):
     )
 
     log_secret: SecretStr | None = Field(
-        default=None, description="key of the hashes that stand for masked values in inference logs; None: no hashes"
+        default=None, description="key of the hashes that stand for masked values in inference logs; unset: no hashes"
     )
     keys: Path | None = Field(
-        default=None, description="folder of the platform's own secrets, each a file; None: `keys` in `home`"
+        default=None, description="folder of the platform's own secrets, each a file; unset: `keys` in `home`"
     )
     feedback_origins: tuple[Annotated[str, Field(pattern=_ORIGIN)], ...] = Field(
         default=(), description="web pages' origins that may send feedback from a browser"
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     place: str | None = Field(
         default=None,
         pattern=r"^\S+$",
-        description="name of this platform among those that share its journal; None: an id of `home`",
+        description="name of this platform among those that share its journal; unset: an id of `home`",
     )
     warm: bool = Field(default=True, description="run releases in a fork of the platform's warm process, if it is up")
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 from deployments.durations import in_words
+from deployments.plurals import counted
 from deployments.rollout.decide import NotNowError, obey
 from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
@@ -96,7 +97,7 @@ def _of_step(state: RolloutState) -> str:
         case Approve(question):
             return f"a person's answer: {question}"
         case Launch(version, replicas):
-            return f"{replicas} server{'s' * (replicas > 1)} of v{version} to get ready"
+            return f"{counted(replicas, 'server')} of v{version} to get ready"
         case Retire(version):
             return f"v{version} to give its last answers and go"
         case step:

@@ -26,7 +26,7 @@ _COUNTED = re.compile(rf"{FILLED} (?:(?!has |holds )[a-z]+ )?([a-z]{{3,}}s)\b(?!
 # Never one: bounds that are constants of the code or come from it, or a plural whatever the number.
 _NEVER_ONE = re.compile(
     r"(more|larger) than (the )?\u2026 (bytes|columns|values|rows)|bytes would take|\u2026 files\) that were|"
-    r"requests/s|\u2026 items at once|under \u2026 names|\u2026 times|\u2026 bits|\u2026 characters, fewer|"
+    r"requests/s|\u2026 answers of each version|\u2026 items at once|under \u2026 names|\u2026 times|\u2026 bits|\u2026 characters, fewer|"
     r"\u2026 printable|\u2026 buckets|\u2026 columns: \u2026|requests are being answered|\u2026 errors are|"
     r"\u2026 errors of \u2026 requests cannot|how many requests match|(target|order|text|names) in all \u2026 rows"
 )

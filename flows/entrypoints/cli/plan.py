@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from deployments import wiring
+from deployments.analysis.metric_result import percent
 from deployments.analysis.rate_difference import ERRORS_EXPECTED
 from deployments.clock import SystemClock
 from deployments.durations import in_words
@@ -117,7 +118,8 @@ def _errors(traffic: Traffic) -> str:
     """What was counted, and what is reckoned with: few counts say little."""
     if traffic.error_rate is None or not traffic.requests:
         return (
-            f"no request of the champion is counted yet, {traffic.error_rate or ERRORS_EXPECTED:.2%} errors are assumed"
+            "no request of the champion is counted yet, "
+            f"{percent(traffic.error_rate or ERRORS_EXPECTED)} errors are assumed"
         )
     seen = f"{traffic.errors:,} of the champion's {counted(traffic.requests, 'request')} failed"
-    return f"{seen}, {traffic.error_rate:.2%} errors are reckoned with"
+    return f"{seen}, the plan reckons with {percent(traffic.error_rate)} errors"

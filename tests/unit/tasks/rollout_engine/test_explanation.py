@@ -49,9 +49,9 @@ def test_the_rollout_under_way_comes_before_the_last_one(served: World) -> None:
 def test_the_beginning_of_an_id_is_enough_if_it_is_the_only_one(served: World) -> None:
     served.run(served.wish(3))
     assert find(PRODUCT, "rollout-3", served.journal).candidate == 3
-    with pytest.raises(NotFound, match="2 rollouts 'roll'"):
+    with pytest.raises(NotFound, match="2 rollouts whose id begins with 'roll'"):
         find(PRODUCT, "roll", served.journal)
-    with pytest.raises(NotFound, match="no rollout 'x'"):
+    with pytest.raises(NotFound, match="0 rollouts whose id begins with 'x'"):
         find(PRODUCT, "x", served.journal)
 
 
