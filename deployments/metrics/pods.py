@@ -15,6 +15,7 @@ from deployments.cluster.object_names import COPIES_PORT, object_name, version_o
 from deployments.cluster.resource_kinds import POD
 from deployments.errors import ClusterRefused, MetricsUnreachable
 from deployments.metrics.model_servers import collect_counts, predictions_in
+from deployments.plurals import counted
 
 _ANSWER_SECONDS: Final = 2.0
 
@@ -119,5 +120,5 @@ def _counts(told: Any) -> Counts:
 def _buckets(told: Any) -> tuple[int, ...]:
     counts = tuple(int(count) for count in told)
     if len(counts) != len(LATENCY_BOUNDS_MS) + 1:
-        raise ValueError(f"{len(counts)} buckets are not ours")
+        raise ValueError(f"it tells latencies in {counted(len(counts), 'part')}, not in {len(LATENCY_BOUNDS_MS) + 1}")
     return counts

@@ -144,7 +144,7 @@ class RayCluster:
             ) from error
         except (RayError, ConnectionError) as error:
             raise PlatformUnreachable(
-                f"the Ray cluster at {self._address} was lost while it fitted ({type(error).__name__}: {error}): "
+                f"the Ray cluster at {self._address} was lost while it fitted ({said_by(error)}): "
                 "see its logs, and release again"
             ) from error
 

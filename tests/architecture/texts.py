@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -59,11 +60,14 @@ def texts(root: Path = ROOT) -> Iterator[Text]:
             yield from texts_of(path.read_text(encoding="utf-8"), str(path.relative_to(root)))
 
 
-def messages() -> Iterator[Text]:
+@lru_cache(maxsize=1)
+def messages() -> tuple[Text, ...]:
     """Texts with words in them: no names of settings, fields or headers, and nothing for machines."""
-    for text in texts():
-        if " " in text.words.strip() and re.search(r"[A-Za-z]", text.words) and not _FOR_MACHINES.search(text.words):
-            yield text
+    return tuple(
+        text
+        for text in texts()
+        if " " in text.words.strip() and re.search(r"[A-Za-z]", text.words) and not _FOR_MACHINES.search(text.words)
+    )
 
 
 def texts_of(source: str, path: str) -> Iterator[Text]:

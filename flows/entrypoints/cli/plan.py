@@ -119,7 +119,7 @@ def _errors(traffic: Traffic) -> str:
     if traffic.error_rate is None or not traffic.requests:
         return (
             "no request of the champion is counted yet, "
-            f"{percent(traffic.error_rate or ERRORS_EXPECTED)} errors are assumed"
+            f"the plan reckons with an error rate of {percent(traffic.error_rate or ERRORS_EXPECTED)}"
         )
     seen = f"{traffic.errors:,} of the champion's {counted(traffic.requests, 'request')} failed"
-    return f"{seen}, the plan reckons with {percent(traffic.error_rate)} errors"
+    return f"{seen}, the plan reckons with an error rate of {percent(traffic.error_rate)}"
