@@ -74,10 +74,10 @@ def print_explanation(found: Explanation) -> None:
     console.line(f"  now      {where(state)}{_carrier(found)}")
     console.line("seen" if found.blocks else "seen: nothing yet")
     for finding in found.verdict.findings if found.blocks else ():
-        console.line(f"  {mark(finding)} {finding.sentence}{' (dry run)' if finding.dry_run else ''}")
+        console.line(f"  {mark(finding)} {finding.sentence}")
     if found.looked_at:
         looks = counted(len(found.blocks), "look")
-        console.line(f"  → {found.verdict.ruling} by {looks}, the last {found.looked_at:%H:%M:%S} UTC")
+        console.line(f"  → {found.verdict.ruling} after {looks}, the last {found.looked_at:%H:%M:%S} UTC")
     console.line("decided (times are UTC)")
     if (left_out := len(found.timeline) - _LINES) > 0:
         console.line(f"  … {left_out} earlier: `seatrial history {state.product}`")
