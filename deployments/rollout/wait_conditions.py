@@ -50,8 +50,9 @@ class Waiting:
         if self.until is None:
             return self.then
         left = self.until - now
-        when = f"in {in_words(left)} ({self.until:%m-%d %H:%M:%S} UTC)" if left > timedelta(0) else "any moment"
-        return f"{when} {self.then}"
+        if left <= timedelta(0):
+            return f"any moment {self.then}"
+        return f"if that lasts until {self.until:%m-%d %H:%M:%S} UTC (in {in_words(left)}), {self.then}"
 
     def sentence(self, now: datetime) -> str:
         """All of it, for people."""
