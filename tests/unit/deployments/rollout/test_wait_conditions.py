@@ -125,7 +125,8 @@ def test_a_hold_says_all_that_a_person_wants_to_know() -> None:
     assert found.since == NOW + timedelta(minutes=2), "every look writes the state anew"
     assert found.sentence(NOW + timedelta(minutes=10)) == (
         "waits for something to judge v2 by (no traffic), for 8 min now; "
-        "if that lasts until 01-02 00:00:00 UTC (in 23.8 h), it is rolled back; `seatrial skip flights` or `seatrial abort flights` ends that"
+        "if that lasts until 01-02 00:00:00 UTC (in 23.8 h), it is rolled back; "
+        "`seatrial skip flights` or `seatrial abort flights` ends that"
     )
     assert found.document()["commands"] == ["seatrial skip flights", "seatrial abort flights"]
 
