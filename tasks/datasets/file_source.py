@@ -44,7 +44,7 @@ def _fetch(source: Source) -> bytes:
     try:
         return _read_bytes(source)
     except FileNotFoundError:
-        raise BadData(f"there is no file {shown}: check data.source") from None
+        raise BadData(f"there is no file {shown}: correct its name, or put it there") from None
     except IsADirectoryError:
         raise BadData(f"{shown} is a folder: give one file in data.source") from None
     except PermissionError:

@@ -195,7 +195,7 @@ _NOT_YET: tuple[Part, ...] = (
     ("` shows the comparison", "tasks/rollout_engine/step_actions.py"),
     (": see `seatrial status ", "tasks/rollout_engine/retry_eligibility.py"),
     (
-        " has no version to retry: every one was champion; `seatrial release ",
+        " has no version to retry: ",
         "tasks/rollout_engine/retry_eligibility.py",
     ),
     ("` brings one back that was champion", "tasks/rollout_engine/rollback_target.py"),

@@ -64,9 +64,9 @@ def state_report(state: RolloutState) -> dict[str, Any]:
 def print_explanation(found: Explanation) -> None:
     """One screen for people, times in UTC."""
     state = found.state
-    against = f"v{state.former}" if state.former else "nothing before it"
+    against = f"against v{state.former}" if state.former else "as the first version"
     carries = f", with the evidence of {state.carries}" if state.carries else ""
-    console.line(f"{state.product}: v{state.candidate} by {state.strategy} against {against}{carries}")
+    console.line(f"{state.product}: v{state.candidate} by {state.strategy} {against}{carries}")
     console.line(
         f"  asked    {state.started_at:%Y-%m-%d %H:%M:%S} UTC, rollout {state.rollout_id}, "
         f"{counted(len(state.steps), 'step')}"
