@@ -9,7 +9,7 @@ EXECUTION := .venv-execution
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-crash test-clients test-execution test-hostile test-fuzz test-browser \
-  test-cluster check format bench bench-rollouts bench-serving lock clean
+  test-cluster check words format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ check: $(READY) ## format, lint, types, import contracts, spelling
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell README.md CONTRIBUTING.md CHANGELOG.md docs flows tasks deployments specs
 	@$(BIN)/python -m tests.architecture.documented_commands README.md docs/*.md CONTRIBUTING.md
+
+words: $(READY) ## every message that Seatrial may give, to be read in one go
+	@$(BIN)/python -m tests.architecture.texts
 
 format: $(READY) ## let ruff write
 	@$(BIN)/ruff format .

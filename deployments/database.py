@@ -94,7 +94,9 @@ class Database:
                 raise
             reason = without_secrets(str(error.orig), self._url).strip()
             if "disk is full" in reason or "disk I/O error" in reason:
-                raise DiskFull(f"no space left while writing {self._called}: free some room and run again") from None
+                raise DiskFull(
+                    f"no space left while writing {self._called}: free some room and run the same command again"
+                ) from None
             raise PlatformUnreachable(
                 f"{self._called} does not answer ({reason}): check the disk or {self._setting}"
             ) from None

@@ -28,7 +28,9 @@ def next_token(former: int, now: datetime) -> int:
 def admit_token(product: str, token: int, newest: int) -> bool:
     """Whether `token` is to be remembered, being higher than the newest one seen. Raises `Busy` for a lower one."""
     if token < newest:
-        raise Busy(f"{product}: the lease {token} is over, {newest} has been at work since: nothing was changed")
+        raise Busy(
+            f"{product}: another process has taken over (lease {newest}, here it was {token}): nothing was changed"
+        )
     return token > newest
 
 

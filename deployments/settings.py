@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from deployments.account_isolation import is_private, is_shared_folder, lasting_runtime_folder, private_folder
 from deployments.errors import BadInput
+from deployments.printable import said_by
 from deployments.trusted_types import refusal
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
@@ -45,12 +46,12 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
     tracking_uri: str | None = Field(
-        default=None, description="MLflow tracking server or database; None: SQLite in `home`"
+        default=None, description="MLflow tracking server or database; unset: SQLite in `home`"
     )
     tracking_secret: str | None = Field(
         default=None,
         pattern=_OBJECT,
-        description="Secret whose `prefect` pods show as the password of that MLflow; None: it asks for none",
+        description="Secret whose `prefect` pods show as the password of that MLflow; unset: it asks for none",
     )
     artifact_servers: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
         default=(), description="further servers that may hold models' files, and are shown that MLflow's password"
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     )
     journal_url: str | None = Field(
         default=None,
-        description="SQLAlchemy URL of the journal, or kubernetes://NAMESPACE; None: SQLite in `home`",
+        description="SQLAlchemy URL of the journal, or kubernetes://NAMESPACE; unset: SQLite in `home`",
     )
     allowed_packages: tuple[str, ...] = Field(
         default=("sklearn",), description="packages that `model.estimator` may come from"
@@ -76,10 +77,10 @@ class Settings(BaseSettings):
     )
 
     log_secret: SecretStr | None = Field(
-        default=None, description="key of the hashes that stand for masked values in inference logs; None: no hashes"
+        default=None, description="key of the hashes that stand for masked values in inference logs; unset: no hashes"
     )
     keys: Path | None = Field(
-        default=None, description="folder of the platform's own secrets, each a file; None: `keys` in `home`"
+        default=None, description="folder of the platform's own secrets, each a file; unset: `keys` in `home`"
     )
     feedback_origins: tuple[Annotated[str, Field(pattern=_ORIGIN)], ...] = Field(
         default=(), description="web pages' origins that may send feedback from a browser"
@@ -102,7 +103,7 @@ class Settings(BaseSettings):
     place: str | None = Field(
         default=None,
         pattern=r"^\S+$",
-        description="name of this platform among those that share its journal; None: an id of `home`",
+        description="name of this platform among those that share its journal; unset: an id of `home`",
     )
     warm: bool = Field(default=True, description="run releases in a fork of the platform's warm process, if it is up")
 
@@ -181,7 +182,7 @@ class Settings(BaseSettings):
         try:
             place = self.home.resolve()
         except (OSError, RuntimeError) as error:  # a circle of links
-            raise BadInput(f"{self.home} leads nowhere ({error}): {_ELSEWHERE}") from None
+            raise BadInput(f"{self.home} leads nowhere ({said_by(error)}): {_ELSEWHERE}") from None
         if is_shared_folder(place):
             raise BadInput(f"{place} is needed by others, to whom a home is closed: {_ELSEWHERE}")
         return private_folder(place, _ELSEWHERE)

@@ -26,7 +26,10 @@ class Weights:
         parts = {version: parts_of(percent, f"weight of v{version}") for version, percent in self.percents.items()}
         total = sum(parts.values())
         if total != PARTS:
-            raise ValueError(f"weights add up to {percent_of(total):g}, not 100: {dict(self.percents)}")
+            given = (
+                ", ".join(f"v{version} {percent:g} %" for version, percent in self.percents.items()) or "none is given"
+            )
+            raise ValueError(f"weights add up to {percent_of(total):g}, not 100: {given}")
         percents = {version: percent_of(part) for version, part in parts.items()}
         object.__setattr__(self, "percents", MappingProxyType(percents))
 
@@ -152,7 +155,8 @@ class Routing:
         reachable = {backend.version for backend in self.backends if backend.addresses}
         missing = sorted({version for version in self.versions if version not in reachable})
         if missing:
-            raise ValueError(f"versions {missing} have traffic but no server to answer it")
+            named = ", ".join(f"v{version}" for version in missing)
+            raise ValueError(f"{named}: traffic, but no server to answer it")
         places = [(match.header, match.cookie, match.value) for match in self.matches]
         for match, place in zip(self.matches, places, strict=True):
             if places.count(place) > 1:

@@ -66,7 +66,7 @@ class RollbackRequest(BaseModel):
     product: str = Field(
         description="name of a product in specs/, or the path of one in there", json_schema_extra=_products_here
     )
-    version: int | None = Field(default=None, ge=1, description="which one; None: the champion before the present one")
+    version: int | None = Field(default=None, ge=1, description="which one; empty: the champion before the present one")
 
 
 class RetryRequest(BaseModel):
@@ -78,7 +78,7 @@ class RetryRequest(BaseModel):
         description="name of a product in specs/, or the path of one in there", json_schema_extra=_products_here
     )
     version: int | None = Field(
-        default=None, ge=1, description="which one; None: the newest that was refused or never finished"
+        default=None, ge=1, description="which one; empty: the newest that was refused or never finished"
     )
     strategy: Strategy | None = Field(default=None, description="instead of the spec's rollout.strategy")
 

@@ -39,20 +39,21 @@ class ColumnSection(Section):
 
     type: ColumnType = Field(description="number, category, boolean or time; a category is the text that stands there")
     nulls: Words | None = Field(
-        default=None, description="words for a missing value; []: there are none; None: those of `data.source.nulls`"
+        default=None,
+        description="words for a missing value; []: there are none; left out: those of `data.source.nulls`",
     )
-    decimal: DecimalSign | None = Field(default=None, description="of numbers; None: that of `data.source.decimal`")
+    decimal: DecimalSign | None = Field(default=None, description="of numbers; left out: that of `data.source.decimal`")
     thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
         default=None, description="sign between groups of digits of numbers, such as a point in 1.234,50"
     )
     true: Words | None = Field(
-        default=None, description="words for true in a boolean, in any case, in quotes; None: true and 1"
+        default=None, description="words for true in a boolean, in any case, in quotes; left out: true and 1"
     )
     false: Words | None = Field(
-        default=None, description="words for false in a boolean, in any case, in quotes; None: false and 0"
+        default=None, description="words for false in a boolean, in any case, in quotes; left out: false and 0"
     )
     format: str | None = Field(
-        default=None, min_length=2, description="of a time, as strptime has it, such as %d.%m.%Y; None: ISO 8601"
+        default=None, min_length=2, description="of a time, as strptime has it, such as %d.%m.%Y; left out: ISO 8601"
     )
 
     @model_validator(mode="after")
@@ -91,12 +92,13 @@ class Source(Section):
     connection_env: str | None = Field(
         default=None, description="NAME of the environment variable with the database URL (never the URL itself)"
     )
-    format: Format | None = Field(default=None, description="of a path or url; None: by its ending")
+    format: Format | None = Field(default=None, description="of a path or url; left out: by its ending")
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(default=",", description="of a CSV file")
     encoding: str = Field(default="utf-8", description="of a CSV file, such as latin-1 or utf-16")
     decimal: DecimalSign = Field(default=".", description="decimal sign of the numbers in a CSV file")
     nulls: Words | None = Field(
-        default=None, description="words for a missing value in a CSV file; None: nothing, NA, NaN, null and their like"
+        default=None,
+        description="words for a missing value in a CSV file; left out: nothing, NA, NaN, null and their like",
     )
 
     @model_validator(mode="after")
@@ -147,7 +149,7 @@ class Window(Section):
         default=None, description="first moment that counts (UTC where no zone is given)"
     )
     end: dt.date | dt.datetime | None = Field(
-        default=None, description="first moment that no longer counts; None: after the newest row"
+        default=None, description="first moment that no longer counts; left out: after the newest row"
     )
     last: Duration | None = Field(
         default=None, gt=dt.timedelta(0), description="instead of `start`: how far back from `end`"
@@ -188,7 +190,7 @@ class DataSection(Section):
         description="what columns are, by name; others are numbers or categories as `preprocessing` uses them",
     )
     target: Column = Field(description="column to predict")
-    time_column: Column | None = Field(default=None, description="when a row happened; None: the rows have no time")
+    time_column: Column | None = Field(default=None, description="when a row happened; left out: the rows have no time")
     key: tuple[Column, ...] = Field(default=(), description="columns that together tell rows apart")
     window: Window = Field(default=Window(), description="which rows, by time")
     split: SplitRule = Field(default=SplitRule(share=0.25), description="what is held out for the evaluation")

@@ -15,7 +15,7 @@ from tasks.decision_log import record
 from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
 from tasks.gate.rule_checks import GateVerdict, Unscorable, rows_for_table
-from tasks.gate.score_report import champion_scores, rows_without_rule, scores_beside
+from tasks.gate.score_report import champion_scores, held_against, rows_without_rule, scores_beside
 from tasks.markdown import plain
 from tasks.models.train import TrainedModel
 from tasks.operator_log import tell
@@ -47,18 +47,20 @@ def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluatio
     finally:
         shutil.rmtree(place, ignore_errors=True)
     rows = [*rows_for_table(evaluation.verdict), *rows_without_rule(evaluation, run.spec.gate.metrics)]
-    against = _against(run, serving)
+    against = held_against(serving, evaluation, asked=bool(run.spec.gate.against_champion))
     leave_table(f"{run.product}-gate", rows, _in_words(evaluation.verdict, against))
     seen = {name: round(evaluation.candidate.values[name], 4) for name in run.spec.gate.metrics}
     champion = champion_scores(evaluation, run.spec.gate.metrics)
-    tell("gate.scored", **scores_beside(evaluation, None if serving is None else f"v{serving}"))
+    beside = scores_beside(evaluation, None if serving is None else f"v{serving}")
+    asked = {name: beside[name] for name in seen}
+    tell("gate.scored", **beside)
     if not evaluation.verdict.passed:
         record(run, "gate.refused", against=against, scores=seen, champion_scores=champion, table=rows)
-        tell("gate.refused", against=against, **seen)
+        tell("gate.refused", against=against, **asked)
         reasons = "\n".join(f"  {reason}" for reason in evaluation.verdict.failures)
         raise GateRefused(f"{run.product}: the candidate is not good enough\n{reasons}")
     record(run, "gate.passed", against=against, scores=seen, champion_scores=champion, table=rows)
-    tell("gate.passed", against=against, **seen)
+    tell("gate.passed", against=against, **asked)
     return evaluation
 
 
@@ -66,13 +68,6 @@ def _in_words(verdict: GateVerdict, against: str) -> str:
     """Above the table, which Prefect cuts off at the right."""
     answer = "Good enough" if verdict.passed else "**Not good enough**"
     return "\n".join([f"{answer}, held against {against}", "", *(f"- {plain(each)}" for each in verdict.failures)])
-
-
-def _against(run: Run, serving: int | None) -> str:
-    """What the candidate was held against, in truth: a champion that no rule compares with is only looked at."""
-    if serving is None:
-        return "no champion"
-    return f"v{serving}" if run.spec.gate.against_champion else f"its limits alone: no rule compares it with v{serving}"
 
 
 def _champion(run: Run, version: int, settings: Settings) -> Champion | Unscorable:

@@ -26,8 +26,8 @@ def leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
             "metric": finding.metric + (" (dry run)" if finding.dry_run else ""),
             "stable": _rate(finding.stable),
             "candidate": _rate(finding.candidate),
-            "harm": f"e = {finding.harm:.4g} of {finding.harm_needed:.4g}",
-            "not worse": "" if finding.safe is None else f"e = {finding.safe:.4g} of {finding.safe_needed:.4g}",
+            "harm": f"evidence {finding.harm:.4g} of {finding.harm_needed:.4g}",
+            "not worse": "" if finding.safe is None else f"evidence {finding.safe:.4g} of {finding.safe_needed:.4g}",
         }
         for finding in verdict.findings
     ]

@@ -114,7 +114,7 @@ class CategoricalColumns(Section):
     columns: tuple[Column, ...] = Field(min_length=1)
     encode: Encode = Encode.ONE_HOT
     min_frequency: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="rarer categories are put together; None: none are"
+        default=None, description="rarer categories are put together; left out: none are"
     )
 
 
@@ -199,7 +199,7 @@ class ExecutionSection(Section):
     )
     jobs: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="how much is done at once, at most; None: SEATRIAL_TRAINING_JOBS, or the whole cluster",
+        description="how much is done at once, at most; left out: SEATRIAL_TRAINING_JOBS, or the whole cluster",
     )
     timeout: Duration = Field(
         default=dt.timedelta(seconds=30),
@@ -286,7 +286,7 @@ class MonitoringSection(Section):
     """What is watched once a version is live."""
 
     labels_after: Duration | None = Field(
-        default=None, description="how long until the truth about a prediction is known; None: never"
+        default=None, description="how long until the truth about a prediction is known; left out: never"
     )
 
 

@@ -9,11 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
 from deployments import wiring
-from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Verdict
 from deployments.errors import Busy, NotFound, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Observe, Until, Wait
+from deployments.rollout.steps import Wait
 from deployments.settings import current
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors
@@ -26,9 +25,9 @@ from tasks.prefect_runs import cancellation, close_dead_run, is_of_prefect, name
 from tasks.rollout_engine.abandonment import give_up_for
 from tasks.rollout_engine.carrier import Carrier
 from tasks.rollout_engine.emergency_rollback import give_back
-from tasks.rollout_engine.evidence_sources import compared
 from tasks.rollout_engine.local_rollouts import remember_state, remembered_state
 from tasks.rollout_engine.product_removal import is_off_the_air
+from tasks.rollout_engine.progress import progress_in_words, what_is_new
 from tasks.rollout_engine.reasons import explain, outcome
 from tasks.rollout_engine.rollback_target import rollback_target
 from tasks.rollout_engine.takeover import Wish, begin, is_carried_here, settle_before_release, take_over
@@ -114,8 +113,10 @@ def take_step(state: RolloutState) -> RolloutState:
             if not now.watched:
                 if before.phase is not now.phase or before.done != now.done:
                     break
-            elif reminder.due((now.phase, now.reason), doors.clock.monotonic()):
-                tell("rollout.watched", phase=now.phase, seen=_progress(now, carrier.watcher.evidence or ()))
+            elif before.done == now.done:
+                blocks = carrier.watcher.evidence or ()
+                if reminder.due(what_is_new(now, blocks), doors.clock.monotonic()):
+                    tell("rollout.watched", phase=now.phase, seen=progress_in_words(now, blocks))
             if (now.done, now.steps) == (state.done, state.steps):
                 speaker.speak()
     except BaseException as error:
@@ -251,16 +252,6 @@ def next_step(state: RolloutState) -> str:
     if state.phase is Phase.RESTORING:
         return "put the champion back"
     return str(state.step or "finish")
-
-
-def _progress(state: RolloutState, blocks: tuple[Block, ...]) -> str:
-    """How far the observation is, and why it does not end; what is equal is said at growing intervals only."""
-    spent = f"{state.observed.total_seconds():.0f} s healthy" if state.phase is Phase.OBSERVING else ""
-    step = state.step
-    sample = ""
-    if isinstance(step, Observe) and step.until is Until.SAMPLE:
-        sample = f"{compared(state, blocks):,} of {step.sample or 0:,} compared"
-    return "; ".join(part for part in (sample, spent, state.reason) if part)
 
 
 def former_version(run: Run, wanted: int | None) -> int:

@@ -40,7 +40,7 @@ def lease_released_after(lease: "Lease", doors: "Doors") -> Iterator[None]:
     try:
         yield
     except BaseException as first:
-        with noting_failures(first, "giving the lease back"):
+        with noting_failures(first, "letting others change its traffic"):
             doors.journal.release(lease)
         raise
     doors.journal.release(lease)

@@ -71,7 +71,7 @@ def finding(weighed: Weighed, rule: MetricRule, levels: Levels) -> Finding:
 
 def suspicion(found: Finding, weighed: Weighed) -> str:
     """What speaks against the candidate without proving harm, in words."""
-    return f"{_name(found)}: {weighed.seen}; e = {_e(found.harm)} of the {_e(found.harm_needed)} needed"
+    return f"{_name(found)}: {weighed.seen}; evidence {_e(found.harm)} of the {_e(found.harm_needed)} needed"
 
 
 def still_missing(log_e: float, log_needed: float, growth: float) -> int | None:
@@ -106,11 +106,11 @@ def _conclusion(found: Finding, weighed: Weighed, rule: MetricRule, levels: Leve
     if found.is_harm:
         by_limit = proved_by(levels, weighed.harm, weighed.broken) is weighed.broken
         which = f"limit {_limit(rule)} broken" if by_limit else "harm proved"
-        return f"{which}: e = {_e(found.harm)} of the {_e(found.harm_needed)} needed"
+        return f"{which}: evidence {_e(found.harm)} of the {_e(found.harm_needed)} needed"
     if found.safe is None:
-        return f"no harm proved: e = {_e(found.harm)} of the {_e(found.harm_needed)} needed"
+        return f"no harm proved: evidence {_e(found.harm)} of the {_e(found.harm_needed)} needed"
     if found.is_safe:
-        return f"proved not worse than {_margin(rule)}: e = {_e(found.safe)} of the {_e(found.safe_needed)} needed"
+        return f"proved not worse than {_margin(rule)}: evidence {_e(found.safe)} of the {_e(found.safe_needed)} needed"
     more = "how many more cannot be told yet"
     if found.still_needed is not None:
         rounded = _rounded(found.still_needed)

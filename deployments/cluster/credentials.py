@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from deployments.errors import BadInput
+from deployments.printable import said_by
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
@@ -81,7 +82,7 @@ def _by_pod() -> "ApiClient":
     try:
         config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
-        raise BadInput(f"this pod's service account cannot be read: {error}") from None
+        raise BadInput(f"this pod's service account cannot be read: {said_by(error)}") from None
     return _client(configuration)
 
 

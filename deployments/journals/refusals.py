@@ -15,7 +15,8 @@ def held_by(product: str, other: Owner) -> Busy:
 def is_over(lease: Lease) -> Busy:
     """The lease was given back or taken over."""
     holder = f"process {lease.holder.pid} on {lease.holder.place}"
-    return Busy(f"{lease.product}: the lease {lease.token} of {holder} is over; nothing was written")
+    over = f"may not change its traffic any more (lease {lease.token} is over)"
+    return Busy(f"{lease.product}: {holder} {over}: nothing was written")
 
 
 def is_unknown(product: str, rollout_id: str) -> NotFound:

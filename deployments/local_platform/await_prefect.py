@@ -35,7 +35,7 @@ def main() -> int:
     """By the settings of this process."""
     address = os.environ.get("PREFECT_API_URL", "")
     if not address:
-        _say("PREFECT_API_URL names no Prefect: set it")
+        _say("PREFECT_API_URL is not set: set it to the address of Prefect's API, such as http://prefect:4200/api")
         return 2
     return wait(address, lambda: _why_not(address), SystemClock(), _say)
 

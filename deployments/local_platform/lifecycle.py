@@ -55,7 +55,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
         def looked() -> bool:
             products.look()
             if supervisor.state(part) is ProgramState.FATAL:
-                raise PlatformUnreachable(f"{part} ends whenever it is started; why, {settings.logs / part}.log says")
+                raise PlatformUnreachable(f"{part} ends whenever it is started; {settings.logs / part}.log says why")
             return is_up()
 
         wait_until(looked, part, _LIMIT, clock)

@@ -31,7 +31,7 @@ def unknown_categories(servers: Mapping[int, Sequence[str]], ask: Ask = ask_dire
             sums[2] = float(counts["usual"])
     return [
         f"v{version}: column {column!r} holds a category that training never saw in {unknown:,.0f} of the last "
-        f"{counted(int(rows), 'row')} ({unknown / rows:.0%}; {usual:.1%} of the held-out rows): "
+        f"{counted(int(rows), 'row')} ({100 * unknown / rows:.0f} %; {100 * usual:.1f} % of the held-out rows): "
         "see whether callers send what training read"
         for (version, column), (unknown, rows, usual) in sorted(found.items())
         if is_jump(int(unknown), int(rows), usual)

@@ -14,6 +14,7 @@ from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import UNLIMITED, Ranges
 from deployments.metrics.user_predictions import KeyedPredictions
+from deployments.printable import said_by
 
 # Product to what somebody has counted of it; may raise any `SeatrialError`.
 Part = Callable[[str], Mapping[Source, Counts]]
@@ -93,7 +94,7 @@ class LiveMetrics:
             else:
                 heard = predictions.complete(product, log.after(product, after))
         except (SeatrialError, OSError) as error:
-            raise MetricsUnreachable(f"the users of {product} cannot be read: {error}") from error
+            raise MetricsUnreachable(f"the users of {product} cannot be read: {said_by(error)}") from error
         # What was heard is true all the same; whoever keeps the platform says what is amiss, and tries again.
         with suppress(SeatrialError, OSError):
             log.trim(self._clock)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
 from deployments.errors import MetricsUnreachable
+from deployments.printable import said_by
 from deployments.supervision import UnixConnection
 
 T = TypeVar("T")
@@ -219,11 +220,11 @@ def _connection(address: str) -> http.client.HTTPConnection:
 
 def _silent(address: str, error: Exception) -> MetricsUnreachable:
     return MetricsUnreachable(
-        f"the model server at {address} does not tell its counts ({error!r}): see `seatrial status`"
+        f"the model server at {address} does not tell its counts ({said_by(error)}): see `seatrial status`"
     )
 
 
 def _strange(address: str, error: Exception) -> MetricsUnreachable:
     return MetricsUnreachable(
-        f"what listens at {address} is no model server of ours ({error!r}): see `seatrial status`"
+        f"what listens at {address} is no model server of Seatrial ({said_by(error)}): see `seatrial status`"
     )

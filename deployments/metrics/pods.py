@@ -15,6 +15,7 @@ from deployments.cluster.object_names import COPIES_PORT, object_name, version_o
 from deployments.cluster.resource_kinds import POD
 from deployments.errors import ClusterRefused, MetricsUnreachable
 from deployments.metrics.model_servers import collect_counts, predictions_in
+from deployments.plurals import counted
 
 _ANSWER_SECONDS: Final = 2.0
 
@@ -38,7 +39,7 @@ class PodCounters:
     """Counts of pods, each start of a server a source of its own; a pod that does not answer is left out.
 
     They are shown the proof of a run (`proofs`). Every method raises `MetricsUnreachable` while the API server does not
-    answer, and `ClusterRefused` where we may not list pods or ask them, or where one does not take our proof.
+    answer, and `ClusterRefused` where we may not list pods or ask them, or where one does not take this run's proof.
     """
 
     def __init__(self, cluster: Cluster, proofs: Proofs | None = None) -> None:
@@ -92,7 +93,7 @@ class PodCounters:
             raise MetricsUnreachable(f"pod {pod} does not answer through {self._cluster.address}: {error}") from error
         if said.status == UNPROVED and pod in self._serving:
             raise ClusterRefused(
-                f"pod {pod} does not take our proof: give this run the key {KEY!r} of whoever started it; "
+                f"pod {pod} does not take this run's proof: give this run the key {KEY!r} of whoever started it; "
                 f"where that is lost, `kubectl set env deployment/{object_name(*self._serving[pod])} {RUN_VARIABLE}-`"
             )
         return said.status, said.body
@@ -119,5 +120,5 @@ def _counts(told: Any) -> Counts:
 def _buckets(told: Any) -> tuple[int, ...]:
     counts = tuple(int(count) for count in told)
     if len(counts) != len(LATENCY_BOUNDS_MS) + 1:
-        raise ValueError(f"{len(counts)} buckets are not ours")
+        raise ValueError(f"it tells latencies in {counted(len(counts), 'part')}, not in {len(LATENCY_BOUNDS_MS) + 1}")
     return counts

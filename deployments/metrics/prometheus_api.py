@@ -8,6 +8,7 @@ from typing import Any, Final
 import httpx
 
 from deployments.errors import BadInput, MetricsUnreachable
+from deployments.printable import said_by
 
 _ANSWER_SECONDS: Final = 10.0
 # Questions come seconds apart: a kept connection would be one that the other side has closed.
@@ -50,7 +51,7 @@ class Prometheus:
             response = self._client.get(f"{self.address}/api/v1/query", params={"query": query})
         except httpx.HTTPError as error:
             raise MetricsUnreachable(
-                f"Prometheus at {self.address} does not answer ({error!r}): see rollout.kubernetes.prometheus"
+                f"Prometheus at {self.address} does not answer ({said_by(error)}): see rollout.kubernetes.prometheus"
             ) from error
         return self._samples(query, response)
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from deployments.atomic_files import disk_full_errors
 from deployments.errors import BadArtifact, DiskFull, NotFound, RegistryUnreachable
+from deployments.printable import said_by
 from deployments.registry.allowed_artifact_uris import check_location
 from deployments.registry.mlflow_client import prepare_mlflow, translated_errors
 
@@ -85,7 +86,7 @@ def _copied(source: Path, location: str, into: Path, most_bytes: int) -> Path:
         raise NotFound(location) from error
     except (OSError, RuntimeError) as error:  # a circle of links
         raise RegistryUnreachable(
-            f"{location} cannot be read ({error}): see that it is there, then try again"
+            f"{location} cannot be read ({said_by(error)}): see that it is there, then try again"
         ) from error
 
 

@@ -92,7 +92,7 @@ def _name(alias: str, wanted: int | None, now: int | None, known: Mapping[int, M
     if now == wanted or (wanted is not None and wanted not in known):
         return None
     stands = f"the alias {alias} is on {f'v{now}' if now is not None else 'no version'}"
-    return Edit(f"{stands}, not on {f'v{wanted}' if wanted is not None else 'none'}", wanted, alias=alias)
+    return Edit(f"{stands}, and should be on {f'v{wanted}' if wanted is not None else 'none'}", wanted, alias=alias)
 
 
 def _tags(each: ModelVersion, wanted: Standing) -> Iterator[Edit]:

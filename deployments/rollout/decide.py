@@ -193,7 +193,10 @@ def obey(
             if state.split is None:
                 raise NotNowError("the candidate has no traffic yet: wait until it is launched and verified")
             if _has_all_traffic(state):
-                raise NotNowError("the candidate has all traffic already: skip what is observed, or resume")
+                raise NotNowError(
+                    f"the candidate has all traffic already: `seatrial skip {state.product}` ends what is observed, "
+                    f"`seatrial resume {state.product}` a pause"
+                )
             return state.with_steps(finale, reason, now)
         case Verb.SKIP | Verb.APPROVE:
             return _past_its_wait(state, order, reason, now)
@@ -201,7 +204,7 @@ def obey(
             return state.with_phase(Phase.PAUSED, str(order), now)
         case Verb.RESUME:
             if state.phase is not Phase.PAUSED:
-                raise NotNowError("the rollout is not paused")
+                raise NotNowError(f"the rollout is not paused, it is {state.phase.value}")
             return state.with_resumed(str(order), now)
         case _:
             assert_never(order.verb)
@@ -223,7 +226,7 @@ def _past_its_wait(state: RolloutState, order: Order, reason: str, now: datetime
     if state.phase is Phase.PAUSED:
         raise NotNowError("the rollout is paused: resume it first")
     if order.verb is Verb.APPROVE and not isinstance(state.step, Approve):
-        raise NotNowError("nothing is asked")
+        raise NotNowError(f"nothing is asked: the present step is to {state.step}")
     if not isinstance(state.step, Wait):
-        raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")
+        raise NotNowError(f"nothing is waited for: the present step is to {state.step}")
     return state.with_step_done(now, reason)

@@ -85,7 +85,7 @@ class Observe:
             case Until.PROOF:
                 rest = "until proved not worse"
             case Until.SAMPLE:
-                rest = f"until {self.sample} are compared"
+                rest = f"until {self.sample:,} answers of each version are compared"
             case _:
                 assert_never(self.until)
         return " ".join(word for word in ("watch", least, "and" if least and rest else "", rest) if word)

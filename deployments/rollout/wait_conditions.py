@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 from deployments.durations import in_words
+from deployments.plurals import counted
 from deployments.rollout.decide import NotNowError, obey
 from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
@@ -49,8 +50,9 @@ class Waiting:
         if self.until is None:
             return self.then
         left = self.until - now
-        when = f"in {in_words(left)} ({self.until:%m-%d %H:%M:%S} UTC)" if left > timedelta(0) else "any moment"
-        return f"{when} {self.then}"
+        if left <= timedelta(0):
+            return f"any moment {self.then}"
+        return f"if that lasts until {self.until:%m-%d %H:%M:%S} UTC (in {in_words(left)}), {self.then}"
 
     def sentence(self, now: datetime) -> str:
         """All of it, for people."""
@@ -80,7 +82,7 @@ def waiting(state: RolloutState) -> Waiting | None:
 def _what(state: RolloutState) -> str:
     match state.phase:
         case Phase.RESTORING:
-            return f"v{state.former} to have all traffic again" if state.former else "all that was begun to be gone"
+            return f"v{state.former} to have all traffic again" if state.former else "what was begun to be cleared away"
         case Phase.PAUSED:
             return f"a person to resume it ({state.reason})"
         case Phase.HOLDING:
@@ -96,7 +98,7 @@ def _of_step(state: RolloutState) -> str:
         case Approve(question):
             return f"a person's answer: {question}"
         case Launch(version, replicas):
-            return f"{replicas} server{'s' * (replicas > 1)} of v{version} to get ready"
+            return f"{counted(replicas, 'server')} of v{version} to get ready"
         case Retire(version):
             return f"v{version} to give its last answers and go"
         case step:
@@ -114,7 +116,7 @@ def _observed(step: Observe, state: RolloutState) -> str:
         case Until.PROOF:
             rest = f"proof that v{state.candidate} is not worse"
         case Until.SAMPLE:
-            rest = f"{step.sample or 0:,} to be compared"
+            rest = f"{step.sample or 0:,} answers of each version to be compared"
         case _:
             assert_never(step.until)
     return " and ".join(part for part in (time, rest) if part) or "the next look"

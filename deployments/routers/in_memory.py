@@ -70,7 +70,7 @@ class InMemoryRouter:
         missing = servers_missing(self._routings.get(product), wanted, lambda _, address: self._answers(address))
         if missing:
             raise RouterRefused(
-                f"{product}: {', '.join(missing)} is not ready: start it, then apply again; "
+                f"{product}: {', '.join(missing)} is not ready: start it, then try again; "
                 "the former routing is still live"
             )
         self._routings[product] = wanted

@@ -51,4 +51,6 @@ def has_everything(version: int, routing: Routing | None) -> bool:
 
 def unknown(product: str, version: int) -> RouterRefused:
     """There is nobody to give the users back to."""
-    return RouterRefused(f"{product}: the router knows no server of v{version} that is ready: start one, then apply")
+    return RouterRefused(
+        f"{product}: the gateway knows no server of v{version} that is ready: start one, then try again"
+    )

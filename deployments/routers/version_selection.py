@@ -23,9 +23,8 @@ def previewed_version(product: str, routing: Routing, headers: Mapping[str, str]
     for backend in routing.backends:
         if str(backend.version) == asked:
             return backend.version
-    raise NotFound(
-        f"no version {asked!r} of {product} in the router: it has {[each.version for each in routing.backends]}"
-    )
+    there = ", ".join(f"v{each.version}" for each in routing.backends)
+    raise NotFound(f"no version {asked!r} of {product} at the gateway: it has {there}")
 
 
 def matched(routing: Routing, headers: Mapping[str, str], cookies: Mapping[str, str]) -> int | None:

@@ -109,7 +109,7 @@ def check_rows(rows: int, max_rows: int) -> None:
 
 
 class Place(str):
-    """Stands for the name of a column where that may be somebody's data."""
+    """Which column of a header it is, from 1; instead of its name, where that may be somebody's data."""
 
     __slots__ = ()
 
@@ -121,9 +121,15 @@ def missing(feature: Feature) -> Unanswerable:
 
 def unknown(names: Iterable[str], features: Sequence[Feature]) -> Unanswerable:
     """For columns that the model does not take; `names` stand in the request as names, not as data."""
-    known = sorted(names)[:_MOST_NAMES]
-    named = ", ".join(name if isinstance(name, Place) else repr(name[:_LONGEST_NAME]) for name in known)
     takes = ", ".join(feature.name for feature in features)
+    names = list(names)
+    if places := sorted(int(name) for name in names if isinstance(name, Place)):
+        which = ", ".join(map(str, places[:_MOST_NAMES]))
+        columns = f"column {which} of the header is" if len(places) == 1 else f"columns {which} of the header are"
+        return Unanswerable(
+            422, f"{columns} not the model's: send a header of its names first, and no other column; it takes {takes}"
+        )
+    named = ", ".join(repr(name[:_LONGEST_NAME]) for name in sorted(names)[:_MOST_NAMES])
     return Unanswerable(422, f"the model takes no column {named}: leave it out; it takes {takes}")
 
 

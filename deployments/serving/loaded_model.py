@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.model_manifest import MANIFEST, digest_of, files_in, sha256_of
+from deployments.printable import said_by
 from deployments.serving.codecs.mlflow import columns_of_mlflow
 from deployments.serving.compiled.compiled_model import Quick, Unusual
 from deployments.serving.input_validation import Unanswerable, batch_of
@@ -190,7 +191,7 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise BadArtifact(f"{path} cannot be read ({type(error).__name__}: {error}): {FETCH}") from error
+        raise BadArtifact(f"{path} cannot be read ({said_by(error)}): {FETCH}") from error
 
 
 def _array_of(values: Any) -> "np.ndarray[Any, Any]":

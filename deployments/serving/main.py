@@ -90,7 +90,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             limits, rows=rows_within(limits.rows, len(model.description.features), len(model.description.classes))
         )
         _check_categories(model, limits)
-        start.comes_to("answering its held-out rows")
+        start.comes_to("answering its sample rows")
         asked = clock.monotonic()
         sample, together = warm_up(model, options.model, limits)
         sample_seconds = clock.monotonic() - asked
@@ -179,12 +179,12 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> tuple[Query, bool]:
         dialect.write(query, answers_of(model, query), "")
         return Query(next(iter(query.batch.each())), query.wanted), is_batch_invariant(model, query)
     except SeatrialError as error:
-        raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
+        raise BadArtifact(f"{folder} fails its own sample rows ({error}): train the version anew") from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise BadArtifact(
-            f"the model in {folder} failed on its verification rows ({place_of(error)}): train it anew"
+            f"the model in {folder} failed on its sample rows ({place_of(error)}): train it anew"
         ) from error
 
 

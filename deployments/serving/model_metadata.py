@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deployments.columns import USUAL, Categories, Meaning, meaning_from
 from deployments.errors import BadArtifact
+from deployments.printable import said_by
 
 DESCRIPTION: Final = "model/MLmodel"
 FETCH: Final = "fetch the version again, or train it anew"
@@ -85,7 +86,7 @@ def read_description(folder: Path) -> Description:
             unknown={str(name): float(share) for name, share in (ours.get("unknown") or {}).items()},
         )
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise BadArtifact(f"{path} does not describe a model ({type(error).__name__}: {error}): {FETCH}") from error
+        raise BadArtifact(f"{path} does not describe a model ({said_by(error)}): {FETCH}") from error
 
 
 def _feature(column: dict[str, Any], ours: dict[str, dict[str, Any]]) -> Feature:

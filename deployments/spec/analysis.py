@@ -64,7 +64,7 @@ class MetricRule(Section):
         if self.limit is not None and self.metric != "latency" and self.limit >= 1:
             raise ValueError(f"limit {self.limit:g} of {self.metric} is no share: write one below 1, such as 0.1")
         if self.range[0] >= self.range[1]:
-            raise ValueError(f"range {list(self.range)} is empty: give the smallest value first")
+            raise ValueError(f"range [{self.range[0]:g}, {self.range[1]:g}] is empty: give the smallest value first")
         self._check_sizes()
         return self
 

@@ -19,16 +19,16 @@ class ResourcesSection(Section):
 
     cpu: Quantity = Field(default="250m", description="CPU that is kept for it")
     memory: Quantity = Field(default="512Mi", description="memory that is kept for it, and the most that it may take")
-    cpu_limit: Quantity | None = Field(default=None, description="most CPU; None: what the node has left")
+    cpu_limit: Quantity | None = Field(default=None, description="most CPU; left out: what the node has left")
 
 
 class TolerationRule(Section):
     """A taint of nodes that does not keep the pods away."""
 
     key: Annotated[str, Field(min_length=1)] = Field(description="key of the taint")
-    value: str | None = Field(default=None, description="its value; None: any")
+    value: str | None = Field(default=None, description="its value; left out: any")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="its effect; None: any"
+        default=None, description="its effect; left out: any"
     )
 
 
@@ -84,17 +84,17 @@ class GatewaySection(Section):
     """The Gateway (Gateway API) that the product's route is attached to."""
 
     name: Name = Field(description="name of the Gateway")
-    namespace: Name | None = Field(default=None, description="its namespace; None: that of the product")
-    listener: Name | None = Field(default=None, description="one of its listeners; None: all that allow the route")
+    namespace: Name | None = Field(default=None, description="its namespace; left out: that of the product")
+    listener: Name | None = Field(default=None, description="one of its listeners; left out: all that allow the route")
     hostnames: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), description="hosts; none: all")
     path: Annotated[str, Field(pattern=r"^/([^/\s]+/)*$")] | None = Field(
-        default=None, description="path before /invocations and /v2; None: /<product>/"
+        default=None, description="path before /invocations and /v2; left out: /<product>/"
     )
     route: Name | None = Field(
-        default=None, description="an HTTPRoute of yours to put our rules into; None: one of our own"
+        default=None, description="an HTTPRoute of yours to put our rules into; left out: one of our own"
     )
     metrics: GatewayMetricsSection | None = Field(
-        default=None, description="what it counts itself, read from `prometheus`; None: only the pods count"
+        default=None, description="what it counts itself, read from `prometheus`; left out: only the pods count"
     )
     shortfall: Annotated[float, Field(ge=0)] = Field(
         default=0.1,
@@ -108,9 +108,9 @@ class KubernetesSection(Section):
     """For target kubernetes."""
 
     context: str | None = Field(
-        default=None, min_length=1, description="context of the kubeconfig; None: the current one, or the pod's own"
+        default=None, min_length=1, description="context of the kubeconfig; left out: the current one, or the pod's own"
     )
-    namespace: Name | None = Field(default=None, description="namespace of the servers; None: the context's")
+    namespace: Name | None = Field(default=None, description="namespace of the servers; left out: the context's")
     image: str | None = Field(
         default=None, min_length=1, description="image with Seatrial in it (docs/kubernetes.md); needed for kubernetes"
     )
@@ -131,16 +131,19 @@ class KubernetesSection(Section):
     requests_secret: Name | None = Field(
         default=None,
         description="Secret whose `requests` is the key that servers seal request ids with, that feedback may be "
-        "taken; None: the one that the platform's settings name",
+        "taken; left out: the one that the platform's settings name",
     )
     volumes: tuple[VolumeRule, ...] = Field(default=(), description="volumes that the servers see")
     service_account: Name | None = Field(default=None, description="ServiceAccount; its token is not mounted")
-    autoscaling: AutoscalingSection | None = Field(default=None, description="pods by load; None: always `replicas`")
+    autoscaling: AutoscalingSection | None = Field(
+        default=None, description="pods by load; left out: always `replicas`"
+    )
     gateway: GatewaySection | None = Field(
-        default=None, description="the Gateway that splits the traffic; None: one Service, whose shares are whole pods"
+        default=None,
+        description="the Gateway that splits the traffic; left out: one Service, whose shares are whole pods",
     )
     prometheus: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
-        default=None, description="address of a Prometheus that scrapes the pods; None: the pods are asked"
+        default=None, description="address of a Prometheus that scrapes the pods; left out: the pods are asked"
     )
 
     @model_validator(mode="after")

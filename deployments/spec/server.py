@@ -32,7 +32,7 @@ class LogSection(Section):
         default=1.0, description="share of the requests that are kept, by their id; all rows of a request or none"
     )
     folder: str | None = Field(
-        default=None, min_length=1, description="folder or fsspec URL; None: inference-log in the home"
+        default=None, min_length=1, description="folder or fsspec URL; left out: inference-log in the home"
     )
     flush: Duration = Field(
         default=timedelta(seconds=10),

@@ -32,7 +32,9 @@ class CanaryStep(Section):
     """One weight of a canary."""
 
     weight: Percent = Field(description="percent of the requests that the candidate answers")
-    wait: Duration | None = Field(default=None, description="observed healthy time at this weight; None: canary.wait")
+    wait: Duration | None = Field(
+        default=None, description="observed healthy time at this weight; left out: canary.wait"
+    )
     approve: bool = Field(default=False, description="whether a person must agree before the next weight")
 
 

@@ -69,7 +69,8 @@ class Definitions:
                 f"program {name}: its definition was damaged and is made anew (kept: {', '.join(damaged) or 'nothing'})"
             )
         if copy is None and conf.exists() and not _is_sound(name, conf):
-            return f"program {name}: its definition is damaged and kept as {_put_away(conf)}; launch it anew"
+            kept = _put_away(conf)
+            return f"program {name}: its definition is damaged and kept as {kept}; it is written anew at the next start"
         return None
 
     def _files(self, name: str) -> tuple[Path, Path]:

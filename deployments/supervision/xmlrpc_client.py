@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.errors import BadInput, TargetUnreachable
+from deployments.printable import said_by
 from deployments.supervision.unix_http import UnixConnection
 
 _TIMEOUT_SECONDS = 10.0
@@ -64,7 +65,7 @@ class Remote:
             raise self._explained(fault) from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise TargetUnreachable(
-                f"supervisord does not answer on {self._socket_path} ({error!r}): run `seatrial up`"
+                f"supervisord does not answer on {self._socket_path} ({said_by(error)}): run `seatrial up`"
             ) from error
 
     def _explained(self, fault: xmlrpc.client.Fault) -> Exception:

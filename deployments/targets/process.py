@@ -20,6 +20,7 @@ from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
 from deployments.fencing import Fences
 from deployments.key_files import key
+from deployments.printable import said_by
 from deployments.request_ids import KEY_NAME
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.settings import Settings
@@ -98,7 +99,7 @@ class ProcessTarget:
             return _requested(replica.address, "POST", path, body, _ANSWER_TIMEOUT_SECONDS, media_type)
         except (OSError, http.client.HTTPException) as error:
             raise TargetUnreachable(
-                f"{replica.name} does not answer on {replica.address} ({error!r}): see {self._log(replica.name)}"
+                f"{replica.name} does not answer on {replica.address} ({said_by(error)}): see {self._log(replica.name)}"
             ) from error
 
     def newest_token(self, product: str) -> int:
@@ -148,7 +149,7 @@ class ProcessTarget:
     def _replica(self, name: str, report: ProgramReport | None) -> Replica:
         address = str(self._socket(name))
         if report is None:
-            return Replica(name, address, ReplicaState.FAILED, "it is defined, but nobody keeps it: launch it again")
+            return Replica(name, address, ReplicaState.FAILED, "supervisord does not run it")
         match report.state:
             case ProgramState.STARTING | ProgramState.RUNNING:
                 if _is_ready(address):

@@ -147,7 +147,7 @@ def _guard_repeats(frame: "pd.DataFrame") -> Finding:
     import numpy as np
 
     often = np.flatnonzero(repeats(frame) >= _OFTEN)
-    check = f"no row stands there {_OFTEN} times"
+    check = f"no row is there {_OFTEN} times"
     remedy = "read each file once, and remove the copies at the source"
     if not len(often):
         return _verdict(check, None, True, "none does", remedy, Severity.WARNING)

@@ -30,9 +30,8 @@ def validate_in_child(snapshot: Path, spec: ProductSpec, window: Window | None) 
     child = _warm.pop() if _warm else _start()
     output, errors = child.communicate(pickle.dumps((snapshot, Path(spec.validation.suite), spec, window)))
     if child.returncode != 0:
-        raise GiveUp(
-            f"the validation process ended with {child.returncode}: {errors.decode(errors='replace').strip()[-500:]}"
-        )
+        said = errors.decode(errors="replace").strip()[-500:]
+        raise GiveUp(f"the process that validates ended with exit code {child.returncode}: {said}")
     answer = pickle.loads(output)  # noqa: S301 - our own child's answer
     if isinstance(answer, SeatrialError):
         raise answer

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from deployments.errors import BadData, SourceUnreachable
 from deployments.plurals import counted
+from deployments.printable import said_by
 from deployments.redaction import masked, without_secrets
 from tasks.datasets.text_encoding import likely_encoding
 from tasks.product_spec import Format, Source
@@ -57,7 +58,7 @@ def fetch(source: Source) -> bytes:
     try:
         return _read_bytes(source)
     except FileNotFoundError:
-        raise BadData(f"there is no file {shown}: check data.source") from None
+        raise BadData(f"there is no file {shown}: correct its name, or put it there") from None
     except IsADirectoryError:
         raise BadData(f"{shown} is a folder: give one file in data.source") from None
     except PermissionError:
@@ -88,8 +89,7 @@ def _read_bytes(source: Source) -> bytes:
 
 
 def _harmless(error: Exception, source: Source) -> str:
-    text = without_secrets(str(error), source.path or source.url or "").strip()
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    return without_secrets(said_by(error), source.path or source.url or "")[:200]
 
 
 def _from_parquet(content: bytes, shown: str) -> pa.Table:
@@ -101,7 +101,7 @@ def _from_parquet(content: bytes, shown: str) -> pa.Table:
         return pq.ParquetFile(pa.BufferReader(content)).read()  # read_table wants different names
     except (pa.ArrowException, OSError) as error:
         hint = "it looks like text: set data.source.format: csv" if _is_text(content) else "write it again"
-        raise BadData(f"{shown} is no whole Parquet file ({str(error).splitlines()[0][:200]}): {hint}") from error
+        raise BadData(f"{shown} is no whole Parquet file ({said_by(error)[:200]}): {hint}") from error
 
 
 def _is_text(content: bytes) -> bool:

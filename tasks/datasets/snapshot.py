@@ -81,9 +81,9 @@ def load_rows(path: Path) -> "pd.DataFrame":
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError:
-        raise NotFound(f"the snapshot {path} is gone: ingest the data again") from None
+        raise NotFound(f"the snapshot {path} is gone: release again, which reads the data anew") from None
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"the snapshot {path} is damaged: ingest the data again, which replaces it") from error
+        raise BadData(f"the snapshot {path} is damaged: release again, which replaces it") from error
     return _as_frame(table)
 
 
@@ -99,7 +99,7 @@ def load_texts(path: Path) -> "pd.DataFrame | None":
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"the text of {path} is damaged: ingest the data again, which replaces it") from error
+        raise BadData(f"the text of {path} is damaged: release again, which replaces it") from error
     return texts
 
 

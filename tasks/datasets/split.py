@@ -115,4 +115,4 @@ def _check_part(name: str, part: "pd.DataFrame", data: DataSection) -> None:
 
 def _rule(data: DataSection) -> str:
     held: timedelta | None = data.split.evaluation
-    return format_duration(held) if held is not None else f"{data.split.share:.0%} of the rows"
+    return format_duration(held) if held is not None else f"{100 * (data.split.share or 0):g} % of the rows"

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
+from deployments.printable import said_by
 from tasks.execution.cluster_protocol import Call, runner, settle_future
 
 
@@ -25,7 +26,7 @@ def connected(address: str, seconds: float) -> Iterator["DaskCluster"]:
         client = Client(address, timeout=seconds, set_as_default=False, name="seatrial")
     except (OSError, TimeoutError, ValueError) as error:
         raise PlatformUnreachable(
-            f"no Dask scheduler answers at {address} within {seconds:g} s ({str(error) or type(error).__name__}): "
+            f"no Dask scheduler answers at {address} within {seconds:g} s ({said_by(error)}): "
             "start it, or correct execution.address"
         ) from error
     try:
@@ -42,7 +43,7 @@ def _security(address: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = Security().get_connection_args("client")
     except OSError as error:  # of TLS, too
-        raise BadInput(f"the certificates of Dask's configuration cannot be used: {error}") from error
+        raise BadInput(f"the certificates of Dask's configuration cannot be used: {said_by(error)}") from error
     if address.startswith("tls://") and found["ssl_context"] is None:
         raise BadInput(
             f"{address} asks for certificates, and Dask's configuration lacks some: set "

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
+from deployments.printable import said_by
 from tasks.execution.cluster_protocol import Call, abandonable_call, runner, settle_future
 
 # A process has one connection to Ray.
@@ -143,7 +144,7 @@ class RayCluster:
             ) from error
         except (RayError, ConnectionError) as error:
             raise PlatformUnreachable(
-                f"the Ray cluster at {self._address} was lost while it fitted ({type(error).__name__}: {error}): "
+                f"the Ray cluster at {self._address} was lost while it fitted ({said_by(error)}): "
                 "see its logs, and release again"
             ) from error
 
@@ -158,8 +159,7 @@ def _reach(address: str, seconds: float) -> None:
 
 
 def _unreachable(address: str, seconds: float, error: Exception) -> PlatformUnreachable:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
     return PlatformUnreachable(
-        f"no Ray cluster answers at {address} within {seconds:g} s ({reason}): "
+        f"no Ray cluster answers at {address} within {seconds:g} s ({said_by(error)}): "
         "start it (`ray start --head`), correct execution.address, or give its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)"
     )

@@ -20,6 +20,18 @@ def scores_beside(evaluation: Evaluation, champion: str | None) -> dict[str, str
     return told | ({} if champion is None or theirs else {"champion": _why_not(evaluation)})
 
 
+def held_against(serving: int | None, evaluation: Evaluation, *, asked: bool) -> str:
+    """What decided, in truth: a champion that no rule compares with is only looked at.
+
+    `serving` is the champion's version, None if there is none; `asked` whether a rule compares with it.
+    """
+    if serving is None:
+        return "no champion"
+    if not asked:
+        return f"its limits alone: no rule compares it with v{serving}"
+    return f"v{serving}" if evaluation.champion else f"its limits alone: v{serving} cannot score these rows"
+
+
 def champion_scores(evaluation: Evaluation, metrics: Collection[str]) -> dict[str, float]:
     """The champion's scores in `metrics`; empty where it has none."""
     theirs = evaluation.champion.values if evaluation.champion else {}

@@ -12,6 +12,7 @@ import yaml
 
 from deployments.columns import meaning_from, meaning_written
 from deployments.errors import BadArtifact
+from deployments.printable import said_by
 from tasks.models.features import Feature, FeatureKind
 from tasks.problem_types import TaskKind
 from tasks.product_spec import Output
@@ -69,4 +70,6 @@ def read_card(folder: Path) -> ModelCard:
             unknown=dict(written.get("unknown", {})),
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
-        raise BadArtifact(f"{path} does not say what the model takes ({error!r}): train the model anew") from error
+        raise BadArtifact(
+            f"{path} does not say what the model takes ({said_by(error)}): train the model anew"
+        ) from error

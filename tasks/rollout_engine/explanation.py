@@ -13,6 +13,7 @@ from deployments.analysis.verdict import Ruling, Verdict
 from deployments.durations import in_words
 from deployments.errors import NotFound
 from deployments.journals.protocol import Event, Journal
+from deployments.plurals import counted
 from deployments.process_identity import Owner
 from deployments.rollout.operator_commands import Order
 from deployments.rollout.state import Phase, RolloutState
@@ -22,6 +23,7 @@ from tasks.rollout_engine.evidence_sources import carried, compared, gathered
 _ONE: Final = re.compile(r"(?<![\d,.])(1 (?:more )?)(request|pair|value)s\b")
 _DIFFERS: Final = re.compile(r"(?<![\d,.])1 pair differ\b")
 _SINCE: Final = re.compile(r"( since \d\d:\d\d:\d\d)(?! UTC)")
+_EVIDENCE: Final = re.compile(r"(?<=: )e = (?=\S+ of the )")
 _MOVES = ("shift", "promote", "reinstate", "report")
 
 
@@ -79,7 +81,7 @@ def find(product: str, rollout_id: str | None, journal: Journal) -> RolloutState
     if len(fitting) != 1:
         listed = ", ".join(f"{state.rollout_id} (v{state.candidate})" for state in (fitting or known)[:5])
         raise NotFound(
-            f"{product} has {len(fitting) or 'no'} rollout{'s' * (len(fitting) > 1)} {rollout_id!r}: {listed}"
+            f"{product} has {counted(len(fitting), 'rollout')} whose id begins with {rollout_id!r}: {listed}"
         )
     return fitting[0]
 
@@ -127,7 +129,7 @@ def _replayed(event: Event, blocks: Sequence[Block], before: int, state: Rollout
 
 def _plain(document: Any) -> Any:
     """As it is after a way through JSON, in the words of today: of one there were plurals, and times without a zone."""
-    text = _ONE.sub(r"\1\2", json.dumps(document))
+    text = _EVIDENCE.sub("evidence ", _ONE.sub(r"\1\2", json.dumps(document)))
     return json.loads(_DIFFERS.sub("1 pair differs", _SINCE.sub(r"\1 UTC", text)))
 
 
@@ -157,7 +159,7 @@ def _observation(step: Observe, state: RolloutState, blocks: Sequence[Block], ve
     if verdict.nearly:
         found.append(verdict.reason)
     if step.until is Until.SAMPLE:
-        found.append(f"{compared(state, blocks):,} of {step.sample or 0:,} compared so far")
+        found.append(f"{compared(state, blocks):,} of {step.sample or 0:,} answers of each version compared so far")
     elif step.until is not Until.TIME:
         proofs = [each for each in verdict.findings if not each.is_safe and not each.dry_run]
         found += [each.sentence for each in proofs] or [str(step)]

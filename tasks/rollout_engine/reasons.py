@@ -1,6 +1,7 @@
 """Why a rollout ended as it did, in words for people."""
 
 from deployments.errors import RolloutFailed, SeatrialError
+from deployments.printable import said_by
 from deployments.rollout.state import Phase, RolloutState
 
 
@@ -41,5 +42,7 @@ def explain(error: BaseException) -> str:
     """Why a step was given up, in one line for the journal."""
     if isinstance(error, SeatrialError):
         return str(error)
-    kind = type(error).__name__
-    return f"{kind}: {error}".rstrip(": ") if isinstance(error, Exception) else f"interrupted ({kind})"
+    kind, said = type(error).__name__, said_by(error)
+    if not isinstance(error, Exception):
+        return f"interrupted ({kind})"
+    return kind if said == kind else f"{kind}: {said}"

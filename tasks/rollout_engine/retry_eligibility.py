@@ -36,7 +36,8 @@ def eligible_version(
         if open_ones and not proved:
             raise BadArtifact(open_ones[-1].doubt)
         if not proved:
-            raise NotFound(f"{product} has no version to retry: every one was champion; `seatrial release {product}`")
+            why = "every one was champion" if versions else "it has none yet"
+            raise NotFound(f"{product} has no version to retry: {why}; `seatrial release {product}` makes one")
         return Again(max(proved), _evidence_on(max(proved), champion, rollouts))
     version = next((each for each in versions if each.version == wanted), None)
     if version is None:

@@ -64,7 +64,7 @@ def begin(wish: Wish, doors: Doors, stop: Stop = nobody_stops) -> RolloutState:
     try:
         state = _planned(wish, doors.under(lease), lease)
     except BaseException as error:
-        with noting_failures(error, "giving the lease back"):
+        with noting_failures(error, "letting others change its traffic"):
             doors.journal.release(lease)
         raise
     doors.journal.save(state, lease)

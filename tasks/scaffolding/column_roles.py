@@ -68,7 +68,7 @@ def key_columns(rows: Rows, time: str | None, target: str) -> tuple[str, ...]:
 def check_column(name: str, rows: Rows, what: str) -> None:
     """Raises `BadInput` for a column that is not there, with the columns that are."""
     if name not in rows.table.column_names:
-        known = ", ".join(map(in_one_line, rows.table.column_names))
+        known = ", ".join(in_one_line(each) for each in rows.table.column_names if each)
         raise BadInput(f"{what}: there is no column {name!r}: use one of {known}")
 
 

@@ -17,9 +17,8 @@ import typer
 
 from deployments.settings import Settings
 from flows.entrypoints.cli.main import app
+from tests.architecture.texts import ROOT, Text, texts
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("deployments", "tasks", "flows")
 TESTS = Path(__file__).parents[1]
 # Descriptions of fields and options, tables and a query: nobody is told to do anything.
 _NO_ADVICE = re.compile(
@@ -27,7 +26,6 @@ _NO_ADVICE = re.compile(
     r"train \{run|write the suite beside|id of the rollout|how much is done|Great Expectations suite|MLflow  )|"
     r"^name = |\(your own, by SEATRIAL_TRACKING_URI\)"
 )
-_FILLED = "\N{HORIZONTAL ELLIPSIS}"
 _COMMAND = re.compile(r"seatrial ([a-z]+)((?: [^`\s,;:.)]+)*)")
 _VARIABLE = re.compile(r"SEATRIAL_[A-Z_]+[A-Z]")
 _FIELD = re.compile(r"\b((?:rollout|data|execution|validation|model|gate)\.[a-z_]+(?:\.[a-z_]+)*)\b(?!\()")
@@ -46,27 +44,6 @@ _ADVISES = re.compile(
     r"`seatrial |SEATRIAL_|(?:[:;,] |, or |^)(?:run|try|see|remove|raise|set|name|give|wait|check|free|start|install|"
     r"send|use|leave|make|write|add|choose|look|move|correct|train|let|rename|allow) "
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text of the code, its filled-in parts as one sign."""
-
-    path: str
-    line: int
-    words: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.words}"
-
-
-def texts(root: Path = ROOT) -> Iterator[Text]:
-    """Every string of the product's code that is no docstring."""
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for line, words in _strings(tree):
-                yield Text(str(path.relative_to(root)), line, words)
 
 
 def advice() -> Iterator[Text]:
@@ -137,25 +114,6 @@ def _paths(schema: Any, node: Any, prefix: str) -> Iterator[str]:
         for part in (field, *field.get("anyOf", []), field.get("items", {})):
             if "$ref" in part:
                 yield from _paths(schema, schema["$defs"][part["$ref"].rpartition("/")[2]], f"{prefix}{name}.")
-
-
-def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)} - {
-        id(node) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            parts = (str(part.value) if isinstance(part, ast.Constant) else _FILLED for part in node.values)
-            yield node.lineno, "".join(parts)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | inside:
-            yield node.lineno, node.value
 
 
 if __name__ == "__main__":

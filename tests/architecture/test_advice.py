@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.architecture.advice import Followed, Text, advice, mistakes, texts, what_tests_follow
+from tests.architecture.advice import Followed, advice, mistakes, what_tests_follow
+from tests.architecture.texts import Text, texts
 from tests.architecture.unfollowed import UNFOLLOWED
 
 # How much advice nobody follows. Whoever follows some lowers it; it never rises.

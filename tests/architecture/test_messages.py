@@ -1,19 +1,18 @@
 """Every text that reaches people, as far as a machine can read it: counts with nouns, times with zones, marks.
 
-What only a reader can judge is not here: `python -m tests.architecture.advice` prints the advice, this module's
-`messages()` all the rest.
+What only a reader can judge is not here: `make words` prints all of them, `python -m tests.architecture.advice` those
+that advise something.
 """
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from flows.entrypoints.console import _mark
-from tests.architecture.advice import PACKAGES, ROOT, Text, texts
+from tests.architecture.texts import FILLED, PACKAGES, ROOT, Kind, Text, messages, texts_of
 
-FILLED = "\N{HORIZONTAL ELLIPSIS}"
 # Verbs, which follow names and versions: "v… serves", "$… names".
 _VERBS = frozenset(
     re.findall(
@@ -27,6 +26,7 @@ _COUNTED = re.compile(rf"{FILLED} (?:(?!has |holds )[a-z]+ )?([a-z]{{3,}}s)\b(?!
 # Never one: bounds that are constants of the code or come from it, or a plural whatever the number.
 _NEVER_ONE = re.compile(
     r"(more|larger) than (the )?\u2026 (bytes|columns|values|rows)|bytes would take|\u2026 files\) that were|"
+    r"\u2026 answers of each version|"
     r"requests/s|\u2026 items at once|under \u2026 names|\u2026 times|\u2026 bits|\u2026 characters, fewer|"
     r"\u2026 printable|\u2026 buckets|\u2026 columns: \u2026|requests are being answered|\u2026 errors are|"
     r"\u2026 errors of \u2026 requests cannot|how many requests match|(target|order|text|names) in all \u2026 rows"
@@ -34,13 +34,6 @@ _NEVER_ONE = re.compile(
 _FORMATTED = re.compile(r":[^{}]*%H:%M")
 # What stands under a heading that names the zone, and formats for machines.
 _WITH_ZONE = re.compile(r"UTC|Z[\"\'}]|%z|times are UTC|UTC\b")
-
-
-def messages() -> Iterator[Text]:
-    """Texts with words in them: no names of settings, fields or headers."""
-    for text in texts():
-        if " " in text.words.strip():
-            yield text
 
 
 def unlike_a_person(words: str) -> list[str]:
@@ -60,6 +53,104 @@ def test_a_number_that_may_be_one_has_its_noun_from_counted() -> None:
 )
 def test_a_plural_after_a_number_is_found(words: str) -> None:
     assert unlike_a_person(words)
+
+
+# Words of the code for what people know by another name, or need not know.
+_OURS = re.compile(
+    r"\b(carriers?|orphans?|wish(es)?|prefork\w*|golden|verification rows|not ours|of ours|sanity|apply again|"
+    r"finale|retreat)\b"
+)
+# Names begin with a capital letter wherever they stand.
+_NAMES = re.compile(
+    r"(Envoy|Gateway|Prometheus|Prefect|MLflow|Parquet|Service|Deployment|Secrets?|ServiceAccount|Unix|SQLAlchemy|TCP|"
+    r"PersistentVolumeClaim|Inference-Header|Great Expectations)"
+)
+_SPACES = re.compile(r"\S {2,}\S")
+_A_TABLE = re.compile(r"^\s*(\w+ {3,}|\u2026 UTC  \u2026)")
+# What a text must not have, and which texts are meant.
+RULES: dict[str, Callable[[Text], object]] = {
+    "a value in quotes is written by !r": lambda text: (
+        text.kind is not Kind.OTHER and re.search(rf"(?<!\w)['\"]{FILLED}['\"]", text.words)
+    ),
+    "one space between words, but in tables": lambda text: (
+        _SPACES.search(text.words) and "\n" not in text.words and not _A_TABLE.search(text.words)
+    ),
+    "an error that is one sentence has no full stop": lambda text: (
+        text.kind is Kind.ERROR and re.search(r"[^.\u2026]\.$", text.words) and ". " not in text.words
+    ),
+    "an error begins like the rest of a line": lambda text: (
+        text.kind is Kind.ERROR and re.match(r"[A-Z][a-z]", text.words) and not _NAMES.match(text.words)
+    ),
+    "help is a phrase; only a program's own is a sentence": lambda text: (
+        text.kind is Kind.HELP
+        and re.match(r"[A-Z][a-z]", text.words) is not None
+        and not text.words.endswith(".")
+        and not _NAMES.match(text.words)
+    ),
+    "what is left out is no None of Python": lambda text: text.kind is Kind.HELP and re.search(r"\bNone\b", text.words),
+    "12 %, not 12%": lambda text: re.search(r"%\}", text.shown),
+    "plurals come from counted": lambda text: re.search(r"[\"']s[\"'] \*", text.shown),
+    "an error of others is told by said_by": lambda text: "error!r" in text.shown,
+    "no word of the code's own": lambda text: _OURS.search(text.words),
+    "no list or dict as Python prints it": lambda text: re.search(r"\{(\[|dict\(|list\(|sorted\()", text.shown),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_messages_keep_the_rules(rule: str) -> None:
+    assert [str(text) for text in messages() if RULES[rule](text)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    list(
+        zip(
+            RULES,
+            [
+                """raise BadInput(f"no product '{name}'")""",
+                'say("wait for  it")',
+                'raise BadInput("the file is gone.")',
+                'raise BadInput("The file is gone")',
+                'Field(help="How long to wait")',
+                'Field(description="how long; None: for ever")',
+                'say(f"it is {share:.0%} of them")',
+                """say(f"{count} row{'s' * (count > 1)}")""",
+                'raise BadInput(f"it cannot be read ({error!r})")',
+                'say("its carrier is gone")',
+                'say(f"it has {[each.version for each in there]}")',
+            ],
+            strict=True,
+        )
+    ),
+)
+def test_a_message_that_breaks_a_rule_is_found(rule: str, source: str) -> None:
+    assert [text for text in texts_of(source, "a.py") if RULES[rule](text)]
+
+
+_OF_THE_SYSTEM = frozenset({"OSError", "PermissionError", "FileNotFoundError", "ConnectionError"})
+
+
+def errors_with_their_number(source: str, path: str) -> Iterator[str]:
+    """Errors of the system in f-strings as they are: `[Errno 2] …`. `said_by` and `strerror` have their words."""
+    for handler in ast.walk(ast.parse(source)):
+        if not isinstance(handler, ast.ExceptHandler) or handler.type is None:
+            continue
+        if {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)} & _OF_THE_SYSTEM:
+            for node in ast.walk(handler):
+                if isinstance(node, ast.FormattedValue) and ast.unparse(node.value) in {
+                    handler.name,
+                    f"str({handler.name})",
+                }:
+                    yield f"{path}:{node.lineno}: {ast.unparse(handler.type)}"
+
+
+def test_an_error_of_the_system_is_told_without_its_number() -> None:
+    found = []
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            found += errors_with_their_number(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
+    assert found == []
+    assert list(errors_with_their_number('try:\n    a()\nexcept OSError as e:\n    say(f"no: {e}")', "a.py"))
 
 
 def times_without_zone(source: str, path: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ _CLUSTER: tuple[Part, ...] = (
     (" cannot be read: see `kubectl config view`", "deployments/cluster/credentials.py"),
     (": allow it, or see docs/kubernetes.md for the rights needed", "deployments/cluster/errors.py"),
     (": others were quicker ", "deployments/journals/kubernetes/compare_and_swap.py"),
-    (" is not ours: rename or remove it", "deployments/journals/kubernetes/compare_and_swap.py"),
+    (" is not Seatrial's: rename or remove it", "deployments/journals/kubernetes/compare_and_swap.py"),
     (
         ": allow `get` of pods/proxy, or name a Prometheus in rollout.kubernetes.prometheus",
         "deployments/metrics/pods.py",
@@ -32,7 +32,7 @@ _CLUSTER: tuple[Part, ...] = (
     ),
     (": make it, or leave rollout.kubernetes.gateway.route out", "deployments/routers/gateway_api/router.py"),
     (
-        " is not ready: start it, then apply again; the former routing is still live",
+        " is not ready: start it, then try again; the former routing is still live",
         "deployments/routers/gateway_api/router.py",
     ),
     (": Gateway API cannot keep users with a version by ", "deployments/routers/gateway_api/route_rules.py"),
@@ -41,8 +41,8 @@ _CLUSTER: tuple[Part, ...] = (
         " are ready): raise rollout.replicas, choose other weights, or name a Gateway in roll",
         "deployments/routers/kubernetes_service/router.py",
     ),
-    (" is not ours: rename or remove it", "deployments/routers/kubernetes_service/router.py"),
-    (" is not ready: start it, then apply again", "deployments/routers/kubernetes_service/router.py"),
+    (" is not Seatrial's: rename or remove it", "deployments/routers/kubernetes_service/router.py"),
+    (" is not ready: start it, then try again", "deployments/routers/kubernetes_service/router.py"),
     ("others keep changing Deployment ", "deployments/targets/kubernetes/target.py"),
     ("others keep changing the Deployments of ", "deployments/targets/kubernetes/target.py"),
     (
@@ -78,7 +78,7 @@ _PROCESSES: tuple[Part, ...] = (
     ),
     ("): check its installation", "deployments/container_images/builders.py"),
     (" does not tell its counts (", "deployments/metrics/model_servers.py"),
-    (" is no model server of ours (", "deployments/metrics/model_servers.py"),
+    (" is no model server of Seatrial (", "deployments/metrics/model_servers.py"),
     (
         " s, so it takes no orders and is left as it is: see `seatrial logs gateway`; `seatri",
         "deployments/local_platform/gateway.py",
@@ -87,7 +87,7 @@ _PROCESSES: tuple[Part, ...] = (
     ("): see that it runs, then try again", "deployments/routers/envoy/admin.py"),
     (" bytes, too many for a socket: use a shorter folder", "deployments/routers/envoy/bootstrap.py"),
     (
-        ": see why these servers are not ready, then apply again; the former routing is still",
+        ": see why these servers are not ready, then try again; the former routing is still",
         "deployments/routers/envoy/config_updates.py",
     ),
     (" s: see that it was started with this folder", "deployments/routers/envoy/config_updates.py"),
@@ -155,7 +155,7 @@ _ELSEWHERE: tuple[Part, ...] = (
     ("; to replace it unseen, leave gate.against_champion out for one release", "tasks/gate/rule_checks.py"),
 )
 _TRAINING: tuple[Part, ...] = (
-    (" failed on its verification rows (", "deployments/serving/main.py"),
+    (" failed on its sample rows (", "deployments/serving/main.py"),
     (" has no probabilities: train it with output: prediction", "deployments/serving/loaded_model.py"),
     ("its rows do not have one shape: check quotes and delimiters", "tasks/datasets/file_source.py"),
     (" may not be read by this user: change its rights, or give another file", "tasks/datasets/file_source.py"),
@@ -195,7 +195,7 @@ _NOT_YET: tuple[Part, ...] = (
     ("` shows the comparison", "tasks/rollout_engine/step_actions.py"),
     (": see `seatrial status ", "tasks/rollout_engine/retry_eligibility.py"),
     (
-        " has no version to retry: every one was champion; `seatrial release ",
+        " has no version to retry: ",
         "tasks/rollout_engine/retry_eligibility.py",
     ),
     ("` brings one back that was champion", "tasks/rollout_engine/rollback_target.py"),

@@ -15,7 +15,9 @@ def read(cluster: Cluster, kind: Kind, name: str) -> Object | None:
     """The object; None for none. Raises `ClusterRefused` for one of somebody else's."""
     found = cluster.get(kind, name)
     if found is not None and (found["metadata"].get("labels") or {}).get(MANAGED_BY) != MANAGER:
-        raise ClusterRefused(f"{kind.name} {name} in namespace {cluster.namespace} is not ours: rename or remove it")
+        raise ClusterRefused(
+            f"{kind.name} {name} in namespace {cluster.namespace} is not Seatrial's: rename or remove it"
+        )
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
+from deployments.printable import said_by
 from deployments.routers.envoy.access_log import MODEL_SCOPE
 from deployments.routers.envoy.clusters import address_of
 from deployments.routers.envoy.config_files import ADMIN_SOCKET, Json
@@ -120,7 +121,7 @@ class Admin:
             response = connection.getresponse()
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
+            reason = said_by(error)
             raise RouterUnreachable(
                 f"the gateway does not answer at {self.path} ({reason}): see that it runs, then try again"
             ) from error
@@ -128,7 +129,7 @@ class Admin:
             connection.close()
         if response.status != 200:
             raise RouterUnreachable(
-                f"the gateway answers {response.status} to {target} at {self.path}: was it started by `prepare`?"
+                f"the gateway answers {response.status} to {target} at {self.path}, not 200: its log says why"
             )
         return body
 

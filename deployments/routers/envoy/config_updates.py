@@ -81,7 +81,7 @@ class Publisher:
         if not self._within(self.patience.ready, lambda: not missing()):
             raise RouterRefused(
                 f"{product}: no 200 to GET {READY_PATH} within {self.patience.ready.total_seconds():g} s "
-                f"from {', '.join(missing())}: see why these servers are not ready, then apply again; "
+                f"from {', '.join(missing())}: see why these servers are not ready, then try again; "
                 "the former routing is still live"
             )
 
@@ -113,7 +113,8 @@ class Publisher:
 
         if not self._within(self.patience.confirm, settled):
             raise RouterUnreachable(
-                f"the gateway still has other servers of {product} than {self.files.folder}/eds says: apply again"
+                f"the gateway still has other servers of {product} than {self.files.folder}/eds says: "
+                "its routing is not confirmed"
             )
 
     def drop_clusters(self, products: Mapping[str, Routing]) -> frozenset[str]:

@@ -121,7 +121,9 @@ class EnvoyRouter:
                 document = versioned([with_routing(table, product, wanted)])
                 there = live_routing(table, product, known)
             except (KeyError, IndexError, TypeError) as error:
-                raise RouterRefused(f"{self._files.routes} is no table of routes: apply writes it anew") from error
+                raise RouterRefused(
+                    f"{self._files.routes} is no table of routes: the next change of any route writes it anew"
+                ) from error
             if has_everything(version, there):
                 return
             if self._nobody_is_well(product, version):

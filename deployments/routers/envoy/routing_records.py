@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployments.errors import RouterRefused
+from deployments.printable import said_by
 from deployments.routers.canonical_routing import accepted
 from deployments.routers.envoy.config_files import (
     EnvoyFiles,
@@ -115,7 +116,9 @@ def _read(path: Path) -> Routing:
     try:
         return accepted(path.stem, _from_json(read_document(path) or {}))
     except (KeyError, TypeError, ValueError, AttributeError, RouterRefused) as error:
-        raise RouterRefused(f"{path} is no routing ({error!r}): the next change of any route rebuilds it") from error
+        raise RouterRefused(
+            f"{path} is no routing ({said_by(error)}): the next change of any route rebuilds it"
+        ) from error
 
 
 def _known(path: Path) -> Routing | None:

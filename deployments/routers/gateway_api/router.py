@@ -209,7 +209,7 @@ class GatewayApiRouter(CountedElsewhere):
         while missing := self._missing(product, live, wanted):
             if self._clock.monotonic() >= limit:
                 raise RouterRefused(
-                    f"{product}: {', '.join(missing)} is not ready: start it, then apply again; "
+                    f"{product}: {', '.join(missing)} is not ready: start it, then try again; "
                     "the former routing is still live"
                 )
             self._clock.sleep(_PAUSE)

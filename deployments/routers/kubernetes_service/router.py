@@ -69,7 +69,7 @@ class ServiceRouter(CountedElsewhere):
             live = None if service is None else self._routing(product, service, pods)
             addresses = {version: set(map(_address, each)) for version, each in pods.items()}
             if missing := servers_missing(live, wanted, lambda version, each: each in addresses.get(version, set())):
-                raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then apply again")
+                raise RouterRefused(f"{product}: {', '.join(missing)} is not ready: start it, then try again")
             self._serve(product, wanted, everybody, token)
 
     def retreat(self, product: str, version: int, note: Retreat, token: int | None = None) -> None:
@@ -203,7 +203,7 @@ class ServiceRouter(CountedElsewhere):
         found = self._cluster.get(SERVICE, product_object_name(product))
         if found is not None and not is_ours(found, product):
             raise RouterRefused(
-                f"Service {found['metadata']['name']} in namespace {self._cluster.namespace} is not ours: "
+                f"Service {found['metadata']['name']} in namespace {self._cluster.namespace} is not Seatrial's: "
                 "rename or remove it"
             )
         return found

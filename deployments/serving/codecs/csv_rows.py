@@ -64,7 +64,7 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[str]], features: Sequ
     headed = all(each.name in by_name for each in features)
     # pandas writes its index without a name.
     others = ((place, name) for place, name in enumerate(names, 1) if name and name not in columns)
-    return columns | {name if headed else Place(f"at place {place} of the header"): () for place, name in others}
+    return columns | {name if headed else Place(place): () for place, name in others}
 
 
 def _values(feature: Feature, fields: Sequence[str]) -> "Sequence[str | None] | np.ndarray":

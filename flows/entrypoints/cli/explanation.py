@@ -66,9 +66,9 @@ def state_report(state: RolloutState) -> dict[str, Any]:
 def print_explanation(found: Explanation) -> None:
     """One screen for people, times in UTC."""
     state = found.state
-    against = f"v{state.former}" if state.former else "nothing before it"
+    against = f"against v{state.former}" if state.former else "as the first version"
     carries = f", with the evidence of {state.carries}" if state.carries else ""
-    console.line(f"{state.product}: v{state.candidate} by {state.strategy} against {against}{carries}")
+    console.line(f"{state.product}: v{state.candidate} by {state.strategy} {against}{carries}")
     console.line(
         f"  asked    {state.started_at:%Y-%m-%d %H:%M:%S} UTC, rollout {state.rollout_id}, "
         f"{counted(len(state.steps), 'step')}"
@@ -76,10 +76,10 @@ def print_explanation(found: Explanation) -> None:
     console.line(f"  now      {where(state)}{_carrier(found)}")
     console.line("seen" if found.blocks else "seen: nothing yet")
     for finding in found.verdict.findings if found.blocks else ():
-        console.line(f"  {mark(finding)} {finding.sentence}{' (dry run)' if finding.dry_run else ''}")
+        console.line(f"  {mark(finding)} {finding.sentence}")
     if found.looked_at:
         looks = counted(len(found.blocks), "look")
-        console.line(f"  → {found.verdict.ruling} by {looks}, the last {found.looked_at:%H:%M:%S} UTC")
+        console.line(f"  → {found.verdict.ruling} after {looks}, the last {found.looked_at:%H:%M:%S} UTC")
     console.line("decided (times are UTC)")
     if (left_out := len(found.timeline) - _LINES) > 0:
         console.line(f"  … {left_out} earlier: `seatrial history {state.product}`")

@@ -23,6 +23,7 @@ from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import mark, where
 from tasks.rollout_engine.command_submission import rollout_under_way
 from tasks.rollout_engine.explanation import Explanation, explain
+from tasks.rollout_engine.progress import what_is_new
 from tasks.rollout_engine.wait_reminders import AT_ONCE, SOON, Reminder
 
 _EVERY: Final = timedelta(seconds=1)
@@ -114,11 +115,12 @@ def _draw(snapshots: Iterator[tuple[Explanation, str]], clock: Clock) -> Rollout
 
 
 def _tell(snapshots: Iterator[tuple[Explanation, str]], clock: Clock) -> RolloutState:
-    told, reminder = "", Reminder()
+    told, news, reminder = "", Reminder(), Reminder()
     for found, split in snapshots:
         state = found.state
         line = f"{where(state)}; {split}"
-        if line != told and state.live:
+        new = news.due((what_is_new(state, found.blocks), split), clock.monotonic())
+        if new and line != told and state.live:
             told = line
             console.say(line)
         wait = waiting(state)

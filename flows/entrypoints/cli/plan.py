@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from deployments import wiring
+from deployments.analysis.metric_result import percent
 from deployments.analysis.rate_difference import ERRORS_EXPECTED
 from deployments.clock import SystemClock
 from deployments.durations import in_words
@@ -59,15 +60,16 @@ def plan_report(ahead: Outlook) -> dict[str, Any]:
 
 def print_plan(ahead: Outlook) -> None:
     """The steps for people, one a line, with warnings at the end."""
-    against = f"v{ahead.change.champion}" if ahead.change.champion else "nothing: the first version serves at once"
-    strategy = ahead.section.strategy.value
-    console.line(f"{ahead.product}: v{ahead.change.candidate} by {strategy} against {against}. Nothing is moved.")
+    champion, strategy = ahead.change.champion, ahead.section.strategy.value
+    against = f"against v{champion}" if champion else "as the first version, which serves at once"
+    console.line(f"{ahead.product}: v{ahead.change.candidate} by {strategy} {against}. Nothing is moved.")
     for each in ahead.forecasts:
         told = ", ".join(part for part in (in_words(each.time) if each.time is not None else "", each.reason) if part)
         console.line(f"{each.number:>3}  {each.step}{f'  ({told})' if told else ''}")
     known, left_out = total(ahead.forecasts)
-    beside = f", and what cannot be told: {', '.join(left_out)}" if left_out else ""
-    console.line(f"Expected: {in_words(known)}{beside}.{_assumed(ahead)}")
+    parts = [in_words(known)] if known or not left_out else []
+    parts += [f"what nobody knows before: {', '.join(left_out)}"] if left_out else []
+    console.line(f"Expected: {', and '.join(parts)}.{_assumed(ahead)}")
     for each in ahead.forecasts:
         if each.warning:
             console.warn(f"step {each.number}: {each.warning}")
@@ -117,7 +119,8 @@ def _errors(traffic: Traffic) -> str:
     """What was counted, and what is reckoned with: few counts say little."""
     if traffic.error_rate is None or not traffic.requests:
         return (
-            f"no request of the champion is counted yet, {traffic.error_rate or ERRORS_EXPECTED:.2%} errors are assumed"
+            "no request of the champion is counted yet, "
+            f"the plan reckons with an error rate of {percent(traffic.error_rate or ERRORS_EXPECTED)}"
         )
     seen = f"{traffic.errors:,} of the champion's {counted(traffic.requests, 'request')} failed"
-    return f"{seen}, {traffic.error_rate:.2%} errors are reckoned with"
+    return f"{seen}, the plan reckons with an error rate of {percent(traffic.error_rate)}"

@@ -38,9 +38,9 @@ def look(watchdog: Watchdog, hand_over: HandOver) -> None:
         try:
             hand_over(orphan)
         except Exception as error:  # noqa: BLE001 - the edge of the process: Prefect fails in any way it likes
-            say(f"{orphan.product}: its rollout has no carrier, and none could be started ({type(error).__name__})")
+            say(f"{orphan.product}: no process carries its rollout, and none could be started ({type(error).__name__})")
         else:
-            say(f"{orphan.product}: its rollout had no carrier; a run carries it on")
+            say(f"{orphan.product}: no process carried its rollout; a new run carries it on")
 
 
 def hand_to_worker(orphan: RolloutState) -> None:

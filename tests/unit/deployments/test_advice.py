@@ -175,7 +175,7 @@ def test_a_server_that_is_started_takes_the_traffic_that_was_refused() -> None:
     both = Routing((ONE, TWO), Weights({1: 50, 2: 50}))
     with pytest.raises(RouterRefused) as error:
         router.apply("shop", both)
-    assert followed("is not ready: start it, then apply again", "deployments/routers/in_memory.py") in str(error.value)
+    assert followed("is not ready: start it, then try again", "deployments/routers/in_memory.py") in str(error.value)
     assert router.read("shop") == ALL
     up.add("/run/2")
     router.apply("shop", both)
@@ -188,7 +188,7 @@ def test_a_retreat_that_finds_no_server_leads_to_one_that_does() -> None:
     router.apply("shop", Routing((TWO,), Weights.all_to(2)))
     with pytest.raises(RouterRefused) as error:
         router.retreat("shop", 1, note)
-    assert followed("that is ready: start one, then apply") in str(error.value)
+    assert followed("that is ready: start one, then try again") in str(error.value)
     up.add("/run/1")
     router.apply("shop", Routing((ONE, TWO), Weights.all_to(2)))
     router.retreat("shop", 1, note)
@@ -324,7 +324,10 @@ def test_another_up_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_prefect_that_is_not_named_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert await_prefect.main() == 2
-    assert followed("PREFECT_API_URL names no Prefect: set it") in capsys.readouterr().out
+    assert (
+        followed("PREFECT_API_URL is not set: set it to the address of Prefect's API, such as http://prefect:4200/api")
+        in capsys.readouterr().out
+    )
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(await_prefect, "_why_not", lambda _: "")
     assert await_prefect.main() == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from deployments.printable import in_lines, in_one_line
+from deployments.printable import in_lines, in_one_line, said_by
 from flows.entrypoints import console
 from tasks.operator_log import LOGGER, tell
 
@@ -28,6 +28,21 @@ def test_what_people_write_stays() -> None:
         assert in_one_line(text) == in_lines(text) == text
     assert in_lines("one\n\ttwo") == "one\n\ttwo"
     assert in_one_line("one\ntwo") == "one\\ntwo"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), "No such file or directory: 'a.csv'"),
+        (RuntimeError("All failed: [Errno 111] Connection\n refused"), "All failed: Connection refused"),
+        (KeyError("features"), "'features' is missing"),
+        (TimeoutError(), "TimeoutError"),
+        (ValueError("\x1b[2J"), "\\x1b[2J"),
+    ],
+)
+def test_an_error_of_others_is_told_in_words(error: Exception, said: str) -> None:
+    assert said_by(error) == said
 
 
 @pytest.mark.parametrize("text", ODD)

@@ -40,7 +40,7 @@ def test_a_database_that_has_no_room_takes_it_once_there_is(tmp_path: Path) -> N
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
         connection.exec_driver_sql("CREATE TABLE a AS SELECT zeroblob(1000000)")
-    assert followed("free some room and run again") in str(error.value)
+    assert followed("free some room and run the same command again", "deployments/database.py") in str(error.value)
     with database.transaction() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count=100000")
         connection.exec_driver_sql("CREATE TABLE a AS SELECT zeroblob(1000000)")

@@ -140,7 +140,7 @@ def test_whoever_has_all_traffic_already_may_skip_what_is_observed(
     carried_meanwhile(world, state)
     assert seatrial("promote", PRODUCT) == 0
     assert seatrial("promote", PRODUCT) == 2
-    assert "skip what is observed" in capsys.readouterr().err
+    assert followed("the candidate has all traffic already: `seatrial skip ") in capsys.readouterr().err
     assert seatrial("skip", PRODUCT) == 0
 
 

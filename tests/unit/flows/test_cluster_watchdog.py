@@ -42,7 +42,7 @@ def test_while_prefect_is_away_that_is_said_without_its_words_and_tried_again(
 
     look(platform.watchdog, away)
     told = capsys.readouterr().out
-    assert told == "bikes: its rollout has no carrier, and none could be started (ConnectionError)\n"
+    assert told == "bikes: no process carries its rollout, and none could be started (ConnectionError)\n"
     platform.clock.sleep(timedelta(minutes=2))
     handed: list[RolloutState] = []
     look(platform.watchdog, handed.append)

@@ -52,7 +52,8 @@ def test_hardly_any_traffic_is_no_reason_to_break(
 def test_a_first_release_needs_no_traffic(seatrial: Seatrial, capsys: Captured) -> None:
     assert seatrial("plan", "flights", "--strategy", "canary") == 0
     told = capsys.readouterr()
-    assert "flights: v1 by canary against nothing: the first version serves at once" in told.out
+    assert "flights: v1 by canary as the first version, which serves at once" in told.out
+    assert "Expected: what nobody knows before: launch, verify, shift, promote." in told.out
     assert (told.err, "watch" in told.out) == ("", False)
 
 

@@ -33,7 +33,7 @@ def test_status_shows_what_differs_and_how_to_mend_it(looked_at: World, seatrial
     seatrial("status")
     told = capsys.readouterr().out
     assert "bikes: the registry differs from what is true; v1 serves all the same; `seatrial repair bikes`" in told
-    assert "the alias champion is on no version, not on v1" in told
+    assert "the alias champion is on no version, and should be on v1" in told
     assert "v3: the tag seatrial.status says 'Archived', which is no status" in told
 
 
@@ -46,7 +46,7 @@ def test_repair_says_what_it_changed_and_then_that_nothing_differs(
     assert told == {
         "product": PRODUCT,
         "serving": 1,
-        "changed": ["the alias champion is on v3, not on v1"],
+        "changed": ["the alias champion is on v3, and should be on v1"],
         "left": [],
     }
     assert seatrial("repair", PRODUCT) == 0

@@ -13,7 +13,7 @@ from deployments.process_identity import Owner
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Approve, Launch, Observe
-from deployments.spec import BlueGreenSection, Second, Strategy, TargetKind
+from deployments.spec import ABSection, BlueGreenSection, Second, Strategy, TargetKind
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Replica, ReplicaState
 from tasks import rollout_steps as tasks
@@ -79,6 +79,37 @@ def test_a_bake_without_traffic_is_not_silent(world: World, caplog: pytest.LogCa
     assert len(held) == 7, "at once, after 1, 2, 5, 10, 25, 40 minutes"
     assert held[0]["ended_by"] == "`seatrial skip bikes`, `seatrial abort bikes`"
     assert held[0]["ends"].endswith("it is rolled back")
+
+
+def watched(world: World, caplog: pytest.LogCaptureFixture, strategy: Strategy, sample: int = 5000) -> list[str]:
+    """What is told of a whole rollout's observations."""
+    section = SECTION.model_copy(update={"ab": ABSection(share=50, sample=sample)})
+    state = begin(world.wish(2, strategy, section=section), world.doors)
+    while state.live:
+        state = tasks.take_step.fn(state)
+    return [each["seen"] for each in told(caplog, "rollout.watched")]
+
+
+def test_an_ab_test_tells_what_changed_and_each_quarter_of_its_sample(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """3 1/2 minutes, 21 looks: it told 20 lines, of which one could not tell what was new."""
+    seen = watched(world, caplog, Strategy.AB)
+    assert "not yet proved" in seen[0]
+    assert "; proved not worse" in seen[1]
+    compared = [int(each.partition(" of ")[0].replace(",", "")) for each in seen]
+    for quarter in (1250, 2500, 3750):
+        assert any(quarter <= each < quarter + 300 for each in compared), compared
+    assert len(seen) <= 7
+
+
+def test_a_canary_tells_what_changed_and_looks_alike_at_growing_intervals(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = watched(world, caplog, Strategy.CANARY)
+    assert len(seen) <= 8, "of 22 looks"
+    assert any("how many more cannot be told yet" in each for each in seen)
+    assert not any(each.startswith("0 s healthy") for each in seen), "nothing is seen before the first look"
 
 
 def test_a_question_is_asked_again(world: World, caplog: pytest.LogCaptureFixture) -> None:

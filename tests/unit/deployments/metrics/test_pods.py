@@ -264,7 +264,7 @@ def test_pods_of_another_key_are_named_with_the_way_out(pods: Pods, proofs: Proo
     key(tmp_path / "other", KEY)
     with pytest.raises(ClusterRefused, match=r"kubectl set env deployment/model-shop-v1 SEATRIAL_RUN_PROOF-") as told:
         PodCounters(pods.cluster(), Proofs(tmp_path / "other")).counts("shop")
-    assert followed("does not take our proof: give this run the key") in str(told.value)
+    assert followed("does not take this run's proof: give this run the key") in str(told.value)
     (tmp_path / "other" / KEY).write_bytes((tmp_path / "keys" / KEY).read_bytes())
     assert by_version(PodCounters(pods.cluster(), Proofs(tmp_path / "other")).tallies("shop")) == [(1, 1, 0)]
     # What `kubectl set env` leaves is a pod that asks for nothing.

@@ -179,7 +179,7 @@ def test_promote_leaves_out_what_is_still_to_be_seen() -> None:
 def test_skip_ends_a_wait_and_nothing_else() -> None:
     assert obey(rollout(Phase.HOLDING, 3), order(Verb.SKIP), FINALE, NOW).phase is Phase.WAITING
     assert obey(rollout(Phase.WAITING, 4), order(Verb.SKIP), FINALE, NOW).phase is Phase.RUNNING
-    with pytest.raises(NotNowError, match="about to verify v2"):
+    with pytest.raises(NotNowError, match="the present step is to verify v2"):
         obey(rollout(Phase.RUNNING, 1), order(Verb.SKIP), FINALE, NOW)
 
 

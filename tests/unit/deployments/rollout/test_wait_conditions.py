@@ -18,6 +18,8 @@ from tests.unit.deployments.rollout.a_rollout import EVERY_KIND, NOW, STEPS, rol
 LIVE = [phase for phase in Phase if MOVES[phase]]
 ENDING = (Verb.APPROVE, Verb.RESUME, Verb.SKIP, Verb.PROMOTE, Verb.ABORT)
 
+UNTIL = "if that lasts until 01-02 00:00:00 UTC (in 24 h)"
+
 
 def order(verb: Verb) -> Order:
     return Order(1, "r1", verb, "ann", "", NOW)
@@ -53,17 +55,42 @@ def test_what_is_over_waits_for_nothing() -> None:
 @pytest.mark.parametrize(
     ("on_deadline", "phase", "after", "told"),
     [
-        (OnDeadline.ROLL_BACK, Phase.HOLDING, Phase.RESTORING, "in 24 h (01-02 00:00:00 UTC) it is rolled back"),
-        (OnDeadline.ROLL_BACK, Phase.OBSERVING, Phase.RESTORING, "in 24 h (01-02 00:00:00 UTC) it is rolled back"),
-        (OnDeadline.ASK_IF_FEW, Phase.HOLDING, Phase.RESTORING, "in 24 h (01-02 00:00:00 UTC) it is rolled back"),
+        (
+            OnDeadline.ROLL_BACK,
+            Phase.HOLDING,
+            Phase.RESTORING,
+            f"{UNTIL}, it is rolled back",
+        ),
+        (
+            OnDeadline.ROLL_BACK,
+            Phase.OBSERVING,
+            Phase.RESTORING,
+            f"{UNTIL}, it is rolled back",
+        ),
+        (
+            OnDeadline.ASK_IF_FEW,
+            Phase.HOLDING,
+            Phase.RESTORING,
+            f"{UNTIL}, it is rolled back",
+        ),
         (
             OnDeadline.ASK_IF_FEW,
             Phase.OBSERVING,
             Phase.RESTORING,
-            "in 24 h (01-02 00:00:00 UTC) it is rolled back, or paused if too few users came for any proof",
+            f"{UNTIL}, it is rolled back, or paused if too few users came for any proof",
         ),
-        (OnDeadline.PAUSE, Phase.HOLDING, Phase.PAUSED, "in 24 h (01-02 00:00:00 UTC) it is paused"),
-        (OnDeadline.PROMOTE, Phase.OBSERVING, None, "in 24 h (01-02 00:00:00 UTC) it goes on to the next step"),
+        (
+            OnDeadline.PAUSE,
+            Phase.HOLDING,
+            Phase.PAUSED,
+            f"{UNTIL}, it is paused",
+        ),
+        (
+            OnDeadline.PROMOTE,
+            Phase.OBSERVING,
+            None,
+            f"{UNTIL}, it goes on to the next step",
+        ),
         (OnDeadline.PROMOTE, Phase.HOLDING, Phase.HOLDING, "nothing goes on by itself while nothing is known"),
     ],
 )
@@ -97,8 +124,9 @@ def test_a_hold_says_all_that_a_person_wants_to_know() -> None:
     assert found is not None
     assert found.since == NOW + timedelta(minutes=2), "every look writes the state anew"
     assert found.sentence(NOW + timedelta(minutes=10)) == (
-        "waits for something to judge v2 by (no traffic), for 8 min now; in 23.8 h (01-02 00:00:00 UTC) it is rolled "
-        "back; `seatrial skip flights` or `seatrial abort flights` ends that"
+        "waits for something to judge v2 by (no traffic), for 8 min now; "
+        "if that lasts until 01-02 00:00:00 UTC (in 23.8 h), it is rolled back; "
+        "`seatrial skip flights` or `seatrial abort flights` ends that"
     )
     assert found.document()["commands"] == ["seatrial skip flights", "seatrial abort flights"]
 
@@ -109,7 +137,11 @@ def test_a_hold_says_all_that_a_person_wants_to_know() -> None:
         (Observe(Until.TIME, timedelta(minutes=5)), Phase.OBSERVING, "5 min more of healthy time"),
         (Observe(Until.PROOF, timedelta(0)), Phase.OBSERVING, "proof that v2 is not worse"),
         (Observe(Until.BOUND, timedelta(0), next=10.0), Phase.OBSERVING, "v2 to be known to do no harm at 10 %"),
-        (Observe(Until.SAMPLE, timedelta(0), sample=20_000), Phase.OBSERVING, "20,000 to be compared"),
+        (
+            Observe(Until.SAMPLE, timedelta(0), sample=20_000),
+            Phase.OBSERVING,
+            "20,000 answers of each version to be compared",
+        ),
         (Approve("give all traffic to v2?"), Phase.WAITING, "a person's answer: give all traffic to v2?"),
         (Launch(2, 3), Phase.RUNNING, "3 servers of v2 to get ready"),
         (Launch(2, 3), Phase.RESTORING, "v1 to have all traffic again"),

@@ -205,7 +205,7 @@ def test_a_model_that_fails_its_own_rows_is_trained_anew(tmp_path: Path) -> None
     model = load(folder, "flights")
     with pytest.raises(BadArtifact) as error:
         warm_up(model, folder, Limits())
-    assert followed("fails its own verification rows (") in str(error.value)
+    assert followed("fails its own sample rows (") in str(error.value)
     anew = write_model_folder(tmp_path / "v4")
     warm_up(load(anew, "flights"), anew, Limits())
 

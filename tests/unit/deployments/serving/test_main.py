@@ -68,7 +68,7 @@ def test_each_stage_of_a_start_is_told_when_it_begins(
         "checking the files of the model",
         "loading the model",
         "compiling the model",
-        "answering its held-out rows",
+        "answering its sample rows",
         "opening its log and its sockets",
     ]
     seconds = [line["seconds"] for line in starting]
@@ -83,7 +83,7 @@ def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path
     write_manifest(folder)
     finished = run_apart(folder)
     assert finished.returncode == 2
-    assert "fails its own verification rows" in finished.stdout
+    assert "fails its own sample rows" in finished.stdout
 
 
 def test_the_server_needs_nothing_of_the_rest_of_the_project() -> None:

@@ -88,7 +88,7 @@ def test_equal_rows_of_a_table_of_few_values_are_no_news(frame: pd.DataFrame, sp
     data = spec.data.model_copy(update={"key": (), "time_column": None})
     few = pd.concat([frame[["heat", "place", "sold"]].iloc[:5]] * 40).sample(frac=1, random_state=1)
     found = [finding.check for finding in _bad(few, spec.model_copy(update={"data": data}))]
-    assert "no row stands there 3 times" not in found
+    assert "no row is there 3 times" not in found
 
 
 @pytest.mark.parametrize(("used", "severity"), [(True, Severity.CRITICAL), (False, Severity.WARNING)])

@@ -202,10 +202,10 @@ def test_a_lost_or_damaged_snapshot_says_what_to_do(ices: Path, make_spec: MakeS
     taken = take_snapshot(make_spec(ices), tmp_path)
     taken.path.chmod(0o644)
     taken.path.write_bytes(b"rubbish")
-    with pytest.raises(BadData, match="damaged: ingest the data again"):
+    with pytest.raises(BadData, match="damaged: release again, which replaces it"):
         load_snapshot(taken)
     taken.path.unlink()
-    with pytest.raises(NotFound, match="gone: ingest the data again"):
+    with pytest.raises(NotFound, match="gone: release again, which reads the data anew"):
         load_snapshot(taken)
 
 

@@ -109,7 +109,7 @@ def test_an_empty_part_is_refused(rule: dict[str, Any], part: str) -> None:
 
 
 def test_an_empty_evaluation_is_refused_without_a_time() -> None:
-    with pytest.raises(BadData, match=r"the evaluation part is empty: data\.split holds out 10% of the rows"):
+    with pytest.raises(BadData, match=r"the evaluation part is empty: data\.split holds out 10 % of the rows"):
         split_by_time(_frame([1, 2, 3, 4]), _data(time_column=None, split={"share": 0.1}))
 
 

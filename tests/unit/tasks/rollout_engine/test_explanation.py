@@ -49,9 +49,9 @@ def test_the_rollout_under_way_comes_before_the_last_one(served: World) -> None:
 def test_the_beginning_of_an_id_is_enough_if_it_is_the_only_one(served: World) -> None:
     served.run(served.wish(3))
     assert find(PRODUCT, "rollout-3", served.journal).candidate == 3
-    with pytest.raises(NotFound, match="2 rollouts 'roll'"):
+    with pytest.raises(NotFound, match="2 rollouts whose id begins with 'roll'"):
         find(PRODUCT, "roll", served.journal)
-    with pytest.raises(NotFound, match="no rollout 'x'"):
+    with pytest.raises(NotFound, match="0 rollouts whose id begins with 'x'"):
         find(PRODUCT, "x", served.journal)
 
 
@@ -127,7 +127,7 @@ def test_a_hold_still_needs_counts_that_can_be_trusted(served: World) -> None:
 def test_a_sample_still_needs_the_rest_of_it(served: World) -> None:
     state = until(served, Phase.OBSERVING, Strategy.AB, looks=1)
     blocks = served.journal.evidence(state.rollout_id)
-    assert explained(served).needed == (f"{compared(state, blocks):,} of 500 compared so far",)
+    assert explained(served).needed == (f"{compared(state, blocks):,} of 500 answers of each version compared so far",)
     assert 0 < compared(state, blocks) < 500
 
 

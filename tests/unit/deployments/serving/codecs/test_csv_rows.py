@@ -12,6 +12,7 @@ from deployments.serving.codecs.csv_rows import columns_of_csv
 from deployments.serving.input_validation import Unanswerable, batch_of
 from deployments.serving.model_metadata import Feature, Kind
 from deployments.serving.request_limits import Limits
+from tests.advice import followed
 
 HOUR = Feature("hour", Kind.NUMERIC, "double", required=True)
 CARRIER = Feature("carrier", Kind.CATEGORICAL, "string", required=False)
@@ -39,8 +40,15 @@ def test_columns_are_found_by_their_header(body: str) -> None:
 
 
 def test_an_unknown_column_is_told_by_its_place_for_a_header_may_be_missing() -> None:
-    with pytest.raises(Unanswerable, match="takes no column at place 1 of the header, at place 3 of the header: "):
+    with pytest.raises(Unanswerable, match=r"^columns 1, 3 of the header are not the model's: ") as refused:
         batch_of(columns_of_csv(b"s3cret,hour,7.5\n1,2,3\n", FEATURES, 100), FEATURES, Limits())
+    assert followed("send a header of its names first, and no other column") in str(refused.value)
+    assert read("hour,carrier\n2,3\n") == {"hour": [2.0], "carrier": ["3"]}
+
+
+def test_one_unknown_column_of_a_header_is_told_as_one() -> None:
+    with pytest.raises(Unanswerable, match=r"^column 2 of the header is not the model's: "):
+        batch_of(columns_of_csv(b"hour,7.5\n1,2\n", FEATURES, 100), FEATURES, Limits())
 
 
 def test_an_unknown_column_of_a_header_that_names_every_feature_is_told_by_its_name() -> None:

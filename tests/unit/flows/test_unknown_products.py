@@ -1,0 +1,43 @@
+"""A product that nobody knows: no command sends one to another command with the same name."""
+
+import re
+
+import pytest
+
+from tests.unit.flows.conftest import Seatrial
+from tests.unit.tasks.rollout_engine.world import World
+
+COMMANDS = [
+    "promote",
+    "skip",
+    "approve",
+    "pause",
+    "resume",
+    "abort",
+    "watch",
+    "explain",
+    "replay",
+    "history",
+    "repair",
+    "status",
+    "log",
+    "release",
+    "retry",
+    "rollback",
+    "plan",
+    "profile",
+    "lint",
+    "remove",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_sends_one_to_another_that_does_not_know_the_product_either(
+    command: str, world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = seatrial(command, "nope")
+    said = capsys.readouterr()
+    assert code not in {0, 1}
+    assert "defect" not in said.err
+    assert "nope" in said.err
+    assert not re.search(r"`seatrial [a-z]+ nope", said.err)
