@@ -1,10 +1,24 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+# A Python named by hand that is not that of .venv gets an environment beside it: what was asked for is what runs, and
+# a .venv that a platform may be running from is not replaced.
+MINOR := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifneq ($(origin PYTHON),file)
+NAMED := $(shell $(PYTHON) $(MINOR))
+ifeq ($(NAMED),)
+$(error PYTHON=$(PYTHON) does not run: name a Python 3.11 to 3.13, as in make install PYTHON=/path/to/python3.11)
+endif
+THERE := $(if $(wildcard $(VENV)/bin/python),$(shell $(VENV)/bin/python $(MINOR)))
+ifneq ($(filter-out $(NAMED),$(THERE)),)
+$(info $(VENV) has Python $(THERE); this is Python $(NAMED), in $(VENV)-$(NAMED))
+VENV := $(VENV)-$(NAMED)
+endif
+endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CLIENTS := .venv-clients
-EXECUTION := .venv-execution
+CLIENTS := $(VENV)-clients
+EXECUTION := $(VENV)-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 .DEFAULT_GOAL := help
@@ -82,12 +96,12 @@ lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header tests/clients/requirements.in -o tests/clients/requirements.lock --upgrade
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock tests/execution/requirements.in -o tests/execution/requirements.lock --upgrade
 
-clean: ## forget the environment (data and records stay)
-	rm -rf $(VENV) $(CLIENTS) $(EXECUTION)
+clean: ## forget the environments (data and records stay)
+	rm -rf $(wildcard .venv .venv-*)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	  { echo "Seatrial needs Python 3.11 to 3.13, and $(PYTHON) is another: make PYTHON=/path/to/python3.11"; exit 2; }
+	  { echo "Seatrial needs Python 3.11 to 3.13, and $(PYTHON) is another: make install PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Setting up $(VENV) from requirements.lock (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
