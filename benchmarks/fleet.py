@@ -57,7 +57,7 @@ class Fleet:
         """Seconds that a command took."""
         began = time.perf_counter()
         result = subprocess.run(
-            [sys.executable, "-m", "flows.entrypoints.cli", *arguments],
+            [sys.executable, "-m", "flows.entrypoints.cli.main", *arguments],
             env=self.environment,
             cwd=self.folder / "project",
             capture_output=True,
@@ -105,8 +105,8 @@ def seed(folder: Path, count: int) -> None:
     from tasks.datasets.split import split_by_time
     from tasks.gate.scoring import Scores
     from tasks.models.train import DataFacts, train, version_facts
-    from tasks.rollouts.beginning import Wish, begin
     from tasks.rollouts.carrier import Carrier
+    from tasks.rollouts.takeover import Wish, begin
     from tasks.spec_file import load_product
 
     known = set(wiring.registry().products())

@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from deployments.clock import ManualClock
-from deployments.cluster import pace
-from deployments.journals.cluster import ClusterJournal
+from deployments.cluster import rate_limit
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.metrics.live import LiveMetrics
-from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.rollout.state import Phase
 from deployments.spec import ABSection, RolloutSection, ShadowSection, Strategy
@@ -33,7 +33,7 @@ from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import FakeKubernetes
 
 PRODUCTS: Final = 100
-_BURST: Final = pace.BURST
+_BURST: Final = rate_limit.BURST
 SECTION: Final = RolloutSection(replicas=2, ab=ABSection(sample=10_000), shadow=ShadowSection(sample=10_000))
 
 
@@ -101,7 +101,7 @@ def rates(begins: Sequence[float], runs: Sequence[Run]) -> tuple[float, int]:
 def waits(begins: Sequence[float], runs: Sequence[Run]) -> tuple[float, float]:
     """Of one client that all share: the longest wait of a request, and by how much the slowest rollout is later."""
     clock, longest, late = ManualClock(), 0.0, [0.0] * len(runs)
-    shared = pace.Pace(pace.RATE, _BURST, clock)
+    shared = rate_limit.Pace(rate_limit.RATE, _BURST, clock)
     due = [(begin + each.calls[0][0], number, 0) for number, (begin, each) in enumerate(zip(begins, runs, strict=True))]
     heapq.heapify(due)
     while due:
@@ -119,7 +119,7 @@ def waits(begins: Sequence[float], runs: Sequence[Run]) -> tuple[float, float]:
 def main(distinct: int) -> None:
     """Print both tables; `distinct` rollouts of each strategy are run, and as often as needed laid side by side."""
     console = Console()
-    pace.BURST = 10**9  # type: ignore[misc]  # time is simulated, the fake is not
+    rate_limit.BURST = 10**9  # type: ignore[misc]  # time is simulated, the fake is not
     each = [(strategy, seed) for seed in range(distinct) for strategy in Strategy]
     inside = [run(*one) for one in each]
     outside = [run(*one, all_in_cluster=False) for one in each]
@@ -146,7 +146,7 @@ def _alone(runs: Sequence[Run], where: str) -> Table:
 def _together(settings: Mapping[str, Sequence[Run]]) -> Table:
     """What all wait for the one client that they share; and each for one of its own, as flows have it."""
     columns = "", "begun", "a second", "busiest second", "a request waits", "a rollout is late", "with a client each"
-    title = f"{PRODUCTS} rollouts at once; one client: {pace.RATE:g} requests a second and {_BURST} after a rest"
+    title = f"{PRODUCTS} rollouts at once; one client: {rate_limit.RATE:g} requests a second and {_BURST} after a rest"
     table = Table(*columns, title=title)
     for setting, found in settings.items():
         alone = max(waits([0.0], [each])[0] for each in found)

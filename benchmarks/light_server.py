@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 
 from deployments.clock import SystemClock
-from deployments.serving.recent import RecentAnswers
+from deployments.serving.recent_mirrored import RecentAnswers
 
 LABEL = 1
 _FAREWELL_SECONDS = 1.0

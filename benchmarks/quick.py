@@ -18,11 +18,11 @@ from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingCla
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from deployments.serving.batch import Batch
-from deployments.serving.description import Feature, Kind
-from deployments.serving.quick.prepare import prepare
+from deployments.serving.compiled.compiler import prepare
+from deployments.serving.model_description import Feature, Kind
+from deployments.serving.row_batch import Batch
 from tasks.models.pipeline import build_pipeline
-from tasks.spec import CategoricalColumns, NumericColumns, PreprocessingSection
+from tasks.product_spec import CategoricalColumns, NumericColumns, PreprocessingSection
 
 _SEED = 7
 _TRAINED = 3_000

@@ -29,17 +29,17 @@ def main(rounds: int) -> None:
         environment = os.environ | {"SEATRIAL_HOME": str(home / "home")}
         plain = f"sqlite:///{home / 'plain.db'}"
         try:
-            _run(environment, "flows.entrypoints.cli", "up")
+            _run(environment, "flows.entrypoints.cli.main", "up")
             _run(environment, "benchmarks.plain", plain, folder=home)  # migrates its database, as `up` did for ours
             times = [
                 (
                     _run(environment, "benchmarks.plain", plain, folder=home),
-                    _run(environment, "flows.entrypoints.cli", "release", "flights"),
+                    _run(environment, "flows.entrypoints.cli.main", "release", "flights"),
                 )
                 for _ in range(rounds)
             ]
         finally:
-            _run(environment, "flows.entrypoints.cli", "down")
+            _run(environment, "flows.entrypoints.cli.main", "down")
     _print(times)
 
 

@@ -18,9 +18,10 @@ from deployments.spec import (
     Strategy,
 )
 from deployments.strategies.plan import Goal
-from tasks.rollouts.beginning import Wish, begin
+from tasks.rollouts.abandonment import give_up
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import explain, give_up
+from tasks.rollouts.reasons import explain
+from tasks.rollouts.takeover import Wish, begin
 
 _SECOND: Final = timedelta(seconds=1)
 SECTION: Final = RolloutSection(

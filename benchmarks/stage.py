@@ -20,7 +20,7 @@ from deployments.analysis.evidence import Block
 from deployments.clock import SystemClock
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Lease
-from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.metrics.live import live_metrics
 from deployments.registry import VersionFacts
 from deployments.registry.in_memory import InMemoryRegistry

@@ -28,8 +28,8 @@ from benchmarks.stage import Stage, load, stage
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
-from tasks.rollouts.beginning import Wish
-from tasks.rollouts.ordering import give
+from tasks.rollouts.orders import place_order
+from tasks.rollouts.takeover import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _aborted(on: Stage) -> RolloutState:
         while not carried.done() and not _is_watched_at(on, wish, 25):
             time.sleep(0.05)
         if not carried.done():
-            give(PRODUCT, Verb.ABORT, "benchmark", "half-way", on.journal, on.doors.clock)
+            place_order(PRODUCT, Verb.ABORT, "benchmark", "half-way", on.journal, on.doors.clock)
         return carried.result()
 
 

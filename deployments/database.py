@@ -11,10 +11,10 @@ from sqlalchemy import event as hooks
 from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError
 
+from deployments.account_isolation import FOLDER_MODE
 from deployments.errors import BadInput, DiskFull, PlatformUnreachable, SeatrialError
 from deployments.postgresql import bounded_engine
-from deployments.private import FOLDER_MODE
-from deployments.secrets import masked, without_secrets
+from deployments.redaction import masked, without_secrets
 
 
 class Database:

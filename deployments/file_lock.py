@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from deployments.clock import Clock
-from deployments.owner import Owner, this_process
+from deployments.process_identity import Owner, this_process
 
 _PRIVATE: Final = 0o600
 _POLL: Final = timedelta(milliseconds=20)
@@ -23,7 +23,7 @@ class LockHeldError(Exception):
 
 
 @contextmanager
-def alone(path: Path, clock: Clock, timeout: timedelta | None) -> Iterator[None]:
+def exclusive_lock(path: Path, clock: Clock, timeout: timedelta | None) -> Iterator[None]:
     """Only one is inside the block; the file at `path` is made if need be, in a folder that is there.
 
     Raises `LockHeldError` when the lock is not free within `timeout` (None: it is waited for), and within seconds if

@@ -3,7 +3,7 @@
 For what people and programs ask now and then, and what may be asked by anybody: the pages of Prefect and MLflow, and
 feedback. h11 refuses a head, trailers or a chunk's extension of more than 64 KiB by itself. What is added is patience
 with an end, and a number of connections beyond which those go that have let us wait longest. The model server, which
-is asked far more often, has a connection of its own for the same (`deployments.serving.connection`).
+is asked far more often, has a connection of its own for the same (`deployments.serving.http_protocol`).
 """
 
 import asyncio

@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from deployments.account_isolation import is_private, is_shared_folder, lasting_runtime_folder, private_folder
 from deployments.errors import BadInput
-from deployments.private import is_everybodys, is_private, lasting_runtime_folder, private_folder
-from deployments.trusted import refusal
+from deployments.trusted_types import refusal
 
 # A Unix socket's path holds 107 bytes; our longest file name in `run` has fewer than 44.
 _LONGEST_RUN_FOLDER = 60
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
 
     @property
     def journal_address(self) -> str:
-        """Where the rollout journal is: see `deployments.journals.opening`."""
+        """Where the rollout journal is: see `deployments.journals.journal_url`."""
         return self.journal_url or self._database_at_home
 
     @property
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
 
     @property
     def keys_folder(self) -> Path:
-        """Secrets that the platform draws for itself: see `deployments.keys`."""
+        """Secrets that the platform draws for itself: see `deployments.key_files`."""
         return self.keys or self.home.resolve() / "keys"
 
     @property
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
             place = self.home.resolve()
         except (OSError, RuntimeError) as error:  # a circle of links
             raise BadInput(f"{self.home} leads nowhere ({error}): {_ELSEWHERE}") from None
-        if is_everybodys(place):
+        if is_shared_folder(place):
             raise BadInput(f"{place} is needed by others, to whom a home is closed: {_ELSEWHERE}")
         return private_folder(place, _ELSEWHERE)
 

@@ -11,9 +11,9 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput
 from deployments.inference_logs import Log
 from deployments.journals.protocol import Journal, Lease
-from deployments.journals.registrations import registration_of
+from deployments.journals.registration_notes import registration_of
 from deployments.metrics.protocol import Metrics
-from deployments.place import this_place
+from deployments.platform_identity import this_place
 from deployments.registry.protocol import Champions
 from deployments.routers.fenced import FencedRouter
 from deployments.routers.protocol import Router
@@ -24,7 +24,7 @@ from deployments.targets.protocol import Target
 
 if TYPE_CHECKING:
     from deployments.cluster import Cluster
-    from deployments.journals.renewals import Renewals
+    from deployments.journals.lease_renewal import Renewals
     from deployments.registry import ModelRegistry
     from deployments.supervision import Supervisor
 
@@ -88,16 +88,16 @@ def doors(section: RolloutSection) -> Doors:
     return _embedded_doors()
 
 
-def doors_as_they_are(product: str) -> Doors:
+def read_only_doors(product: str) -> Doors:
     """The doors to where a product was last rolled out, for looking only.
 
     Nothing is started, and what is down raises its `…Unreachable` when it is asked.
     """
-    return doors_to_look_through(newest_section(product))
+    return read_only_doors_of(newest_section(product))
 
 
-def doors_to_look_through(section: RolloutSection | None) -> Doors:
-    """`doors_as_they_are`, of a product of which the newest rollout is known; None: it never had one."""
+def read_only_doors_of(section: RolloutSection | None) -> Doors:
+    """`read_only_doors`, of a product of which the newest rollout is known; None: it never had one."""
     if section is not None and section.target is TargetKind.KUBERNETES:
         return doors(section)
     return _embedded_as_they_are(current())
@@ -145,11 +145,11 @@ def _embedded_doors() -> Doors:
 
 def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
-    from deployments.metrics.feedback import FeedbackLedger
+    from deployments.metrics.feedback.store import FeedbackLedger
     from deployments.metrics.live import live_metrics
-    from deployments.platform.disk_room import make_room
+    from deployments.platform.desired_routing import witness_of
+    from deployments.platform.disk_space import make_room
     from deployments.platform.gateway import ensure_gateway
-    from deployments.platform.routings import witness_of
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
 
@@ -192,14 +192,14 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
 
     Raises `BadInput` where pods could not find the registry.
     """
+    from deployments.caller_authentication import Proofs
     from deployments.cluster import Cluster
-    from deployments.metrics.feedback import FeedbackLedger
+    from deployments.metrics.feedback.store import FeedbackLedger
     from deployments.metrics.gateway_prometheus import GatewayCounts
     from deployments.metrics.live import cluster_metrics
     from deployments.metrics.pods import PodCounters
     from deployments.metrics.prometheus import PrometheusCounters
     from deployments.metrics.promql import Prometheus
-    from deployments.proofs import Proofs
     from deployments.routers.gateway_api import GatewayApiRouter
     from deployments.routers.service import ServiceRouter
     from deployments.targets.kubernetes import KubernetesTarget
@@ -257,7 +257,7 @@ def _tracking_of_pods(settings: Settings, section: KubernetesSection) -> str | N
 @lru_cache(maxsize=1)
 def journal() -> Journal:
     """The record of what was decided and done; needs nothing to be up but its database."""
-    from deployments.journals.opening import open_journal
+    from deployments.journals.journal_url import open_journal
 
     return open_journal(current().journal_address)
 
@@ -265,7 +265,7 @@ def journal() -> Journal:
 @lru_cache(maxsize=1)
 def renewals() -> "Renewals":
     """What renews the leases of this process."""
-    from deployments.journals.renewals import Renewals
+    from deployments.journals.lease_renewal import Renewals
 
     return Renewals(journal(), SystemClock())
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deployments.platform.local import live_addresses
+from deployments.platform.lifecycle import live_addresses
 from deployments.settings import current
 from examples.replay import Background, Replay, batches, play
 from tasks.spec_file import load_product
@@ -150,11 +150,13 @@ def _written(document: dict[str, Any], name: str) -> Path:
 
 def _seatrial(*arguments: str) -> int:
     console.print(f"[dim]$ seatrial {' '.join(arguments)}[/dim]", soft_wrap=True)
-    return subprocess.run([sys.executable, "-m", "flows.entrypoints.cli", *arguments], cwd=ROOT, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "flows.entrypoints.cli.main", *arguments], cwd=ROOT, check=False
+    ).returncode
 
 
 def _asked(*arguments: str) -> Any:
-    command = [sys.executable, "-m", "flows.entrypoints.cli", *arguments, "--json"]
+    command = [sys.executable, "-m", "flows.entrypoints.cli.main", *arguments, "--json"]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
 
 

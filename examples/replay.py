@@ -19,7 +19,7 @@ import orjson
 import pandas as pd
 
 from tasks.datasets.snapshot import load_rows
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 
 _CLIENTS = 4
 _TOGETHER = "15min"

@@ -5,14 +5,14 @@ from prefect.runtime import flow_run
 
 from deployments.settings import current
 from deployments.strategies.plan import Goal
-from flows.requests import ReleaseRequest, run_name
+from flows.parameters import ReleaseRequest, run_name
 from flows.rollout import roll_out
-from tasks.data import ingest
+from tasks.decision_log import failure_recorded, record_asked
 from tasks.evaluation import evaluate
-from tasks.product import Result, Run, open_run
-from tasks.recording import failure_recorded, record_asked
+from tasks.ingestion import ingest
 from tasks.registration import register
 from tasks.rollout import recover
+from tasks.run_context import Result, Run, open_run
 from tasks.training import train
 from tasks.validation import validate
 

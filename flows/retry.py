@@ -5,13 +5,13 @@ from prefect.runtime import flow_run
 
 from deployments.settings import current
 from deployments.strategies.plan import Goal
-from flows.requests import RetryRequest, run_name
+from flows.parameters import RetryRequest, run_name
 from flows.rollout import roll_out
-from tasks.artifacts import name_run
-from tasks.product import Result, open_run
-from tasks.recording import failure_recorded, record_asked
+from tasks.decision_log import failure_recorded, record_asked
+from tasks.orders import version_to_retry
+from tasks.prefect_artifacts import name_run
 from tasks.rollout import recover
-from tasks.steering import version_to_retry
+from tasks.run_context import Result, open_run
 
 
 @flow(name="retry", flow_run_name=run_name)

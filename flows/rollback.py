@@ -8,13 +8,13 @@ from prefect.runtime import flow_run
 from deployments.settings import current
 from deployments.spec import Second, Strategy
 from deployments.strategies.plan import Goal
-from flows.requests import RollbackRequest, run_name
+from flows.parameters import RollbackRequest, run_name
 from flows.rollout import roll_out
-from tasks.artifacts import name_run
-from tasks.product import Result, open_run
-from tasks.recording import failure_recorded, record, record_asked
-from tasks.rollout import close_left_open, former_version, recover
-from tasks.steering import end_under_way
+from tasks.decision_log import failure_recorded, record, record_asked
+from tasks.orders import end_under_way
+from tasks.prefect_artifacts import name_run
+from tasks.rollout import close_runs_left_open, former_version, recover
+from tasks.run_context import Result, open_run
 
 
 @flow(name="rollback", flow_run_name=run_name)
@@ -38,5 +38,5 @@ def rollback(request: RollbackRequest) -> Result:
         version = former_version(run, request.version)
         name_run(run, version, "rollback")
         result = roll_out(run, version, Goal.REINSTATE)
-        close_left_open(run)
+        close_runs_left_open(run)
         return result

@@ -10,25 +10,25 @@ from contextlib import nullcontext
 from prefect import flow
 
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Approve, Observe
+from deployments.rollout.steps import Wait
 from deployments.strategies.plan import Goal
-from flows.requests import RolloutRequest, rollout_name
-from tasks.events import tell
-from tasks.interruption import PRESENT
-from tasks.product import Result, Run
+from flows.parameters import RolloutRequest, rollout_name
+from tasks.event_log import tell
+from tasks.prefect_runs import is_of_prefect, run_is_gone
 from tasks.rollout import (
     abandon,
     begin_rollout,
     carry_on_without_prefect,
-    how_it_ended,
+    ended_rollout,
     next_step,
     result_of,
-    resume,
+    resume_rollout,
     take_step,
 )
-from tasks.rollouts.in_hand import in_hand
-from tasks.runs import is_of_prefect, run_is_gone
-from tasks.secondary_errors import after
+from tasks.rollouts.active_rollouts import remembered_state
+from tasks.run_context import Result, Run
+from tasks.secondary_errors import failing_instead
+from tasks.signals import PRESENT
 
 
 def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> Result:
@@ -36,7 +36,7 @@ def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> 
 
     def carry() -> Result:
         state = begin_rollout(run, version, goal, carries)
-        if any(isinstance(step, Observe | Approve) for step in state.steps):
+        if any(isinstance(step, Wait) for step in state.steps):
             return rollout(RolloutRequest(product=run.product, rollout_id=state.rollout_id))
         return result_of(_to_its_end(state))
 
@@ -50,14 +50,14 @@ def rollout(request: RolloutRequest) -> Result:
     Raises `Busy` while another process carries the rollout, `RolloutFailed` with the reason when it was given up.
     """
     product, rollout_id = request.product, request.rollout_id
-    return _or_put_back(product, rollout_id, lambda: result_of(_to_its_end(resume(product, rollout_id))))
+    return _or_put_back(product, rollout_id, lambda: result_of(_to_its_end(resume_rollout(product, rollout_id))))
 
 
 def carry_without_prefect(product: str, rollout_id: str) -> Result:
     """What `rollout` does, while Prefect can begin no run: its pages show nothing, but users are looked after."""
 
     def carry() -> Result:
-        return result_of(carry_on_without_prefect(resume.fn(product, rollout_id)))
+        return result_of(carry_on_without_prefect(resume_rollout.fn(product, rollout_id)))
 
     return _or_put_back(product, rollout_id, carry, without_prefect=True)
 
@@ -73,16 +73,16 @@ def _or_put_back(product: str, rollout_id: str, carry: Callable[[], Result], wit
             return carry()
         except BaseException as error:
             cause = PRESENT.cause(error)
-            known = in_hand(rollout_id) if cause is error and run_is_gone(error) else None
+            known = remembered_state(rollout_id) if cause is error and run_is_gone(error) else None
             if known is not None and not without_prefect:
                 return _without_its_run(known)
             if not PRESENT.insisted:
-                with PRESENT.held(), after(cause, "putting the champion back"):
+                with PRESENT.held(), failing_instead(cause, "putting the champion back"):
                     state = abandon(product, rollout_id, cause)
                     if state is not None:
                         state = _put_back(state, without_prefect or is_of_prefect(error))
                     elif is_of_prefect(error):  # it may have come to its end, though Prefect could not be told
-                        state = how_it_ended(product, rollout_id)
+                        state = ended_rollout(product, rollout_id)
                 if state is not None and isinstance(cause, Exception):
                     return result_of(state)
             if cause is error:
@@ -105,7 +105,7 @@ def _put_back(state: RolloutState, without_prefect: bool) -> RolloutState:
     except Exception as error:
         if not is_of_prefect(error):
             raise
-    return carry_on_without_prefect(in_hand(state.rollout_id) or state)
+    return carry_on_without_prefect(remembered_state(state.rollout_id) or state)
 
 
 def _to_its_end(state: RolloutState) -> RolloutState:

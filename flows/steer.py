@@ -2,8 +2,8 @@
 
 from prefect import flow
 
-from flows.requests import SteerRequest, steer_name
-from tasks.steering import give_order
+from flows.parameters import SteerRequest, steer_name
+from tasks.orders import give_order
 
 
 @flow(name="steer", flow_run_name=steer_name)

@@ -8,22 +8,22 @@ from prefect.cache_policies import NO_CACHE
 from deployments import wiring
 from deployments.errors import BadArtifact, GateRefused, NotFound
 from deployments.settings import Settings, current
-from tasks import retries
-from tasks.artifacts import leave_table
+from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot, load_snapshot
 from tasks.datasets.split import split_by_time
-from tasks.events import tell
+from tasks.decision_log import record
+from tasks.event_log import tell
 from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
-from tasks.gate.side_by_side import champion_scores, rows_without_rule, scores_beside
+from tasks.gate.score_comparison import champion_scores, rows_without_rule, scores_beside
 from tasks.gate.verdict import Unscorable, rows_for_table
 from tasks.models.train import TrainedModel
-from tasks.product import Run
-from tasks.recording import record
+from tasks.prefect_artifacts import leave_table
 from tasks.rollouts.champion import who_serves
+from tasks.run_context import Run
 
 
-@task(name="evaluate", task_run_name="evaluate {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
+@task(name="evaluate", task_run_name="evaluate {run.product}", cache_policy=NO_CACHE, **retry_policies.NETWORK)
 def evaluate(run: Run, snapshot: Snapshot, candidate: TrainedModel) -> Evaluation:
     """Scores and verdict of a candidate that passed. Raises `GateRefused` with every reason. Only reads."""
     settings = current()

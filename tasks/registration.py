@@ -9,19 +9,19 @@ from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
 from deployments.journals.protocol import Journal
-from deployments.journals.registrations import REGISTERED
+from deployments.journals.registration_notes import REGISTERED
 from deployments.registry import ModelVersion
-from tasks import retries
-from tasks.artifacts import leave_links, leave_markdown, name_run
+from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot
-from tasks.events import tell
+from tasks.decision_log import record
+from tasks.event_log import tell
 from tasks.gate.evaluate import Evaluation
 from tasks.models.train import TrainedModel, version_facts
-from tasks.product import Run
-from tasks.recording import record
+from tasks.prefect_artifacts import leave_links, leave_markdown, name_run
+from tasks.run_context import Run
 
 
-@task(name="register", task_run_name="register {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
+@task(name="register", task_run_name="register {run.product}", cache_policy=NO_CACHE, **retry_policies.NETWORK)
 def register(run: Run, snapshot: Snapshot, candidate: TrainedModel, evaluation: Evaluation) -> int:
     """The number of the version. Idempotent by MLflow run: a repeated call finds the version that is there."""
     facts = version_facts(candidate, run.spec, snapshot, evaluation.candidate, SystemClock().now())

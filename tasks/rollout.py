@@ -13,49 +13,50 @@ from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Verdict
 from deployments.errors import Busy, NotFound, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Approve, Observe, Until
+from deployments.rollout.steps import Observe, Until, Wait
 from deployments.settings import current
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors
-from tasks import retries
-from tasks.artifacts import leave_evidence
-from tasks.events import tell
-from tasks.interruption import chain
-from tasks.models.record import close_abandoned_runs
-from tasks.product import Result, Run, address_of
-from tasks.recording import died_silently
-from tasks.rollouts.beginning import Wish, begin, carried_here, put_right, take_over
+from tasks import retry_policies
+from tasks.decision_log import died_silently
+from tasks.event_log import tell
+from tasks.models.tracking import close_abandoned_runs
+from tasks.prefect_artifacts import leave_evidence
+from tasks.prefect_runs import cancellation, close_dead_run, is_of_prefect, name_present_run, with_timeout
+from tasks.rollouts.abandonment import give_up_for
+from tasks.rollouts.active_rollouts import remember_state, remembered_state
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.gathering import compared
-from tasks.rollouts.in_hand import in_hand, keep_in_hand
-from tasks.rollouts.keeping import explain, give_up_for, outcome
-from tasks.rollouts.retreat import give_back
-from tasks.rollouts.rollback_target import back_to
-from tasks.rollouts.speaking_clock import Reminder, SpeakingClock
-from tasks.runs import aside, cancellation, close_dead_run, is_of_prefect, name_present_run
-from tasks.wait_progress import Speaker, speaking_of_others
+from tasks.rollouts.evidence import compared
+from tasks.rollouts.reasons import explain, outcome
+from tasks.rollouts.rollback_target import rollback_target
+from tasks.rollouts.takeover import Wish, begin, is_carried_here, settle_before_release, take_over
+from tasks.rollouts.traffic_rollback import give_back
+from tasks.rollouts.wait_reminders import Reminder, SpeakingClock
+from tasks.run_context import Result, Run, address_of
+from tasks.signals import error_chain
+from tasks.wait_progress import Speaker, telling_of_queue
 
 
-@task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="recover", task_run_name="recover {run.product}", cache_policy=NO_CACHE, **retry_policies.PROCESS)
 def recover(run: Run, going_back: bool = False) -> str | None:
     """Put right what a run that died left behind: traffic back to the champion, MLflow runs closed. Idempotent.
 
-    `going_back`: to the former champion, however far the candidate came; MLflow's runs are left for `close_left_open`,
-    for one that hangs would keep users waiting. Returns what was seen, None if nothing was left. Raises `Busy` where
-    another rollout is under way and the spec rejects a second one.
+    `going_back`: to the former champion, however far the candidate came; MLflow's runs are left for
+    `close_runs_left_open`, for one that hangs would keep users waiting. Returns what was seen, None if nothing was.
+    Raises `Busy` where another rollout is under way and the spec rejects a second one.
     """
-    doors = speaking_of_others(run.product, run.run_id, wiring.doors(run.spec.rollout))
-    seen = put_right(run.product, run.spec.rollout, doors, going_back=going_back)
+    doors = telling_of_queue(run.product, run.run_id, wiring.doors(run.spec.rollout))
+    seen = settle_before_release(run.product, run.spec.rollout, doors, going_back=going_back)
     if seen:
         tell("rollout.recovered", seen=seen)
     for died in died_silently(run.product, doors.journal):
         close_dead_run(died)
     if not going_back:
-        close_left_open(run)
+        close_runs_left_open(run)
     return seen
 
 
-def close_left_open(run: Run) -> None:
+def close_runs_left_open(run: Run) -> None:
     """Close the MLflow runs of processes that died; where MLflow does not answer, that is told and no failure."""
     try:
         closed = close_abandoned_runs(run.product, current())
@@ -67,7 +68,7 @@ def close_left_open(run: Run) -> None:
             tell("runs.closed", count=len(closed))
 
 
-@task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retries.PROCESS)
+@task(name="plan", task_run_name="plan {run.product} v{version}", cache_policy=NO_CACHE, **retry_policies.PROCESS)
 def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None) -> RolloutState:
     """Write the plan to the journal. Idempotent: an unfinished rollout of a dead process is put right first.
 
@@ -75,13 +76,13 @@ def begin_rollout(run: Run, version: int, goal: Goal, carries: str | None = None
     """
     section = run.spec.rollout
     wish = Wish(run.run_id, run.product, version, section, section.strategy, goal, carries)
-    doors = speaking_of_others(run.product, run.run_id, wiring.doors(section))
-    state = keep_in_hand(begin(wish, doors, stop=cancellation(run.run_id)))
+    doors = telling_of_queue(run.product, run.run_id, wiring.doors(section))
+    state = remember_state(begin(wish, doors, stop=cancellation(run.run_id)))
     tell("rollout.planned", version=f"v{version}", strategy=state.strategy, steps=len(state.steps))
     return state
 
 
-@task(name="step", cache_policy=NO_CACHE, **retries.STEP)
+@task(name="step", cache_policy=NO_CACHE, **retry_policies.STEP)
 def take_step(state: RolloutState) -> RolloutState:
     """Carry out what the state calls for; an observation is carried to its end.
 
@@ -93,7 +94,7 @@ def take_step(state: RolloutState) -> RolloutState:
     carrier = Carrier(replace(doors, clock=SpeakingClock(doors.clock, speaker.speak)), cancellation(state.rollout_id))
     try:
         while now.live and (now.done, now.steps) == (state.done, state.steps) and now.phase is not Phase.DONE:
-            before, now = now, keep_in_hand(carrier.advance(now))
+            before, now = now, remember_state(carrier.advance(now))
             speaker.state = now
             if carrier.delayed and carrier.delayed != delayed:
                 delayed = carrier.delayed
@@ -133,7 +134,7 @@ def _leave_evidence(state: RolloutState, step: str, verdict: Verdict) -> None:
     if task_run.id is None:
         return
     try:
-        aside(lambda: leave_evidence(state, step, verdict))
+        with_timeout(lambda: leave_evidence(state, step, verdict))
     except Exception as error:
         if not is_of_prefect(error):
             raise
@@ -152,7 +153,7 @@ def _doors_of(product: str, rollout_id: str) -> Doors:
 
 
 def _tell_of(state: RolloutState, now: RolloutState) -> None:
-    waited = isinstance(state.step, Observe | Approve)
+    waited = isinstance(state.step, Wait)
     if now.live and now.phase is not Phase.RESTORING:
         tell("rollout.step", step=next_step(state), reason=now.reason if waited else "")
     else:
@@ -167,16 +168,16 @@ def abandon(product: str, rollout_id: str, error: BaseException) -> RolloutState
     left it.
     """
     # What was interrupted in MLflow's database keeps it locked for as long as its frames live.
-    for each in chain(error):
+    for each in error_chain(error):
         traceback.clear_frames(each.__traceback__)
-    known = None if isinstance(error, Busy) else in_hand(rollout_id)
+    known = None if isinstance(error, Busy) else remembered_state(rollout_id)
     if known is not None:
         _users_first(known, error)
     found = _carried(product, rollout_id, known)
     if found is None:
         return None
     state, doors = found
-    after = keep_in_hand(give_up_for(error, state, doors.as_last_held(product)))
+    after = remember_state(give_up_for(error, state, doors.as_last_held(product)))
     tell("rollout.given_up" if after.phase is Phase.RESTORING else "rollout.tried_again", reason=explain(error))
     return after
 
@@ -192,7 +193,7 @@ def _users_first(known: RolloutState, error: BaseException) -> None:
             give_back(replace(known, reason=reason), wiring.doors(known.section).as_last_held(known.product))
 
 
-def how_it_ended(product: str, rollout_id: str) -> RolloutState | None:
+def ended_rollout(product: str, rollout_id: str) -> RolloutState | None:
     """The rollout, if it is over; None otherwise."""
     try:
         state = wiring.journal().rollout(product, rollout_id)
@@ -205,7 +206,7 @@ def _carried(product: str, rollout_id: str, known: RolloutState | None) -> tuple
     """Where the rollout is that this process carries, and its doors; while the journal is away it is as `known`."""
     try:
         doors = _doors_of(product, rollout_id)
-        state = carried_here(product, rollout_id, doors)
+        state = is_carried_here(product, rollout_id, doors)
     except NotFound:
         return None
     except SeatrialError:
@@ -217,15 +218,15 @@ def _carried(product: str, rollout_id: str, known: RolloutState | None) -> tuple
     return (known if known is not None and known.phase is Phase.RESTORING else state), doors
 
 
-@task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retries.PROCESS)
-def resume(product: str, rollout_id: str) -> RolloutState:
+@task(name="open", task_run_name="open the rollout of {product}", cache_policy=NO_CACHE, **retry_policies.PROCESS)
+def resume_rollout(product: str, rollout_id: str) -> RolloutState:
     """Carry on with a rollout: one that this process began, or one whose process is gone.
 
     Raises `Busy` while somebody else carries it, `NotFound` for none.
     """
     doors = _doors_of(product, rollout_id)
-    ours = carried_here(product, rollout_id, doors) is not None
-    state = keep_in_hand(take_over(doors.journal.rollout(product, rollout_id), doors))
+    ours = is_carried_here(product, rollout_id, doors) is not None
+    state = remember_state(take_over(doors.journal.rollout(product, rollout_id), doors))
     name_present_run(f"{product} v{state.candidate} rollout")
     if not ours:
         close_dead_run(rollout_id)
@@ -252,7 +253,7 @@ def _progress(state: RolloutState, blocks: tuple[Block, ...]) -> str:
 
 def former_version(run: Run, wanted: int | None) -> int:
     """The version that a rollback goes to. Raises `NotFound` when it never was champion, or is it now."""
-    return back_to(run.product, wanted, wiring.doors(run.spec.rollout), run.called)
+    return rollback_target(run.product, wanted, wiring.doors(run.spec.rollout), run.called)
 
 
 def result_of(state: RolloutState) -> Result:

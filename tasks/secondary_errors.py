@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def beside(first: BaseException, doing: str) -> Iterator[None]:
+def noting_failures(first: BaseException, doing: str) -> Iterator[None]:
     """A block without which `first` is raised all the same: what fails in it is told by a note on `first`.
 
     `doing` is what the block does, such as "writing this down".
@@ -23,7 +23,7 @@ def beside(first: BaseException, doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def after(first: BaseException, doing: str) -> Iterator[None]:
+def failing_instead(first: BaseException, doing: str) -> Iterator[None]:
     """A block that is to make `first` good: what fails in it is raised, for it is the worse news, and tells of both."""
     try:
         yield
@@ -35,23 +35,23 @@ def after(first: BaseException, doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def released_after(lease: "Lease", doors: "Doors") -> Iterator[None]:
+def lease_released_after(lease: "Lease", doors: "Doors") -> Iterator[None]:
     """A block after which the lease is given back, whatever became of it."""
     try:
         yield
     except BaseException as first:
-        with beside(first, "giving the lease back"):
+        with noting_failures(first, "giving the lease back"):
             doors.journal.release(lease)
         raise
     doors.journal.release(lease)
 
 
 def _explained(error: BaseException) -> str:
-    from tasks.rollouts.keeping import explain  # commands that fail at nothing need none of it
+    from tasks.rollouts.reasons import explain  # commands that fail at nothing need none of it
 
     return explain(error)
 
 
-def told(error: BaseException) -> str:
+def full_text(error: BaseException) -> str:
     """An error with its notes, one a line."""
     return "\n".join((str(error), *getattr(error, "__notes__", ())))

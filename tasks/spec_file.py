@@ -15,12 +15,12 @@ from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.inference_logs import check_reachable_by_fsspec, is_url
 from deployments.plurals import counted
+from deployments.redaction import quoted
 from deployments.routers.service import nearest
-from deployments.secrets import quoted
 from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
 from tasks.gate.metrics import Direction, direction_of, metrics_of
-from tasks.kinds import TaskKind
-from tasks.spec import (
+from tasks.learning_tasks import TaskKind
+from tasks.product_spec import (
     ColumnType,
     Comparison,
     DataSection,

@@ -4,18 +4,18 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.settings import current
-from tasks import retries
+from tasks import retry_policies
+from tasks.data_validation.report import ValidationReport, to_html
 from tasks.datasets.snapshot import Snapshot, load_snapshot, load_texts
 from tasks.datasets.split import split_by_time
-from tasks.events import tell
+from tasks.decision_log import record
+from tasks.event_log import tell
 from tasks.models.train import DataFacts, TrainedModel
 from tasks.models.train import train as fit_and_record
-from tasks.product import Run
-from tasks.recording import record
-from tasks.suites.report import ValidationReport, to_html
+from tasks.run_context import Run
 
 
-@task(name="train", task_run_name="train {run.product}", cache_policy=NO_CACHE, **retries.NETWORK)
+@task(name="train", task_run_name="train {run.product}", cache_policy=NO_CACHE, **retry_policies.NETWORK)
 def train(run: Run, snapshot: Snapshot, report: ValidationReport) -> TrainedModel:
     """The fitted, stored and recorded model. A repeated call is a new MLflow run; the failed one is marked so."""
     split = split_by_time(load_snapshot(snapshot), run.spec.data)

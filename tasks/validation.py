@@ -5,17 +5,17 @@ from prefect.cache_policies import NO_CACHE
 
 from deployments.errors import ValidationRefused
 from deployments.plurals import counted
-from tasks import retries
-from tasks.artifacts import leave_markdown
+from tasks import retry_policies
+from tasks.data_validation.gx_process import validate_in_child
+from tasks.data_validation.report import ValidationReport, to_markdown
 from tasks.datasets.snapshot import Snapshot
-from tasks.events import tell
-from tasks.product import Run
-from tasks.recording import record
-from tasks.suites.child import validate_in_child
-from tasks.suites.report import ValidationReport, to_markdown
+from tasks.decision_log import record
+from tasks.event_log import tell
+from tasks.prefect_artifacts import leave_markdown
+from tasks.run_context import Run
 
 
-@task(name="validate", task_run_name="validate {run.product}", cache_policy=NO_CACHE, **retries.NEVER)
+@task(name="validate", task_run_name="validate {run.product}", cache_policy=NO_CACHE, **retry_policies.NEVER)
 def validate(run: Run, snapshot: Snapshot) -> ValidationReport:
     """The report on a snapshot, warnings included. Raises `ValidationRefused` on a critical finding. Only reads."""
     report = validate_in_child(snapshot.path, run.spec, run.window)

@@ -7,12 +7,12 @@ from deployments.clock import Clock
 from deployments.errors import SeatrialError
 from deployments.journals.protocol import Journal
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.waiting import waiting
+from deployments.rollout.waits import waiting
 from deployments.wiring import Doors
-from tasks.events import tell
-from tasks.rollouts.keeping import under_way
-from tasks.rollouts.speaking_clock import AT_ONCE, SOON, Reminder, SpeakingClock
-from tasks.runs import name_present_run
+from tasks.event_log import tell
+from tasks.prefect_runs import name_present_run
+from tasks.rollouts.lease import under_way
+from tasks.rollouts.wait_reminders import AT_ONCE, SOON, Reminder, SpeakingClock
 
 # What the name of a run says of a wait that only a person, or traffic, can end.
 _NAMED: Final = {Phase.HOLDING: "held", Phase.WAITING: "asks a person", Phase.PAUSED: "paused"}
@@ -53,7 +53,7 @@ class Speaker:
             name_present_run(f"{self.state.product} v{self.state.candidate} rollout{f': {wait}' if wait else ''}")
 
 
-def speaking_of_others(product: str, run_id: str, doors: Doors) -> Doors:
+def telling_of_queue(product: str, run_id: str, doors: Doors) -> Doors:
     """The same doors, by whose clock it is told what a run of the product that waits for its turn waits for."""
     reminder = Reminder()
 
@@ -80,7 +80,7 @@ def speaking_of_others(product: str, run_id: str, doors: Doors) -> Doors:
     return replace(doors, clock=SpeakingClock(doors.clock, speak))
 
 
-def speaking_of_order(product: str, journal: Journal, clock: Clock) -> Clock:
+def telling_of_order(product: str, journal: Journal, clock: Clock) -> Clock:
     """A clock by which it is told what a rollout does that was given an order and has not come to it yet."""
     reminder = Reminder()
 

@@ -14,4 +14,4 @@ settings.load_profile("steady")
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fake API server may be asked as fast as it answers."""
-    monkeypatch.setattr("deployments.cluster.pace.BURST", 1_000_000)
+    monkeypatch.setattr("deployments.cluster.rate_limit.BURST", 1_000_000)

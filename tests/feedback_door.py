@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from deployments.clock import Clock, ManualClock, SystemClock
-from deployments.metrics.admission import Admission, Bounds, Kept, Products
-from deployments.metrics.rates import Rates
+from deployments.metrics.feedback.admission import Admission, Bounds, Kept, Products
+from deployments.metrics.feedback.rate_limit import Rates
 from deployments.request_ids import Sealer, Seals
 from deployments.spec import RolloutSection
 

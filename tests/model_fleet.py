@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from deployments.serving.app import make_app
-from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.model import Model
-from deployments.serving.service import Service
-from deployments.serving.sockets import unix_listener
+from deployments.serving.loaded_model import Model
+from deployments.serving.management_api import make_app
+from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.server_state import Service
+from deployments.serving.socket_handover import unix_listener
 from deployments.traffic import DEFAULT_KEY
 
 PREDICTION_OF_ROW = "x"

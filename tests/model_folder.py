@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deployments.serving.batch import Batch
+from deployments.serving.row_batch import Batch
 
 NUMERIC = ("distance", "hour")
 CATEGORICAL = ("carrier",)

@@ -10,17 +10,17 @@ from typing import Any
 
 import httpx
 
+from deployments.caller_authentication import Admitted
 from deployments.clock import ManualClock
 from deployments.cluster import Cluster, labels_of
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
-from deployments.proofs import Admitted
-from deployments.serving.app import make_app
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.serving.asgi import Front
 from deployments.serving.crash_record import Remains
-from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.front import Front
-from deployments.serving.marks import MIRRORED, PAIRED
-from deployments.serving.model import Model
-from deployments.serving.service import Service
+from deployments.serving.loaded_model import Model
+from deployments.serving.management_api import make_app
+from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.request_headers import MIRRORED, PAIRED
+from deployments.serving.server_state import Service
 from tests.fakes.kubernetes import FakeKubernetes, Proxied, Request, Target
 from tests.model_fleet import PREDICTION_OF_ROW
 

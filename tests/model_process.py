@@ -20,9 +20,9 @@ RECORD = json.dumps({"dataframe_records": [{"distance": 1400.0, "hour": 5, "carr
 # The program itself, but for the time that callers have to come back once it leaves.
 _WITH_FAREWELL = """
 import sys
-from deployments.serving import listening
+from deployments.serving import graceful_server
 from deployments.serving.__main__ import main
-listening._FAREWELL_SECONDS = float(sys.argv[1])
+graceful_server._FAREWELL_SECONDS = float(sys.argv[1])
 sys.exit(main(sys.argv[2:]))
 """
 

@@ -10,22 +10,22 @@ from typing import Any
 import pandas as pd
 
 from deployments.clock import SystemClock
-from deployments.serving.answers import answers_of
-from deployments.serving.description import Output
-from deployments.serving.limits import Limits
-from deployments.serving.mlflow_dialect import MlflowDialect
-from deployments.serving.model import Model, load
-from deployments.serving.oip_dialect import OipDialect
-from deployments.serving.query import Dialect, Query
+from deployments.serving.data_plane import answers_of
+from deployments.serving.inference_request import Dialect, Query
+from deployments.serving.loaded_model import Model, load
+from deployments.serving.mlflow_codec import MlflowDialect
+from deployments.serving.model_description import Output
+from deployments.serving.oip_codec import OipDialect
+from deployments.serving.request_limits import Limits
 from deployments.settings import Settings
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
-from tasks.kinds import TaskKind
-from tasks.models.card import ModelCard, metadata_of
+from tasks.learning_tasks import TaskKind
 from tasks.models.features import select_features
-from tasks.models.fit import fit
-from tasks.models.verification import HeldOut, verification_sample
-from tasks.spec import Output as AskedOutput
-from tasks.spec import ProductSpec
+from tasks.models.fitting import fit
+from tasks.models.golden_rows import HeldOut, verification_sample
+from tasks.models.model_card import ModelCard, metadata_of
+from tasks.product_spec import Output as AskedOutput
+from tasks.product_spec import ProductSpec
 from tests.model_folder import write_manifest
 
 JSON, CSV, BINARY = b"application/json", b"text/csv", b"application/octet-stream"

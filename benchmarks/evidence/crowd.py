@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
-from deployments.analysis.users import Outcome, Stretches
+from deployments.analysis.user_metrics import Outcome, Stretches
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INTERVAL = timedelta(seconds=10)

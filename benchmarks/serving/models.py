@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deployments.trusted import DEFAULT_TRUSTED_TYPES
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES
 
 PRODUCT = "tumours"
 MODELS = ("LogisticRegression", "RandomForest-200", "HistGradientBoosting")

@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployments.analysis import split
+from deployments.analysis import sample_ratio
+from deployments.analysis.error_budget import Levels, levels
 from deployments.analysis.evidence import Block
-from deployments.analysis.levels import Levels, levels
-from deployments.analysis.parts import parted
-from deployments.analysis.rates import compare_errors, error_bounds, errors_of
+from deployments.analysis.evidence_parts import split_into_parts
+from deployments.analysis.metric_result import Weighed, finding, suspicion
+from deployments.analysis.metric_tests import weigh
+from deployments.analysis.rate_metrics import compare_errors, error_bounds, errors_of
 from deployments.analysis.verdict import Finding, Nearly, Ruling, Verdict
-from deployments.analysis.weighed import Weighed, finding, suspicion
-from deployments.analysis.weighing import weigh
 from deployments.spec import AnalysisSection
 
 
@@ -27,7 +27,7 @@ def judge(blocks: Sequence[Block], rules: AnalysisSection) -> Verdict:
     findings = tuple(finding(each, rule, level) for each, rule in zip(weighed, rules.metrics, strict=True))
     if harmful := [found for found in findings if found.is_harm and not found.dry_run]:
         return Verdict(Ruling.ROLL_BACK, _sentences(harmful), findings)
-    if wrong := split.mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
+    if wrong := sample_ratio.mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
         return Verdict(Ruling.HOLD, wrong, findings)
     return _nearly_harmful(weighed, findings, rules, level) or _without_harm(blocks, weighed, findings)
 
@@ -43,7 +43,7 @@ def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | No
         return None
     if all(rule.metric != "error_rate" for rule in rules.metrics):
         return None
-    parts = parted(blocks, rules.given_up)
+    parts = split_into_parts(blocks, rules.given_up)
     comparisons = [compare_errors(arms) for arms in errors_of(parts).whole]
     high = error_bounds(parts, comparisons, levels(rules))[1]
     return 1.0 if high is None else high
@@ -51,12 +51,12 @@ def bound_on_harm(blocks: Sequence[Block], rules: AnalysisSection) -> float | No
 
 def _weighed(blocks: Sequence[Block], rules: AnalysisSection, level: Levels) -> list[Weighed]:
     """All blocks may prove harm; whatever speaks for the candidate comes from the trusted ones alone."""
-    parts = parted(blocks, rules.given_up, rules.chosen_keys)
+    parts = split_into_parts(blocks, rules.given_up, rules.chosen_keys)
     weighed = [weigh(parts, rule, level) for rule in rules.metrics]
     trusted = [block for block in blocks if block.trusted]
     if len(trusted) == len(blocks):
         return weighed
-    parts = parted(trusted, rules.given_up)
+    parts = split_into_parts(trusted, rules.given_up)
     proofs = (weigh(parts, rule, level) for rule in rules.metrics)
     return [
         replace(each, safe=proof.safe, missing=proof.missing, few=proof.few, low=proof.low, high=proof.high)

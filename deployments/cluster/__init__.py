@@ -4,7 +4,6 @@ Belongs here: talking to the API server, and what all objects of ours have in co
 Deployment, a route or a lease looks like; that is the business of the door that owns it.
 """
 
-from deployments.cluster.client import Cluster, Proxied
 from deployments.cluster.errors import (
     ApiError,
     ApiForbidden,
@@ -15,9 +14,10 @@ from deployments.cluster.errors import (
     Missing,
     errors_as,
 )
-from deployments.cluster.fencing import TRIES, annotation, newest_shown, shown
-from deployments.cluster.kinds import Kind
-from deployments.cluster.names import MANAGER, is_ours, labels_of, object_name, selector_of
+from deployments.cluster.fencing import TRIES, annotation, newest_token, token_annotation
+from deployments.cluster.object_names import MANAGER, is_ours, labels_of, object_name, selector_of
+from deployments.cluster.objects import Cluster, Proxied
+from deployments.cluster.resource_kinds import Kind
 
 __all__ = [
     "MANAGER",
@@ -36,8 +36,8 @@ __all__ = [
     "errors_as",
     "is_ours",
     "labels_of",
-    "newest_shown",
+    "newest_token",
     "object_name",
     "selector_of",
-    "shown",
+    "token_annotation",
 ]

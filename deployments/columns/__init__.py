@@ -4,9 +4,9 @@ Belongs here: how the text of a number, a truth value, a moment or a missing val
 that training saw a value is. Does not belong here: reading files (`tasks.datasets`), requests (`deployments.serving`).
 """
 
-from deployments.columns.categories import MISSING, Categories, text_of
-from deployments.columns.meaning import DOUBLE, USUAL, USUAL_NULLS, Held, Meaning, meaning_from, meaning_written
-from deployments.columns.numbers import is_number, number_in
+from deployments.columns.category_matching import MISSING, Categories, text_of
+from deployments.columns.column_meaning import DOUBLE, USUAL, USUAL_NULLS, Held, Meaning, meaning_from, meaning_written
+from deployments.columns.number_parsing import is_number, number_in
 
 __all__ = [
     "DOUBLE",

@@ -6,20 +6,20 @@ lies in `.incoming` is not finished. Whoever writes makes room by removing the o
 that was listed. Does not belong here: writing parts (`deployments.serving.inference_log`).
 """
 
-from deployments.inference_logs.by_key import LoggedAnswer, newest_answers
-from deployments.inference_logs.place import (
+from deployments.inference_logs.location import (
     FEATURE,
     HASHED,
     INCOMING,
     Log,
-    check_place,
+    check_location,
     check_reachable_by_fsspec,
     is_url,
-    opened,
+    open_filesystem,
     part_path,
 )
-from deployments.inference_logs.reading import answers_between, days_between
-from deployments.inference_logs.stored import StoredPart, lacking, oldest, parts_at, parts_in, remove_part
+from deployments.inference_logs.lookup import LoggedAnswer, newest_answers
+from deployments.inference_logs.reader import answers_between, days_between
+from deployments.inference_logs.stored_parts import StoredPart, missing_bytes, oldest, parts_at, parts_in, remove_part
 
 __all__ = [
     "FEATURE",
@@ -29,14 +29,14 @@ __all__ = [
     "LoggedAnswer",
     "StoredPart",
     "answers_between",
-    "check_place",
+    "check_location",
     "check_reachable_by_fsspec",
     "days_between",
     "is_url",
-    "lacking",
+    "missing_bytes",
     "newest_answers",
     "oldest",
-    "opened",
+    "open_filesystem",
     "part_path",
     "parts_at",
     "parts_in",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from deployments.inference_logs.place import opened
-from deployments.inference_logs.reading import dataset_of, listed, whatever_goes_meanwhile
+from deployments.inference_logs.location import open_filesystem
+from deployments.inference_logs.reader import dataset_of, listed, reread_when_parts_vanish
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,8 +30,8 @@ def logged_rows(folder: str, product: str, wanted: Wanted) -> Iterator["pa.Table
     All tables have the same columns; a feature that a version does not have is null there. The newest rows are found
     without reading older days.
     """
-    days = whatever_goes_meanwhile(lambda: _days(folder, product, wanted))
-    schema = whatever_goes_meanwhile(lambda: _schema(folder, days))
+    days = reread_when_parts_vanish(lambda: _days(folder, product, wanted))
+    schema = reread_when_parts_vanish(lambda: _schema(folder, days))
     if wanted.last is None:
         for day in sorted(days):
             yield from _not_empty(_day(folder, days[day], schema, wanted))
@@ -51,7 +51,7 @@ def logged_rows(folder: str, product: str, wanted: Wanted) -> Iterator["pa.Table
 
 def _days(folder: str, product: str, wanted: Wanted) -> dict[date, list[str]]:
     """Parts by day; those of days before the wanted time are not listed."""
-    system, root = opened(folder)
+    system, root = open_filesystem(folder)
     since = wanted.since.astimezone(UTC).date() if wanted.since else date.min
     found: dict[date, list[str]] = {}
     for version in listed(system, f"{root}/product={product}"):
@@ -67,7 +67,7 @@ def _days(folder: str, product: str, wanted: Wanted) -> dict[date, list[str]]:
 def _schema(folder: str, days: dict[date, list[str]]) -> "pa.Schema":
     import pyarrow as pa
 
-    system, _ = opened(folder)
+    system, _ = open_filesystem(folder)
     # What one server writes always has the same columns.
     one_a_server = {path.rpartition("-")[0]: path for paths in days.values() for path in paths}.values()
     types: dict[str, list[pa.DataType]] = {}
@@ -93,13 +93,13 @@ def _day(folder: str, paths: list[str], schema: "pa.Schema", wanted: Wanted) -> 
     import pyarrow.dataset as ds
 
     def read() -> "pa.Table":
-        system, _ = opened(folder)
+        system, _ = open_filesystem(folder)
         there = [path for path in sorted(paths) if system.exists(path)]
         only = ds.field("time") >= wanted.since if wanted.since is not None else None
         tables = [_in(schema, dataset_of(system, [path]).to_table(filter=only)) for path in there]
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    return whatever_goes_meanwhile(read).sort_by("time")
+    return reread_when_parts_vanish(read).sort_by("time")
 
 
 def _in(schema: "pa.Schema", table: "pa.Table") -> "pa.Table":

@@ -1,5 +1,5 @@
 """How a rollout survives a crash, and how a decision is explained a year later.
 
-`protocol` is the door, `database` (SQLite, PostgreSQL) and `cluster` (a Kubernetes namespace) are the real ones,
+`protocol` is the door, `database` (SQLite, PostgreSQL) and `kubernetes` (a Kubernetes namespace) are the real ones,
 `in_memory` is for tests and dry runs.
 """

@@ -24,11 +24,11 @@ from sqlalchemy.exc import IntegrityError
 from deployments.analysis.evidence import Block, block_from_json, block_to_json
 from deployments.database import Database
 from deployments.errors import Busy
-from deployments.fence import next_token
+from deployments.fencing import next_token
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
-from deployments.journals.states import read_state, readable, write_state
-from deployments.owner import Owner
+from deployments.journals.state_codec import read_state, readable, write_state
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
 

@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 
 from deployments.analysis.evidence import Block
-from deployments.fence import next_token
+from deployments.fencing import next_token
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from deployments.analysis.evidence import Block
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import RolloutState
 

@@ -2,7 +2,7 @@
 
 from deployments.errors import Busy, NotFound
 from deployments.journals.protocol import Lease
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 
 
 def held_by(product: str, other: Owner) -> Busy:

@@ -10,8 +10,8 @@ from datetime import timedelta
 from string import Template
 from typing import Final
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.clock import Clock
 from deployments.cluster import object_name
 from deployments.metrics.promql import Prometheus, Sample

@@ -3,9 +3,9 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 
+from deployments.analysis.counter_deltas import Heard, Mark, Reading, Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts, Pairs, Sums
-from deployments.analysis.readings import Heard, Mark, Reading, Source
-from deployments.analysis.users import Outcome
+from deployments.analysis.user_metrics import Outcome
 from deployments.clock import Clock, SystemClock
 from deployments.errors import MetricsUnreachable, SeatrialError
 from deployments.metrics.protocol import UNLIMITED, Ranges

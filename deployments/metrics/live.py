@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from deployments.analysis.counter_deltas import Heard, Mark, Reading, Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Heard, Mark, Reading, Source
 from deployments.clock import Clock
 from deployments.errors import MetricsUnreachable, SeatrialError
-from deployments.metrics.feedback import FeedbackLedger
-from deployments.metrics.keyed_predictions import KeyedPredictions
-from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.feedback.store import FeedbackLedger
+from deployments.metrics.model_servers import ServerCounts, Servers
+from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import UNLIMITED, Ranges
-from deployments.metrics.servers import ServerCounts, Servers
+from deployments.metrics.user_predictions import KeyedPredictions
 
 # Product to what somebody has counted of it; may raise any `SeatrialError`.
 Part = Callable[[str], Mapping[Source, Counts]]

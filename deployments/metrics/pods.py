@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Source
+from deployments.caller_authentication import KEY, RUN_HEADER, RUN_VARIABLE, UNPROVED, Proofs
 from deployments.cluster import ApiError, ApiForbidden, Cluster, errors_as, selector_of
-from deployments.cluster.kinds import POD
-from deployments.cluster.names import COPIES_PORT, object_name, version_of
+from deployments.cluster.object_names import COPIES_PORT, object_name, version_of
+from deployments.cluster.resource_kinds import POD
 from deployments.errors import ClusterRefused, MetricsUnreachable
-from deployments.metrics.servers import counts_told, predictions_in
-from deployments.proofs import KEY, RUN_HEADER, RUN_VARIABLE, UNPROVED, Proofs
+from deployments.metrics.model_servers import collect_counts, predictions_in
 
 _ANSWER_SECONDS: Final = 2.0
 
@@ -80,7 +80,7 @@ class PodCounters:
         return found
 
     def ask(self, pod: str, path: str) -> tuple[int, bytes]:
-        """See `deployments.metrics.servers.Ask`; by the port from which no user gets an answer."""
+        """See `deployments.metrics.model_servers.Ask`; by the port from which no user gets an answer."""
         try:
             said = self._cluster.proxied(pod, COPIES_PORT, "GET", path, None, _ANSWER_SECONDS, self._proof(pod))
         except ApiForbidden as error:
@@ -102,7 +102,7 @@ class PodCounters:
         return {RUN_HEADER: proof} if proof else {}
 
     def _told(self, product: str, version: int | None = None) -> Sequence[_Told]:
-        return counts_told(self.ask, self.servers(product, version), _understood)
+        return collect_counts(self.ask, self.servers(product, version), _understood)
 
 
 def _understood(source: Source, told: Any) -> _Told:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Source
 from deployments.clock import Clock, SystemClock
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.promql import Prometheus, Sample

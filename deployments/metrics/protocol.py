@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from deployments.analysis.readings import Heard, Mark, Reading
+from deployments.analysis.counter_deltas import Heard, Mark, Reading
 
 # By name of a feedback metric, the smallest and largest value that is taken.
 Ranges = Mapping[str, tuple[float, float]]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any, Final
 
-from deployments.analysis.readings import Source
-from deployments.metrics.servers import Ask, asked_directly, counts_told
+from deployments.analysis.counter_deltas import Source
+from deployments.metrics.model_servers import Ask, ask_directly, collect_counts
 from deployments.plurals import counted
 
 # A share is a jump if it is surely above twice the usual one and two percent more than that; z of 99.9 %.
@@ -16,12 +16,12 @@ _FEWEST_ROWS: Final = 50
 Late = Mapping[str, Mapping[str, Any]]
 
 
-def unknown_categories(servers: Mapping[int, Sequence[str]], ask: Ask = asked_directly) -> list[str]:
+def unknown_categories(servers: Mapping[int, Sequence[str]], ask: Ask = ask_directly) -> list[str]:
     """A sentence for each column of a version in which unknown categories jumped of late; servers that are silent pass.
 
     `servers` are addresses by version.
     """
-    told = counts_told(ask, servers, _of_late)
+    told = collect_counts(ask, servers, _of_late)
     found: dict[tuple[int, str], list[float]] = {}
     for version, late in told:
         for column, counts in late.items():

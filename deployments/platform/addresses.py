@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from deployments.disk import write_atomically
+from deployments.atomic_files import write_atomically
 from deployments.errors import PlatformUnreachable
 from deployments.settings import Settings
 
@@ -104,7 +104,7 @@ def free_port(wanted: int, host: str) -> int:
     )
 
 
-def why_not(port: int) -> str:
+def why_port_unused(port: int) -> str:
     """Why `port` is not used: who listens there, or that this home took another one earlier, which stays its own."""
     holder = _listener(port)
     return f"{holder} has it" if holder else "an earlier start took another, which it keeps"

@@ -2,9 +2,9 @@
 
 import json
 
-from deployments.pages.password import credentials, drawn_password
 from deployments.platform.addresses import Addresses
 from deployments.settings import Settings
+from deployments.web_login.password import credentials, drawn_password
 
 
 def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:

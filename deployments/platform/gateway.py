@@ -9,8 +9,8 @@ from deployments.clock import Clock, SystemClock
 from deployments.errors import PlatformUnreachable
 from deployments.platform import services
 from deployments.platform.addresses import free_port, read_addresses, write_addresses
-from deployments.platform.health import is_there, runs, wait_until
-from deployments.platform.routings import witness_of
+from deployments.platform.await_ready import is_there, runs, wait_until
+from deployments.platform.desired_routing import witness_of
 from deployments.routers.envoy import EnvoyRouter, is_alive, prepare
 from deployments.settings import Settings
 from deployments.supervision import Supervisor

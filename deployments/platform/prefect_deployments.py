@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 
 import yaml
 
-from deployments.disk import write_atomically
+from deployments.atomic_files import write_atomically
 from deployments.errors import PlatformUnreachable
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment_with_password
@@ -27,7 +27,7 @@ _SHOWN: Final = 600
 
 
 @contextmanager
-def deploying(settings: Settings, addresses: Addresses) -> Iterator[Callable[[], bool]]:
+def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callable[[], bool]]:
     """Deploys in a process of its own; what is given says whether it is done, and raises `PlatformUnreachable`."""
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file"]
     with tempfile.TemporaryFile("w+") as said:

@@ -27,22 +27,24 @@ def gateway(settings: Settings, command: tuple[str, ...]) -> Program:
 
 def prefect_server(settings: Settings, addresses: Addresses) -> Program:
     """Prefect's API, scheduler and pages."""
-    return _python(PREFECT, settings, addresses, "flows.entrypoints.prefect_pages", "--port", str(addresses.prefect))
+    return _python(
+        PREFECT, settings, addresses, "flows.entrypoints.runner.prefect_server", "--port", str(addresses.prefect)
+    )
 
 
 def prefect_worker(settings: Settings, addresses: Addresses) -> Program:
     """Runs the flows that were started from the pages, by schedule or by webhook."""
-    return _python(WORKER, settings, addresses, "flows.entrypoints.prefect_worker", WORK_POOL)
+    return _python(WORKER, settings, addresses, "flows.entrypoints.runner.prefect_worker", WORK_POOL)
 
 
 def warm_process(settings: Settings, addresses: Addresses) -> Program:
     """Has imported everything, and forks for each release from the command line."""
-    return _python(WARM, settings, addresses, "flows.entrypoints.warm")
+    return _python(WARM, settings, addresses, "flows.entrypoints.runner.prefork", "flows.entrypoints.cli.main:run")
 
 
 def control_service(settings: Settings, addresses: Addresses) -> Program:
     """Takes the feedback that the gateway passes on; on a Unix socket, which a second copy takes over."""
-    program = _python(CONTROL, settings, addresses, "flows.entrypoints.control")
+    program = _python(CONTROL, settings, addresses, "flows.entrypoints.service.main")
     return replace(program, takes_over=control_socket(settings))
 
 
@@ -60,7 +62,7 @@ def mlflow_server(settings: Settings, addresses: Addresses) -> Program:
         MLFLOW,
         settings,
         addresses,
-        "deployments.registry.pages",
+        "deployments.registry.mlflow_server",
         *("--port", str(addresses.mlflow)),
         *("--default-artifact-root", str(settings.home.resolve() / "mlflow" / "artifacts")),
     )

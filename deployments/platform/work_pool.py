@@ -9,8 +9,8 @@ from typing import Any, Final
 import httpx
 
 from deployments.errors import PlatformUnreachable
-from deployments.pages.password import USER, drawn_password
 from deployments.settings import Settings
+from deployments.web_login.password import USER, drawn_password
 
 WORK_POOL = "seatrial"
 _SECONDS = 30
@@ -32,7 +32,7 @@ TEMPLATE: Final[dict[str, Any]] = {
 }
 
 
-def see_to_pool(settings: Settings, api: str) -> None:
+def ensure_work_pool(settings: Settings, api: str) -> None:
     """The pool as it is meant, in the Prefect at `api`: made, or put right if it is an older one or was changed.
 
     Before the worker comes to it: deploying need not wait for the worker. Raises `PlatformUnreachable`.

@@ -4,7 +4,7 @@ Belongs here: the only code that talks to MLflow's model registry, and the model
 belong here: training runs (tasks/models), where traffic goes (routers), how far a rollout is (journals).
 """
 
-from deployments.registry.registry import ModelRegistry
-from deployments.registry.versions import DeploymentStatus, ModelVersion, VersionFacts
+from deployments.registry.mlflow_registry import ModelRegistry
+from deployments.registry.model_version import DeploymentStatus, ModelVersion, VersionFacts
 
 __all__ = ["DeploymentStatus", "ModelRegistry", "ModelVersion", "VersionFacts"]

@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from deployments.errors import BadArtifact, NotFound
-from deployments.registry.kept import Kept
-from deployments.registry.standing import Edit, Entry, Standing, beyond_repair, edits
-from deployments.registry.versions import (
+from deployments.registry.desired_state import Edit, Entry, Standing, beyond_repair, edits
+from deployments.registry.model_version import (
     DEPLOYED_AT,
     ROLLBACK_VERSION,
     STATUS,
@@ -16,6 +15,7 @@ from deployments.registry.versions import (
     ModelVersion,
     VersionFacts,
 )
+from deployments.registry.start_record import Kept
 
 
 class InMemoryRegistry:

@@ -12,7 +12,7 @@ from deployments.analysis.verdict import Nearly, Ruling, Verdict
 from deployments.durations import format_duration
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Act, Approve, Observe, Shift, Step, Until
+from deployments.rollout.steps import Act, Approve, Observe, Shift, Step, Until, Wait
 from deployments.spec import OnDeadline
 
 
@@ -224,6 +224,6 @@ def _past_its_wait(state: RolloutState, order: Order, reason: str, now: datetime
         raise NotNowError("the rollout is paused: resume it first")
     if order.verb is Verb.APPROVE and not isinstance(state.step, Approve):
         raise NotNowError("nothing is asked")
-    if not isinstance(state.step, Observe | Approve):
+    if not isinstance(state.step, Wait):
         raise NotNowError(f"nothing is waited for; the rollout is about to {state.step}")
     return state.with_step_done(now, reason)

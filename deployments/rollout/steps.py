@@ -153,7 +153,9 @@ class Retire:
 
 
 Act = Launch | Verify | Shift | Conclude | Promote | Reinstate | Dismiss | Retire
-Step = Act | Observe | Approve
+# What is looked at again and again until it ends; all else acts once.
+Wait = Observe | Approve
+Step = Act | Wait
 _OF_A_VERSION: dict[str, type[Verify | Promote | Reinstate | Dismiss | Retire]] = {
     kind.__name__.lower(): kind for kind in (Verify, Promote, Reinstate, Dismiss, Retire)
 }

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.routers.protocol import Router
-from deployments.routers.retreats import Retreat
+from deployments.routers.traffic_rollback import Retreat
 from deployments.traffic import Routing
 
 

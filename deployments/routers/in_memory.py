@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Source
 from deployments.errors import NotFound, RouterRefused
-from deployments.fence import Tokens
-from deployments.routers.accepted import accepted
-from deployments.routers.choice import matched, place, preview, sticky_value, version_at
-from deployments.routers.readiness import servers_missing
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
+from deployments.fencing import Tokens
+from deployments.routers.normalization import accepted
+from deployments.routers.server_readiness import servers_missing
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
+from deployments.routers.version_selection import hash_bucket, matched, previewed_version, sticky_value, version_at
 from deployments.traffic import PARTS, Routing
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -156,7 +156,7 @@ class InMemoryRouter:
         if routing is None:
             raise NotFound(f"no product {product!r} in the router: apply a routing first")
         headers = {name.lower(): value for name, value in headers.items()}
-        pinned = preview(product, routing, headers)
+        pinned = previewed_version(product, routing, headers)
         if pinned is not None:
             with self._answering(product, pinned):
                 yield pinned
@@ -189,7 +189,7 @@ class InMemoryRouter:
             tally.add(failed, told.latency_ms, told.given_up_ms)
 
     def _split(self, product: str, routing: Routing, value: str | None) -> int:
-        point = self._random.randrange(PARTS) if value is None else place(product, value)
+        point = self._random.randrange(PARTS) if value is None else hash_bucket(product, value)
         return version_at(point, routing.weights)
 
     def _mirror(self, product: str, routing: Routing) -> None:

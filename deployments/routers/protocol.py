@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
-from deployments.routers.retreats import Retreat
+from deployments.routers.traffic_rollback import Retreat
 from deployments.traffic import Routing
 
 
@@ -24,8 +24,8 @@ class Router(Protocol):
     def shortfall(self) -> float | None:
         """How far the odds that an answer is a version's may lie below those configured before users go unanswered.
 
-        Relatively; see `deployments.analysis.shortfall`. None where too few answers tell nothing of that: what the
-        gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
+        Relatively; see `deployments.analysis.answer_shortfall`. None where too few answers tell nothing of that: what
+        the gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
         """
         ...
 

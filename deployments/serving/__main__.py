@@ -20,34 +20,34 @@ from pathlib import Path
 
 import psutil
 
+from deployments.account_isolation import restrict_new_files
+from deployments.caller_authentication import GATEWAY_VARIABLE, RUN_VARIABLE, Admitted
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadArtifact, SeatrialError
-from deployments.keys import known_key
-from deployments.manifest import DIGEST_VARIABLE
-from deployments.private import keep_to_oneself
-from deployments.proofs import GATEWAY_VARIABLE, RUN_VARIABLE, Admitted
+from deployments.key_files import known_key
+from deployments.model_manifest import DIGEST_VARIABLE
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
 from deployments.serving.allocator import give_back_memory
-from deployments.serving.answers import answers_of
-from deployments.serving.beside import answers_alike_in_company
-from deployments.serving.crash_record import VARIABLE, remains_in
-from deployments.serving.description import Kind
-from deployments.serving.events import complain, log_as_json, place_of, say
+from deployments.serving.crash_record import VARIABLE, open_crash_record
+from deployments.serving.data_plane import answers_of
+from deployments.serving.graceful_server import serve_until_signal
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
-from deployments.serving.keyed import StickyKeys
-from deployments.serving.limits import Limits
-from deployments.serving.listening import serve_until_told
-from deployments.serving.marks import MIRRORED, PAIRED, Marks
-from deployments.serving.mlflow_dialect import MlflowDialect
-from deployments.serving.model import Model, load, read_verification
-from deployments.serving.output import wait_for_no_reader
-from deployments.serving.query import Query
-from deployments.serving.room import rows_within
-from deployments.serving.service import Service
-from deployments.serving.sockets import tcp_listener, unix_listener
-from deployments.serving.start import Start
-from deployments.serving.start_slots import start_slot
+from deployments.serving.inference_request import Query
+from deployments.serving.loaded_model import Model, load, read_verification
+from deployments.serving.memory_budget import rows_within
+from deployments.serving.mlflow_codec import MlflowDialect
+from deployments.serving.model_description import Kind
+from deployments.serving.nonblocking_output import make_output_nonblocking
+from deployments.serving.offload import is_batch_invariant
+from deployments.serving.recent_by_user import StickyKeys
+from deployments.serving.request_headers import MIRRORED, PAIRED, Marks
+from deployments.serving.request_limits import Limits
+from deployments.serving.server_log import log_as_json, log_event, log_failure, place_of
+from deployments.serving.server_state import Service
+from deployments.serving.socket_handover import tcp_listener, unix_listener
+from deployments.serving.startup_slots import start_slot
+from deployments.serving.startup_stages import Start
 from deployments.serving.tracing import tracing
 from deployments.traffic import DEFAULT_KEY
 
@@ -57,22 +57,22 @@ _LONGEST_TURN = timedelta(seconds=45)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves until told to stop; the exit code."""
-    keep_to_oneself()
+    restrict_new_files()
     options = _parse(arguments)
     log_as_json()
     give_back_memory()
     try:
         served = _serve(options, SystemClock())
     except SeatrialError as error:
-        complain("refused to serve", error=str(error))
+        log_failure("refused to serve", error=str(error))
         return error.exit_code
     except OSError as error:
-        complain("cannot listen", address=_address(options), error=str(error))
+        log_failure("cannot listen", address=_address(options), error=str(error))
         return 1
     except Exception as error:  # noqa: BLE001 - the edge of the process; of what a model did there may be no other trace
-        complain("failed", error=place_of(error))
+        log_failure("failed", error=place_of(error))
         return 1
-    say("stopped")
+    log_event("stopped")
     return 0 if served else 1
 
 
@@ -98,7 +98,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
     with (
         _recording(log_options, model, version, epoch, clock) as log,
         tracing(options.product, version) as spans,
-        remains_in(_place_of_remains()) as remains,
+        open_crash_record(_place_of_remains()) as remains,
         _listeners(options) as (listeners, marks),
     ):
         gc.collect()
@@ -121,7 +121,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
         service.sealer = _sealer_of(options, clock)
         service.admitted = Admitted(os.environ.get(RUN_VARIABLE, ""), os.environ.get(GATEWAY_VARIABLE, ""))
         service.keys = StickyKeys.of(options.key_header, options.key_cookie)
-        say(
+        log_event(
             "ready",
             product=options.product,
             version=options.version,
@@ -131,7 +131,7 @@ def _serve(options: argparse.Namespace, clock: Clock) -> bool:
             compiled=model.quick.how if model.quick else "",
             pid=os.getpid(),
         )
-        return serve_until_told(service, *listeners)
+        return serve_until_signal(service, *listeners)
 
 
 def _turn(options: argparse.Namespace, clock: Clock) -> contextlib.AbstractContextManager[bool]:
@@ -176,7 +176,7 @@ def warm_up(model: Model, folder: Path, limits: Limits) -> tuple[Query, bool]:
         dialect = MlflowDialect(model.description, limits)
         query = dialect.question_in(read_verification(folder))
         dialect.write(query, answers_of(model, query), "")
-        return Query(next(iter(query.batch.each())), query.wanted), answers_alike_in_company(model, query)
+        return Query(next(iter(query.batch.each())), query.wanted), is_batch_invariant(model, query)
     except SeatrialError as error:
         raise BadArtifact(f"{folder} fails its own verification rows ({error}): train the version anew") from error
     except KeyboardInterrupt:
@@ -231,7 +231,7 @@ def _sealer_of(options: argparse.Namespace, clock: Clock) -> Sealer | None:
     try:
         return Sealer(known_key(path.parent, path.name), options.product, options.version, clock)
     except SeatrialError as error:
-        complain("answers have no seal, so that no feedback on them is taken", error=str(error))
+        log_failure("answers have no seal, so that no feedback on them is taken", error=str(error))
         return None
 
 
@@ -300,5 +300,5 @@ def _leave(code: int) -> None:
 
 
 if __name__ == "__main__":
-    wait_for_no_reader()
+    make_output_nonblocking()
     _leave(main())

@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from deployments.plurals import counted
-from deployments.serving.content import check_made
-from deployments.serving.room import numbers_take, texts_take
-from deployments.serving.schema import Unanswerable
+from deployments.serving.content_decoding import check_made
+from deployments.serving.memory_budget import numbers_take, texts_take
+from deployments.serving.request_schema import Unanswerable
 
 HEADER_LENGTH: Final = b"inference-header-content-length"
 EXTENSION: Final = "binary_tensor_data"

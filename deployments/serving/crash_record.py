@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployments.serving.call import Call
+from deployments.serving.prediction_call import Call
 
 # Names the file, from a server to whoever starts its successor: a folder that stays when only the process goes.
 VARIABLE: Final = "SEATRIAL_REMAINS"
@@ -54,7 +54,7 @@ def _place(call: Call) -> int:
 
 
 @contextmanager
-def remains_in(path: Path | None) -> Iterator[Remains | None]:
+def open_crash_record(path: Path | None) -> Iterator[Remains | None]:
     """The file at `path`, private, for the length of a block; None: nothing is left to anybody.
 
     Raises `OSError` where it cannot be written.

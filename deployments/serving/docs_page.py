@@ -9,18 +9,18 @@ from typing import Any
 
 import orjson
 
-from deployments.metrics.labels import label_text
-from deployments.serving.accepted_forms import accepted
-from deployments.serving.description import Description, Output
-from deployments.serving.examples import (
+from deployments.metrics.class_labels import label_text
+from deployments.serving.column_schema import accepted
+from deployments.serving.inference_request import Written
+from deployments.serving.model_description import Description, Output
+from deployments.serving.oip_codec import datatype_of
+from deployments.serving.request_examples import (
     example_csv,
     example_matrix,
     example_records,
     example_split,
     example_tensors,
 )
-from deployments.serving.oip_dialect import datatype_of
-from deployments.serving.query import Written
 
 _TEMPLATE = Path(__file__).with_name("docs_page.html")
 

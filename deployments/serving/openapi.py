@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from deployments.serving.description import Description
-from deployments.serving.examples import (
+from deployments.serving.model_description import Description
+from deployments.serving.oip_codec import describe_model, describe_server
+from deployments.serving.openapi_schemas import reference, schemas
+from deployments.serving.request_examples import (
     example_csv,
     example_matrix,
     example_records,
     example_split,
     example_tensors,
 )
-from deployments.serving.limits import Limits
-from deployments.serving.oip_dialect import describe_model, describe_server
-from deployments.serving.openapi_schemas import reference, schemas
+from deployments.serving.request_limits import Limits
 
 Operation = dict[str, Any]
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from deployments.metrics.labels import label_text
-from deployments.serving.accepted_forms import cell_schema, text_schema
-from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.limits import Limits
-from deployments.serving.oip_dialect import datatype_of_labels, offered_outputs
+from deployments.metrics.class_labels import label_text
+from deployments.serving.column_schema import cell_schema, text_schema
+from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.oip_codec import datatype_of_labels, offered_outputs
+from deployments.serving.request_limits import Limits
 
 Schema = dict[str, Any]
 

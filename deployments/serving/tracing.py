@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from deployments.serving.events import complain
+from deployments.serving.server_log import log_failure
 
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -65,7 +65,7 @@ def tracing(product: str, version: str) -> Iterator[Spans | None]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        complain("no spans are sent", error=f"{error.name} is not installed: install seatrial[otel]")
+        log_failure("no spans are sent", error=f"{error.name} is not installed: install seatrial[otel]")
         yield None
         return
     provider = TracerProvider(resource=Resource.create({"service.name": f"seatrial-{product}"}))

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deployments.serving.batch import Batch
-from deployments.serving.description import Description, Kind
+from deployments.serving.model_description import Description, Kind
+from deployments.serving.row_batch import Batch
 
 # What is of late: so many minutes.
 MINUTES: Final = 10

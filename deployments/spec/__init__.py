@@ -1,6 +1,7 @@
 """The rollout section of a product spec: what "deploy" means for this product, and by what it is judged."""
 
 from deployments.spec.analysis import AnalysisSection, MetricRule, OnDeadline
+from deployments.spec.base_section import Percent, Section
 from deployments.spec.feedback import FeedbackSection
 from deployments.spec.kubernetes import (
     AutoscalingSection,
@@ -12,7 +13,6 @@ from deployments.spec.kubernetes import (
     VolumeRule,
 )
 from deployments.spec.rollout import RolloutSection, Second, TargetKind
-from deployments.spec.section import Percent, Section
 from deployments.spec.server import LimitsSection, LogSection, ServerSection, StickyKey
 from deployments.spec.strategies import (
     ABSection,

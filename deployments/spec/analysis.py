@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from deployments.durations import Duration
-from deployments.spec.section import Section
+from deployments.spec.base_section import Section
 
 _METRIC = r"^(error_rate|latency|predictions|disagreement|accuracy|feedback\.[a-z][a-z0-9_]*)$"
 # The last bound of the latency buckets (deployments/analysis/evidence.py).

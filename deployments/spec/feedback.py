@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from deployments.spec.section import Section
+from deployments.spec.base_section import Section
 
 
 class FeedbackSection(Section):

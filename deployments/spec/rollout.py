@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from deployments.durations import Duration
 from deployments.spec.analysis import AnalysisSection
+from deployments.spec.base_section import Section
 from deployments.spec.feedback import FeedbackSection
 from deployments.spec.kubernetes import KubernetesSection
-from deployments.spec.section import Section
 from deployments.spec.server import ServerSection, StickyKey
 from deployments.spec.strategies import ABSection, BlueGreenSection, CanarySection, ShadowSection, Strategy
 

@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 
 from deployments.durations import Duration
 from deployments.errors import BadInput
-from deployments.inference_logs import check_place
-from deployments.spec.section import Section
+from deployments.inference_logs import check_location
+from deployments.spec.base_section import Section
 
 
 class StickyKey(Section):
@@ -56,7 +56,7 @@ class LogSection(Section):
     @classmethod
     def _a_place(cls, folder: str | None) -> str | None:
         try:
-            check_place(folder or "")
+            check_location(folder or "")
         except BadInput as error:
             raise ValueError(str(error)) from None
         return folder

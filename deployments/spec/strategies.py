@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from deployments.durations import Duration
-from deployments.spec.section import Percent, Section
+from deployments.spec.base_section import Percent, Section
 
 
 class Strategy(StrEnum):

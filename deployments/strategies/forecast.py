@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final, assert_never
 
-from deployments.analysis.difference import ERRORS_EXPECTED
-from deployments.analysis.planning import requests_needed
+from deployments.analysis.rate_difference import ERRORS_EXPECTED
+from deployments.analysis.sample_size import requests_needed
 from deployments.durations import in_words
 from deployments.plurals import counted
 from deployments.rollout.steps import Approve, Observe, Shift, Step, Until, name_of

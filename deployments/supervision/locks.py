@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import TargetUnreachable
-from deployments.file_lock import LockHeldError, alone
+from deployments.file_lock import LockHeldError, exclusive_lock
 
 # Names share this many lock files, so that their number does not grow with the versions.
 _SLOTS = 16
@@ -21,7 +21,7 @@ def locked(path: Path, clock: Clock | None = None) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(alone(path, clock or SystemClock(), None))
+            held.enter_context(exclusive_lock(path, clock or SystemClock(), None))
         except LockHeldError as error:
             raise TargetUnreachable(str(error)) from None
         yield

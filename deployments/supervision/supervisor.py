@@ -9,12 +9,12 @@ from typing import Any
 from deployments.clock import Clock, SystemClock
 from deployments.errors import TargetUnreachable
 from deployments.settings import Settings
-from deployments.supervision import daemon, leftovers
-from deployments.supervision.definitions import Definitions
-from deployments.supervision.leftovers import Leftover
+from deployments.supervision import orphan_processes, supervisord
 from deployments.supervision.locks import locked, slot_of
+from deployments.supervision.orphan_processes import Leftover
 from deployments.supervision.program import Program, ProgramReport, ProgramState
-from deployments.supervision.remote import Fault, Objection, Remote
+from deployments.supervision.program_files import Definitions
+from deployments.supervision.xmlrpc_client import Fault, Objection, Remote
 
 _POLL = timedelta(milliseconds=50)
 _FORK_TO_EXEC = timedelta(milliseconds=200)
@@ -42,7 +42,7 @@ class Supervisor:
         self._programs = home / "programs"
         self._definitions = Definitions(self._programs)
         self._clock = clock or SystemClock()
-        self._remote = Remote(daemon.socket_of(run_folder))
+        self._remote = Remote(supervisord.socket_of(run_folder))
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock | None = None) -> "Supervisor":
@@ -66,8 +66,10 @@ class Supervisor:
         with locked(self._run_folder / "supervisord.lock"):
             if self.running() or self._answers_late():
                 return
-            orphans = leftovers.leftovers_of(self._run_folder)
-            leftovers.end([orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE, self._clock)
+            orphans = orphan_processes.leftovers_of(self._run_folder)
+            orphan_processes.end(
+                [orphan for orphan in orphans if orphan.takes_over is None], _LEFTOVER_GRACE, self._clock
+            )
             serving = {orphan: _identity(orphan.takes_over) for orphan in orphans if orphan.takes_over is not None}
             self._definitions.mend()
             self._spawn()
@@ -103,7 +105,7 @@ class Supervisor:
             self._definitions.forget(name)
             self._reload()
             self._drop(name, within)
-            leftovers.end(leftovers.leftovers_of(self._run_folder, name), _LEFTOVER_GRACE, self._clock)
+            orphan_processes.end(orphan_processes.leftovers_of(self._run_folder, name), _LEFTOVER_GRACE, self._clock)
 
     def state(self, name: str) -> ProgramState:
         """What supervisord is doing with a program; `ABSENT` if it knows none of that name."""
@@ -133,9 +135,9 @@ class Supervisor:
             with contextlib.suppress(TargetUnreachable):
                 self._stop(set(self.reports()), within)
                 self._remote.call("shutdown")
-            leftovers.kill_after(leftovers.daemons_of(self._run_folder), within, self._clock)
-            leftovers.end(leftovers.leftovers_of(self._run_folder), _LEFTOVER_GRACE, self._clock)
-            daemon.socket_of(self._run_folder).unlink(missing_ok=True)
+            orphan_processes.kill_after(orphan_processes.daemons_of(self._run_folder), within, self._clock)
+            orphan_processes.end(orphan_processes.leftovers_of(self._run_folder), _LEFTOVER_GRACE, self._clock)
+            supervisord.socket_of(self._run_folder).unlink(missing_ok=True)
             (self._run_folder / "supervisord.pid").unlink(missing_ok=True)
             for name in forget:
                 self._definitions.forget(name)
@@ -143,18 +145,18 @@ class Supervisor:
     def _answers_late(self) -> bool:
         """Whether a supervisord that is there, but silent, begins to answer; False once it is gone."""
         while_there = self._wait_until(
-            lambda: self.running() or not leftovers.daemons_of(self._run_folder), _ANSWER_WITHIN
+            lambda: self.running() or not orphan_processes.daemons_of(self._run_folder), _ANSWER_WITHIN
         )
         if not while_there:
-            pids = ", ".join(str(process.pid) for process in leftovers.daemons_of(self._run_folder))
+            pids = ", ".join(str(process.pid) for process in orphan_processes.daemons_of(self._run_folder))
             raise TargetUnreachable(
                 f"supervisord (process {pids}) is there but does not answer: run `seatrial down`, then `seatrial up`"
             )
         return self.running()
 
     def _spawn(self) -> None:
-        configuration = daemon.write_configuration(self._run_folder, self._home, self._programs, self._logs)
-        daemon.spawn(configuration, self._run_folder, self._home)
+        configuration = supervisord.write_configuration(self._run_folder, self._home, self._programs, self._logs)
+        supervisord.spawn(configuration, self._run_folder, self._home)
         if not self._wait_until(self.running, _ANSWER_WITHIN):
             raise TargetUnreachable(f"supervisord started but does not answer: see {self._logs / 'supervisord.log'}")
 
@@ -165,7 +167,7 @@ class Supervisor:
             return all(_identity(orphan.takes_over) != before for orphan, before in serving.items())
 
         self._wait_until(all_taken_over, _TAKEN_OVER_WITHIN)
-        leftovers.end(serving, _LEFTOVER_GRACE, self._clock)
+        orphan_processes.end(serving, _LEFTOVER_GRACE, self._clock)
 
     def _reload(self) -> tuple[list[str], list[str]]:
         """Names of the programs that supervisord finds new, and of those it finds changed."""

@@ -4,7 +4,7 @@ import http.client
 import socket
 from pathlib import Path
 
-from deployments.private import is_same_account
+from deployments.account_isolation import is_same_account
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
-from deployments.fence import Tokens
+from deployments.fencing import Tokens
 from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
 
 

@@ -18,15 +18,15 @@ from pathlib import Path
 import deployments
 from deployments.clock import Clock
 from deployments.errors import TargetUnreachable
-from deployments.fence import Fences
-from deployments.keys import key
+from deployments.fencing import Fences
+from deployments.key_files import key
 from deployments.request_ids import KEY_NAME
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.settings import Settings
 from deployments.supervision import Program, ProgramReport, ProgramState, Supervisor, UnixConnection
-from deployments.targets.flags import server_flags
-from deployments.targets.last_words import last_words_in, stage_in
+from deployments.targets.exit_reason import last_words_in, stage_in
 from deployments.targets.protocol import POLL, Answer, Launch, Replica, ReplicaState
+from deployments.targets.server_flags import server_flags
 
 _NAME = re.compile(r"model-(?P<product>.+)-v(?P<version>\d+)-(?P<index>\d+)")
 # 107 bytes on Linux, 103 on macOS.

@@ -8,7 +8,7 @@ from importlib import import_module
 
 _SERVER = (
     "boto3",
-    "deployments.registry.fetching",
+    "deployments.registry.download",
     "deployments.serving.__main__",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "pyarrow.dataset",
@@ -23,17 +23,17 @@ _SERVER = (
 )
 _ALL = (
     *_SERVER,
-    "deployments.registry.pages",
+    "deployments.registry.mlflow_server",
     "deployments.targets.kubernetes",
-    "flows.entrypoints.cli",
-    "flows.entrypoints.control",
-    "flows.entrypoints.handing_over",
-    "flows.entrypoints.prefect_pages",
+    "flows.entrypoints.cli.main",
+    "flows.entrypoints.service.main",
+    "flows.entrypoints.runner.handover",
+    "flows.entrypoints.runner.prefect_server",
     "flows.release",
     "flows.retry",
     "flows.rollback",
     "flows.rollout",
-    "flows.starting",
+    "flows.submission",
     "flows.steer",
     "kubernetes",
     "mlflow.server.fastapi_app",
@@ -41,11 +41,11 @@ _ALL = (
     "prefect.server.api.server",
     "prefect_kubernetes.worker",
     "psycopg2",
-    "tasks.warming",
+    "tasks.preload",
 )
 
 if __name__ == "__main__":
     for name in {"server": _SERVER, "all": _ALL}[sys.argv[1]]:
         import_module(name)
     if sys.argv[1] == "all":
-        import_module("tasks.warming").import_libraries()
+        import_module("tasks.preload").import_libraries()

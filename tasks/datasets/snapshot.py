@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from deployments.disk import write_atomically
+from deployments.atomic_files import write_atomically
 from deployments.errors import BadData, NotFound
 from tasks.datasets.fingerprint import fingerprint, plain
 from tasks.datasets.source import TEXT_OF, describe, read_rows
+from tasks.datasets.time_windows import rows_within, span, with_moments
 from tasks.datasets.unused_columns import without_unkeepable
-from tasks.datasets.windows import rows_within, span, with_moments
-from tasks.spec import ProductSpec, Window
+from tasks.product_spec import ProductSpec, Window
 
 if TYPE_CHECKING:
     import pandas as pd

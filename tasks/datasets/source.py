@@ -5,12 +5,12 @@ from typing import Final
 
 import pyarrow as pa
 
-from deployments.secrets import masked
-from tasks.datasets.columns import columns_to_keep_as_text, with_meaning
-from tasks.datasets.database import read_query
-from tasks.datasets.files import Texts, read_file
+from deployments.redaction import masked
+from tasks.datasets.column_types import columns_to_keep_as_text, with_meaning
+from tasks.datasets.file_source import Texts, read_file
+from tasks.datasets.sql_source import read_query
 from tasks.datasets.unused_columns import without_namesakes
-from tasks.spec import ProductSpec, Source
+from tasks.product_spec import ProductSpec, Source
 
 # No column of anybody's begins so.
 TEXT_OF: Final = "\x00text of "

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from deployments.durations import format_duration
 from deployments.errors import BadData
 from deployments.plurals import counted
-from tasks.datasets.windows import STEP
-from tasks.spec import DataSection
+from tasks.datasets.time_windows import STEP
+from tasks.product_spec import DataSection
 
 if TYPE_CHECKING:
     import numpy as np

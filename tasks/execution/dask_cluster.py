@@ -7,7 +7,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
-from tasks.execution.cluster import Call, runner, settle
+from tasks.execution.cluster_protocol import Call, runner, settle_future
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ class DaskCluster:
         with self._explained():
             task = self._client.submit(self._run, calls, *kept, pure=False)
         promised.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
-        task.add_done_callback(lambda _: settle(promised, lambda: self._results(task)))
+        task.add_done_callback(lambda _: settle_future(promised, lambda: self._results(task)))
         return promised
 
     def _results(self, task: Any) -> list[Any]:

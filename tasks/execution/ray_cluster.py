@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from deployments.errors import BadInput, BadModel, PlatformUnreachable
-from tasks.execution.cluster import Call, aside, runner, settle
+from tasks.execution.cluster_protocol import Call, abandonable_call, runner, settle_future
 
 # A process has one connection to Ray.
 _ONE_AT_A_TIME: Final = threading.Lock()
@@ -46,7 +46,7 @@ def connected(address: str, seconds: float) -> Iterator["RayCluster"]:
             yield cluster
         finally:
             cluster.close()
-            wait([aside(ray.shutdown)], timeout=5)  # it waits for a cluster's goodbye without end
+            wait([abandonable_call(ray.shutdown)], timeout=5)  # it waits for a cluster's goodbye without end
 
 
 def _init(ray: Any, address: str) -> None:
@@ -121,7 +121,7 @@ class RayCluster:
         if left and not promised.cancelled() and isinstance(done.exception(), WorkerCrashedError):
             self._try(promised, calls, kept, left)
         else:
-            settle(promised, lambda: self._results(done))
+            settle_future(promised, lambda: self._results(done))
 
     def _results(self, done: Any) -> list[Any]:
         with self._explained():

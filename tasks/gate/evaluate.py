@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployments.errors import BadArtifact, BadData, BadModel
-from deployments.registry.folder import MODEL_FILE
+from deployments.registry.model_folder import MODEL_FILE
 from deployments.settings import Settings
-from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
 from tasks.gate.scoring import Answers, Scores, is_constant, score
 from tasks.gate.verdict import GateVerdict, Unscorable, judge
-from tasks.models.card import read_card
 from tasks.models.estimator import make_importable
-from tasks.models.predictions import ask
-from tasks.spec import ProductSpec
+from tasks.models.model_card import read_card
+from tasks.models.predictions import predict_rows
+from tasks.product_spec import ProductSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,4 +73,4 @@ def _answers(spec: ProductSpec, held_out: "pd.DataFrame", folder: Path, trusted:
     if card.task is not spec.model.task:
         raise BadModel(f"it was trained for {card.task}, but model.task is {spec.model.task}")
     model = load_model(folder / MODEL_FILE, trusted)
-    return ask(model, held_out, card.features, spec.data.target, card.task)
+    return predict_rows(model, held_out, card.features, spec.data.target, card.task)

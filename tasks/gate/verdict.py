@@ -11,7 +11,7 @@ from typing import Final
 
 from tasks.gate.metrics import Direction, direction_of
 from tasks.gate.scoring import Scores
-from tasks.spec import Comparison, GateSection, Threshold
+from tasks.product_spec import Comparison, GateSection, Threshold
 
 ANSWERS: Final = "answers"
 CHAMPION: Final = "champion"

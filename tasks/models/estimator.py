@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from deployments.errors import BadModel
 from deployments.settings import Settings
-from tasks.kinds import TaskKind
-from tasks.spec import ModelSection, Output
+from tasks.learning_tasks import TaskKind
+from tasks.product_spec import ModelSection, Output
 
 _INSTALLED: Final = {"site-packages", "dist-packages"}
 

@@ -5,7 +5,7 @@ Only scikit-learn's own classes are used, so that a stored model needs none of o
 
 from typing import Any, Final
 
-from tasks.spec import CategoricalColumns, Encode, Impute, NumericColumns, PreprocessingSection, Scale
+from tasks.product_spec import CategoricalColumns, Encode, Impute, NumericColumns, PreprocessingSection, Scale
 
 MISSING: Final = "(missing)"
 _UNSEEN: Final = -1

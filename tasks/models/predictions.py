@@ -5,19 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.errors import BadModel
 from deployments.plurals import counted
-from deployments.serving.known import known_categories
+from deployments.serving.known_categories import known_categories
 from tasks.gate.scoring import Answers
-from tasks.kinds import TaskKind
+from tasks.learning_tasks import TaskKind
+from tasks.models.cell_redaction import hide_cells
 from tasks.models.features import Feature, select_features, target_values
-from tasks.models.quoted_cells import hide_cells
-from tasks.spec import Output
+from tasks.product_spec import Output
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 
-def ask(model: Any, frame: "pd.DataFrame", features: Sequence[Feature], target: str, task: TaskKind) -> Answers:
+def predict_rows(
+    model: Any, frame: "pd.DataFrame", features: Sequence[Feature], target: str, task: TaskKind
+) -> Answers:
     """The model's answers for all rows of `frame`, beside the truth.
 
     Raises `BadData` if the rows lack what the model takes, and `BadModel` if it raises, or answers NaN or infinity.

@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployments.clock import Clock, SystemClock
-from deployments.manifest import manifest_of
-from deployments.registry.connection import answering
-from deployments.registry.folder import MODEL, VERIFICATION, size_mb
-from deployments.registry.versions import VersionFacts
-from deployments.secrets import masked
+from deployments.model_manifest import manifest_of
+from deployments.redaction import masked
+from deployments.registry.mlflow_client import translated_errors
+from deployments.registry.model_folder import MODEL, VERIFICATION, size_mb
+from deployments.registry.model_version import VersionFacts
 from deployments.settings import Settings
 from tasks.datasets.snapshot import Snapshot
 from tasks.datasets.split import Split
 from tasks.gate.scoring import Scores, score
-from tasks.models.card import ModelCard
-from tasks.models.fit import Fitted, fit
-from tasks.models.predictions import ask, classes_of, unknown_shares
+from tasks.models.fitting import Fitted, fit
+from tasks.models.golden_rows import HeldOut, verification_sample
+from tasks.models.model_card import ModelCard
+from tasks.models.model_files import types_to_trust, write_model
+from tasks.models.predictions import classes_of, predict_rows, unknown_shares
 from tasks.models.provenance import commit_of, versions
-from tasks.models.record import Run, new_model, recorded, write_files, write_numbers
 from tasks.models.run_parameters import run_parameters
-from tasks.models.store import types_to_trust, write_model
-from tasks.models.verification import HeldOut, verification_sample
-from tasks.spec import ProductSpec
+from tasks.models.tracking import Run, mlflow_run, new_model, write_files, write_numbers
+from tasks.product_spec import ProductSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,9 +74,9 @@ def train(
     raises, for too much memory and for NaN answers; `BadData`, `RegistryUnreachable` and `DiskFull` as they are.
     """
     job = _Job(spec, split, data, settings, clock or SystemClock())
-    with recorded(spec.product, _run_name(job), _tags(job), settings, job.clock) as run:
+    with mlflow_run(spec.product, _run_name(job), _tags(job), settings, job.clock) as run:
         fitted = fit(spec, split.training, settings, job.clock)
-        answers = ask(fitted.model, split.evaluation, fitted.features, spec.data.target, spec.model.task)
+        answers = predict_rows(fitted.model, split.evaluation, fitted.features, spec.data.target, spec.model.task)
         return _log(run, job, fitted, score(spec.model.task, answers))
 
 
@@ -119,7 +119,7 @@ def _log(run: Run, job: _Job, fitted: Fitted, scores: Scores) -> TrainedModel:
     """Writes everything below a scratch folder, takes the checksums there, and uploads it."""
     params = _params(job.spec, fitted)
     logged = new_model(run, {"seatrial.product": job.spec.product}, params)
-    with tempfile.TemporaryDirectory(prefix="seatrial-train-") as scratch, answering(run.uri):
+    with tempfile.TemporaryDirectory(prefix="seatrial-train-") as scratch, translated_errors(run.uri):
         kept, noted = Path(scratch) / "kept", Path(scratch) / "noted"
         _write_kept(kept, job, fitted, logged)
         _write_noted(noted, job, fitted)

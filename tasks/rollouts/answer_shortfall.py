@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from deployments.analysis import shortfall
+from deployments.analysis import answer_shortfall
 from deployments.analysis.evidence import Block
-from deployments.analysis.weighed import percent
+from deployments.analysis.metric_result import percent
 from deployments.plurals import counted
-from tasks.rollouts.keeping import PATIENCE
+from tasks.rollouts.patience import PATIENCE
 
 # A gateway still leads by the weights before for so long, and answers to what it led there come later.
 _SETTLING: Final = timedelta(seconds=5)
@@ -75,7 +75,7 @@ class Answering:
         self.quiet += healthy
         self.missed += block.stable.requests
         split = self.split
-        if split.share is None or not shortfall.is_rare(0, self.missed, split.share, split.tolerance or 0.0):
+        if split.share is None or not answer_shortfall.is_rare(0, self.missed, split.share, split.tolerance or 0.0):
             return timedelta(0), ""
         self.quiet = timedelta(0)
         requests = counted(self.missed, "request")
@@ -89,7 +89,7 @@ class Answering:
         share, tolerance = self.split.share, self.split.tolerance
         if share is None or tolerance is None or not judged:
             return healthy, ""
-        if shortfall.is_rare(*_sums([block]), share, tolerance):
+        if answer_shortfall.is_rare(*_sums([block]), share, tolerance):
             return timedelta(0), self._told([block])
         return healthy, ""
 
@@ -98,10 +98,10 @@ class Answering:
         since, self.short_since = self.short_since, None
         share, tolerance = self.split.share, self.split.tolerance
         recent = [each for each in self.looks if each.end > block.end - _RECENT]
-        if share is None or tolerance is None or not shortfall.is_short(*_sums(recent), share, tolerance):
+        if share is None or tolerance is None or not answer_shortfall.is_short(*_sums(recent), share, tolerance):
             return ""
         given, total = zip(*(_sums([each]) for each in self.looks), strict=True)
-        if not shortfall.is_proved(shortfall.log_e(given, total, share, tolerance), self.split.number):
+        if not answer_shortfall.is_proved(answer_shortfall.log_e(given, total, share, tolerance), self.split.number):
             return ""
         self.short_since = since or block.end
         return self._told([each for each in self.looks if each.end > block.end - PATIENCE])

@@ -24,33 +24,25 @@ from deployments.rollout.decide import (
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Conclude, Launch, Step, Verify
-from deployments.routers.retreats import has_everything
+from deployments.routers.traffic_rollback import has_everything
 from deployments.strategies.plan import Change, finale, goal_of
 from deployments.wiring import Doors
+from tasks.rollouts.cancellation import Stop, nobody_stops
 from tasks.rollouts.champion import promoted
-from tasks.rollouts.gathering import own
-from tasks.rollouts.journal_outage import JournalAwayError, telling
-from tasks.rollouts.keeping import (
-    GLANCE,
-    ON_THE_WAY_BACK,
-    PATIENCE,
-    Stop,
-    cause_of,
-    hold,
-    nobody_stops,
-    note,
-    note_verdict,
-    patiently,
-    so_far,
-)
-from tasks.rollouts.perform import perform
-from tasks.rollouts.restore import arrived, bring_back, put_back
-from tasks.rollouts.retreat import give_back, given_back
-from tasks.rollouts.servers import NotWholeError, await_news, never_whole, start_again
-from tasks.rollouts.traffic import uphold
-from tasks.rollouts.undone_steps import go_on_without
-from tasks.rollouts.watching import Watcher
-from tasks.rollouts.way_back_errors import way_back_error
+from tasks.rollouts.evidence import own
+from tasks.rollouts.history import note, note_verdict
+from tasks.rollouts.journal_outage import JournalAwayError, raising_when_away
+from tasks.rollouts.lease import hold
+from tasks.rollouts.observation import Watcher
+from tasks.rollouts.patience import GLANCE, ON_THE_WAY_BACK, PATIENCE, retried_for_a_minute
+from tasks.rollouts.reasons import cause_of, so_far
+from tasks.rollouts.restore_champion import give_all_traffic, is_crowned, put_champion_back
+from tasks.rollouts.rollback_errors import way_back_error
+from tasks.rollouts.server_launch import NotWholeError, await_change, replicas_lost_error, start_again
+from tasks.rollouts.skipped_steps import skip_step
+from tasks.rollouts.step_actions import perform
+from tasks.rollouts.traffic_rollback import give_back, given_back
+from tasks.rollouts.traffic_shift import reapply_routing
 
 
 @dataclass(slots=True)
@@ -122,7 +114,7 @@ class Carrier:
         """Why the champion is put back though the journal does not say so; None: it is not."""
         if self.decided is not None or state.phase is Phase.RESTORING:
             return (self.decided or state).reason
-        return patiently(lambda: given_back(current, self._doors), self._doors)
+        return retried_for_a_minute(lambda: given_back(current, self._doors), self._doors)
 
     def _given_up(self, state: RolloutState, reason: str | None, lease: Lease) -> RolloutState:
         """From here on the champion is put back; users first."""
@@ -170,7 +162,7 @@ class Carrier:
     @property
     def _doors(self) -> Doors:
         """The doors, with a journal whose silence is told apart from that of others."""
-        return replace(self.doors, journal=telling(self.doors.journal))
+        return replace(self.doors, journal=raising_when_away(self.doors.journal))
 
     def _without_journal(self, state: RolloutState, away: JournalAwayError) -> RolloutState:
         if state.phase is Phase.RESTORING:
@@ -193,7 +185,7 @@ class Carrier:
         doors, since = self._doors, self.waited
         if not give_back(state, doors) and state.former is not None:
             with suppress(SeatrialError):
-                bring_back(state.product, state.former, state.section, doors)
+                give_all_traffic(state.product, state.former, state.section, doors)
         self.decided, self.waited = state, doors.clock.monotonic() if since is None else since
         if doors.clock.monotonic() - self.waited >= PATIENCE.total_seconds():
             raise way_back_error(state.product, state.former, away.reason, doors) from away
@@ -220,7 +212,7 @@ class Carrier:
         except NotWholeError as lack:
             if self._tried_for() <= state.section.ready_timeout:
                 return self._until_whole(state, lease)
-            return self._undone(step, state, never_whole(state.candidate, str(lack), state.section))
+            return self._undone(step, state, replicas_lost_error(state.candidate, str(lack), state.section))
         except SeatrialError as error:
             if isinstance(error, TryAgain) and self._tried_for() < PATIENCE:
                 self.delayed = str(error)
@@ -238,7 +230,7 @@ class Carrier:
     def _undone(self, step: Act, state: RolloutState, error: SeatrialError) -> RolloutState:
         """What follows from a step that cannot be done: `error` is raised, unless the rollout can go on without it."""
         self.trying = None
-        return go_on_without(step, state, error, self._doors)
+        return skip_step(step, state, error, self._doors)
 
     def _until_whole(self, state: RolloutState, lease: Lease) -> RolloutState:
         """Servers that the candidate lacks are started again, once, and waited for, with the candidate watched."""
@@ -247,7 +239,7 @@ class Carrier:
             with suppress(TryAgain):
                 start_again(product, version, section.replicas, section, doors)
                 self.started = state.done
-        await_news(product, version, doors)
+        await_change(product, version, doors)
         return self._meanwhile(state, lease)
 
     def _meanwhile(self, state: RolloutState, lease: Lease) -> RolloutState:
@@ -332,8 +324,8 @@ class Carrier:
     def _restore(self, state: RolloutState, lease: Lease) -> RolloutState:
         doors = self._doors
         try:
-            stays = patiently(lambda: arrived(state, doors), doors)
-            seen = patiently(lambda: put_back(state, doors), doors, ON_THE_WAY_BACK)
+            stays = retried_for_a_minute(lambda: is_crowned(state, doors), doors)
+            seen = retried_for_a_minute(lambda: put_champion_back(state, doors), doors, ON_THE_WAY_BACK)
         except Busy:
             raise
         except SeatrialError as error:
@@ -365,7 +357,7 @@ def _harm(look: Look) -> str | None:
 
 
 def _finished(state: RolloutState, doors: Doors) -> RolloutState:
-    patiently(lambda: uphold(state.product, state.split, doors), doors)
+    retried_for_a_minute(lambda: reapply_routing(state.product, state.split, doors), doors)
     served = f"v{state.candidate} serves all traffic" if promoted(state) else f"v{state.former} serves as before"
     after = state.with_phase(Phase.DONE, f"{served}: {state.reason}" if state.reason else served, doors.clock.now())
     note(after, "rollout.done", doors)

@@ -18,7 +18,7 @@ class JournalAwayError(Exception):
         self.reason = reason
 
 
-def telling(journal: Journal) -> Journal:
+def raising_when_away(journal: Journal) -> Journal:
     """`journal`, whose every failure is a `JournalAwayError`; that somebody else holds a lease is its answer."""
     return cast("Journal", _Telling(journal))
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from deployments.errors import Busy, SeatrialError
 from deployments.journals.protocol import Event
-from deployments.journals.registrations import registration_of
+from deployments.journals.registration_notes import registration_of
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold, under_way
-from tasks.rollouts.standing import standing_of
-from tasks.secondary_errors import released_after
+from tasks.rollouts.desired_registry import desired_registry_of
+from tasks.rollouts.lease import hold, under_way
+from tasks.secondary_errors import lease_released_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Repaired:
 
 def differences(product: str, doors: Doors) -> tuple[str, ...]:
     """Where the registry says something else than the journal and what serves, a sentence each; empty: nowhere."""
-    return doors.registry.differences(product, standing_of(product, doors))
+    return doors.registry.differences(product, desired_registry_of(product, doors))
 
 
 def note_differences(product: str, doors: Doors) -> None:
@@ -58,10 +58,10 @@ def repair(product: str, doors: Doors) -> Repaired:
             "still differs"
         )
     lease = hold(product, doors)
-    with released_after(lease, doors):
+    with lease_released_after(lease, doors):
         known = {str(run) for event in doors.journal.events(product) if (run := event.detail.get("mlflow_run"))}
         back = doors.registry.bring_back(product, sorted(known))
-        wanted = standing_of(product, doors)
+        wanted = desired_registry_of(product, doors)
         changed = (*back, *_sealed_again(product, doors), *doors.registry.repair(product, wanted))
         found = Repaired(product, wanted.champion, changed, doors.registry.differences(product, wanted))
         detail = {"seen": "; ".join(changed) or "nothing to change", "left": list(found.left)}

@@ -7,11 +7,12 @@ from typing import Final
 
 from deployments.errors import BadInput, NotFound
 from deployments.journals.protocol import Event, Journal
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 from deployments.spec import RolloutSection
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import hold, patiently
-from tasks.secondary_errors import released_after
+from tasks.rollouts.lease import hold
+from tasks.rollouts.patience import retried_for_a_minute
+from tasks.secondary_errors import lease_released_after
 
 REMOVING: Final = "product.removing"
 REMOVED: Final = "product.removed"
@@ -28,15 +29,15 @@ def take_off_the_air(
     """
     check_removable(product, doors)
     lease = hold(product, doors, section)
-    with released_after(lease, doors):
+    with lease_released_after(lease, doors):
         check_removable(product, doors)  # one may have begun before the lease was had
         own, facts = doors.under(lease), {"who": who, "reason": reason}
         _note(product, REMOVING, facts, doors)
-        patiently(lambda: own.router.remove(product), doors)
-        versions = patiently(lambda: own.target.versions(product), doors)
+        retried_for_a_minute(lambda: own.router.remove(product), doors)
+        versions = retried_for_a_minute(lambda: own.target.versions(product), doors)
         for version in versions:
             hold(product, doors, section)  # each may drain for long
-            patiently(partial(own.target.retire, product, version, section.drain_timeout), doors)
+            retried_for_a_minute(partial(own.target.retire, product, version, section.drain_timeout), doors)
         _note(product, REMOVED, facts | {"versions": list(versions)}, doors)
     return versions
 

@@ -4,10 +4,10 @@ from deployments.errors import NotFound, SeatrialError
 from deployments.registry import DeploymentStatus, ModelVersion
 from deployments.wiring import Doors
 from tasks.rollouts.champion import who_serves
-from tasks.rollouts.standing import was_champion, way_back
+from tasks.rollouts.desired_registry import rollback_version, was_champion
 
 
-def back_to(product: str, wanted: int | None, doors: Doors, called: str = "") -> int:
+def rollback_target(product: str, wanted: int | None, doors: Doors, called: str = "") -> int:
     """The version that a rollback goes to: `wanted`, or the champion before the present one.
 
     Raises `NotFound` when there is none, and for a version that never was champion, or is it now. `called` is what the
@@ -32,7 +32,7 @@ def back_to(product: str, wanted: int | None, doors: Doors, called: str = "") ->
 
 
 def _before(product: str, serving: int, doors: Doors, called: str) -> int:
-    former = way_back(serving, doors.journal.rollouts(product))
+    former = rollback_version(serving, doors.journal.rollouts(product))
     if former is not None:
         return former
     recorded = _recorded(product, serving, doors)

@@ -6,9 +6,9 @@ from deployments.errors import SeatrialError, TryAgain
 from deployments.rollout.state import RolloutState
 from deployments.targets.protocol import ReplicaState
 from deployments.wiring import Doors
-from tasks.rollouts.keeping import PATIENCE
-from tasks.rollouts.servers import start
-from tasks.rollouts.stall import NOT_READY
+from tasks.rollouts.patience import PATIENCE
+from tasks.rollouts.server_launch import start
+from tasks.rollouts.unanswered_requests import NOT_READY
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Presence:
         return f"no server of {version} is ready{why}", lasting
 
 
-def champion_again(state: RolloutState, version: int, doors: Doors) -> str:
+def restart_champion(state: RolloutState, version: int, doors: Doors) -> str:
     """Why the champion has no servers any more, empty if it has; they are started again, and waited for by nobody."""
     try:
         if doors.target.replicas(state.product, version):

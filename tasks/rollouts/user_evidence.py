@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from deployments.analysis.counter_deltas import Mark, Reading
 from deployments.analysis.evidence import Block, Counts
-from deployments.analysis.readings import Mark, Reading
-from deployments.analysis.users import Stretches
+from deployments.analysis.user_metrics import Stretches
 from deployments.errors import TryAgain
 from deployments.rollout.state import RolloutState
 from deployments.wiring import Doors

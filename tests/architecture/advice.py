@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from deployments.settings import Settings
-from flows.entrypoints.cli import app
+from flows.entrypoints.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("deployments", "tasks", "flows")

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from flows.entrypoints.cli import app
+from flows.entrypoints.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 _CODE = re.compile(r"`([^`\n]+)`")

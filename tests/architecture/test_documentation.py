@@ -12,7 +12,7 @@ import typer
 
 from deployments import errors
 from deployments.settings import Settings
-from flows.entrypoints.cli import app
+from flows.entrypoints.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

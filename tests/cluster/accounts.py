@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.cluster import Cluster
-from deployments.cluster.kinds import Kind
+from deployments.cluster.resource_kinds import Kind
 from tests.cluster.relay import kubeconfig
 
 _ACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")

@@ -34,7 +34,7 @@ import httpx
 import pytest
 
 from deployments.cluster import Cluster
-from deployments.cluster.kinds import GATEWAY, HTTP_ROUTE
+from deployments.cluster.resource_kinds import GATEWAY, HTTP_ROUTE
 from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.spec import GatewaySection, RolloutSection, Strategy

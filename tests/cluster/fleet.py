@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import skops.io
 
-from deployments.manifest import manifest_of
+from deployments.model_manifest import manifest_of
 from deployments.registry import ModelRegistry, VersionFacts
-from deployments.registry.connection import connect
-from deployments.registry.folder import size_of
+from deployments.registry.mlflow_client import connect
+from deployments.registry.model_folder import size_of
 from deployments.settings import Settings
 from deployments.targets.protocol import Launch
-from deployments.trusted import DEFAULT_TRUSTED_TYPES
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES
 from tests.model_folder import ROWS, description_of, frame_of, store, write_model_folder
 
 # A distance at which a broken version overflows; its verification rows are all nearer.

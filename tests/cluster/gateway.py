@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from deployments.cluster import ApiError, Cluster
-from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE, SERVICE
-from deployments.routers.envoy.files import write_document
-from deployments.routers.envoy.validation import envoy_binary
+from deployments.cluster.resource_kinds import ENDPOINT_SLICE, HTTP_ROUTE, SERVICE
+from deployments.routers.envoy.config_files import write_document
+from deployments.routers.envoy.config_validation import envoy_binary
 
 Object = dict[str, Any]
 

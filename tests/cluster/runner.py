@@ -17,14 +17,14 @@ from typing import Any
 from deployments import wiring
 from deployments.analysis.evidence import Block
 from deployments.cluster import Cluster
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Event, Lease
 from deployments.registry import ModelRegistry
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 from deployments.spec import RolloutSection, Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.beginning import Wish, begin, take_over
+from tasks.rollouts.takeover import Wish, begin, take_over
 from tests.cluster.trials import carried, doors_to
 
 Die = Callable[[str], None]

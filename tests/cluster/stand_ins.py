@@ -9,8 +9,8 @@ from typing import Any
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.cluster import Cluster, labels_of
-from deployments.cluster.kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SERVICE
-from deployments.cluster.names import COPIES_PORT, PORT
+from deployments.cluster.object_names import COPIES_PORT, PORT
+from deployments.cluster.resource_kinds import CONFIG_MAP, ENDPOINT_SLICE, POD, SERVICE
 from tests.cluster.conftest import IMAGE, wait_until
 
 _PROGRAM = Path(__file__).with_name("stand_in.py")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from deployments.cluster import Cluster, object_name
-from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT
+from deployments.cluster.resource_kinds import AUTOSCALER, DEPLOYMENT
 from deployments.rollout.state import Phase
 from deployments.spec import AutoscalingSection, CanarySection, CanaryStep, Strategy
 from tests.cluster.conftest import wait_until

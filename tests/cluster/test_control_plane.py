@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deployments.cluster import Cluster, selector_of
-from deployments.cluster.kinds import POD, Kind
+from deployments.cluster.resource_kinds import POD, Kind
 from deployments.rollout.state import Phase
 from deployments.spec import CanarySection, CanaryStep, Strategy
 from tests.cluster.conftest import wait_until

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from deployments.cluster import Cluster, selector_of
-from deployments.cluster.kinds import POD, Kind
+from deployments.cluster.resource_kinds import POD, Kind
 from deployments.errors import ClusterRefused
 from deployments.rollout.state import Phase
 from deployments.spec import Strategy
-from tasks.rollouts.beginning import take_over
+from tasks.rollouts.takeover import take_over
 from tests.cluster.accounts import runner_with, without
 from tests.cluster.conftest import wait_until
 from tests.cluster.traffic import users

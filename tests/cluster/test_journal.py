@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from deployments.cluster import Cluster
-from deployments.cluster.kinds import CONFIG_MAP, LEASE
-from deployments.journals.cluster import ClusterJournal
+from deployments.cluster.resource_kinds import CONFIG_MAP, LEASE
+from deployments.journals.kubernetes import ClusterJournal
 from tests.contracts.test_journals import *  # noqa: F403 - the suite itself
 
 _OURS = "app.kubernetes.io/managed-by=seatrial"

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from deployments.cluster import Cluster, selector_of
-from deployments.cluster.kinds import POD
+from deployments.cluster.resource_kinds import POD
 from deployments.rollout.state import Phase
 from deployments.spec import CanarySection, CanaryStep, Strategy, TolerationRule
 from tests.cluster.conftest import wait_until

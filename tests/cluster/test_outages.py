@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from deployments.cluster import ApiError, Cluster, Expired
-from deployments.cluster.connection import Connection
-from deployments.cluster.kinds import HTTP_ROUTE, POD, Kind
+from deployments.cluster.api_client import Connection
+from deployments.cluster.resource_kinds import HTTP_ROUTE, POD, Kind
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Observe
 from deployments.spec import CanarySection, CanaryStep, Strategy

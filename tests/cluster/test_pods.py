@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from deployments.caller_authentication import Proofs
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster, object_name
-from deployments.cluster.kinds import DEPLOYMENT, DISRUPTION_BUDGET, ENDPOINT_SLICE, POD, SERVICE
+from deployments.cluster.resource_kinds import DEPLOYMENT, DISRUPTION_BUDGET, ENDPOINT_SLICE, POD, SERVICE
 from deployments.errors import ClusterRefused, TargetUnreachable
-from deployments.proofs import Proofs
 from deployments.spec import KubernetesSection, ResourcesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState

@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster, object_name
-from deployments.cluster.kinds import HTTP_ROUTE, SERVICE, Kind
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, labels_of
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT, labels_of
+from deployments.cluster.resource_kinds import HTTP_ROUTE, SERVICE, Kind
 from deployments.errors import RouterRefused
 from deployments.metrics.pods import PodCounters
-from deployments.routers.accepted import accepted
 from deployments.routers.gateway_api import GatewayApiRouter
+from deployments.routers.normalization import accepted
 from deployments.routers.protocol import Router
 from deployments.routers.service import ServiceRouter
 from deployments.traffic import Backend, Mirror, Routing, Weights

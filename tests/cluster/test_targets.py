@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from deployments.caller_authentication import Proofs
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster
-from deployments.proofs import Proofs
 from deployments.settings import Settings
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, Replica, ReplicaState

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from deployments.cluster import Cluster, object_name, selector_of
-from deployments.cluster.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.cluster.resource_kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, SERVICE
 from deployments.rollout.state import Phase
 from deployments.spec import CanarySection, CanaryStep, Strategy
 from tests.cluster.conftest import wait_until

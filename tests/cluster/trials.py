@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments.cluster import Cluster
 from deployments.errors import JournalUnreachable
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.registry import ModelRegistry
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
@@ -28,9 +28,9 @@ from deployments.spec import (
 )
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors, cluster_doors
-from tasks.rollouts.beginning import Wish, begin, carried_here
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
+from tasks.rollouts.takeover import Wish, begin, is_carried_here
 from tests.cluster.fleet import Fleet
 
 SECOND = timedelta(seconds=1)
@@ -90,7 +90,7 @@ def carried(state: RolloutState, doors: Doors) -> RolloutState:
     try:
         return _to_its_end(state, doors)
     except Exception as error:
-        mine = carried_here(state.product, state.rollout_id, doors)
+        mine = is_carried_here(state.product, state.rollout_id, doors)
         if mine is None:
             raise
         return _to_its_end(give_up_for(error, mine, doors), doors)

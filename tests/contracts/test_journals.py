@@ -13,11 +13,11 @@ import pytest
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
 from deployments.cluster import Cluster
 from deployments.errors import BadInput, Busy, NotFound, PlatformUnreachable
-from deployments.journals.cluster import ClusterJournal
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.in_memory import InMemoryJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Event, Journal
-from deployments.owner import Owner, this_process
+from deployments.process_identity import Owner, this_process
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from tests.fakes.kubernetes import FakeKubernetes

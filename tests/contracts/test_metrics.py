@@ -11,9 +11,9 @@ import pytest
 
 from deployments.analysis.evidence import Counts, Pairs, Sums
 from deployments.clock import ManualClock
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT
 from deployments.errors import MetricsUnreachable
-from deployments.metrics.feedback import Feedback, FeedbackLedger
+from deployments.metrics.feedback.store import Feedback, FeedbackLedger
 from deployments.metrics.in_memory import InMemoryMetrics
 from deployments.metrics.live import cluster_metrics, live_metrics
 from deployments.metrics.pods import PodCounters

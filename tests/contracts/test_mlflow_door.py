@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from deployments.clock import SystemClock
-from deployments.keys import known_key
-from deployments.pages.password import USER
+from deployments.key_files import known_key
 from deployments.platform.addresses import Addresses
-from deployments.platform.health import answers, wait_until
+from deployments.platform.await_ready import answers, wait_until
 from deployments.platform.services import mlflow_server
 from deployments.settings import Settings
+from deployments.web_login.password import USER
 
 LIMIT = timedelta(minutes=3)
 API = "/api/2.0/mlflow"

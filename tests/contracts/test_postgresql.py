@@ -16,7 +16,7 @@ from deployments import postgresql
 from deployments.database import Database
 from deployments.errors import PlatformUnreachable
 from deployments.journals.database import DatabaseJournal
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 from tests import postgres
 from tests.postgres import Postgres
 

@@ -22,17 +22,17 @@ import pytest
 import websockets
 
 from deployments.clock import SystemClock
-from deployments.keys import known_key
-from deployments.pages.opening import passes
-from deployments.pages.password import USER, credentials
+from deployments.key_files import known_key
 from deployments.platform.addresses import Addresses
+from deployments.platform.await_ready import answers, wait_until
 from deployments.platform.environment import environment
-from deployments.platform.health import answers, wait_until
 from deployments.platform.services import prefect_server
-from deployments.platform.work_pool import TEMPLATE, WORK_POOL, see_to_pool
+from deployments.platform.work_pool import TEMPLATE, WORK_POOL, ensure_work_pool
 from deployments.settings import Settings
 from deployments.supervision import Program
-from flows.entrypoints.warm import socket_of
+from deployments.web_login.login_link import passes_of
+from deployments.web_login.password import USER, credentials
+from flows.entrypoints.runner.prefork_client import socket_of
 from tests.advice import followed
 
 LIMIT = timedelta(minutes=3)
@@ -85,7 +85,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )
     try:
         wait_until(lambda: answers(f"{made.url}/api/health"), "prefect-server", LIMIT, SystemClock())
-        see_to_pool(made.settings, f"{made.url}/api")
+        ensure_work_pool(made.settings, f"{made.url}/api")
         yield made
     finally:
         process.terminate()
@@ -137,7 +137,7 @@ def test_no_page_of_another_origin_gets_a_run_started_nor_a_word_to_read(server:
 
 def test_a_browser_with_a_session_asks_as_one_that_knows_the_password(server: Server) -> None:
     ours = {"origin": server.url}
-    ticket = passes(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
+    ticket = passes_of(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
         assert browser.post("/seatrial/login", json={"ticket": ticket}, headers=ours).status_code == 204
         assert browser.post("/api/flow_runs/count", json={}, headers=ours).status_code == 200
@@ -166,7 +166,7 @@ for data in (None, b"{}"):
 def test_a_session_that_another_account_got_hold_of_is_worth_nothing_to_it(server: Server) -> None:
     """A browser sends it to every port of the host, and so to a page that another account serves on this machine."""
     ours = {"origin": server.url}
-    ticket = passes(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
+    ticket = passes_of(server.settings.keys_folder, "prefect").ticket(SystemClock().now())
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as browser:
         browser.post("/seatrial/login", json={"ticket": ticket}, headers=ours).raise_for_status()
         [(name, session)] = browser.cookies.items()
@@ -212,8 +212,8 @@ def test_the_pool_of_an_older_platform_is_put_right(server: Server) -> None:
     }
     with server.client() as api:
         api.patch(f"/work_pools/{WORK_POOL}", json={"base_job_template": old}).raise_for_status()
-        see_to_pool(server.settings, f"{server.url}/api")
-        see_to_pool(server.settings, f"{server.url}/api")
+        ensure_work_pool(server.settings, f"{server.url}/api")
+        ensure_work_pool(server.settings, f"{server.url}/api")
         assert api.get(f"/work_pools/{WORK_POOL}").json()["base_job_template"] == TEMPLATE
 
 
@@ -299,11 +299,11 @@ def test_a_worker_starts_whatever_another_account_left_in_the_temporary_folder(s
         return [each["name"] for each in found if each["name"].startswith("ProcessWorker")]
 
     before = workers()
-    command = [sys.executable, "-m", "flows.entrypoints.prefect_worker", WORK_POOL]
+    command = [sys.executable, "-m", "flows.entrypoints.runner.prefect_worker", WORK_POOL]
     (server.settings.run_folder / "tmp").symlink_to(everybodys)
     refused = subprocess.run(command, env=known, capture_output=True, text=True, timeout=250, cwd=tmp_path, check=False)
     assert refused.returncode != 0
-    assert followed("remove what stands there", "flows/entrypoints/prefect_worker.py") in refused.stderr
+    assert followed("remove what stands there", "flows/entrypoints/runner/prefect_worker.py") in refused.stderr
     (server.settings.run_folder / "tmp").unlink()
     with told.open("wb") as log, subprocess.Popen(command, env=known, stdout=log, stderr=log, cwd=tmp_path) as worker:
         try:
@@ -322,7 +322,8 @@ from pathlib import Path
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment_with_password
 from deployments.settings import current
-from flows.entrypoints import cli, warm
+from flows.entrypoints.cli import main as cli
+from flows.entrypoints.runner import prefork
 
 def asks():
     os.environ.update(environment_with_password(current(), Addresses("127.0.0.1", prefect=int(sys.argv[1]))))
@@ -335,14 +336,14 @@ def asks():
     return 7
 
 cli.run = asks
-warm._import_everything = lambda: import_module("prefect.client.orchestration")
-warm.main()
+prefork._import_everything = lambda: import_module("prefect.client.orchestration")
+prefork.main("flows.entrypoints.cli.main:run")
 """
 CALLER = """
 import sys
 from deployments.settings import current
-from flows.entrypoints.warm import run_warm
-sys.exit(run_warm(current(), sys.argv[1:]))
+from flows.entrypoints.runner.prefork_client import run_preforked
+sys.exit(run_preforked(current(), sys.argv[1:]))
 """
 
 
@@ -376,14 +377,14 @@ from pathlib import Path
 from deployments import wiring
 from deployments.rollout.state import Phase
 from deployments.spec import Strategy
-from flows.requests import RolloutRequest
+from flows.parameters import RolloutRequest
 from flows.rollout import _or_put_back, rollout
-from flows.starting import run_here
+from flows.submission import run_here
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from tasks.rollouts.beginning import begin
-from tasks.rollouts.in_hand import keep_in_hand
+from tasks.rollouts.takeover import begin
+from tasks.rollouts.active_rollouts import remember_state
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
 world = World(Path(tempfile.mkdtemp()))
@@ -392,7 +393,7 @@ wiring.doors, wiring.journal = (lambda *_: world.doors), (lambda: world.journal)
 wiring.registry = lambda: world.registry
 state = begin(world.wish(2, Strategy.CANARY), world.doors)
 traffic, deleted, request = world.clock.passing, [], RolloutRequest(product=PRODUCT, rollout_id=state.rollout_id)
-keep_in_hand(state)
+remember_state(state)
 
 def delete_runs():
     with get_client(sync_client=True) as client:

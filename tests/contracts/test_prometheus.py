@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployments.analysis.counter_deltas import Reading, Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Reading, Source
 from deployments.clock import SystemClock
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.prometheus import PrometheusCounters, TargetLabels

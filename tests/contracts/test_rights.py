@@ -11,10 +11,10 @@ import pytest
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster
 from deployments.errors import ClusterRefused
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Event
 from deployments.metrics.pods import PodCounters
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.routers.gateway_api import GatewayApiRouter
 from deployments.routers.protocol import Router
@@ -23,7 +23,7 @@ from deployments.spec import AutoscalingSection, GatewaySection, KubernetesSecti
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, ReplicaState
 from deployments.traffic import Backend, Routing, Weights
-from tasks.rollouts.beginning import orphans
+from tasks.rollouts.takeover import orphans
 from tests.contracts.kubernetes.breaking import goes_late
 from tests.fakes.kubernetes import READY, FakeKubernetes, Fate, Faults, PodScript, Proxied
 from tests.unit.infra.helm import BARE, kinds
@@ -114,7 +114,7 @@ def routed(ours: Ours, router: Router) -> None:
 
 def journaled(ours: Ours, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rollout from its beginning until it is old enough to be forgotten."""
-    monkeypatch.setattr("deployments.journals.cluster.journal.ROLLOUTS_KEPT", 0)
+    monkeypatch.setattr("deployments.journals.kubernetes.journal.ROLLOUTS_KEPT", 0)
     journal, now = ClusterJournal(ours.cluster), datetime.now(UTC)
     lease = journal.acquire(PRODUCT, this_process(), now, timedelta(minutes=1))
     for number, phase in enumerate((Phase.DONE, Phase.RUNNING)):

@@ -13,7 +13,7 @@ import pytest
 
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster
-from deployments.cluster.kinds import DEPLOYMENT
+from deployments.cluster.resource_kinds import DEPLOYMENT
 from deployments.errors import Busy
 from deployments.spec import KubernetesSection
 from deployments.supervision.locks import locked, slot_of

@@ -25,7 +25,7 @@ from deployments.inference_logs import answers_between
 from deployments.settings import Settings
 from deployments.spec import KubernetesSection, LogSection, ServerSection
 from deployments.supervision import Supervisor, UnixConnection
-from deployments.supervision.leftovers import daemons_of, leftovers_of
+from deployments.supervision.orphan_processes import daemons_of, leftovers_of
 from deployments.targets.in_memory import Behaviour, InMemoryTarget
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.process import ProcessTarget

@@ -57,7 +57,7 @@ class Seatrial:
         )
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "flows.entrypoints.cli", *arguments]
+        return [sys.executable, "-m", "flows.entrypoints.cli.main", *arguments]
 
     def told(self, *arguments: str) -> Any:
         """What a command says with --json."""

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from deployments.keys import known_key
+from deployments.key_files import known_key
 from tests.e2e.conftest import Seatrial, Shop
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another account: run as root")

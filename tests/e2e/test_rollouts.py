@@ -187,7 +187,7 @@ def test_an_abort_and_a_retry_that_needs_no_training(seatrial: Seatrial, served:
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("victim", ["envoy", "deployments.serving", "flows.entrypoints.warm", "prefect"])
+@pytest.mark.parametrize("victim", ["envoy", "deployments.serving", "flows.entrypoints.runner.prefork", "prefect"])
 def test_a_canary_survives_the_death_of_any_part(seatrial: Seatrial, served: Shop, victim: str) -> None:
     with Traffic(seatrial, served.name) as traffic:
         release = UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.feedback.store import FeedbackLedger
 from tests.chromium import browser, chromium
 from tests.e2e.attacker import PAGE, attacker
 from tests.e2e.conftest import SPEC, Seatrial, Shop, until
@@ -56,8 +56,8 @@ def test_no_other_page_starts_a_run(web: Web, seatrial: Seatrial, release: str, 
 BARE = """
 import uvicorn
 from prefect.server.api.server import create_app
-from flows.entrypoints.prefect_database import take_turns
-take_turns()
+from flows.entrypoints.runner.prefect_database import serialize_writers
+serialize_writers()
 uvicorn.run(create_app(ephemeral=True), port=PORT, log_level="warning")
 """
 

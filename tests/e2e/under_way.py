@@ -88,7 +88,7 @@ class UnderWay:
 
 
 def _warm_process(seatrial: Seatrial) -> psutil.Process | None:
-    warm = [each for each in of_home(seatrial) if "flows.entrypoints.warm" in _words(each)]
+    warm = [each for each in of_home(seatrial) if "flows.entrypoints.runner.prefork" in _words(each)]
     pids = {each.pid for each in warm}
     return next((each for each in warm if _parent(each) not in pids), None)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tasks.spec import ExecutionSection, ProductSpec
+from tasks.product_spec import ExecutionSection, ProductSpec
 from tests.unit.tasks.models.real_mlflow import spec
 
 

@@ -4,7 +4,7 @@ import sys
 
 from deployments.clock import SystemClock
 from deployments.settings import Settings
-from tasks.models.fit import fit
+from tasks.models.fitting import fit
 from tests.execution.clusters import PROJECT
 from tests.execution.products import product, spread_over
 from tests.unit.tasks.models.real_mlflow import split

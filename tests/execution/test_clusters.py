@@ -21,9 +21,9 @@ from deployments.clock import SystemClock
 from deployments.errors import BadModel, PlatformUnreachable
 from deployments.settings import Settings
 from tasks.models.features import select_features
-from tasks.models.fit import Fitted, fit
+from tasks.models.fitting import Fitted, fit
 from tasks.models.train import train
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 from tasks.spec_file import load_product
 from tests.execution import clusters
 from tests.execution.clusters import PROJECT, REPOSITORY, Dask, Ray, eventually, free_port

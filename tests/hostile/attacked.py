@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import psutil
 
-from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.settings import Settings
 from deployments.supervision.program import PROGRAM_VARIABLE
-from flows.entrypoints.prefect_server import PrefectForOneCommand
+from flows.entrypoints.runner.temporary_prefect import PrefectForOneCommand
 from tests.e2e.conftest import Seatrial
 from tests.e2e.traffic import ROW
 from tests.hostile import requests

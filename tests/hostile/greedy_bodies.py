@@ -5,7 +5,7 @@ import json
 import struct
 from dataclasses import dataclass, field
 
-from deployments.serving.limits import Limits
+from deployments.serving.request_limits import Limits
 from tests.hostile.bodies import BYTES, CSV, INFER, JSON, MLFLOW
 
 _SIZE = Limits().body_bytes - 200

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from deployments.targets.last_words import stage_in
+from deployments.targets.exit_reason import stage_in
 from tests.hostile.odd_model import Stuck, write_odd_model
 from tests.hostile.served import REPOSITORY
 

@@ -7,10 +7,10 @@ keeping the process alive (platform), deciding weights (rollout).
 """
 
 from deployments.routers.envoy.admin import is_alive
-from deployments.routers.envoy.draining import drain
-from deployments.routers.envoy.prepare import prepare
-from deployments.routers.envoy.publishing import Patience
-from deployments.routers.envoy.rebuild import Witness
+from deployments.routers.envoy.bootstrap import prepare
+from deployments.routers.envoy.config_updates import Patience
+from deployments.routers.envoy.graceful_drain import drain
+from deployments.routers.envoy.record_recovery import Witness
 from deployments.routers.envoy.router import EnvoyRouter
 
 __all__ = ["EnvoyRouter", "Patience", "Witness", "drain", "is_alive", "prepare"]

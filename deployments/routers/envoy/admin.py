@@ -12,12 +12,12 @@ from typing import Any
 
 from deployments.analysis.evidence import Counts
 from deployments.errors import RouterUnreachable
+from deployments.routers.envoy.access_log import MODEL_SCOPE
 from deployments.routers.envoy.clusters import address_of
-from deployments.routers.envoy.counting import MODEL_SCOPE
-from deployments.routers.envoy.files import ADMIN_SOCKET, Json
+from deployments.routers.envoy.config_files import ADMIN_SOCKET, Json
 from deployments.routers.envoy.listener import STAT_PREFIX
-from deployments.routers.envoy.routes import TABLE
-from deployments.routers.envoy.tallies import copied, counted
+from deployments.routers.envoy.route_config import TABLE
+from deployments.routers.envoy.stats import counts_by_version, mirrored_by_version
 from deployments.supervision import UnixConnection
 
 _TIMEOUT_SECONDS = 5.0
@@ -89,12 +89,14 @@ class Admin:
         Latencies, and what was given up, follow after half a second.
         """
         pattern = rf"^{MODEL_SCOPE}\..*{re.escape(product)}_v"
-        return counted(self._ask("GET", f"/stats/prometheus?usedonly&filter={_quoted(pattern)}").decode(), product)
+        return counts_by_version(
+            self._ask("GET", f"/stats/prometheus?usedonly&filter={_quoted(pattern)}").decode(), product
+        )
 
     def copied(self, product: str) -> Mapping[int, Counts]:
         """By version, what became of mirrored copies since Envoy's start."""
         pattern = rf"^cluster\.{re.escape(product)}_v[0-9]+_mirror\.upstream_rq_(completed|5xx|pending_overflow)$"
-        return copied({name: int(value) for name, value in self._stats(pattern).items()}, product)
+        return mirrored_by_version({name: int(value) for name, value in self._stats(pattern).items()}, product)
 
     def _subscription(self, prefix: str) -> Subscription:
         found = self._stats(rf"^{re.escape(prefix)}\.(version_text|update_success|update_rejected|update_failure)$")

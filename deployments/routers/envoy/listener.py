@@ -3,17 +3,23 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from deployments.routers.envoy.access_log import (
+    KEYED_HEADER,
+    attempt_logs,
+    histogram_buckets,
+    match_nobody,
+    request_logs,
+)
 from deployments.routers.envoy.clusters import TYPE, control_cluster, protocol
-from deployments.routers.envoy.counting import KEYED_HEADER, attempt_logs, histogram_buckets, nobody, request_logs
-from deployments.routers.envoy.files import EnvoyFiles, Json
-from deployments.routers.envoy.marks import SENDER_HEADER
+from deployments.routers.envoy.config_files import EnvoyFiles, Json
+from deployments.routers.envoy.headers import SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
-from deployments.routers.envoy.routes import MIRRORED_HEADER, PAIRED_HEADER, TABLE
-from deployments.routers.envoy.uploads import (
+from deployments.routers.envoy.route_config import MIRRORED_HEADER, PAIRED_HEADER, TABLE
+from deployments.routers.envoy.upload_limits import (
     MAX_BODY_BYTES,
     SMALL_BYTES,
     UPLOAD_HEADER,
-    hold_whole,
+    buffer_filter,
     upload_clusters,
 )
 
@@ -143,8 +149,8 @@ def _connection_manager(routes: Json, users: Path, most_bytes: int) -> Json:
         "local_reply_config": _own_replies(),
         "access_log": request_logs(users),
         "http_filters": [
-            hold_whole(most_bytes),
-            nobody(),
+            buffer_filter(most_bytes),
+            match_nobody(),
             _filter(
                 "router",
                 f"{_FILTERS}.http.router.v3.Router",

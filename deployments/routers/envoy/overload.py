@@ -8,7 +8,7 @@ HTTP/2 streams that hold most, then answers 503, and at last accepts nobody. Con
 from collections.abc import Sequence
 
 from deployments.routers.envoy.clusters import TYPE
-from deployments.routers.envoy.files import Json
+from deployments.routers.envoy.config_files import Json
 
 MAX_CONNECTIONS = 5000
 # Of all connections, what clients of one group may hold; a group is what one address hashes to.

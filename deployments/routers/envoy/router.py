@@ -7,26 +7,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.clock import Clock
 from deployments.errors import Busy, RouterRefused, RouterUnreachable
-from deployments.fence import Fences
-from deployments.routers.accepted import accepted
+from deployments.fencing import Fences
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.clusters import cluster_name, mirror_name, product_and_version, product_of
-from deployments.routers.envoy.complaints import Complaints
-from deployments.routers.envoy.files import (
+from deployments.routers.envoy.config_files import (
     EnvoyFiles,
     Json,
     reserve,
     sole_writer,
     sole_writer_of_routes,
     versioned,
-    write_in_need,
+    write_into_reserve,
 )
-from deployments.routers.envoy.live import live_routing
-from deployments.routers.envoy.publishing import (
+from deployments.routers.envoy.config_updates import (
     Patience,
     Publisher,
     listed_clusters,
@@ -35,11 +32,14 @@ from deployments.routers.envoy.publishing import (
     written_table,
     written_version,
 )
-from deployments.routers.envoy.rebuild import NOBODY, Mending, Witness
-from deployments.routers.envoy.records import Records
-from deployments.routers.envoy.routes import with_routing
-from deployments.routers.envoy.user_log import UserLog
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
+from deployments.routers.envoy.live_config import live_routing
+from deployments.routers.envoy.record_recovery import NOBODY, Mending, Witness
+from deployments.routers.envoy.rejections import Complaints
+from deployments.routers.envoy.route_config import with_routing
+from deployments.routers.envoy.routing_records import Records
+from deployments.routers.envoy.user_access_log import UserLog
+from deployments.routers.normalization import accepted
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import Backend, Routing
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class EnvoyRouter:
             if self._nobody_is_well(product, version):
                 raise unknown(product, version)
             self._records.intend(product, wanted, document["version_info"], (self._files, note))
-            write_in_need(self._files.routes, document, self._files)
+            write_into_reserve(self._files.routes, document, self._files)
             self._records.settle(document["version_info"], self._files)
 
     def retreated(self, product: str) -> Retreat | None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
+from deployments.caller_authentication import Proofs
 from deployments.clock import Clock
 from deployments.cluster import (
     TRIES,
@@ -16,29 +17,28 @@ from deployments.cluster import (
     errors_as,
     is_ours,
     labels_of,
-    newest_shown,
+    newest_token,
     object_name,
     selector_of,
-    shown,
+    token_annotation,
 )
-from deployments.cluster.kinds import ENDPOINT_SLICE, HTTP_ROUTE
-from deployments.cluster.names import product_object_name, user_address, version_of
+from deployments.cluster.object_names import product_object_name, user_address, version_of
+from deployments.cluster.resource_kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.errors import RouterRefused, RouterUnreachable
-from deployments.proofs import Proofs
-from deployments.routers.accepted import accepted
-from deployments.routers.counters import CountedElsewhere, Counters
-from deployments.routers.gateway_api.acceptance import refusal_of
-from deployments.routers.gateway_api.rules import (
+from deployments.routers.counter_source import CountedElsewhere, Counters
+from deployments.routers.gateway_api.route_rules import (
     are_as_written,
     known_versions,
     ours_among,
     routing_of,
     rules_of,
-    stages,
+    update_stages,
     with_ours,
 )
-from deployments.routers.readiness import servers_missing
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
+from deployments.routers.gateway_api.route_status import refusal_of
+from deployments.routers.normalization import accepted
+from deployments.routers.server_readiness import servers_missing
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
 
@@ -86,9 +86,9 @@ class GatewayApiRouter(CountedElsewhere):
         rules = self._rules(product, wanted)
         with self._reaching():
             former = self._our_route(product)
-            shown((former,) if former else (), product, token)
+            token_annotation((former,) if former else (), product, token)
             self._check_servers(product, former, wanted)
-            *before, last = stages(product, self._known_to_gateway(product, former), rules, self._path(product))
+            *before, last = update_stages(product, self._known_to_gateway(product, former), rules, self._path(product))
             for stage in before:
                 # What is refused of it (a Service on its way out is gone, say) is no matter of the last one.
                 self._said_of(self._write(product, stage, self._attachment(), token))
@@ -134,7 +134,7 @@ class GatewayApiRouter(CountedElsewhere):
         """See `Router.newest_token`."""
         with self._reaching():
             route = self._route(product)
-            return newest_shown((route,) if route else (), product)
+            return newest_token((route,) if route else (), product)
 
     def remove(self, product: str, token: int | None = None) -> None:
         """See `Router`. A route of the user's stays, without our rules; with an own one its token is forgotten."""
@@ -146,7 +146,7 @@ class GatewayApiRouter(CountedElsewhere):
                 self._take_away(product, route, token)
 
     def _delete(self, product: str, route: Object, token: int | None) -> None:
-        shown((route,), product, token)
+        token_annotation((route,), product, token)
         metadata = route["metadata"]
         version = None if token is None else metadata["resourceVersion"]
         self._cluster.delete(HTTP_ROUTE, _name(route), uid=metadata["uid"], version=version)
@@ -237,7 +237,9 @@ class GatewayApiRouter(CountedElsewhere):
             with suppress(Conflicting):
                 if found is None:
                     return self._cluster.create(HTTP_ROUTE, self._new_route(product, rules, attachment, token))
-                return self._rewritten(product, found, rules, attachment, shown((found,), product, token), note)
+                return self._rewritten(
+                    product, found, rules, attachment, token_annotation((found,), product, token), note
+                )
         raise self._others_are_quicker(product)
 
     def _others_are_quicker(self, product: str) -> RouterUnreachable:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.cluster import (
     TRIES,
     Cluster,
@@ -20,18 +20,18 @@ from deployments.cluster import (
     errors_as,
     is_ours,
     labels_of,
-    newest_shown,
+    newest_token,
     selector_of,
-    shown,
+    token_annotation,
 )
-from deployments.cluster.kinds import POD, SERVICE
-from deployments.cluster.names import PORT, product_object_name, user_address, version_of
+from deployments.cluster.object_names import PORT, product_object_name, user_address, version_of
+from deployments.cluster.resource_kinds import POD, SERVICE
 from deployments.errors import RouterRefused, RouterUnreachable
-from deployments.routers.accepted import accepted
-from deployments.routers.counters import CountedElsewhere, Counters
-from deployments.routers.readiness import servers_missing
-from deployments.routers.retreats import Retreat, everything_to, has_everything, unknown
-from deployments.routers.service.shares import pods_for, weights_of
+from deployments.routers.counter_source import CountedElsewhere, Counters
+from deployments.routers.normalization import accepted
+from deployments.routers.server_readiness import servers_missing
+from deployments.routers.service.pod_shares import pods_for, weights_of
+from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import Backend, Routing, Weights
 
 Object = dict[str, Any]
@@ -105,7 +105,7 @@ class ServiceRouter(CountedElsewhere):
             for _ in range(TRIES):
                 if (found := self._service(product)) is None:
                     return
-                shown((found,), product, token)
+                token_annotation((found,), product, token)
                 version = None if token is None else found["metadata"]["resourceVersion"]
                 with suppress(Conflicting):
                     self._cluster.delete(SERVICE, _name(found), uid=found["metadata"]["uid"], version=version)
@@ -116,13 +116,13 @@ class ServiceRouter(CountedElsewhere):
         """See `Router.newest_token`."""
         with self._reaching():
             found = self._service(product)
-            return newest_shown((found,) if found else (), product)
+            return newest_token((found,) if found else (), product)
 
     def _claimed(self, product: str, token: int | None) -> Object | None:
         """The Service, once it remembers `token`: pods are marked one by one, and nobody else does so meanwhile."""
         for _ in range(TRIES):
             found = self._our_service(product)
-            annotations = shown((found,) if found else (), product, token)
+            annotations = token_annotation((found,) if found else (), product, token)
             if found is None or not annotations:
                 return found
             with suppress(Conflicting):
@@ -172,7 +172,7 @@ class ServiceRouter(CountedElsewhere):
                 if found is None:
                     self._create(product, selector, wanted, token)
                 else:
-                    self._point(found, selector, told | shown((found,), product, token), token)
+                    self._point(found, selector, told | token_annotation((found,), product, token), token)
                 return
         raise _others_are_quicker(product)
 

@@ -2,12 +2,12 @@
 
 Belongs here: keeping answers in memory within bounds, making tables and parts of them beside the event loop, surviving
 a store that takes nothing. Does not belong here: reading parts (`deployments.inference_logs`); what was predicted in
-sum (`deployments.serving.predicted`).
+sum (`deployments.serving.prediction_bins`).
 """
 
 from deployments.serving.inference_log.buffer import Bounds, InferenceLog, Logged
 from deployments.serving.inference_log.options import LogOptions, add_flags, options_of
-from deployments.serving.inference_log.recorder import recording
+from deployments.serving.inference_log.writer_thread import recording
 
 __all__ = [
     "Bounds",

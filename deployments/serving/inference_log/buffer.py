@@ -9,7 +9,7 @@ from itertools import chain
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from deployments.serving.batch import Batch
+from deployments.serving.row_batch import Batch
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT, TEMPLATE, labels_of, object_name
-from deployments.images.context import BAKED
-from deployments.manifest import BYTES_VARIABLE, DIGEST_VARIABLE
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT, TEMPLATE, labels_of, object_name
+from deployments.container_images.build_context import BAKED
+from deployments.model_manifest import BYTES_VARIABLE, DIGEST_VARIABLE
 from deployments.request_ids import KEY_NAME, VARIABLE
 from deployments.spec import AutoscalingSection, KubernetesSection, ServerSection, VolumeRule
-from deployments.targets.flags import server_flags
 from deployments.targets.protocol import Launch
+from deployments.targets.server_flags import server_flags
 
 Object = dict[str, Any]
 
@@ -41,7 +41,7 @@ class Served:
     """One version to be run as `section` says. `tracking` is where pods find the registry; None: nowhere.
 
     `login` is a Secret in their namespace whose `prefect` is the password of the registry; None: it asks for none.
-    `proofs` are the variables by which its servers know runs and the Gateway (`deployments.proofs`).
+    `proofs` are the variables by which its servers know runs and the Gateway (`deployments.caller_authentication`).
     """
 
     launch: Launch
@@ -214,7 +214,7 @@ def _with_a_place_for_its_log(server: ServerSection) -> ServerSection:
 
 def _fetcher(served: Served) -> Object:
     launch = served.launch
-    command = ["python", "-P", "-m", "deployments.registry.fetching", "--product", launch.product]
+    command = ["python", "-P", "-m", "deployments.registry.download", "--product", launch.product]
     container = _container(served, FETCHER)
     if served.tracking and served.login:
         password = {"secretKeyRef": {"name": served.login, "key": "prefect"}}

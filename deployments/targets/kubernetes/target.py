@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from deployments.caller_authentication import RUN_HEADER, Proofs
 from deployments.clock import Clock
 from deployments.cluster import (
     TRIES,
@@ -20,16 +21,16 @@ from deployments.cluster import (
     annotation,
     errors_as,
     is_ours,
-    newest_shown,
+    newest_token,
     object_name,
     selector_of,
-    shown,
+    token_annotation,
 )
-from deployments.cluster.kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
-from deployments.cluster.names import COPIES_PORT, PRODUCT, version_of
+from deployments.cluster.object_names import COPIES_PORT, PRODUCT, version_of
+from deployments.cluster.resource_kinds import AUTOSCALER, DEPLOYMENT, DISRUPTION_BUDGET, EVENT, POD, SERVICE
 from deployments.errors import ClusterRefused, NeverReady, TargetUnreachable
-from deployments.proofs import RUN_HEADER, Proofs
 from deployments.spec import KubernetesSection
+from deployments.targets.exit_reason import last_words, stage
 from deployments.targets.kubernetes.manifests import (
     CONTAINER,
     FETCHER,
@@ -40,7 +41,7 @@ from deployments.targets.kubernetes.manifests import (
     service,
 )
 from deployments.targets.kubernetes.ownership import being_replaced, changed_fields
-from deployments.targets.kubernetes.pods import (
+from deployments.targets.kubernetes.pod_status import (
     is_outdated,
     is_over,
     missing_replica,
@@ -49,7 +50,6 @@ from deployments.targets.kubernetes.pods import (
     too_late,
     wants_events,
 )
-from deployments.targets.last_words import last_words, stage
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]
@@ -166,7 +166,7 @@ class KubernetesTarget:
         """See `Target.newest_token`."""
         with self._reaching():
             found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
-        return newest_shown(found, product)
+        return newest_token(found, product)
 
     def retire(self, product: str, version: int, drain: timedelta, token: int | None = None) -> None:
         """See `Target`. Pods finish what they are answering within the time that any request may take."""
@@ -217,7 +217,7 @@ class KubernetesTarget:
             return
         for _ in range(TRIES):
             found, _ = self._cluster.list(DEPLOYMENT, selector_of(product))
-            if shown(found, product, token):
+            if token_annotation(found, product, token):
                 with suppress(Conflicting):
                     self._mark(found, product, token)
                     return
@@ -227,7 +227,7 @@ class KubernetesTarget:
 
     def _mark(self, found: list[Object], product: str, token: int) -> None:
         for each in found:
-            if annotations := shown((each,), product, token):
+            if annotations := token_annotation((each,), product, token):
                 metadata = {"resourceVersion": each["metadata"]["resourceVersion"], "annotations": annotations}
                 self._cluster.merge(DEPLOYMENT, each["metadata"]["name"], {"metadata": metadata})
 
@@ -309,7 +309,7 @@ class KubernetesTarget:
     def _end_deployment(self, product: str, version: int, token: int | None) -> None:
         found = self._cluster.get(DEPLOYMENT, object_name(product, version))
         if found is not None and is_ours(found, product):
-            shown((found,), product, token)
+            token_annotation((found,), product, token)
             metadata = found["metadata"]
             since = None if token is None else metadata["resourceVersion"]
             self._cluster.delete(DEPLOYMENT, metadata["name"], "Foreground", metadata["uid"], since)

@@ -7,8 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.clock import Clock
 from deployments.cluster import Cluster, object_name
 from deployments.routers.gateway_api import GatewayApiRouter

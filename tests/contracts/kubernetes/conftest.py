@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.clock import ManualClock
-from deployments.cluster import Cluster, connection
+from deployments.cluster import Cluster, api_client
 from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from tests.contracts.routers.cluster_worlds import GatewayApiWorld, ServiceWorld
@@ -21,7 +21,7 @@ def api() -> Iterator[FakeKubernetes]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr(api_client, "_BACKOFF_SECONDS", 0.0)
 
 
 @pytest.fixture

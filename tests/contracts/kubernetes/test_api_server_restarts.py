@@ -8,11 +8,11 @@ import pytest
 
 from deployments.clock import ManualClock
 from deployments.cluster import ApiForbidden, ApiUnreachable, Cluster
-from deployments.cluster.connection import Connection
-from deployments.cluster.kinds import CONFIG_MAP, POD
-from deployments.cluster.rights import Rights
+from deployments.cluster.api_client import Connection
+from deployments.cluster.authorization import Rights
+from deployments.cluster.resource_kinds import CONFIG_MAP, POD
 from deployments.errors import ClusterRefused
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
 from deployments.spec import Strategy

@@ -11,7 +11,7 @@ import pytest
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import CanarySection, CanaryStep, Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.beginning import Wish
+from tasks.rollouts.takeover import Wish
 from tests.contracts.kubernetes.breaking import once
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import IMAGE_MISSING, UNSCHEDULABLE, FakeKubernetes

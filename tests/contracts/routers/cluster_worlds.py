@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.analysis.readings import Source
 from deployments.clock import ManualClock
 from deployments.cluster import Cluster, labels_of, object_name
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import RouterRefused
-from deployments.routers.accepted import accepted
 from deployments.routers.gateway_api import GatewayApiRouter
+from deployments.routers.normalization import accepted
 from deployments.routers.protocol import Router
 from deployments.routers.service import ServiceRouter
 from deployments.spec import GatewaySection

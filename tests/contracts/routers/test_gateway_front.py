@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from deployments.errors import RouterRefused
-from deployments.routers.envoy.files import Json, read_document, write_document
+from deployments.routers.envoy.config_files import Json, read_document, write_document
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 from tests.contracts.routers.gateway import (
     constant_load,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments.analysis.readings import Mark
-from deployments.analysis.users import Outcome, Stretches
+from deployments.analysis.counter_deltas import Mark
+from deployments.analysis.user_metrics import Outcome, Stretches
 from deployments.clock import SystemClock
-from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.metrics.live import live_metrics
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld, two

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from deployments.errors import NotFound
 from deployments.routers.envoy import EnvoyRouter
-from deployments.routers.envoy.files import read_document, write_document
+from deployments.routers.envoy.config_files import read_document, write_document
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.traffic import Backend, Routing, Weights
 from tests.contracts.routers.gateway import NOTHING, Gateway, Sent, ask, eventually, get, headers_sent, nothing

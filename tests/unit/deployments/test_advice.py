@@ -16,9 +16,9 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 from sqlalchemy import MetaData
 
+from deployments.atomic_files import disk_full_errors, write_atomically
 from deployments.clock import ManualClock
 from deployments.database import Database
-from deployments.disk import saying_when_full, write_atomically
 from deployments.durations import Duration, parse_duration
 from deployments.errors import (
     BadInput,
@@ -30,21 +30,21 @@ from deployments.errors import (
     RouterUnreachable,
     SeatrialError,
 )
-from deployments.inference_logs.place import check_place, check_reachable_by_fsspec
+from deployments.inference_logs.location import check_location, check_reachable_by_fsspec
 from deployments.journals.in_memory import InMemoryJournal
-from deployments.journals.opening import open_journal
-from deployments.owner import Owner, this_process
-from deployments.platform import await_prefect, local
+from deployments.journals.journal_url import open_journal
+from deployments.platform import await_prefect, lifecycle
 from deployments.platform.addresses import free_port
+from deployments.process_identity import Owner, this_process
 from deployments.registry.in_memory import InMemoryRegistry
-from deployments.routers.accepted import accepted
-from deployments.routers.envoy.files import EnvoyFiles, sole_writer
+from deployments.routers.envoy.config_files import EnvoyFiles, sole_writer
 from deployments.routers.in_memory import InMemoryRouter
-from deployments.routers.retreats import Retreat
+from deployments.routers.normalization import accepted
+from deployments.routers.traffic_rollback import Retreat
 from deployments.settings import Settings, current
 from deployments.supervision import Program
-from deployments.supervision.daemon import write_configuration
 from deployments.supervision.program import ini_value, script_of
+from deployments.supervision.supervisord import write_configuration
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 from tests import ports
 from tests.advice import followed
@@ -82,19 +82,19 @@ SIMPLE: list[tuple[Attempt, str, Attempt]] = [
     ),
     (lambda: parse_duration("9999w"), followed("is longer than a century"), lambda: parse_duration("99w")),
     (
-        lambda: check_place("s3://"),
+        lambda: check_location("s3://"),
         followed("names no folder: write protocol://place/folder"),
-        lambda: check_place("s3://a/b"),
+        lambda: check_location("s3://a/b"),
     ),
     (
-        lambda: check_place("s3://[a"),
+        lambda: check_location("s3://[a"),
         followed("the address is no URL: write protocol://place/folder"),
-        lambda: check_place("s3://a/b"),
+        lambda: check_location("s3://a/b"),
     ),
     (
-        lambda: check_place("s3://me:hush@a/b"),
+        lambda: check_location("s3://me:hush@a/b"),
         followed("give them in the environment or in fsspec's configuration"),
-        lambda: check_place("s3://a/b"),
+        lambda: check_location("s3://a/b"),
     ),
     (
         lambda: check_reachable_by_fsspec("s4://a/b"),
@@ -123,7 +123,7 @@ SIMPLE: list[tuple[Attempt, str, Attempt]] = [
     ),
     (
         lambda: accepted("v2", ALL),
-        followed("for itself: give the product another name", "deployments/routers/accepted.py"),
+        followed("for itself: give the product another name", "deployments/routers/normalization.py"),
         lambda: accepted("v3", ALL),
     ),
     (
@@ -322,12 +322,12 @@ def test_a_home_with_a_long_name_is_given_a_shorter_one(tmp_path: Path) -> None:
 
 def test_another_up_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, done = Settings(home=tmp_path), []
-    monkeypatch.setattr(local, "_up", lambda *_: done.append(1))
+    monkeypatch.setattr(lifecycle, "_up", lambda *_: done.append(1))
     with FileLock(tmp_path / "up.lock"), pytest.raises(Busy) as error:
-        local.up(settings, print)
+        lifecycle.up(settings, print)
     assert followed("is at work in ") in str(error.value)
     assert followed("another `seatrial up`") in str(error.value)
-    local.up(settings, print)
+    lifecycle.up(settings, print)
     assert done == [1]
 
 
@@ -342,10 +342,10 @@ def test_a_prefect_that_is_not_named_is(monkeypatch: pytest.MonkeyPatch, capsys:
 
 def test_room_on_the_disk_lets_the_same_command_through(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    with pytest.raises(DiskFull) as error, saying_when_full(file):
+    with pytest.raises(DiskFull) as error, disk_full_errors(file):
         raise OSError(errno.ENOSPC, "no room")
-    assert followed("no space left while writing ", "deployments/disk.py") in str(error.value)
-    with saying_when_full(file):
+    assert followed("no space left while writing ", "deployments/atomic_files.py") in str(error.value)
+    with disk_full_errors(file):
         write_atomically(file, b"whole")
     assert file.read_bytes() == b"whole"
 

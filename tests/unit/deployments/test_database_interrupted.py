@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments.journals.database import DatabaseJournal
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 
 NOW, LONG = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 

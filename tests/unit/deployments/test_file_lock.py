@@ -14,8 +14,8 @@ import pytest
 
 from deployments.clock import ManualClock, SystemClock
 from deployments.errors import RouterUnreachable, SeatrialError, TargetUnreachable
-from deployments.file_lock import LockHeldError, alone
-from deployments.routers.envoy.files import EnvoyFiles, sole_writer, sole_writer_of_routes
+from deployments.file_lock import LockHeldError, exclusive_lock
+from deployments.routers.envoy.config_files import EnvoyFiles, sole_writer, sole_writer_of_routes
 from deployments.supervision.locks import locked
 
 HOLD = """
@@ -23,9 +23,9 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from deployments.clock import SystemClock
-from deployments.file_lock import alone
+from deployments.file_lock import exclusive_lock
 
-with alone(Path(sys.argv[1]), SystemClock(), None):
+with exclusive_lock(Path(sys.argv[1]), SystemClock(), None):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -91,14 +91,14 @@ def test_a_holder_that_was_stopped_is_named_within_seconds(
 def test_each_piece_of_its_advice_helps(tmp_path: Path, which: int) -> None:
     path, clock = tmp_path / "lock", ManualClock()
     with holder_of(path) as process:
-        with stopped(process), pytest.raises(LockHeldError) as caught, alone(path, clock, LONG):
+        with stopped(process), pytest.raises(LockHeldError) as caught, exclusive_lock(path, clock, LONG):
             pass
         assert clock.monotonic() < 5
         advised = re.findall(r"`kill -(\w+) (\d+)`", str(caught.value))
         assert [number for _, number in advised] == [str(process.pid)] * 2
         process.send_signal(signal.Signals[f"SIG{advised[which][0]}"])
         process.communicate("")  # whoever goes on comes to its end, and so does whoever was killed
-        with alone(path, ManualClock(), timedelta(0)):
+        with exclusive_lock(path, ManualClock(), timedelta(0)):
             pass
 
 
@@ -107,7 +107,7 @@ def test_one_that_runs_is_waited_for_and_named(tmp_path: Path) -> None:
     with (
         holder_of(path) as process,
         pytest.raises(LockHeldError, match=rf"held by process {process.pid} \(.+\) on .+ for 5 s: see what"),
-        alone(path, clock, timedelta(seconds=5)),
+        exclusive_lock(path, clock, timedelta(seconds=5)),
     ):
         pass
     assert clock.monotonic() >= 5
@@ -118,7 +118,7 @@ def test_a_lock_without_a_name_is_waited_for(tmp_path: Path) -> None:
     with holder_of(path):
         path.write_bytes(b"\xff")
         named_nobody = pytest.raises(LockHeldError, match="held by another process for 1 s")
-        with named_nobody, alone(path, ManualClock(), second):
+        with named_nobody, exclusive_lock(path, ManualClock(), second):
             pass
 
 
@@ -126,5 +126,5 @@ def test_the_name_is_that_of_the_present_holder(tmp_path: Path) -> None:
     path, second = tmp_path / "lock", timedelta(seconds=1)
     path.write_text("2:" + "x" * 600)
     named_us = pytest.raises(LockHeldError, match=f"held by process {os.getpid()} ")
-    with alone(path, SystemClock(), None), named_us, alone(path, ManualClock(), second):
+    with exclusive_lock(path, SystemClock(), None), named_us, exclusive_lock(path, ManualClock(), second):
         pass

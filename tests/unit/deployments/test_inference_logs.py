@@ -10,17 +10,17 @@ import pytest
 from deployments.errors import BadInput
 from deployments.inference_logs import (
     answers_between,
-    check_place,
+    check_location,
     check_reachable_by_fsspec,
     newest_answers,
-    reading,
+    reader,
 )
 from deployments.serving.inference_log import Logged
-from deployments.serving.inference_log.parts import Parts, store_of
-from deployments.serving.inference_log.table import Masking, Tables
+from deployments.serving.inference_log.arrow_table import Masking, Tables
+from deployments.serving.inference_log.part_store import Parts, store_of
 from tests.fakes.object_store import object_store
 from tests.unit.deployments.serving.inference_log.answered import ROW, logged
-from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
+from tests.unit.deployments.serving.inference_log.test_arrow_table import FLIGHTS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -154,13 +154,13 @@ def test_an_answer_that_is_too_old_or_that_nobody_got_is_not_meant(folder: str) 
     "folder", ["log", "/var/log", "s3://bucket", "s3://bucket/log", "file:///var/log", "memory://x"]
 )
 def test_a_folder_or_url_may_be_a_log(folder: str) -> None:
-    check_place(folder)
+    check_location(folder)
 
 
 @pytest.mark.parametrize("folder", ["s3://", "://x", "s3://[x", "ftp://ann:hunter2@host/log", "az://a/b?sig=hunter2"])
 def test_what_names_no_place_or_holds_a_secret_is_refused_without_telling_it(folder: str) -> None:
     with pytest.raises(BadInput) as caught:
-        check_place(folder)
+        check_location(folder)
     assert "hunter2" not in str(caught.value)
 
 
@@ -178,8 +178,8 @@ def test_only_days_are_listed_in_which_an_answer_may_lie(tmp_path: Path, monkeyp
             for date, block in tables.blocks([logged("a", key=b"ann", answered=-day * 86400.0)], NOON.timestamp()):
                 parts.write(date, tables.table([block]))
     listed: list[str] = []
-    real = reading.listed
-    monkeypatch.setattr(reading, "listed", lambda system, path: (listed.append(path), real(system, path))[1])
+    real = reader.listed
+    monkeypatch.setattr(reader, "listed", lambda system, path: (listed.append(path), real(system, path))[1])
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)
     found = newest_answers(log, "shop", [("ann", NOON), ("ann", long_ago)], 7 * DAY)
     assert [answer and answer.time for answer in found] == [NOON, None]

@@ -13,7 +13,7 @@ import pytest
 from deployments.errors import BadInput
 from deployments.inference_logs import part_path
 from deployments.inference_logs.by_day import Wanted, logged_rows
-from flows.entrypoints.log import LogFormat, log, moment
+from flows.entrypoints.cli.inference_log import LogFormat, log, moment
 from tests.advice import followed
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,7 +97,7 @@ def test_what_was_a_number_and_is_a_category_is_text(tmp_path: Path) -> None:
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     (folder / "inference-log").mkdir(exist_ok=True)
-    run = [sys.executable, "-m", "flows.entrypoints.cli", "log", *arguments]
+    run = [sys.executable, "-m", "flows.entrypoints.cli.main", "log", *arguments]
     environment = {
         "SEATRIAL_HOME": str(folder),
         "SEATRIAL_PROJECT": str(folder),
@@ -125,14 +125,16 @@ def test_the_command_writes_what_pandas_reads(tmp_path: Path, kind: str) -> None
 def test_an_unknown_product_is_named(tmp_path: Path) -> None:
     told = command(tmp_path, "flihgts")
     assert told.returncode == 2
-    assert followed("`seatrial products` shows what was", "flows/entrypoints/log.py").encode() in told.stderr
+    assert (
+        followed("`seatrial products` shows what was", "flows/entrypoints/cli/inference_log.py").encode() in told.stderr
+    )
 
 
 def test_a_time_that_is_none_is_named(tmp_path: Path) -> None:
     told = command(tmp_path, "flights", "--since", "yesterday")
     assert told.returncode == 2
     wanted = followed(
-        "write a moment such as 2026-03-01T12:00, or how long ago, such as 2h", "flows/entrypoints/log.py"
+        "write a moment such as 2026-03-01T12:00, or how long ago, such as 2h", "flows/entrypoints/cli/inference_log.py"
     )
     assert b"--since 'yesterday'" in told.stderr
     assert wanted.encode() in told.stderr

@@ -17,9 +17,9 @@ import pytest
 
 from deployments.errors import BadInput, TargetUnreachable
 from deployments.supervision import Program, ProgramState, Supervisor
-from deployments.supervision.definitions import Definitions
-from deployments.supervision.leftovers import daemons_of, leftovers_of
+from deployments.supervision.orphan_processes import daemons_of, leftovers_of
 from deployments.supervision.program import ini_value
+from deployments.supervision.program_files import Definitions
 
 AWKWARD = {
     "SINGLE": "it's",

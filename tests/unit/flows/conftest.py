@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from deployments import wiring
-from deployments.metrics.feedback import FeedbackLedger
+from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import Strategy
-from flows.entrypoints import cli, explaining, planning, reports, watching
-from tasks.rollouts import in_hand
-from tasks.rollouts.beginning import begin
+from flows.entrypoints.cli import explanation, live_screen, main, plan, status
+from tasks.rollouts import active_rollouts
 from tasks.rollouts.carrier import Carrier
+from tasks.rollouts.takeover import begin
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
 PROJECT = Path(__file__).parents[3]
@@ -46,17 +46,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.run(world.wish(1))
     world.clock.sleep(timedelta(seconds=1))
     settings = Settings(home=tmp_path, project=project(tmp_path))
-    monkeypatch.setattr(in_hand, "_NEWEST", {})  # rollouts of other tests have the same ids
+    monkeypatch.setattr(active_rollouts, "_NEWEST", {})  # rollouts of other tests have the same ids
     for name, door in (
         ("journal", world.journal),
         ("registry", world.registry),
-        ("doors_as_they_are", world.doors),
-        ("doors_to_look_through", world.doors),
+        ("read_only_doors", world.doors),
+        ("read_only_doors_of", world.doors),
     ):
         monkeypatch.setattr(wiring, name, lambda *_, door=door: door)
-    for module in (explaining, planning, reports, watching):
+    for module in (explanation, plan, status, live_screen):
         monkeypatch.setattr(module, "SystemClock", lambda: world.clock)
-    for module in (planning, reports):
+    for module in (plan, status):
         monkeypatch.setattr(module, "current", lambda: settings)
     monkeypatch.setattr("deployments.clock.SystemClock", lambda: world.clock)
     return world
@@ -68,7 +68,7 @@ def seatrial(world: World, monkeypatch: pytest.MonkeyPatch) -> Seatrial:
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["seatrial", *arguments])
-        return cli.run()
+        return main.run()
 
     return run
 

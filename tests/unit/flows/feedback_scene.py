@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from deployments.errors import PlatformUnreachable
-from deployments.metrics.feedback import FeedbackLedger
-from flows.entrypoints.feedback_endpoint import make_app
+from deployments.metrics.feedback.store import FeedbackLedger
+from flows.entrypoints.service.feedback import make_app
 from tests.feedback_door import Door, sealed
 
 ITEM = {"product": "shop", "version": 3, "metric": "clicks", "value": 1.5}

@@ -11,21 +11,21 @@ import pytest
 
 from deployments import wiring
 from deployments.errors import Busy, NotFound
-from deployments.owner import this_process
+from deployments.process_identity import this_process
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Launch
-from deployments.rollout.waiting import waiting
+from deployments.rollout.waits import waiting
 from deployments.spec import Strategy
 from deployments.targets.in_memory import Behaviour
-from flows.entrypoints.interrupted_commands import after_interruption, after_kill
-from flows.entrypoints.reports import _first_step
-from tasks.product import Run
+from flows.entrypoints.cli.interrupted import after_interruption, after_kill
+from flows.entrypoints.cli.status import _first_step
+from tasks.orders import version_to_retry
 from tasks.rollout import former_version
-from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import check_place
+from tasks.rollouts.lease import check_place
+from tasks.rollouts.takeover import begin
+from tasks.run_context import Run
 from tasks.spec_file import load_product
-from tasks.steering import version_to_retry
 from tests.advice import followed
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, project, until
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
@@ -71,7 +71,7 @@ def test_an_unknown_name_leads_to_the_known_ones(
     assert seatrial(command, "bycicles") == 2
     said = capsys.readouterr().err
     here = followed("was rolled out here: `seatrial status` shows what was")
-    assert here in said or followed("check the name with `seatrial status`", "flows/entrypoints/history.py") in said
+    assert here in said or followed("check the name with `seatrial status`", "flows/entrypoints/cli/history.py") in said
     [again] = advised(said)
     seatrial(*again)
     assert PRODUCT in capsys.readouterr().out
@@ -237,7 +237,7 @@ def test_the_first_step_that_is_advised_exists(tmp_path: Path) -> None:
 def up(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The platform runs."""
     running = type("Report", (), {"state": type("State", (), {"value": "RUNNING"})})
-    monkeypatch.setattr("deployments.platform.local.programs", lambda _: {f"model-{PRODUCT}-v1-0": running})
+    monkeypatch.setattr("deployments.platform.lifecycle.programs", lambda _: {f"model-{PRODUCT}-v1-0": running})
     return world
 
 
@@ -276,7 +276,7 @@ def test_a_product_whose_version_is_lost_is_whole_with_the_next_release(
 def test_the_name_of_a_product_to_repair_is_found_in_status(up: World, seatrial: Seatrial, capsys: Captured) -> None:
     assert seatrial("repair", "bycicles") == 2
     said = capsys.readouterr().err
-    assert followed("check the name with `seatrial status`", "flows/entrypoints/repair.py") in said
+    assert followed("check the name with `seatrial status`", "flows/entrypoints/cli/repair.py") in said
     seatrial(*advised(said)[0])
     assert PRODUCT in capsys.readouterr().out
     assert seatrial("repair", PRODUCT) == 0
@@ -290,7 +290,7 @@ def test_a_rollout_that_nobody_carries_is_ended_by_the_command_that_status_names
     up.journal.release(lease)
     seatrial("status")
     told = capsys.readouterr().out
-    assert followed("` ends it", "flows/entrypoints/reports.py") in told
+    assert followed("` ends it", "flows/entrypoints/cli/status.py") in told
     carried_meanwhile(up, state)
     assert seatrial(*advised(told)[-1]) == 0
     assert up.served_by == {1: 100}
@@ -319,7 +319,7 @@ def test_an_order_that_waits_for_a_step_is_seen_in_watch(world: World, seatrial:
 
 @pytest.mark.parametrize(
     ("order", "told"),
-    [("pause", followed("`seatrial resume ", "tasks/rollouts/explaining.py"))],
+    [("pause", followed("`seatrial resume ", "tasks/rollouts/explanation.py"))],
 )
 def test_what_explain_says_is_needed_is_what_helps(
     world: World, seatrial: Seatrial, capsys: Captured, order: str, told: str
@@ -372,7 +372,7 @@ def test_servers_that_are_given_more_time_are_ready(world: World) -> None:
     slow = replace(wish, section=wish.section.model_copy(update={"ready_timeout": MINUTE}))
     said = world.run(slow).reason
     assert followed(", or raise rollout.ready_timeout") in said
-    assert followed("see `seatrial logs ", "tasks/rollouts/servers.py") in said
+    assert followed("see `seatrial logs ", "tasks/rollouts/server_launch.py") in said
     patient = replace(wish, rollout_id="again", section=wish.section.model_copy(update={"ready_timeout": 5 * MINUTE}))
     world.run(patient)
     assert world.served_by == {2: 100}

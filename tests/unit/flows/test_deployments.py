@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from flows.requests import SteerRequest
+from flows.parameters import SteerRequest
 
 DEPLOYED: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[3] / "prefect.yaml").read_text())["deployments"]
 ASKED = {"steer": {"verb"}, "rollout": {"rollout_id"}}

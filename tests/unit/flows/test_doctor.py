@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from deployments.errors import BadInput
 from deployments.settings import current
-from flows.entrypoints.cli import app
+from flows.entrypoints.cli.main import app
 from tests.advice import followed
 
 
@@ -104,7 +104,9 @@ def test_a_home_that_is_not_there_has_nothing_open(home: Path, monkeypatch: pyte
 def test_a_place_that_others_need_is_not_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEATRIAL_HOME", "/etc")
     current.cache_clear()
-    monkeypatch.setattr("flows.entrypoints.doctor.exposed", lambda _: pytest.fail("it is looked at to be closed"))
+    monkeypatch.setattr(
+        "flows.entrypoints.cli.doctor.exposed_files", lambda _: pytest.fail("it is looked at to be closed")
+    )
     asked = CliRunner().invoke(app, ["doctor", "--mend"])
     assert isinstance(asked.exception, BadInput)
     assert "/etc is needed by others" in str(asked.exception)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deployments.metrics.feedback import FeedbackLedger
-from flows.entrypoints import feedback_endpoint
-from flows.entrypoints.feedback_endpoint import MAX_BODY_BYTES
+from deployments.metrics.feedback.store import FeedbackLedger
+from flows.entrypoints.service import feedback
+from flows.entrypoints.service.feedback import MAX_BODY_BYTES
 from tests.advice import followed
 from tests.unit.flows.feedback_scene import ITEM, Scene, about
 
@@ -25,7 +25,7 @@ def test_the_largest_request_is_taken_and_a_larger_one_is_not(ledger: FeedbackLe
     assert scene.send(body.ljust(MAX_BODY_BYTES)).status_code == 202
     refused = scene.send(body.ljust(MAX_BODY_BYTES + 1))
     assert refused.status_code == 413
-    assert followed(" bytes: send it in parts", "flows/entrypoints/feedback_endpoint.py") in refused.text
+    assert followed(" bytes: send it in parts", "flows/entrypoints/service/feedback.py") in refused.text
 
 
 def test_a_body_of_unknown_length_is_cut_off_at_the_limit(ledger: FeedbackLedger) -> None:
@@ -37,7 +37,7 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(ledger: FeedbackLedger
 
 
 def test_a_body_that_never_ends_is_given_up(ledger: FeedbackLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feedback_endpoint, "_SLOWEST_BODY_SECONDS", 0.01)
+    monkeypatch.setattr(feedback, "_SLOWEST_BODY_SECONDS", 0.01)
 
     async def silent() -> AsyncIterator[bytes]:
         yield b"["
@@ -54,7 +54,7 @@ def test_beyond_what_is_read_at_once_the_sender_comes_again(
     ledger: FeedbackLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(ledger)
-    monkeypatch.setattr(feedback_endpoint, "_MOST_AT_ONCE", 0)
+    monkeypatch.setattr(feedback, "_MOST_AT_ONCE", 0)
     refused = scene.send(about("a"))
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert followed("much feedback comes right now: send it again later") in refused.text

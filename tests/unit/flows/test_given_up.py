@@ -24,10 +24,10 @@ from deployments.rollout.steps import Promote, Shift
 from deployments.spec import Strategy
 from flows import rollout as flow
 from tasks.rollout import abandon, take_step
-from tasks.rollouts.beginning import begin
+from tasks.rollouts.active_rollouts import remember_state, remembered_state
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.in_hand import in_hand, keep_in_hand
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
+from tasks.rollouts.takeover import begin
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -74,7 +74,7 @@ def journal(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
 def test_traffic_moves_before_the_journal_is_asked(
     world: World, journal: Slow, error: BaseException, strategy: Strategy
 ) -> None:
-    state = keep_in_hand(until(world, Phase.OBSERVING, strategy))
+    state = remember_state(until(world, Phase.OBSERVING, strategy))
     live = world.router.read(PRODUCT)
     assert live is not None
     assert 2 in live.versions
@@ -89,7 +89,7 @@ def test_traffic_moves_before_the_journal_is_asked(
 
 def test_a_journal_that_was_lost_with_the_rollout_keeps_nobody_with_the_candidate(world: World, journal: Slow) -> None:
     """Its file was removed under the running process: there is no such rollout any more."""
-    state = keep_in_hand(until(world, Phase.OBSERVING))
+    state = remember_state(until(world, Phase.OBSERVING))
     world.journal._rollouts.clear()
     assert abandon(PRODUCT, state.rollout_id, NotFound("bikes has no rollout")) is None
     assert journal.served_by[0] == world.served_by == {1: 100}
@@ -100,7 +100,7 @@ def test_the_state_that_a_step_left_is_known_though_prefect_failed_to_hand_it_on
     before = promoting(world)
     after = Carrier(world.doors).advance(before)
     assert after.decided
-    keep_in_hand(after)
+    remember_state(after)
     state = abandon(PRODUCT, after.rollout_id, httpx.ConnectError("refused"))
     assert state is not None
     assert (state.phase, world.served_by) == (Phase.RUNNING, {2: 100})
@@ -110,7 +110,7 @@ def test_every_step_of_a_flow_leaves_where_it_is(world: World, journal: Slow) ->
     state = until(world, Phase.OBSERVING)
     for _ in range(len(state.steps)):
         state = take_step.fn(state)
-        assert in_hand(state.rollout_id) is state
+        assert remembered_state(state.rollout_id) is state
     assert state.phase is Phase.DONE
 
 
@@ -137,7 +137,7 @@ def test_a_step_that_waits_for_another_process_says_so_at_once(
 
 
 def test_a_lost_lease_moves_nobody(world: World, journal: Slow) -> None:
-    state = keep_in_hand(until(world, Phase.OBSERVING))
+    state = remember_state(until(world, Phase.OBSERVING))
     world.journal.release(hold(PRODUCT, world.doors))
     held = world.served_by
     assert abandon(PRODUCT, state.rollout_id, Busy("the lease is over")) is None
@@ -145,7 +145,7 @@ def test_a_lost_lease_moves_nobody(world: World, journal: Slow) -> None:
 
 
 def test_a_whole_flow_ends_as_before(world: World, journal: Slow) -> None:
-    state = keep_in_hand(until(world, Phase.OBSERVING))
+    state = remember_state(until(world, Phase.OBSERVING))
     with pytest.raises(RolloutFailed, match=r"v2 cannot start.*v1 serves as before"):
         flow._or_put_back(PRODUCT, state.rollout_id, raising(NeverReady("v2 cannot start")), without_prefect=True)
     assert journal.served_by[0] == {1: 100}

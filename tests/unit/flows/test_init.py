@@ -12,7 +12,7 @@ import pytest
 
 from deployments import wiring
 from deployments.settings import current
-from flows.entrypoints import cli
+from flows.entrypoints.cli import main
 from tests.advice import followed
 from tests.unit.flows.conftest import Seatrial
 from tests.unit.tasks.rollouts.world import PRODUCT, World
@@ -30,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def told(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["seatrial", *arguments])
-        code = cli.run()
+        code = main.run()
         said = capsys.readouterr()
         return code, said.out, " ".join(said.err.split())
 
@@ -72,7 +72,7 @@ def test_an_interruption_leaves_nothing(run: Run, tmp_path: Path, monkeypatch: p
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.drafts.draft.propose_suite", interrupted)
+    monkeypatch.setattr("tasks.scaffolding.product_draft.propose_suite", interrupted)
     code, _, err = run("init", "bookings.csv", "--target", "cancelled", "--time", "booked_at")
     assert (code, "nothing was written" in err) == (130, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bookings.csv"]
@@ -89,7 +89,7 @@ def test_remove_must_be_meant(doors: World, seatrial: Seatrial, capsys: pytest.C
     assert "off the air: say so with --yes" in " ".join(capsys.readouterr().err.split())
     assert doors.served_by == {1: 100}
     assert seatrial("remove", PRODUCT, "--yes") == 0
-    assert f"`seatrial release {PRODUCT}{followed('` brings it back', 'flows/entrypoints/products.py')}" in (
+    assert f"`seatrial release {PRODUCT}{followed('` brings it back', 'flows/entrypoints/cli/products.py')}" in (
         capsys.readouterr().out
     )
     assert doors.router.read(PRODUCT) is None

@@ -18,18 +18,18 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from deployments import wiring
 from deployments.clock import SystemClock
-from deployments.pages.password import credentials, drawn_password
 from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
-from flows.entrypoints import moving
-from flows.entrypoints.prefect_server import PrefectForOneCommand
+from deployments.web_login.password import credentials, drawn_password
+from flows.entrypoints.cli import release as moving
+from flows.entrypoints.runner.temporary_prefect import PrefectForOneCommand
 from flows.rollout import roll_out
-from tasks.interruption import PRESENT, CommandInterruptedError
-from tasks.product import Result, Run
-from tasks.recording import failure_recorded
+from tasks.decision_log import failure_recorded
 from tasks.rollouts import carrier
+from tasks.run_context import Result, Run
+from tasks.signals import PRESENT, CommandInterruptedError
 from tasks.spec_file import load_product
 from tests.unit.flows.conftest import project
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
@@ -237,8 +237,8 @@ def test_a_second_signal_does_not_end_the_way_back(released: Released, monkeypat
         press_ctrl_c()
         return put_back(*arguments, **options)
 
-    put_back = carrier.put_back
-    monkeypatch.setattr(carrier, "put_back", press_again)
+    put_back = carrier.put_champion_back
+    monkeypatch.setattr(carrier, "put_champion_back", press_again)
     said = ended_by(released, Bomb(f"{ENGINE}.begin_run", 4, press_ctrl_c), Strategy.ROLLING)
     assert launches == [1]
     see_that_all_is_well(released, said)

@@ -9,19 +9,19 @@ import pytest
 
 from deployments import wiring
 from deployments.errors import Busy, GateRefused, JournalUnreachable, NeverReady, RegistryUnreachable, SeatrialError
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.settings import Settings
 from deployments.targets.protocol import Launch
 from deployments.traffic import Backend, Routing, Weights
 from flows import rollout as flow
-from flows.entrypoints import cli
-from tasks.product import open_run
-from tasks.recording import failure_recorded
+from flows.entrypoints.cli import main
+from tasks.decision_log import failure_recorded
 from tasks.rollout import abandon
-from tasks.rollouts.beginning import begin
-from tasks.rollouts.in_hand import keep_in_hand
-from tasks.rollouts.keeping import hold
-from tasks.secondary_errors import after, beside, told
+from tasks.rollouts.active_rollouts import remember_state
+from tasks.rollouts.lease import hold
+from tasks.rollouts.takeover import begin
+from tasks.run_context import open_run
+from tasks.secondary_errors import failing_instead, full_text, noting_failures
 from tests.unit.flows.conftest import PROJECT
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -69,7 +69,7 @@ def test_a_champion_that_cannot_be_put_back_is_the_worse_news_and_tells_of_both(
     with pytest.raises(RegistryUnreachable) as caught:
         flow._or_put_back(PRODUCT, state.rollout_id, raising(NeverReady("v2 cannot start: no memory")))
     assert isinstance(caught.value.__cause__, NeverReady)
-    assert told(caught.value).splitlines() == [
+    assert full_text(caught.value).splitlines() == [
         "MLflow does not answer",
         "this was putting the champion back, after: v2 cannot start: no memory",
     ]
@@ -80,14 +80,14 @@ def test_a_history_that_takes_nothing_hides_no_refusal(world: World, monkeypatch
     run = open_run("a run", "flights", Settings(project=PROJECT))
     with pytest.raises(GateRefused, match="not good enough") as caught, failure_recorded(run):
         raise GateRefused("not good enough")
-    assert "writing it into the history failed, too: the journal does not answer" in told(caught.value)
+    assert "writing it into the history failed, too: the journal does not answer" in full_text(caught.value)
 
 
 def test_the_terminal_tells_of_both(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     error = GateRefused("not good enough")
     error.add_note("writing it into the history failed, too: the journal does not answer")
-    monkeypatch.setattr(cli, "app", raising(error))
-    assert cli.run() == GateRefused.exit_code
+    monkeypatch.setattr(main, "app", raising(error))
+    assert main.run() == GateRefused.exit_code
     said = capsys.readouterr().err
     assert "not good enough" in said
     assert "the journal does not answer" in said
@@ -95,15 +95,15 @@ def test_the_terminal_tells_of_both(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_an_error_that_comes_out_of_its_own_aftermath_is_told_once() -> None:
     first = Busy("once")
-    with pytest.raises(Busy) as caught, after(first, "putting the champion back"):
+    with pytest.raises(Busy) as caught, failing_instead(first, "putting the champion back"):
         raise first
-    with beside(first, "writing it down"):
+    with noting_failures(first, "writing it down"):
         raise first
-    assert (told(caught.value), caught.value.__cause__) == ("once", None)
+    assert (full_text(caught.value), caught.value.__cause__) == ("once", None)
 
 
 def test_an_interruption_in_an_aftermath_is_none_of_its_errors() -> None:
-    for block in (after, beside):
+    for block in (failing_instead, noting_failures):
         with pytest.raises(KeyboardInterrupt), block(SeatrialError("first"), "anything"):
             raise KeyboardInterrupt
 
@@ -112,7 +112,7 @@ def test_a_late_process_whose_journal_is_away_gives_nobody_back_against_its_succ
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was stopped in a step; meanwhile v2 was promoted by another one, and v1 is still warm."""
-    state = keep_in_hand(begin(world.wish(2), world.doors))
+    state = remember_state(begin(world.wish(2), world.doors))
     mine = hold(PRODUCT, world.doors)
     world.journal.release(mine)
     theirs = world.journal.acquire(PRODUCT, ELSEWHERE, world.clock.now(), timedelta(days=1))

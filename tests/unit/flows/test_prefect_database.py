@@ -11,7 +11,7 @@ from prefect.server.database.configurations import AioSqliteConfiguration
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flows.entrypoints.prefect_database import InTurn
+from flows.entrypoints.runner.prefect_database import InTurn
 
 _READ = sa.text("SELECT value FROM counter")
 _ADD = sa.text("UPDATE counter SET value = :value")

@@ -7,7 +7,7 @@ import pytest
 
 from deployments.errors import BadInput
 from deployments.settings import Settings
-from flows.entrypoints.prefect_worker import temporary_folder
+from flows.entrypoints.runner.prefect_worker import temporary_folder
 from tests.advice import followed
 
 
@@ -16,7 +16,9 @@ def test_a_folder_that_somebody_else_has_put_there_is_not_used(tmp_path: Path) -
     place = settings.run_folder / "tmp"
     place.symlink_to(tmp_path)
 
-    with pytest.raises(BadInput, match=followed("remove what stands there", "flows/entrypoints/prefect_worker.py")):
+    with pytest.raises(
+        BadInput, match=followed("remove what stands there", "flows/entrypoints/runner/prefect_worker.py")
+    ):
         temporary_folder(settings)
     place.unlink()
 

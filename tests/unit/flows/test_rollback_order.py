@@ -7,7 +7,7 @@ import pytest
 
 from deployments.errors import RegistryUnreachable
 from flows import rollback as flow
-from flows.requests import RollbackRequest
+from flows.parameters import RollbackRequest
 from tasks import rollout as tasks
 
 
@@ -30,8 +30,8 @@ def test_old_runs_in_mlflow_are_closed_after_the_traffic_moved(monkeypatch: pyte
     monkeypatch.setattr(flow, "recover", tasks.recover.fn)
     monkeypatch.setattr(flow, "roll_out", noted("users", "the result"))
     monkeypatch.setattr(tasks.wiring, "doors", lambda _: SimpleNamespace(journal=None))
-    monkeypatch.setattr(tasks, "speaking_of_others", lambda _product, _run, doors: doors)
-    monkeypatch.setattr(tasks, "put_right", noted("put right"))
+    monkeypatch.setattr(tasks, "telling_of_queue", lambda _product, _run, doors: doors)
+    monkeypatch.setattr(tasks, "settle_before_release", noted("put right"))
     monkeypatch.setattr(tasks, "died_silently", lambda *_: ())
     monkeypatch.setattr(tasks, "close_abandoned_runs", closing)
     assert flow.rollback.fn(RollbackRequest(product="flights")) == "the result"

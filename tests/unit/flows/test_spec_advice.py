@@ -96,7 +96,11 @@ MISTAKES: list[tuple[dict[str, object], str, dict[str, object]]] = [
         followed("give the smallest value first"),
         analysis(metric="feedback.clicks", margin=0.1, range=[0, 1]),
     ),
-    ({"product": "seatrial"}, followed("give the product another name", "tasks/spec.py"), {"product": "flights"}),
+    (
+        {"product": "seatrial"},
+        followed("give the product another name", "tasks/product_spec.py"),
+        {"product": "flights"},
+    ),
     (
         {"execution.address": "tcp://a:1"},
         followed("say backend: dask or backend: ray, or leave it out"),

@@ -8,11 +8,11 @@ import pytest
 
 from deployments.clock import ManualClock
 from deployments.journals.database import DatabaseJournal
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import RolloutSection
-from flows.entrypoints.watchdog import EVERY, Watchdog, carry_on
+from flows.entrypoints.runner.watchdog import EVERY, Watchdog, carry_on
 
 ELSEWHERE = Owner("another-host", 1, 0.0)
 DAY = timedelta(days=1)

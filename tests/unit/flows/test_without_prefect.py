@@ -12,8 +12,8 @@ from deployments import wiring
 from deployments.errors import Busy, JournalUnreachable, RolloutFailed
 from deployments.rollout.state import Phase
 from flows import rollout as flow
-from tasks.rollouts.in_hand import keep_in_hand
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.active_rollouts import remember_state
+from tasks.rollouts.lease import hold
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollouts.world import PRODUCT, World, to_its_end
 
@@ -53,7 +53,7 @@ def test_with_the_journal_away_too_what_this_process_knows_is_enough(
         raise JournalUnreachable("the journal does not answer")
 
     def carry() -> NoReturn:
-        keep_in_hand(state)
+        remember_state(state)
         monkeypatch.setattr(world.journal, "rollout", away)
         monkeypatch.setattr(world.journal, "acquire", away)
         raise httpx.ConnectError("refused")
@@ -93,7 +93,7 @@ def conflict() -> PrefectHTTPStatusError:
 
 @pytest.mark.parametrize("error", [ObjectNotFound(Exception("no such flow run")), conflict()])
 def test_a_rollout_whose_run_was_deleted_goes_on(world: World, error: Exception) -> None:
-    keep_in_hand(until(world, Phase.OBSERVING))
+    remember_state(until(world, Phase.OBSERVING))
     done = flow._or_put_back(PRODUCT, "rollout-2", failing(error))
     assert done.version == 2
     assert world.served_by == {2: 100}
@@ -101,7 +101,7 @@ def test_a_rollout_whose_run_was_deleted_goes_on(world: World, error: Exception)
 
 
 def test_harm_ends_a_rollout_whose_run_was_deleted(world: World) -> None:
-    keep_in_hand(until(world, Phase.OBSERVING))
+    remember_state(until(world, Phase.OBSERVING))
     world.errors[2] = 0.6
     with pytest.raises(RolloutFailed, match="v1 serves as before"):
         flow._or_put_back(PRODUCT, "rollout-2", failing(conflict()))

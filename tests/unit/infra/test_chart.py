@@ -12,8 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deployments.pages.names import Names
-from deployments.serving.metrics import ServerMetrics, predictions_as_text, process_as_text
+from deployments.serving.prometheus_metrics import ServerMetrics, predictions_as_text, process_as_text
+from deployments.web_login.allowed_hosts import Names
 from tests.architecture.test_documentation import DOCS, rows
 from tests.unit.infra.helm import (
     BARE,

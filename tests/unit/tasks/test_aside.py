@@ -13,12 +13,12 @@ from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.spec import Strategy
 from tasks import rollout as tasks
-from tasks.artifacts import name_run
-from tasks.product import open_run
-from tasks.rollouts.beginning import begin
+from tasks.prefect_artifacts import name_run
+from tasks.prefect_runs import _Aside
+from tasks.rollouts.cancellation import nobody_stops
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import nobody_stops
-from tasks.runs import _Aside
+from tasks.rollouts.takeover import begin
+from tasks.run_context import open_run
 from tests.unit.flows.conftest import PROJECT
 from tests.unit.tasks.rollouts.world import World
 

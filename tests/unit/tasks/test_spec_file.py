@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deployments.errors import BadSpec, NotFound
-from tasks.spec import as_moment
+from tasks.product_spec import as_moment
 from tasks.spec_file import find_spec, json_schema, load_product
 from tests.advice import followed
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployments import wiring
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Approve, Launch, Observe
@@ -17,12 +17,13 @@ from deployments.spec import BlueGreenSection, Second, Strategy, TargetKind
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Replica, ReplicaState
 from tasks import rollout as tasks
-from tasks.rollouts.beginning import begin
+from tasks.rollouts.cancellation import nobody_stops
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import hold, nobody_stops
-from tasks.rollouts.ordering import give
-from tasks.rollouts.servers import _still_waiting
-from tasks.wait_progress import speaking_of_order, speaking_of_others
+from tasks.rollouts.lease import hold
+from tasks.rollouts.orders import place_order
+from tasks.rollouts.server_launch import _still_waiting
+from tasks.rollouts.takeover import begin
+from tasks.wait_progress import telling_of_order, telling_of_queue
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 
 
@@ -105,7 +106,7 @@ def test_whoever_queues_behind_a_rollout_is_told_what_that_one_waits_for(
     lease = world.journal.acquire(PRODUCT, Owner("elsewhere", 1, 0.0), world.clock.now(), timedelta(days=1))
     after(world, 7 * MINUTE, lambda: world.journal.release(lease))
     section = SECTION.model_copy(update={"second": Second.QUEUE})
-    begin(world.wish(3, section=section), speaking_of_others(PRODUCT, "rollout-3", world.doors))
+    begin(world.wish(3, section=section), telling_of_queue(PRODUCT, "rollout-3", world.doors))
     assert told(caplog)[0]["waits_for"] == "the rollout of v2 to end"
     assert told(caplog)[0]["ended_by"] == "`seatrial abort bikes`"
     assert len(told(caplog)) >= 4
@@ -113,7 +114,7 @@ def test_whoever_queues_behind_a_rollout_is_told_what_that_one_waits_for(
 
 def test_an_order_that_is_not_come_to_yet_is_told_of(world: World, caplog: pytest.LogCaptureFixture) -> None:
     until_step(world, Launch, Strategy.ROLLING)
-    give(PRODUCT, Verb.ABORT, "ann", "", world.journal, speaking_of_order(PRODUCT, world.journal, world.clock))
+    place_order(PRODUCT, Verb.ABORT, "ann", "", world.journal, telling_of_order(PRODUCT, world.journal, world.clock))
     assert told(caplog, "order.waiting")[0]["waits_for"].endswith("2 servers of v2 to get ready")
 
 

@@ -23,4 +23,4 @@ def a_cluster(api: FakeKubernetes, tmp_path: Path) -> Callable[[], Watched]:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two blocks, or three events, and a chunk is full."""
-    monkeypatch.setattr("deployments.journals.cluster.lines.FULL", 500)
+    monkeypatch.setattr("deployments.journals.kubernetes.append_log.FULL", 500)

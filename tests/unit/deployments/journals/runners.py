@@ -11,10 +11,10 @@ from typing import Any
 from deployments.analysis.evidence import Block, Counts
 from deployments.cluster import Cluster, Kind
 from deployments.errors import Busy
-from deployments.fence import next_token
-from deployments.journals.cluster import ClusterJournal
+from deployments.fencing import next_token
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Event
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from tests.fakes.kubernetes import FakeKubernetes

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from deployments.errors import ClusterRefused
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.journals.runners import (
     ANN,
@@ -47,8 +47,8 @@ def test_a_save_or_a_block_is_one_call_and_a_lease_one_or_none(a_cluster: Callab
 def test_all_of_it_needs_few_rights_only(
     api: FakeKubernetes, a_cluster: Callable[[], Watched], small_chunks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.journals.cluster.journal.EVENTS_KEPT", 5)
-    monkeypatch.setattr("deployments.journals.cluster.journal.ROLLOUTS_KEPT", 0)
+    monkeypatch.setattr("deployments.journals.kubernetes.journal.EVENTS_KEPT", 5)
+    monkeypatch.setattr("deployments.journals.kubernetes.journal.ROLLOUTS_KEPT", 0)
     api.faults.permit_only(RIGHTS)
     journal = ClusterJournal(a_cluster())
     work(journal, ANN)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from deployments.errors import NotFound
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.rollout.orders import Verb
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.journals.runners import (
@@ -25,7 +25,7 @@ from tests.unit.deployments.journals.runners import (
 def test_of_old_events_the_newest_stay_and_those_since_the_oldest_of_a_rollout_under_way(
     api: FakeKubernetes, a_cluster: Callable[[], Watched], small_chunks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.journals.cluster.journal.EVENTS_KEPT", 10)
+    monkeypatch.setattr("deployments.journals.kubernetes.journal.EVENTS_KEPT", 10)
     journal = ClusterJournal(a_cluster())
     lease = journal.acquire("flights", ANN, NOW, TTL)
     for number in range(30):
@@ -49,7 +49,7 @@ def test_of_old_events_the_newest_stay_and_those_since_the_oldest_of_a_rollout_u
 def test_the_oldest_rollouts_go_with_all_that_belongs_to_them(
     api: FakeKubernetes, a_cluster: Callable[[], Watched], small_chunks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.journals.cluster.journal.ROLLOUTS_KEPT", 2)
+    monkeypatch.setattr("deployments.journals.kubernetes.journal.ROLLOUTS_KEPT", 2)
     journal = ClusterJournal(a_cluster())
     lease = journal.acquire("flights", ANN, NOW, TTL)
     states = [rollout(f"r{number}", NOW + number * TTL) for number in range(5)]

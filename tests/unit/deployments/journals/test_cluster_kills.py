@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.journals.runners import (
     ANN,
@@ -73,7 +73,7 @@ def test_whoever_is_killed_while_it_clears_up_leaves_the_newest_events_and_nothi
     monkeypatch: pytest.MonkeyPatch,
     moment: str,
 ) -> None:
-    monkeypatch.setattr("deployments.journals.cluster.journal.EVENTS_KEPT", 5)
+    monkeypatch.setattr("deployments.journals.kubernetes.journal.EVENTS_KEPT", 5)
     number = 0
     for last in range(1, 12):
         killed = a_cluster()

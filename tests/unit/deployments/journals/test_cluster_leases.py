@@ -10,7 +10,7 @@ import pytest
 from deployments.analysis.evidence import Block
 from deployments.cluster import Cluster
 from deployments.errors import Busy
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.journals.runners import (
     ANN,

@@ -10,8 +10,8 @@ import pytest
 
 from deployments.errors import BadInput
 from deployments.journals.database import DatabaseJournal
-from deployments.owner import this_process
-from tasks.rollouts.beginning import begin
+from deployments.process_identity import this_process
+from tasks.rollouts.takeover import begin
 from tests.unit.tasks.rollouts.world import World
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
+from deployments.analysis.counter_deltas import Reading, Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Reading, Source
 from deployments.clock import ManualClock
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.gateway_prometheus import GatewayCounts

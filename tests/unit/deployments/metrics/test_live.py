@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from deployments.analysis.counter_deltas import Heard, Mark, Source
 from deployments.analysis.evidence import Counts, Pairs, Sums
-from deployments.analysis.readings import Heard, Mark, Source
-from deployments.analysis.users import Outcome
+from deployments.analysis.user_metrics import Outcome
 from deployments.clock import Clock, ManualClock
 from deployments.errors import (
     DiskFull,
@@ -15,9 +15,9 @@ from deployments.errors import (
     SeatrialError,
     TargetUnreachable,
 )
-from deployments.metrics.feedback import Feedback, FeedbackLedger
-from deployments.metrics.keyed_predictions import KeyedPredictions
+from deployments.metrics.feedback.store import Feedback, FeedbackLedger
 from deployments.metrics.live import LiveMetrics, live_metrics
+from deployments.metrics.user_predictions import KeyedPredictions
 from tests.model_fleet import Fleet
 
 ENVOY = Source(1, "envoy")

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from deployments.analysis.counter_deltas import Reading, Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Reading, Source
-from deployments.cluster.names import COPIES_PORT, PAIRED_PORT, PORT
+from deployments.caller_authentication import GATEWAY_VARIABLE, KEY, RUN_VARIABLE, Admitted, Proofs
+from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import ClusterRefused, MetricsUnreachable
-from deployments.keys import key
+from deployments.key_files import key
 from deployments.metrics.live import LiveMetrics
-from deployments.metrics.pairs import PairJoiner
+from deployments.metrics.model_servers import answers_of
+from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
-from deployments.metrics.servers import answers_of
-from deployments.proofs import GATEWAY_VARIABLE, KEY, RUN_VARIABLE, Admitted, Proofs
-from deployments.serving.call import Call
-from deployments.serving.crash_record import remains_in
-from deployments.serving.limits import Limits
-from deployments.serving.mlflow_dialect import MlflowDialect
+from deployments.serving.crash_record import open_crash_record
+from deployments.serving.mlflow_codec import MlflowDialect
+from deployments.serving.prediction_call import Call
+from deployments.serving.request_limits import Limits
 from tests.advice import followed
 from tests.fakes.kubernetes import FakeKubernetes, Proxied
 from tests.model_pods import Pods
@@ -89,7 +89,7 @@ def test_a_request_that_kills_its_server_is_an_error_of_the_next_one(
     before = Reading(pods.clock.now(), counters.counts("shop"))
     died_with(tmp_path / "remains", users=2, copies=1)
     pods.clock.advance(timedelta(seconds=5))
-    with remains_in(tmp_path / "remains") as remains:
+    with open_crash_record(tmp_path / "remains") as remains:
         successor = pods.start(1, remains=remains)
         successor.ask(1)
         after = Reading(pods.clock.now(), counters.counts("shop")).carrying(before)
@@ -100,7 +100,7 @@ def test_a_request_that_kills_its_server_is_an_error_of_the_next_one(
 
 def died_with(path: Path, users: int, copies: int) -> None:
     """A server is gone that was answering so many."""
-    with remains_in(path):
+    with open_crash_record(path):
         pass
     path.write_bytes(struct.pack("6q", users, 0, copies, 0, 0, 0))
 

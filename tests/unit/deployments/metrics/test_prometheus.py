@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deployments.analysis.counter_deltas import Reading, Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Reading, Source
 from deployments.clock import ManualClock
 from deployments.errors import BadInput, MetricsUnreachable
 from deployments.metrics.prometheus import PrometheusCounters, TargetLabels
-from deployments.serving.metrics import ServerMetrics, predictions_as_text
+from deployments.serving.prometheus_metrics import ServerMetrics, predictions_as_text
 from tests.fakes.prometheus import FakePrometheus
 
 START = 1_767_225_600.25  # a moment of 2026

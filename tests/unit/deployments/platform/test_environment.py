@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.keys import known_key
+from deployments.key_files import known_key
 from deployments.platform.addresses import Addresses
 from deployments.platform.environment import environment, environment_with_password
 from deployments.platform.services import (

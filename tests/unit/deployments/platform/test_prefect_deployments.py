@@ -8,7 +8,7 @@ import yaml
 
 from deployments.platform.prefect_deployments import prefect_file, products_in
 from deployments.settings import Settings
-from flows.requests import ReleaseRequest, SteerRequest
+from flows.parameters import ReleaseRequest, SteerRequest
 
 
 def settings_with(folder: Path, *specs: str) -> Settings:
@@ -50,6 +50,6 @@ def test_examples_are_the_products_of_the_folder(
 ) -> None:
     settings = settings_with(tmp_path, "shop.yaml", "arrivals.yaml")
     assert products_in(settings.specs_folder) == ("arrivals", "shop")
-    monkeypatch.setattr("flows.requests.current", lambda: settings)
+    monkeypatch.setattr("flows.parameters.current", lambda: settings)
     request_model.__pydantic_complete__ and request_model.model_rebuild(force=True)
     assert request_model.model_json_schema()["properties"]["product"]["examples"] == ["arrivals", "shop"]

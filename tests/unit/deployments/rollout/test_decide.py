@@ -23,7 +23,7 @@ from deployments.rollout.decide import (
 )
 from deployments.rollout.orders import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Approve, Observe, Promote, Shift, Step, Until
+from deployments.rollout.steps import Approve, Observe, Promote, Shift, Step, Until, Wait
 from deployments.spec import AnalysisSection, OnDeadline, RolloutSection
 from deployments.traffic import Weights
 from tests.unit.deployments.rollout.a_rollout import NOW, STEPS, rollout
@@ -48,7 +48,7 @@ def test_decide_is_total(phase: Phase, done: int) -> None:
             assert action == Finish()
         case Phase.RUNNING:
             step = STEPS[done]
-            assert action == (Watch() if isinstance(step, Observe | Approve) else Perform(step))
+            assert action == (Watch() if isinstance(step, Wait) else Perform(step))
         case Phase.RESTORING:
             assert action == Restore()
         case Phase.DONE | Phase.ROLLED_BACK:
@@ -251,7 +251,7 @@ def test_whatever_happens_the_phase_fits_the_step_and_nothing_is_undone(happenin
             case Phase.WAITING:
                 assert isinstance(state.step, Approve)
             case Phase.RUNNING:
-                assert not isinstance(state.step, Observe | Approve)
+                assert not isinstance(state.step, Wait)
 
 
 def doubtful(nearly: Nearly = Nearly.COMPARISON, ruling: Ruling = Ruling.CONTINUE) -> Look:

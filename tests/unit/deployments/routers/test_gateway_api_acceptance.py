@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.routers.gateway_api.acceptance import refusal_of
+from deployments.routers.gateway_api.route_status import refusal_of
 from deployments.spec import GatewaySection
 
 GATEWAY = GatewaySection(name="public")

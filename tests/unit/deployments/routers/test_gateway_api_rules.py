@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.errors import RouterRefused
-from deployments.routers.gateway_api.rules import (
+from deployments.routers.gateway_api.route_rules import (
     are_as_written,
     known_versions,
     ours_among,
     routing_of,
     rules_of,
-    stages,
+    update_stages,
     with_ours,
 )
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
@@ -199,7 +199,7 @@ def test_nobody_is_led_where_the_route_did_not_name_the_way_before_and_does_not_
     former: Routing, wanted: Routing
 ) -> None:
     first, last = rules_of("flights", former, "/flights/"), rules_of("flights", wanted, "/flights/")
-    passed = [first, *stages("flights", first, last, "/flights/")]
+    passed = [first, *update_stages("flights", first, last, "/flights/")]
     assert passed[-1] == last
     assert len(passed) <= 4
     for before, after in itertools.pairwise(passed):
@@ -229,7 +229,7 @@ def test_the_split_and_rules_of_others_keep_their_places_in_the_route(
     rules = with_ours(others, [], first)
     kept = {"seatrial.flights.split", *(each["name"] for each in others)}
     before = {name: place for name, place in answering_users(rules).items() if name in kept}
-    for stage in stages("flights", first, last, "/flights/"):
+    for stage in update_stages("flights", first, last, "/flights/"):
         rules = with_ours(rules, ours_among("flights", rules, "/flights/"), stage)
         assert {name: place for name, place in answering_users(rules).items() if name in kept} == before
 
@@ -257,5 +257,5 @@ def test_a_change_of_weights_between_known_versions_and_the_first_route_take_one
         rules_of("flights", Routing((ONE, TWO), weights), "/flights/")
         for weights in (Weights({1: 95, 2: 5}), Weights({1: 50, 2: 50}))
     ]
-    assert stages("flights", *known, "/flights/") == [known[1]]
-    assert stages("flights", [], known[0], "/flights/") == [known[0]]
+    assert update_stages("flights", *known, "/flights/") == [known[1]]
+    assert update_stages("flights", [], known[0], "/flights/") == [known[0]]

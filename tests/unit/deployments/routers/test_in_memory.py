@@ -2,8 +2,8 @@
 
 import pytest
 
+from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
-from deployments.analysis.readings import Source
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.traffic import Backend, Mirror, Routing, Weights
 

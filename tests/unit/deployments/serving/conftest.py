@@ -1,6 +1,6 @@
 import pytest
 
-from deployments.serving.model import Model, load
+from deployments.serving.loaded_model import Model, load
 from tests.model_folder import write_model_folder
 
 

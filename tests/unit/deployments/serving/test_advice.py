@@ -12,17 +12,17 @@ from deployments.clock import SystemClock
 from deployments.errors import BadArtifact
 from deployments.serving import __main__ as serving
 from deployments.serving.__main__ import warm_up
-from deployments.serving.app import make_app
-from deployments.serving.content import parsed
-from deployments.serving.limits import Limits
-from deployments.serving.model import Model, load
-from deployments.serving.schema import Unanswerable
-from deployments.serving.service import Service
-from deployments.serving.start import Start
-from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
+from deployments.serving.content_decoding import parsed
+from deployments.serving.loaded_model import Model, load
+from deployments.serving.management_api import make_app
+from deployments.serving.request_limits import Limits
+from deployments.serving.request_schema import Unanswerable
+from deployments.serving.server_state import Service
+from deployments.serving.startup_stages import Start
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
 from tests.advice import followed
 from tests.model_folder import write_manifest, write_model_folder
-from tests.unit.deployments.serving.test_app import RECORD, ROW, TENSORS, Caller
+from tests.unit.deployments.serving.test_management_api import RECORD, ROW, TENSORS, Caller
 
 Request = tuple[str, bytes, dict[str, str]]
 CSV = b"distance,hour,carrier\n1400,5,UA\n"
@@ -71,7 +71,7 @@ REFUSED: list[tuple[Request, str, Request]] = [
         followed("the request has more than "),
         invoke(CSV, content_type="text/csv"),
     ),
-    (invoke(b" " * 10_000), followed("the request is larger than ", "deployments/serving/front.py"), invoke(RECORD)),
+    (invoke(b" " * 10_000), followed("the request is larger than ", "deployments/serving/asgi.py"), invoke(RECORD)),
     (
         invoke(RECORD | {"instances": [[1]]}),
         followed("send a JSON object with exactly one of "),
@@ -154,7 +154,7 @@ def test_a_damaged_model_is_fetched_again(tmp_path: Path) -> None:
     (folder / "verification.json").write_text("{")
     with pytest.raises(BadArtifact) as error:
         load(folder, "flights")
-    assert followed("fetch the version again, or train it anew", "deployments/serving/description.py") in str(
+    assert followed("fetch the version again, or train it anew", "deployments/serving/model_description.py") in str(
         error.value
     )
     load(whole, "flights")
@@ -167,7 +167,7 @@ def test_a_model_file_that_is_no_model_is_fetched_again(tmp_path: Path) -> None:
     file.write_bytes(b"PK")
     with pytest.raises(BadArtifact) as error:
         load_model(file, DEFAULT_TRUSTED_TYPES)
-    assert followed("fetch the version again, or train it anew", "deployments/trusted.py") in str(error.value)
+    assert followed("fetch the version again, or train it anew", "deployments/trusted_types.py") in str(error.value)
     file.write_bytes(whole)
     load_model(file, DEFAULT_TRUSTED_TYPES)
 

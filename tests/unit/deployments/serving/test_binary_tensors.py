@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.serving.binary_tensors import bytes_of, split_body, values_in
-from deployments.serving.schema import Unanswerable
+from deployments.serving.request_schema import Unanswerable
 
 NUMBERS = [*(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)), "FP16", "FP32", "FP64"]
 HEAD = b'{"inputs":[]}'

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS
-from deployments.serving.app import make_app
-from deployments.serving.marks import MIRRORED as MIRRORED_MARK
-from deployments.serving.marks import PAIRED as PAIRED_MARK
-from deployments.serving.model import Model
-from deployments.serving.service import Service
-from tests.unit.deployments.serving.test_app import RECORD, ROW, TENSORS, Caller, NotANumber, answering
+from deployments.serving.loaded_model import Model
+from deployments.serving.management_api import make_app
+from deployments.serving.request_headers import MIRRORED as MIRRORED_MARK
+from deployments.serving.request_headers import PAIRED as PAIRED_MARK
+from deployments.serving.server_state import Service
+from tests.unit.deployments.serving.test_management_api import RECORD, ROW, TENSORS, Caller, NotANumber, answering
 
 MIRRORED = {"x-seatrial-mirrored": "1"}
 PAIRED = {"x-seatrial-paired": "1"}

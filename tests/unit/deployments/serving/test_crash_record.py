@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from deployments.serving.crash_record import remains_in
-from deployments.serving.keyed import StickyKeys
-from deployments.serving.model import Model
-from deployments.serving.service import Service
-from tests.unit.deployments.serving.test_app import RECORD, Caller
+from deployments.serving.crash_record import open_crash_record
+from deployments.serving.loaded_model import Model
+from deployments.serving.recent_by_user import StickyKeys
+from deployments.serving.server_state import Service
 from tests.unit.deployments.serving.test_counts import MIRRORED
+from tests.unit.deployments.serving.test_management_api import RECORD, Caller
 
 NOTHING = {"keyless": 0, "keyed": 0, "copies": 0}
 # Begins what its arguments say, and is killed.
@@ -21,8 +21,8 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from deployments.serving.crash_record import remains_in
-with remains_in(Path(sys.argv[1])) as remains:
+from deployments.serving.crash_record import open_crash_record
+with open_crash_record(Path(sys.argv[1])) as remains:
     for kind in sys.argv[2:]:
         remains.begin(SimpleNamespace(aside=False, mirrored=kind == "copies", key=b"ann" if kind == "keyed" else None))
     os.kill(os.getpid(), signal.SIGKILL)
@@ -36,7 +36,7 @@ def die(path: Path, *kinds: str) -> None:
 
 
 def lost(path: Path) -> dict[str, int]:
-    with remains_in(path) as remains:
+    with open_crash_record(path) as remains:
         assert remains is not None
         return remains.lost
 
@@ -53,7 +53,7 @@ def test_it_waits_for_a_server_that_lives_long_enough_to_tell_it_and_is_told_onc
     path = tmp_path / "remains"
     die(path, "keyless")
     die(path, "keyless", "keyed")
-    with remains_in(path) as remains:
+    with open_crash_record(path) as remains:
         assert remains is not None
         assert remains.lost == {"keyless": 2, "keyed": 1, "copies": 0}
         remains.have_been_told()
@@ -61,7 +61,7 @@ def test_it_waits_for_a_server_that_lives_long_enough_to_tell_it_and_is_told_onc
 
 
 def test_a_server_that_ends_by_itself_leaves_nothing(tmp_path: Path, model: Model) -> None:
-    with remains_in(tmp_path / "remains") as remains:
+    with open_crash_record(tmp_path / "remains") as remains:
         caller = Caller(Service(model, "3", remains=remains))
         for body in (RECORD, {}):
             caller.post("/invocations", body)
@@ -72,7 +72,7 @@ def test_a_server_that_ends_by_itself_leaves_nothing(tmp_path: Path, model: Mode
 def test_they_are_told_as_requests_that_failed(tmp_path: Path, model: Model) -> None:
     path = tmp_path / "remains"
     die(path, "keyless", "keyed", "copies")
-    with remains_in(path) as remains:
+    with open_crash_record(path) as remains:
         caller = Caller(Service(model, "3", remains=remains, keys=StickyKeys.of("x-user", None)))
         caller.post("/invocations", RECORD)
         told: Any = caller.get("/seatrial/counts").json()
@@ -85,10 +85,10 @@ def test_they_are_told_as_requests_that_failed(tmp_path: Path, model: Model) -> 
 
 
 def test_without_a_place_nothing_is_left() -> None:
-    with remains_in(None) as remains:
+    with open_crash_record(None) as remains:
         assert remains is None
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="nowhere"), remains_in(tmp_path / "nowhere" / "remains"):
+    with pytest.raises(OSError, match="nowhere"), open_crash_record(tmp_path / "nowhere" / "remains"):
         pass

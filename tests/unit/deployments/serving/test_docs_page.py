@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from deployments.serving.description import Description, Feature, Kind, Output
 from deployments.serving.docs_page import docs_page
-from deployments.serving.limits import Limits
+from deployments.serving.model_description import Description, Feature, Kind, Output
 from deployments.serving.openapi import openapi
+from deployments.serving.request_limits import Limits
 
 FEATURES = (
     Feature("hour", Kind.NUMERIC, "double", required=True),

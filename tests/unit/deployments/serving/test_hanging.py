@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from deployments.clock import ManualClock
-from deployments.serving.app import make_app
-from deployments.serving.batch import Batch
-from deployments.serving.beside import Beside
-from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.limits import Limits
-from deployments.serving.model import Model
-from deployments.serving.query import Query, Wanted
-from deployments.serving.service import Service
-from deployments.serving.threads import MOST_THREADS
+from deployments.serving.inference_request import Query, Wanted
+from deployments.serving.loaded_model import Model
+from deployments.serving.management_api import make_app
+from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.offload import Beside
+from deployments.serving.prediction_threads import MOST_THREADS
+from deployments.serving.request_limits import Limits
+from deployments.serving.row_batch import Batch
+from deployments.serving.server_state import Service
 
 DESCRIPTION = Description("shop", Output.PREDICTION, (), (Feature("x", Kind.NUMERIC, "double", required=True),))
 # A tenth of it is how long one may be held up until another thread is there.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments.serving.__main__ import main
-from deployments.targets.last_words import last_words_in
+from deployments.targets.exit_reason import last_words_in
 from tests.model_folder import write_manifest, write_model_folder
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -48,7 +48,7 @@ def test_the_keeper_understands_a_refusal_as_final(folder: Path, tmp_path: Path)
 def test_the_line_that_says_ready_says_how_the_model_answers(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: True)
+    monkeypatch.setattr("deployments.serving.__main__.serve_until_signal", lambda *_: True)
     assert main(options(folder)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [ready] = [line for line in lines if line["event"] == "ready"]
@@ -59,7 +59,7 @@ def test_the_line_that_says_ready_says_how_the_model_answers(
 def test_each_stage_of_a_start_is_told_when_it_begins(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deployments.serving.__main__.serve_until_told", lambda *_: True)
+    monkeypatch.setattr("deployments.serving.__main__.serve_until_signal", lambda *_: True)
     assert main(options(folder)) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     starting = [line for line in lines if line["event"] == "starting"]
@@ -88,7 +88,7 @@ def test_a_model_that_fails_on_its_own_verification_rows_is_refused(folder: Path
 
 def test_the_server_needs_nothing_of_the_rest_of_the_project() -> None:
     program = (
-        "import sys, deployments.serving.__main__, deployments.trusted, skops.io, pandas; "
+        "import sys, deployments.serving.__main__, deployments.trusted_types, skops.io, pandas; "
         "print(sorted({'prefect', 'mlflow', 'great_expectations', 'pydantic', 'tasks', 'flows'} & set(sys.modules)))"
     )
     finished = subprocess.run(

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
-from deployments.serving.app import make_app
-from deployments.serving.call import CLIENT_LEFT, TOO_LONG
-from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.model import Model
-from deployments.serving.service import Service
+from deployments.serving.loaded_model import Model
+from deployments.serving.management_api import make_app
+from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.prediction_call import CLIENT_LEFT, TOO_LONG
+from deployments.serving.server_state import Service
 
 DESCRIPTION = Description("shop", Output.PREDICTION, (), (Feature("x", Kind.NUMERIC, "double", required=True),))
 

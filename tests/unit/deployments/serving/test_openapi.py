@@ -8,13 +8,13 @@ import jsonschema
 import pytest
 
 from deployments.columns import is_number
-from deployments.serving.accepted_forms import text_schema
-from deployments.serving.app import make_app
-from deployments.serving.description import Description, Feature, Kind, Output
-from deployments.serving.limits import Limits
-from deployments.serving.model import Model
+from deployments.serving.column_schema import text_schema
+from deployments.serving.loaded_model import Model
+from deployments.serving.management_api import make_app
+from deployments.serving.model_description import Description, Feature, Kind, Output
 from deployments.serving.openapi import openapi
-from deployments.serving.service import Service
+from deployments.serving.request_limits import Limits
+from deployments.serving.server_state import Service
 from tests.model_folder import ROWS
 
 FEATURES = tuple(Feature(name, Kind.NUMERIC, "double", required=True) for name in ("a", "b"))

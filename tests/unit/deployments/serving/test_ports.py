@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.keys import key
-from deployments.proofs import GATEWAY_HEADER, KEY, RUN_HEADER, Proofs
+from deployments.caller_authentication import GATEWAY_HEADER, KEY, RUN_HEADER, Proofs
+from deployments.key_files import key
 from deployments.serving.__main__ import main
 from tests.model_folder import write_model_folder
 from tests.model_process import RECORD, REPOSITORY, ServerProcess, ask

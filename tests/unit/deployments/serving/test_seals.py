@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.keys import key
+from deployments.key_files import key
 from deployments.request_ids import KEY_NAME, VARIABLE, Seals, without_seal
 from tests.model_folder import write_model_folder
 from tests.model_process import RECORD, ServerProcess

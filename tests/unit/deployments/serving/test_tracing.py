@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from deployments.clock import ManualClock
-from deployments.serving.model import Model
-from deployments.serving.service import Service
+from deployments.serving.loaded_model import Model
+from deployments.serving.server_state import Service
 from deployments.serving.tracing import Spans, trace_id_of, tracing
-from tests.unit.deployments.serving.test_app import RECORD, Caller, Failing, answering
+from tests.unit.deployments.serving.test_management_api import RECORD, Caller, Failing, answering
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from deployments.serving.batch import Batch
-from deployments.serving.description import Description, Feature, Kind, Output
+from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.row_batch import Batch
 from deployments.serving.unknown_categories import MINUTES, UnknownCategories, columns_unknown
 
 PLACE = Feature("place", Kind.CATEGORICAL, "string", required=True, categories=frozenset({"pier", "park"}))

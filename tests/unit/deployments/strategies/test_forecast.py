@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from deployments.analysis.planning import requests_needed
+from deployments.analysis.sample_size import requests_needed
 from deployments.durations import in_words
 from deployments.rollout.steps import Observe, Until
 from deployments.spec import (

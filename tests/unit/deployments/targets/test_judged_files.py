@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.manifest import BYTES_VARIABLE, DIGEST_VARIABLE
+from deployments.model_manifest import BYTES_VARIABLE, DIGEST_VARIABLE
 from deployments.serving.__main__ import _parse
 from deployments.settings import Settings
 from deployments.spec import KubernetesSection

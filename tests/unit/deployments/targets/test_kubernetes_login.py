@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deployments.keys import key
-from deployments.proofs import GATEWAY_VARIABLE, KEY, RUN_VARIABLE, Proofs
+from deployments.caller_authentication import GATEWAY_VARIABLE, KEY, RUN_VARIABLE, Proofs
+from deployments.key_files import key
 from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes.manifests import Served, deployment
 from deployments.targets.protocol import Launch

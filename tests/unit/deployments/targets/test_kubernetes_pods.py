@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deployments.targets.kubernetes.pods import missing_replica, replica_of, too_late
+from deployments.targets.kubernetes.pod_status import missing_replica, replica_of, too_late
 from deployments.targets.protocol import ReplicaState
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deployments.keys import known_key
+from deployments.key_files import known_key
 from deployments.request_ids import KEY_NAME, VARIABLE
 from deployments.settings import Settings
 from deployments.supervision import Supervisor

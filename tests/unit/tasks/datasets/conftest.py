@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 
 MakeSpec = Callable[..., ProductSpec]
 

@@ -16,7 +16,7 @@ from deployments.errors import BadData
 from tasks.datasets.snapshot import take_snapshot
 from tasks.datasets.source import read_source
 from tasks.datasets.split import split_by_time
-from tasks.spec import DataSection, Format, ProductSpec, Source, Window
+from tasks.product_spec import DataSection, Format, ProductSpec, Source, Window
 from tests.advice import followed
 
 CSV = "at,heat\n2020-05-01 12:00:00,15.5\n2020-05-02 12:00:00,16\n"
@@ -123,7 +123,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
         (
             "HERE/shop.db",
             "SELECT * FROM sales",
-            followed("holds no database URL: write dialect://user:password@host/name", "tasks/datasets/database.py"),
+            followed("holds no database URL: write dialect://user:password@host/name", "tasks/datasets/sql_source.py"),
         ),
         ("sqlite:///HERE/shop.db", "SELECT * FROM sails", followed("correct data.source.sql")),
     ],

@@ -4,7 +4,7 @@ import pytest
 from asyncpg import exceptions
 from sqlalchemy.exc import DataError
 
-from tasks.datasets.database import _said
+from tasks.datasets.sql_source import _said
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from deployments.errors import BadData, DiskFull, NotFound
 from tasks.datasets.fingerprint import fingerprint
 from tasks.datasets.snapshot import load_snapshot, required_columns, take_snapshot
-from tasks.spec import ProductSpec, Window
+from tasks.product_spec import ProductSpec, Window
 
 MakeSpec = Callable[..., ProductSpec]
 UTC = dt.UTC

@@ -11,7 +11,7 @@ import pytest
 
 from deployments.errors import BadData, SourceUnreachable
 from tasks.datasets.source import describe, read_source
-from tasks.spec import Format, Source
+from tasks.product_spec import Format, Source
 
 CSV = "at,heat,place\n2020-05-01 12:00:00,15.5,pier\n2020-05-02 12:00:00,,park\n"
 

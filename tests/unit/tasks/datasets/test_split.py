@@ -7,7 +7,7 @@ import pytest
 
 from deployments.errors import BadData
 from tasks.datasets.split import Split, split_by_time
-from tasks.spec import DataSection
+from tasks.product_spec import DataSection
 
 
 def _data(**fields: Any) -> DataSection:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sklearn
 
-from tasks.execution.cluster import Call, runner
+from tasks.execution.cluster_protocol import Call, runner
 
 
 class Threads:

@@ -8,11 +8,11 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.errors import BadArtifact, BadData
 from deployments.registry import ModelRegistry
-from deployments.registry.folder import MODEL_FILE
+from deployments.registry.model_folder import MODEL_FILE
 from deployments.settings import Settings
 from tasks.gate.evaluate import Champion, evaluate
 from tasks.models.train import train
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 from tests.unit.tasks.models.real_mlflow import data_facts, settings_in, spec, split
 
 COMPARING: dict[str, Any] = {

@@ -6,8 +6,8 @@ import pytest
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.gate.scoring import Scores
 from tasks.gate.verdict import GateVerdict, Unscorable, judge, rows_for_table
-from tasks.kinds import TaskKind
-from tasks.spec import Comparison, GateSection, Threshold
+from tasks.learning_tasks import TaskKind
+from tasks.product_spec import Comparison, GateSection, Threshold
 
 METRICS = [metric for kind in TaskKind for metric in metrics_of(kind)]
 NAN = math.nan

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deployments.registry.connection import connect
+from deployments.registry.mlflow_client import connect
 from deployments.settings import Settings
 from tasks.datasets.snapshot import Snapshot
 from tasks.datasets.split import Split
 from tasks.models.train import DataFacts
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 
 
 @lru_cache(maxsize=1)

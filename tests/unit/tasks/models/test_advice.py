@@ -9,10 +9,10 @@ import pytest
 
 from deployments.errors import BadData, BadModel
 from deployments.settings import Settings
-from tasks.kinds import TaskKind
+from tasks.learning_tasks import TaskKind
 from tasks.models.estimator import build_estimator
 from tasks.models.features import Feature, FeatureKind, select_features, target_values
-from tasks.models.limits import bounded
+from tasks.models.resource_limits import resource_limits
 from tests.advice import followed
 from tests.unit.tasks.models.real_mlflow import spec
 
@@ -154,10 +154,10 @@ def test_a_column_of_words_is_made_categorical_or_cleaned() -> None:
 
 
 def test_more_memory_that_is_allowed_is_had() -> None:
-    with pytest.raises(BadModel) as error, bounded(1, 256):
+    with pytest.raises(BadModel) as error, resource_limits(1, 256):
         np.ones(2**30, dtype=np.uint8)
     assert followed("use fewer rows or a smaller model, or raise SEATRIAL_TRAINING_MEMORY_MB") in str(error.value)
-    with bounded(1, 256):
+    with resource_limits(1, 256):
         np.ones(2**20, dtype=np.uint8)
-    with bounded(1, 2048):
+    with resource_limits(1, 2048):
         np.ones(2**30, dtype=np.uint8)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from deployments.clock import SystemClock
 from deployments.settings import Settings
 from tasks.models.class_weight import name_classes_in_weights
-from tasks.models.fit import fit
+from tasks.models.fitting import fit
 from tests.unit.tasks.models.real_mlflow import rows, spec
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from deployments.errors import BadData
-from tasks.kinds import TaskKind
+from tasks.learning_tasks import TaskKind
 from tasks.models.features import Feature, FeatureKind, features_in, select_features, target_values
 from tests.unit.tasks.models.real_mlflow import rows, spec
 

@@ -7,10 +7,10 @@ import skops.io
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from deployments.trusted import DEFAULT_TRUSTED_TYPES
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES
 from tasks.models.features import features_in, select_features
 from tasks.models.pipeline import build_pipeline
-from tasks.spec import PreprocessingSection
+from tasks.product_spec import PreprocessingSection
 from tests.unit.tasks.models.real_mlflow import rows
 
 NUMERIC = {"columns": ["hour", "wind"]}

@@ -11,18 +11,18 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.columns import Held, Meaning
 from deployments.errors import BadData, BadModel, DiskFull, RegistryUnreachable
-from deployments.manifest import check_intact
-from deployments.owner import this_process
+from deployments.model_manifest import check_intact
+from deployments.process_identity import this_process
 from deployments.registry import ModelRegistry
-from deployments.registry.connection import connect
-from deployments.registry.folder import MODEL_FILE, size_mb
+from deployments.registry.mlflow_client import connect
+from deployments.registry.model_folder import MODEL_FILE, size_mb
 from deployments.settings import Settings
-from deployments.trusted import DEFAULT_TRUSTED_TYPES, load_model
-from tasks.models import record
-from tasks.models.card import read_card
+from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
+from tasks.models import tracking
 from tasks.models.features import Feature, FeatureKind, features_in, select_features
+from tasks.models.model_card import read_card
 from tasks.models.train import TrainedModel, spec_digest, train, version_facts
-from tasks.spec import ProductSpec
+from tasks.product_spec import ProductSpec
 from tests.unit.tasks.models.real_mlflow import data_facts, rows, settings_in, spec, split
 
 
@@ -367,15 +367,15 @@ def test_abandoned_runs_are_closed_and_living_ones_left_alone(settings: Settings
         "not ours": None,
     }
     runs = {
-        name: client.create_run(experiment, tags={record.OWNER: owner} if owner else {}).info.run_id
+        name: client.create_run(experiment, tags={tracking.OWNER: owner} if owner else {}).info.run_id
         for name, owner in owners.items()
     }
 
-    assert record.close_abandoned_runs("punctual", settings) == (runs["dead"],)
-    assert record.close_abandoned_runs("punctual", settings) == ()
+    assert tracking.close_abandoned_runs("punctual", settings) == (runs["dead"],)
+    assert tracking.close_abandoned_runs("punctual", settings) == ()
     states = {name: client.get_run(run).info.status for name, run in runs.items()}
     assert states == {"dead": "KILLED", "living": "RUNNING", "elsewhere": "RUNNING", "not ours": "RUNNING"}
-    assert record.close_abandoned_runs("never trained", settings) == ()
+    assert tracking.close_abandoned_runs("never trained", settings) == ()
 
 
 def features() -> tuple[Feature, ...]:

@@ -22,7 +22,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Promote, Shift
 from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import Wish
+from tasks.rollouts.takeover import Wish
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 
 # As long as the slowest client of a door that hangs waits for it.

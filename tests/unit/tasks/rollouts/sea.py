@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from deployments.errors import RegistryUnreachable, RouterUnreachable, SeatrialError, TargetUnreachable, TryAgain
-from deployments.owner import PROC, Owner, this_process
+from deployments.process_identity import PROC, Owner, this_process
 from deployments.rollout.state import RolloutState
 from deployments.traffic import Routing
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import carried_here
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
+from tasks.rollouts.takeover import is_carried_here
 from tests.unit.tasks.rollouts.test_crash import Killed, Life, mortal
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 
@@ -131,7 +131,7 @@ class Process:
             if self.put_back:
                 raise
             self.put_back = True
-            mine = carried_here(PRODUCT, self.rollout_id, self.doors)
+            mine = is_carried_here(PRODUCT, self.rollout_id, self.doors)
             return give_up_for(error, mine, self.doors) if mine else None
 
     def advance(self, life: int = IMMORTAL) -> bool:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deployments.analysis.counter_deltas import Reading, Source
 from deployments.analysis.evidence import Block, Counts
-from deployments.analysis.readings import Reading, Source
 from tasks.rollouts.answer_shortfall import Answering, Seen, Split
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from deployments.errors import JournalUnreachable
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Shift
 from deployments.spec import Strategy
 from deployments.targets.protocol import Launch
 from deployments.traffic import Weights
-from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, hold
-from tasks.rollouts.traffic import retire, shift
+from tasks.rollouts.lease import LEASE, hold
+from tasks.rollouts.takeover import begin
+from tasks.rollouts.traffic_shift import retire, shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 ELSEWHERE = Owner("another-host", 1, 0.0)

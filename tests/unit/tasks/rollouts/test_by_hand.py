@@ -6,17 +6,18 @@ from dataclasses import replace
 import pytest
 
 from deployments.errors import Busy, NotFound
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.registry import DeploymentStatus
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, outcome
+from tasks.rollouts.lease import LEASE
+from tasks.rollouts.reasons import outcome
 from tasks.rollouts.registry_sync import differences, repair
-from tasks.rollouts.rollback_target import back_to
+from tasks.rollouts.rollback_target import rollback_target
+from tasks.rollouts.takeover import begin, settle_before_release
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, to_its_end
 
 Edit = Callable[[World], None]
@@ -46,7 +47,7 @@ def told(world: World) -> list[str]:
 @edited
 def test_at_rest_any_command_finds_the_champion_serving(served: World, edit: Edit) -> None:
     edit(served)
-    assert put_right(PRODUCT, SECTION, served.doors) is None
+    assert settle_before_release(PRODUCT, SECTION, served.doors) is None
     assert served.served_by == {1: 100}
     assert served.target.versions(PRODUCT) == (1,)
 
@@ -78,7 +79,7 @@ def test_a_dead_rollout_is_cleared_up_for_the_champion(served: World, edit: Edit
     until(served, Phase.OBSERVING)
     served.journal.release(served.journal._leases[PRODUCT][0])
     edit(served)
-    put_right(PRODUCT, SECTION, served.doors)
+    settle_before_release(PRODUCT, SECTION, served.doors)
     assert served.served_by == {1: 100}
     assert served.target.versions(PRODUCT) == (1,)
 
@@ -117,29 +118,29 @@ def test_a_candidate_that_was_deleted_is_not_promoted(served: World) -> None:
 def test_a_rollback_goes_to_the_former_champion_by_the_journal(served: World, edit: Edit) -> None:
     served.run(served.wish(2))
     edit(served)
-    assert back_to(PRODUCT, None, served.doors) == 1
-    assert back_to(PRODUCT, 1, served.doors) == 1
+    assert rollback_target(PRODUCT, None, served.doors) == 1
+    assert rollback_target(PRODUCT, 1, served.doors) == 1
     state = served.run(replace(served.wish(1, goal=Goal.REINSTATE), rollout_id="back"))
     assert (state.phase, served.served_by) == (Phase.DONE, {1: 100})
 
 
 def test_a_rollback_goes_to_nobody_who_was_rolled_back_or_never_served(served: World) -> None:
     with pytest.raises(NotFound, match="v1 replaced nobody"):
-        back_to(PRODUCT, None, served.doors)
+        rollback_target(PRODUCT, None, served.doors)
     with pytest.raises(NotFound, match="never was champion"):
-        back_to(PRODUCT, 3, served.doors)
+        rollback_target(PRODUCT, 3, served.doors)
     with pytest.raises(NotFound, match="is the champion already"):
-        back_to(PRODUCT, 1, served.doors)
+        rollback_target(PRODUCT, 1, served.doors)
     served.run(served.wish(2))
     served.run(replace(served.wish(1, goal=Goal.REINSTATE), rollout_id="back"))
     with pytest.raises(NotFound, match="v1 replaced nobody"):
-        back_to(PRODUCT, None, served.doors)
+        rollback_target(PRODUCT, None, served.doors)
 
 
 def test_a_rollback_knows_its_way_without_a_journal_by_the_registry(served: World) -> None:
     served.run(served.wish(2))
     served.journal._rollouts.clear()
-    assert back_to(PRODUCT, None, served.doors) == 1
+    assert rollback_target(PRODUCT, None, served.doors) == 1
 
 
 @pytest.mark.parametrize("strategy", Strategy)

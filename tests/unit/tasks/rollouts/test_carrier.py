@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from deployments.errors import RegistryUnreachable, TargetUnreachable
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe, Promote, Retire
 from deployments.spec import OnDeadline, Strategy
 from deployments.traffic import Weights
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
+from tasks.rollouts.takeover import begin, settle_before_release
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 
 ELSEWHERE = Owner("another-host", 1, 0.0)
@@ -182,7 +182,7 @@ def test_servers_that_cannot_be_retired_are_left_for_later_and_the_rollout_is_do
     assert (state.phase, champion.version, served.served_by) == (Phase.DONE, winner, {winner: 100})
     assert f"v{left} is not retired yet (supervisord does not answer)" in state.reason
     assert "rollout.left_behind" in history(served)
-    put_right(PRODUCT, SECTION, served.doors)
+    settle_before_release(PRODUCT, SECTION, served.doors)
     served.settled()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployments.cluster import Cluster
-from deployments.journals.cluster import ClusterJournal
+from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Journal
 from deployments.rollout.state import Phase
 from deployments.spec import Strategy

@@ -16,8 +16,8 @@ from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import Wish, settle
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
+from tasks.rollouts.takeover import Wish, settle_dead_rollouts
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 # Reading changes nothing: a kill between two readings is the kill before the next change.
@@ -190,7 +190,7 @@ def test_a_new_release_after_a_kill_finds_the_champion_serving_and_completes(
         for version in world.served_by:
             assert version in world.target.versions(PRODUCT), f"{where}: traffic without a server"
         lease = hold(PRODUCT, world.doors)
-        settle(PRODUCT, SECTION, world.doors, lease)
+        settle_dead_rollouts(PRODUCT, SECTION, world.doors, lease)
         world.journal.release(lease)
         world.settled()
         again = world.run(replace(wish, rollout_id="again", strategy=Strategy.ROLLING))

@@ -11,9 +11,9 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
 from deployments.spec import Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import put_right
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
 from tasks.rollouts.registry_sync import repair
+from tasks.rollouts.takeover import settle_before_release
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
@@ -53,7 +53,7 @@ def test_a_journal_that_is_lost_in_a_canary_makes_no_champion_of_the_candidate(s
     with pytest.raises(Killed):
         served.run(served.wish(2, Strategy.CANARY), between=between)
     doors = anew(served)
-    put_right(PRODUCT, SECTION, doors)
+    settle_before_release(PRODUCT, SECTION, doors)
     assert (served.served_by, served.target.versions(PRODUCT)) == ({1: 100}, (1,))
     assert repair(PRODUCT, doors).left == ()
     served.settled()

@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from deployments.errors import Busy
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Second, Strategy
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import begin, orphans, put_right, take_over
-from tasks.rollouts.keeping import hold
+from tasks.rollouts.lease import hold
+from tasks.rollouts.takeover import begin, orphans, settle_before_release, take_over
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
 A, B = "aaaa@1111 (on laptop)", "bbbb@2222 (on laptop)"
@@ -62,13 +62,13 @@ def test_a_release_elsewhere_moves_nothing_and_holds_nothing(served: World, seco
 def test_putting_right_elsewhere_is_refused_before_anything_is_trained(served: World) -> None:
     left_by_a(served)
     with pytest.raises(Busy, match="run `seatrial up` there"):
-        put_right(PRODUCT, SECTION, at(B, served))
+        settle_before_release(PRODUCT, SECTION, at(B, served))
     assert served.journal.holder(PRODUCT, served.clock.now()) is None
 
 
 def test_whoever_takes_the_place_of_a_lost_machine_ends_what_it_left(served: World) -> None:
     state = left_by_a(served)
-    put_right(PRODUCT, SECTION, at("aaaa@1111 (on another)", served))
+    settle_before_release(PRODUCT, SECTION, at("aaaa@1111 (on another)", served))
     assert served.journal.rollout(PRODUCT, state.rollout_id).phase is Phase.ROLLED_BACK
     served.settled()
 

@@ -6,9 +6,9 @@ import pytest
 
 from deployments.errors import BadInput, NotFound
 from deployments.traffic import Backend, Routing, Weights
-from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.removal import REMOVED, removed_at, take_off_the_air
+from tasks.rollouts.takeover import begin
 from tests.advice import followed
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from deployments.errors import Busy, RolloutFailed
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.registry import DeploymentStatus
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Shift
@@ -16,10 +16,11 @@ from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Launch
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.beginning import begin, put_right
-from tasks.rollouts.keeping import LEASE, outcome
-from tasks.rollouts.restore import restore
-from tasks.rollouts.traffic import retire, shift
+from tasks.rollouts.lease import LEASE
+from tasks.rollouts.reasons import outcome
+from tasks.rollouts.restore_champion import restore
+from tasks.rollouts.takeover import begin, settle_before_release
+from tasks.rollouts.traffic_shift import retire, shift
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World, history
 
 ELSEWHERE = Owner("another-host", 1, 0.0)
@@ -178,14 +179,14 @@ def test_a_version_that_still_has_traffic_is_not_retired(served: World) -> None:
 def test_servers_and_routes_that_no_rollout_accounts_for_are_cleaned_up(served: World) -> None:
     served.target.launch(Launch(PRODUCT, 3, served.folder, 1))
     shift(PRODUCT, Shift(Weights({1: 60, 3: 40})), served.doors)
-    assert put_right(PRODUCT, SECTION, served.doors) == "v1 has all traffic"
+    assert settle_before_release(PRODUCT, SECTION, served.doors) == "v1 has all traffic"
     assert history(served)[-1] == "traffic.repaired"
     served.settled()
-    assert put_right(PRODUCT, SECTION, served.doors) is None
+    assert settle_before_release(PRODUCT, SECTION, served.doors) is None
 
 
 def test_a_product_without_a_champion_keeps_no_stray_servers(world: World) -> None:
-    assert put_right(PRODUCT, SECTION, world.doors) is None
+    assert settle_before_release(PRODUCT, SECTION, world.doors) is None
     world.target.launch(Launch(PRODUCT, 2, world.folder, 1))
-    assert put_right(PRODUCT, SECTION, world.doors) == "no champion yet: nothing is served"
+    assert settle_before_release(PRODUCT, SECTION, world.doors) == "no champion yet: nothing is served"
     world.settled()

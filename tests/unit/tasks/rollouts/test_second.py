@@ -11,14 +11,14 @@ import pytest
 
 from deployments.clock import ManualClock
 from deployments.errors import Busy
-from deployments.owner import Owner
+from deployments.process_identity import Owner
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Second, Strategy
 from deployments.targets.protocol import Launch
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import begin, orphans, put_right, settle
-from tasks.rollouts.keeping import LEASE, hold
+from tasks.rollouts.lease import LEASE, hold
+from tasks.rollouts.takeover import begin, orphans, settle_before_release, settle_dead_rollouts
 from tests.unit.tasks.rollouts.sea import Signed, someone
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 
@@ -33,7 +33,10 @@ def test_a_second_rollout_is_rejected_by_default_and_at_once(served: World) -> N
 
 def test_whoever_has_the_lease_for_long_without_a_rollout_is_not_waited_for_without_end(served: World) -> None:
     served.journal.acquire(PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), timedelta(days=1))
-    for attempt in (lambda: begin(served.wish(2), served.doors), lambda: put_right(PRODUCT, SECTION, served.doors)):
+    for attempt in (
+        lambda: begin(served.wish(2), served.doors),
+        lambda: settle_before_release(PRODUCT, SECTION, served.doors),
+    ):
         began = served.clock.monotonic()
         with pytest.raises(Busy, match="another-host"):
             attempt()
@@ -99,7 +102,7 @@ def test_two_releases_that_start_at_one_moment_both_train(served: World, second:
     section = SECTION.model_copy(update={"second": second})
 
     def recover(doors: Doors) -> str | None:
-        return put_right(PRODUCT, section, doors)
+        return settle_before_release(PRODUCT, section, doors)
 
     assert Runs(served).meet(recover, recover).result() is None
     served.settled()
@@ -133,7 +136,7 @@ def test_a_second_rollout_may_wait_for_the_end_of_the_first(served: World) -> No
             lease = served.journal.acquire(
                 PRODUCT, Owner("another-host", 1, 0.0), served.clock.now(), timedelta(days=1)
             )
-            settle(PRODUCT, SECTION, served.doors, lease)
+            settle_dead_rollouts(PRODUCT, SECTION, served.doors, lease)
             served.journal.release(lease)
 
     served.clock.passing = end_it
@@ -151,7 +154,7 @@ def test_a_second_rollout_may_tell_the_first_to_give_up(served: World) -> None:
         if served.journal.orders(other.rollout_id) and served.journal.rollout(PRODUCT, other.rollout_id).live:
             theirs = Owner("another-host", 1, 0.0)
             lease = served.journal.acquire(PRODUCT, theirs, served.clock.now(), timedelta(days=1))
-            settle(PRODUCT, SECTION, served.doors, lease)
+            settle_dead_rollouts(PRODUCT, SECTION, served.doors, lease)
             served.journal.release(lease)
 
     served.clock.passing = obey

@@ -21,12 +21,12 @@ from hypothesis.stateful import (
 from deployments.errors import Busy, RolloutFailed
 from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.steps import Approve, Observe, Shift
+from deployments.rollout.steps import Approve, Observe, Shift, Wait
 from deployments.spec import BlueGreenSection, CanarySection, CanaryStep, OnDeadline, RolloutSection, Second, Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import Behaviour
 from deployments.traffic import Routing, Weights
-from tasks.rollouts.beginning import Wish, begin, orphans, put_right, take_over
+from tasks.rollouts.takeover import Wish, begin, orphans, settle_before_release, take_over
 from tests.unit.tasks.rollouts.sea import IMMORTAL, UNREACHABLE, Process, Someone, process, someone
 from tests.unit.tasks.rollouts.world import FACTS, MINUTE, PRODUCT, SECTION, World, history
 
@@ -186,7 +186,7 @@ class Sea(RuleBasedStateMachine):
             if state.phase in WAITED_FOR:
                 assert isinstance(state.step, WAITED_FOR[state.phase])
             if state.phase is Phase.RUNNING:
-                assert not isinstance(state.step, Observe | Approve)
+                assert not isinstance(state.step, Wait)
 
     @invariant()
     def at_most_one_rollout_is_under_way(self) -> None:
@@ -211,7 +211,7 @@ class Sea(RuleBasedStateMachine):
             if self.world.journal.rollouts(PRODUCT):
                 self.calm()
                 if "rollout.left_behind" in history(self.world):
-                    put_right(PRODUCT, SECTION, self.world.doors)
+                    settle_before_release(PRODUCT, SECTION, self.world.doors)
                 self.world.settled()
                 for state in self.world.journal.rollouts(PRODUCT):
                     by_itself = state.rollout_id not in self.blind and state.strategy != Strategy.ROLLING

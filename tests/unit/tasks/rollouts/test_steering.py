@@ -6,9 +6,9 @@ from deployments.rollout.orders import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe, Promote
 from deployments.spec import BlueGreenSection, Strategy
-from tasks.rollouts.beginning import begin
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.gathering import gathered
+from tasks.rollouts.evidence import gathered
+from tasks.rollouts.takeover import begin
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World, history, to_its_end
 
 

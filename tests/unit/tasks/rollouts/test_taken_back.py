@@ -9,9 +9,9 @@ from deployments.errors import DiskFull, RegistryUnreachable, SeatrialError
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Promote, Retire
 from deployments.spec import Strategy
-from tasks.rollouts.beginning import put_right
 from tasks.rollouts.champion import who_serves
 from tasks.rollouts.registry_sync import differences, repair
+from tasks.rollouts.takeover import settle_before_release
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage
 from tests.unit.tasks.rollouts.world import PRODUCT, SECTION, World
 
@@ -49,7 +49,7 @@ def test_users_go_back_before_the_registry_is_asked_and_stay_though_it_never_ans
 ) -> None:
     died_at(served, step)
     registry: Any = Away(served, failure)
-    seen = put_right(PRODUCT, SECTION, replace(served.doors, registry=registry), going_back=True)
+    seen = settle_before_release(PRODUCT, SECTION, replace(served.doors, registry=registry), going_back=True)
     assert registry.served_by[0] == {1: 100}
     assert seen == f"v1 serves again, and the registry cannot say so ({failure})"
     state = served.journal.rollout(PRODUCT, "rollout-2")
@@ -64,10 +64,10 @@ def test_users_go_back_before_the_registry_is_asked_and_stay_though_it_never_ans
 @pytest.mark.parametrize("step", [Promote, Retire])
 def test_with_a_registry_that_answers_all_agrees_at_once(served: World, step: type[Promote | Retire]) -> None:
     died_at(served, step)
-    assert put_right(PRODUCT, SECTION, served.doors, going_back=True) == "v1 has all traffic"
+    assert settle_before_release(PRODUCT, SECTION, served.doors, going_back=True) == "v1 has all traffic"
     assert served.served_by == {1: 100}
     served.settled()
-    assert put_right(PRODUCT, SECTION, served.doors, going_back=True) is None
+    assert settle_before_release(PRODUCT, SECTION, served.doors, going_back=True) is None
 
 
 def test_a_first_version_has_no_way_back(world: World) -> None:
@@ -77,13 +77,13 @@ def test_a_first_version_has_no_way_back(world: World) -> None:
 
     with pytest.raises(Killed):
         world.run(world.wish(1), between=between)
-    put_right(PRODUCT, SECTION, world.doors, going_back=True)
+    settle_before_release(PRODUCT, SECTION, world.doors, going_back=True)
     assert world.served_by == {1: 100}
     world.settled()
 
 
 def test_a_release_takes_away_nobody_who_was_promoted(served: World) -> None:
     died_at(served, Retire)
-    put_right(PRODUCT, SECTION, served.doors)
+    settle_before_release(PRODUCT, SECTION, served.doors)
     assert served.served_by == {2: 100}
     served.settled()

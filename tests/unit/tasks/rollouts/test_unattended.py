@@ -12,9 +12,9 @@ from deployments.rollout.steps import Observe, Promote, Shift
 from deployments.spec import Strategy
 from deployments.strategies.plan import Goal
 from deployments.targets.protocol import Replica, ReplicaState
-from tasks.rollouts.beginning import begin, put_right
 from tasks.rollouts.carrier import Carrier
 from tasks.rollouts.champion import who_serves
+from tasks.rollouts.takeover import begin, settle_before_release
 from tests.unit.tasks.rollouts.hostile import Door, Killed, Outage, doors_of
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
 
@@ -166,7 +166,7 @@ def test_whoever_puts_right_what_was_left_leads_nobody_back_if_it_cannot_end_it(
         served.run(served.wish(2, Strategy.CANARY), between=between)
     outage = Outage(served, "MLflow", on=True)
     with pytest.raises(RegistryUnreachable):
-        put_right(PRODUCT, SECTION, doors_of(served, outage))
+        settle_before_release(PRODUCT, SECTION, doors_of(served, outage))
     assert served.served_by == {1: 100}
     assert served.journal.rollout(PRODUCT, "rollout-2").phase is Phase.RESTORING
     met: set[int] = set()

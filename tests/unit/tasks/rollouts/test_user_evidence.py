@@ -8,12 +8,12 @@ import pytest
 
 from deployments.analysis.evidence import Block, Counts
 from deployments.analysis.judge import judge
-from deployments.analysis.split import mismatch
-from deployments.analysis.users import Outcome
+from deployments.analysis.sample_ratio import mismatch
+from deployments.analysis.user_metrics import Outcome
 from deployments.analysis.verdict import Ruling
 from deployments.rollout.state import RolloutState
 from deployments.spec import Strategy
-from tasks.rollouts.beginning import begin
+from tasks.rollouts.takeover import begin
 from tasks.rollouts.user_evidence import KnownUsers, Told
 from tests.unit.tasks.rollouts.world import PRODUCT, World
 

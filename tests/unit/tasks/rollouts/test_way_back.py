@@ -9,10 +9,10 @@ import pytest
 
 from deployments.errors import JournalUnreachable, RegistryUnreachable, RouterUnreachable
 from deployments.rollout.state import Phase, RolloutState
-from deployments.routers.retreats import Retreat
+from deployments.routers.traffic_rollback import Retreat
 from deployments.spec import Strategy
+from tasks.rollouts.abandonment import give_up
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up
 from tests.unit.tasks.rollouts.hostile import AWAY, MOMENTS, PROMOTION, Door, Killed, Outage, doors_of, through
 from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World, to_its_end
 

@@ -29,9 +29,9 @@ from deployments.spec import (
 from deployments.strategies.plan import Goal
 from deployments.targets.in_memory import InMemoryTarget
 from deployments.wiring import Doors
-from tasks.rollouts.beginning import Wish, begin, carried_here, take_over
+from tasks.rollouts.abandonment import give_up_for
 from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.keeping import give_up_for
+from tasks.rollouts.takeover import Wish, begin, is_carried_here, take_over
 
 PRODUCT = "bikes"
 MINUTE = timedelta(minutes=1)
@@ -135,7 +135,7 @@ class World:
         try:
             return carry()
         except Exception as error:
-            state = carried_here(PRODUCT, rollout_id, doors)
+            state = is_carried_here(PRODUCT, rollout_id, doors)
             if state is None:
                 raise
             return to_its_end(give_up_for(error, state, doors), doors)

@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 import pytest
 
-from deployments.serving.batch import Batch
 from deployments.serving.inference_log import Bounds, InferenceLog
+from deployments.serving.inference_log.arrow_table import Tables
 from deployments.serving.inference_log.buffer import Reason
-from deployments.serving.inference_log.table import Tables
+from deployments.serving.row_batch import Batch
 from tests.unit.deployments.serving.inference_log.answered import ROW, logged
-from tests.unit.deployments.serving.inference_log.test_table import FLIGHTS
+from tests.unit.deployments.serving.inference_log.test_arrow_table import FLIGHTS
 
 
 def kept(log: InferenceLog) -> list[str]:

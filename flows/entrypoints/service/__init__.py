@@ -1,0 +1,1 @@
+"""The control service: what users tell Seatrial over HTTP. It starts nothing and decides nothing."""
