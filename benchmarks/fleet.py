@@ -105,8 +105,8 @@ def seed(folder: Path, count: int) -> None:
     from tasks.datasets.split import split_by_time
     from tasks.gate.scoring import Scores
     from tasks.models.train import DataFacts, train, version_facts
-    from tasks.rollouts.carrier import Carrier
-    from tasks.rollouts.takeover import Wish, begin
+    from tasks.rollout_engine.carrier import Carrier
+    from tasks.rollout_engine.takeover import Wish, begin
     from tasks.spec_file import load_product
 
     known = set(wiring.registry().products())

@@ -24,7 +24,7 @@ from rich.table import Table
 from deployments.clock import ManualClock
 from deployments.cluster import rate_limit
 from deployments.journals.kubernetes import ClusterJournal
-from deployments.metrics.live import LiveMetrics
+from deployments.metrics.composite import LiveMetrics
 from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
 from deployments.rollout.state import Phase

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from deployments.serving.compiled.compiler import prepare
-from deployments.serving.model_description import Feature, Kind
+from deployments.serving.model_metadata import Feature, Kind
 from deployments.serving.row_batch import Batch
 from tasks.models.pipeline import build_pipeline
 from tasks.product_spec import CategoricalColumns, NumericColumns, PreprocessingSection

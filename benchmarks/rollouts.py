@@ -18,10 +18,10 @@ from deployments.spec import (
     Strategy,
 )
 from deployments.strategies.plan import Goal
-from tasks.rollouts.abandonment import give_up
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.reasons import explain
-from tasks.rollouts.takeover import Wish, begin
+from tasks.rollout_engine.abandonment import give_up
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.reasons import explain
+from tasks.rollout_engine.takeover import Wish, begin
 
 _SECOND: Final = timedelta(seconds=1)
 SECTION: Final = RolloutSection(

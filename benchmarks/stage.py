@@ -20,8 +20,8 @@ from deployments.analysis.evidence import Block
 from deployments.clock import SystemClock
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Lease
+from deployments.metrics.composite import live_metrics
 from deployments.metrics.feedback.store import FeedbackLedger
-from deployments.metrics.live import live_metrics
 from deployments.registry import VersionFacts
 from deployments.registry.in_memory import InMemoryRegistry
 from deployments.rollout.state import Phase, RolloutState

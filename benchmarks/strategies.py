@@ -25,11 +25,11 @@ from benchmarks.answers import Answers
 from benchmarks.load import PRODUCT
 from benchmarks.rollouts import carry, promotion, reinstatement
 from benchmarks.stage import Stage, load, stage
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
-from tasks.rollouts.orders import place_order
-from tasks.rollouts.takeover import Wish
+from tasks.rollout_engine.command_submission import place_order
+from tasks.rollout_engine.takeover import Wish
 
 
 @dataclass(frozen=True, slots=True)

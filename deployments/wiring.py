@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput
-from deployments.inference_logs import Log
+from deployments.inference_log_reader import Log
 from deployments.journals.protocol import Journal, Lease
 from deployments.journals.registration_notes import registration_of
 from deployments.metrics.protocol import Metrics
@@ -137,7 +137,7 @@ def newest_section(product: str) -> RolloutSection | None:
 
 @lru_cache(maxsize=1)
 def _embedded_doors() -> Doors:
-    from deployments.platform.gateway import ensure_gateway
+    from deployments.local_platform.gateway import ensure_gateway
 
     settings = current()
     return embedded_doors(settings, ensure_gateway(settings))
@@ -145,11 +145,11 @@ def _embedded_doors() -> Doors:
 
 def embedded_doors(settings: Settings, supervisor: "Supervisor") -> Doors:
     """The embedded platform's doors: Envoy, processes under supervisord, the journal's database, MLflow."""
+    from deployments.local_platform.desired_routing import witness_of
+    from deployments.local_platform.disk_reclaim import make_room
+    from deployments.local_platform.gateway import ensure_gateway
+    from deployments.metrics.composite import live_metrics
     from deployments.metrics.feedback.store import FeedbackLedger
-    from deployments.metrics.live import live_metrics
-    from deployments.platform.desired_routing import witness_of
-    from deployments.platform.disk_space import make_room
-    from deployments.platform.gateway import ensure_gateway
     from deployments.routers.envoy import EnvoyRouter
     from deployments.targets.process import ProcessTarget
 
@@ -194,14 +194,14 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     """
     from deployments.caller_authentication import Proofs
     from deployments.cluster import Cluster
+    from deployments.metrics.composite import cluster_metrics
     from deployments.metrics.feedback.store import FeedbackLedger
     from deployments.metrics.gateway_prometheus import GatewayCounts
-    from deployments.metrics.live import cluster_metrics
+    from deployments.metrics.pod_prometheus import PrometheusCounters
     from deployments.metrics.pods import PodCounters
-    from deployments.metrics.prometheus import PrometheusCounters
-    from deployments.metrics.promql import Prometheus
+    from deployments.metrics.prometheus_api import Prometheus
     from deployments.routers.gateway_api import GatewayApiRouter
-    from deployments.routers.service import ServiceRouter
+    from deployments.routers.kubernetes_service import ServiceRouter
     from deployments.targets.kubernetes import KubernetesTarget
 
     clock = SystemClock()

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deployments.platform.lifecycle import live_addresses
+from deployments.local_platform.lifecycle import live_addresses
 from deployments.settings import current
 from examples.replay import Background, Replay, batches, play
 from tasks.spec_file import load_product

@@ -6,14 +6,14 @@ from typing import Any
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.settings import current
 from deployments.spec import Strategy
 
 
 def _products_here(schema: dict[str, Any]) -> None:
     """The form's examples: the products whose specs lie in the project."""
-    from deployments.platform.prefect_deployments import products_in
+    from deployments.local_platform.prefect_deployments import products_in
 
     schema["examples"] = list(products_in(current().specs_folder)) or ["name-of-a-product"]
 

@@ -11,7 +11,7 @@ from tasks.decision_log import failure_recorded, record_asked
 from tasks.evaluation import evaluate
 from tasks.ingestion import ingest
 from tasks.registration import register
-from tasks.rollout import recover
+from tasks.rollout_steps import recover
 from tasks.run_context import Result, Run, open_run
 from tasks.training import train
 from tasks.validation import validate

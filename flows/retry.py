@@ -8,9 +8,9 @@ from deployments.strategies.plan import Goal
 from flows.parameters import RetryRequest, run_name
 from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record_asked
-from tasks.orders import version_to_retry
+from tasks.operator_commands import version_to_retry
 from tasks.prefect_artifacts import name_run
-from tasks.rollout import recover
+from tasks.rollout_steps import recover
 from tasks.run_context import Result, open_run
 
 

@@ -11,9 +11,9 @@ from deployments.strategies.plan import Goal
 from flows.parameters import RollbackRequest, run_name
 from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record, record_asked
-from tasks.orders import end_under_way
+from tasks.operator_commands import end_under_way
 from tasks.prefect_artifacts import name_run
-from tasks.rollout import close_runs_left_open, former_version, recover
+from tasks.rollout_steps import close_runs_left_open, former_version, recover
 from tasks.run_context import Result, open_run
 
 

@@ -13,9 +13,10 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Wait
 from deployments.strategies.plan import Goal
 from flows.parameters import RolloutRequest, rollout_name
-from tasks.event_log import tell
+from tasks.operator_log import tell
 from tasks.prefect_runs import is_of_prefect, run_is_gone
-from tasks.rollout import (
+from tasks.rollout_engine.local_rollouts import remembered_state
+from tasks.rollout_steps import (
     abandon,
     begin_rollout,
     carry_on_without_prefect,
@@ -25,7 +26,6 @@ from tasks.rollout import (
     resume_rollout,
     take_step,
 )
-from tasks.rollouts.active_rollouts import remembered_state
 from tasks.run_context import Result, Run
 from tasks.secondary_errors import failing_instead
 from tasks.signals import PRESENT

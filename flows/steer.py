@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.parameters import SteerRequest, steer_name
-from tasks.orders import give_order
+from tasks.operator_commands import give_order
 
 
 @flow(name="steer", flow_run_name=steer_name)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from tasks.spec_location import any_file
+from tasks.allowed_spec_paths import any_file
 
 Result = TypeVar("Result")
 

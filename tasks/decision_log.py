@@ -8,8 +8,8 @@ from deployments.clock import SystemClock
 from deployments.errors import Refused
 from deployments.journals.protocol import Event, Journal
 from deployments.process_identity import Owner, this_process
-from tasks.event_log import tell
-from tasks.rollouts.reasons import explain
+from tasks.operator_log import tell
+from tasks.rollout_engine.reasons import explain
 from tasks.run_context import Run
 from tasks.secondary_errors import noting_failures
 from tasks.signals import PRESENT

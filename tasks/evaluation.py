@@ -12,14 +12,14 @@ from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot, load_snapshot
 from tasks.datasets.split import split_by_time
 from tasks.decision_log import record
-from tasks.event_log import tell
 from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
-from tasks.gate.score_comparison import champion_scores, rows_without_rule, scores_beside
-from tasks.gate.verdict import Unscorable, rows_for_table
+from tasks.gate.rule_checks import Unscorable, rows_for_table
+from tasks.gate.score_report import champion_scores, rows_without_rule, scores_beside
 from tasks.models.train import TrainedModel
+from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_table
-from tasks.rollouts.champion import who_serves
+from tasks.rollout_engine.champion import who_serves
 from tasks.run_context import Run
 
 

@@ -7,7 +7,7 @@ from deployments.settings import current
 from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot, take_snapshot
 from tasks.decision_log import record
-from tasks.event_log import tell
+from tasks.operator_log import tell
 from tasks.run_context import Run
 from tasks.spec_lint import check_model
 

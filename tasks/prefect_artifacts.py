@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deployments.analysis.verdict import Verdict
-from deployments.platform.addresses import read_addresses
+from deployments.local_platform.addresses import read_addresses
 from deployments.redaction import masked
 from deployments.rollout.state import RolloutState
 from deployments.settings import current

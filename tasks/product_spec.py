@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from deployments.durations import Duration
 from deployments.spec import RolloutSection, Section
 from deployments.trusted_types import refusal
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 
 _GATEWAYS_OWN = {"v2", "seatrial"}
 Column = Annotated[str, Field(min_length=1)]

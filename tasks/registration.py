@@ -14,9 +14,9 @@ from deployments.registry import ModelVersion
 from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot
 from tasks.decision_log import record
-from tasks.event_log import tell
 from tasks.gate.evaluate import Evaluation
 from tasks.models.train import TrainedModel, version_facts
+from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_links, leave_markdown, name_run
 from tasks.run_context import Run
 

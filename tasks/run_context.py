@@ -8,9 +8,9 @@ from deployments.clock import SystemClock
 from deployments.cluster.object_names import product_object_name, user_address
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection, Second, Strategy, TargetKind
+from tasks.allowed_spec_paths import asked_spec
 from tasks.product_spec import ProductSpec, Window
 from tasks.spec_file import check_available, load_product, parse_window
-from tasks.spec_location import asked_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Result:
 
 def address_of(product: str, section: RolloutSection) -> str:
     """Where users ask for predictions; in a cluster by the names of what they ask, for it may have many addresses."""
-    from deployments.platform.addresses import read_addresses
+    from deployments.local_platform.addresses import read_addresses
 
     if section.target is not TargetKind.KUBERNETES:
         return f"{read_addresses(current()).url('gateway')}/{product}/invocations"

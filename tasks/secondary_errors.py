@@ -47,7 +47,7 @@ def lease_released_after(lease: "Lease", doors: "Doors") -> Iterator[None]:
 
 
 def _explained(error: BaseException) -> str:
-    from tasks.rollouts.reasons import explain  # commands that fail at nothing need none of it
+    from tasks.rollout_engine.reasons import explain  # commands that fail at nothing need none of it
 
     return explain(error)
 

@@ -13,13 +13,13 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
-from deployments.inference_logs import check_reachable_by_fsspec, is_url
+from deployments.inference_log_reader import check_reachable_by_fsspec, is_url
 from deployments.plurals import counted
 from deployments.redaction import quoted
-from deployments.routers.service import nearest
+from deployments.routers.kubernetes_service import nearest
 from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
 from tasks.gate.metrics import Direction, direction_of, metrics_of
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 from tasks.product_spec import (
     ColumnType,
     Comparison,

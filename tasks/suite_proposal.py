@@ -11,7 +11,7 @@ from deployments.errors import BadData, BadInput
 from deployments.settings import Settings
 from tasks.data_validation.builtin_checks import by_severity, guard
 from tasks.data_validation.findings import Severity
-from tasks.data_validation.suite_profile import propose_suite
+from tasks.data_validation.suite_profiler import propose_suite
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.datasets.split import split_by_time
 from tasks.models.features import features_in, select_features, target_values

@@ -9,9 +9,9 @@ from tasks.data_validation.report import ValidationReport, to_html
 from tasks.datasets.snapshot import Snapshot, load_snapshot, load_texts
 from tasks.datasets.split import split_by_time
 from tasks.decision_log import record
-from tasks.event_log import tell
 from tasks.models.train import DataFacts, TrainedModel
 from tasks.models.train import train as fit_and_record
+from tasks.operator_log import tell
 from tasks.run_context import Run
 
 

@@ -10,7 +10,7 @@ from tasks.data_validation.gx_process import validate_in_child
 from tasks.data_validation.report import ValidationReport, to_markdown
 from tasks.datasets.snapshot import Snapshot
 from tasks.decision_log import record
-from tasks.event_log import tell
+from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_markdown
 from tasks.run_context import Run
 

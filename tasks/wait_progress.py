@@ -7,12 +7,12 @@ from deployments.clock import Clock
 from deployments.errors import SeatrialError
 from deployments.journals.protocol import Journal
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.waits import waiting
+from deployments.rollout.wait_conditions import waiting
 from deployments.wiring import Doors
-from tasks.event_log import tell
+from tasks.operator_log import tell
 from tasks.prefect_runs import name_present_run
-from tasks.rollouts.lease import under_way
-from tasks.rollouts.wait_reminders import AT_ONCE, SOON, Reminder, SpeakingClock
+from tasks.rollout_engine.lease import under_way
+from tasks.rollout_engine.wait_reminders import AT_ONCE, SOON, Reminder, SpeakingClock
 
 # What the name of a run says of a wait that only a person, or traffic, can end.
 _NAMED: Final = {Phase.HOLDING: "held", Phase.WAITING: "asks a person", Phase.PAUSED: "paused"}

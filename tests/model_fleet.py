@@ -11,9 +11,9 @@ import uvicorn
 
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.server_state import Service
-from deployments.serving.socket_handover import unix_listener
+from deployments.serving.startup.socket_handover import unix_listener
 from deployments.traffic import DEFAULT_KEY
 
 PREDICTION_OF_ROW = "x"

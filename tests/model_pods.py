@@ -15,11 +15,11 @@ from deployments.clock import ManualClock
 from deployments.cluster import Cluster, labels_of
 from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.serving.asgi import Front
-from deployments.serving.crash_record import Remains
+from deployments.serving.inflight_record import Remains
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
-from deployments.serving.model_description import Description, Feature, Kind, Output
-from deployments.serving.request_headers import MIRRORED, PAIRED
+from deployments.serving.mirror_headers import MIRRORED, PAIRED
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.server_state import Service
 from tests.fakes.kubernetes import FakeKubernetes, Proxied, Request, Target
 from tests.model_fleet import PREDICTION_OF_ROW

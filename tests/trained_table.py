@@ -10,20 +10,20 @@ from typing import Any
 import pandas as pd
 
 from deployments.clock import SystemClock
+from deployments.serving.codecs.mlflow import MlflowDialect
+from deployments.serving.codecs.open_inference import OipDialect
 from deployments.serving.data_plane import answers_of
 from deployments.serving.inference_request import Dialect, Query
 from deployments.serving.loaded_model import Model, load
-from deployments.serving.mlflow_codec import MlflowDialect
-from deployments.serving.model_description import Output
-from deployments.serving.oip_codec import OipDialect
+from deployments.serving.model_metadata import Output
 from deployments.serving.request_limits import Limits
 from deployments.settings import Settings
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
-from tasks.learning_tasks import TaskKind
 from tasks.models.features import select_features
 from tasks.models.fitting import fit
 from tasks.models.golden_rows import HeldOut, verification_sample
-from tasks.models.model_card import ModelCard, metadata_of
+from tasks.models.mlmodel_metadata import ModelCard, metadata_of
+from tasks.problem_types import TaskKind
 from tasks.product_spec import Output as AskedOutput
 from tasks.product_spec import ProductSpec
 from tests.model_folder import write_manifest

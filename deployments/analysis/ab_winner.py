@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from deployments.analysis import block_arrays, rate_difference
+from deployments.analysis import block_counts, rate_difference
 from deployments.analysis.distribution_metrics import log_e_faster
 from deployments.analysis.evidence import Block
-from deployments.analysis.evidence_parts import Parts, split_into_parts
+from deployments.analysis.evidence_by_unit import Parts, split_into_parts
 from deployments.analysis.judge import judge
 from deployments.analysis.paired_metrics import log_e_more_accurate
 from deployments.analysis.rate_metrics import compare_values, log_e_fewer_errors
@@ -45,4 +45,4 @@ def _log_e_better(parts: Parts, rule: MetricRule) -> float:
         case "accuracy":
             return log_e_more_accurate(parts)
         case _:
-            return rate_difference.log_e_above(compare_values(block_arrays.feedback(parts.blocks, rule).swapped()), 0)
+            return rate_difference.log_e_above(compare_values(block_counts.feedback(parts.blocks, rule).swapped()), 0)

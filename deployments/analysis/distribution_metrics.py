@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deployments.analysis import block_arrays, proportion, rate_ratio
-from deployments.analysis.block_arrays import Arms, Array, Starts, Unit
-from deployments.analysis.error_budget import Levels
+from deployments.analysis import block_counts, proportion, rate_ratio
+from deployments.analysis.block_counts import Arms, Array, Starts, Unit
+from deployments.analysis.error_spending import Levels
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block
-from deployments.analysis.evidence_parts import Parts, Series, arms_by_part
-from deployments.analysis.log_gaps import outside
+from deployments.analysis.evidence_by_unit import Parts, Series, arms_by_part
 from deployments.analysis.metric_result import Weighed, percent, proved_by
+from deployments.analysis.unattributed_requests import outside
 from deployments.spec import MetricRule
 
 _SLOW_SHARE = 0.01  # of the answers may exceed the limit
@@ -22,7 +22,7 @@ _SLOW_SHARE = 0.01  # of the answers may exceed the limit
 
 def weigh_latency(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Whether more of the candidate's answers than of the stable version's are slower than some bucket's bound."""
-    times = arms_by_part(parts, block_arrays.latencies)
+    times = arms_by_part(parts, block_counts.latencies)
     logs = _by_kind(times, rule.margin or 0, levels)
     harm = None if rule.margin is None else times.strength(rate_ratio.log_mean(logs.T))
     broken = None if rule.limit is None else times.strength(_log_e_slow(times, rule.limit))
@@ -59,7 +59,7 @@ def weigh_predictions(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed
 
 def log_e_faster(parts: Parts) -> float:
     """Log of the e-value against "the candidate is at no bound faster than the stable version"."""
-    times = arms_by_part(parts, block_arrays.latencies)
+    times = arms_by_part(parts, block_counts.latencies)
     return max(
         float(rate_ratio.log_mean(rate_ratio.log_e_above(arms.swapped(), 1))) + part.log_beta
         for arms, part in zip(times.whole, parts.whole, strict=True)
@@ -78,7 +78,7 @@ class _Predicted:
 
 
 def _predicted(blocks: Sequence[Block], unit: Unit, rule: MetricRule, levels: Levels) -> _Predicted:
-    arms, labels = block_arrays.predictions(blocks, unit)
+    arms, labels = block_counts.predictions(blocks, unit)
     more, less = (_harm(each, rule.margin or 0, levels) for each in (arms, arms.swapped()))
     seen = (arms.stable_bad.sum(axis=0) + arms.candidate_bad.sum(axis=0)) > 0
     worst = int(np.argmax(np.where(seen, np.maximum(more, less), -np.inf)))

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deployments.analysis import sample_ratio
-from deployments.analysis.error_budget import Levels, levels
+from deployments.analysis import sample_ratio_mismatch
+from deployments.analysis.error_spending import Levels, levels
 from deployments.analysis.evidence import Block
-from deployments.analysis.evidence_parts import split_into_parts
+from deployments.analysis.evidence_by_unit import split_into_parts
 from deployments.analysis.metric_result import Weighed, finding, suspicion
 from deployments.analysis.metric_tests import weigh
 from deployments.analysis.rate_metrics import compare_errors, error_bounds, errors_of
@@ -27,7 +27,7 @@ def judge(blocks: Sequence[Block], rules: AnalysisSection) -> Verdict:
     findings = tuple(finding(each, rule, level) for each, rule in zip(weighed, rules.metrics, strict=True))
     if harmful := [found for found in findings if found.is_harm and not found.dry_run]:
         return Verdict(Ruling.ROLL_BACK, _sentences(harmful), findings)
-    if wrong := sample_ratio.mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
+    if wrong := sample_ratio_mismatch.mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
         return Verdict(Ruling.HOLD, wrong, findings)
     return _nearly_harmful(weighed, findings, rules, level) or _without_harm(blocks, weighed, findings)
 

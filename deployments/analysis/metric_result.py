@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
-from deployments.analysis.error_budget import Levels
-from deployments.analysis.evidence_parts import Strength
+from deployments.analysis.error_spending import Levels
+from deployments.analysis.evidence_by_unit import Strength
 from deployments.analysis.verdict import Finding
 from deployments.spec import MetricRule
 

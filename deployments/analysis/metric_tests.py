@@ -1,8 +1,8 @@
 """Which test weighs which metric."""
 
 from deployments.analysis.distribution_metrics import weigh_latency, weigh_predictions
-from deployments.analysis.error_budget import Levels
-from deployments.analysis.evidence_parts import Parts
+from deployments.analysis.error_spending import Levels
+from deployments.analysis.evidence_by_unit import Parts
 from deployments.analysis.metric_result import Weighed
 from deployments.analysis.paired_metrics import weigh_accuracy, weigh_disagreement
 from deployments.analysis.rate_metrics import weigh_errors, weigh_feedback

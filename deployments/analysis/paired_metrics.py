@@ -1,9 +1,9 @@
 """Metrics of mirrored requests that both versions answered: disagreement, and accuracy where there are labels."""
 
-from deployments.analysis import block_arrays, proportion
-from deployments.analysis.block_arrays import Array
-from deployments.analysis.error_budget import Levels
-from deployments.analysis.evidence_parts import Parts, Strength
+from deployments.analysis import block_counts, proportion
+from deployments.analysis.block_counts import Array
+from deployments.analysis.error_spending import Levels
+from deployments.analysis.evidence_by_unit import Parts, Strength
 from deployments.analysis.metric_result import Weighed, percent
 from deployments.plurals import counted
 from deployments.spec import MetricRule
@@ -13,7 +13,7 @@ _FAR = 10**13  # pairs; nobody waits for more
 
 def weigh_disagreement(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """The share of pairs with different predictions, against an acceptable share and a limit."""
-    all_compared, disagreed, _, _ = block_arrays.pairs(parts.blocks)
+    all_compared, disagreed, _, _ = block_counts.pairs(parts.blocks)
     differ, compared = int(disagreed.sum()), int(all_compared.sum())
     safe = proportion.log_e_below(differ, compared, rule.margin or 0) if rule.prove else None
     rate = differ / compared if compared else None
@@ -38,7 +38,7 @@ def weigh_accuracy(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
 
     Half of them if none is better; the margin is what may be added to that half.
     """
-    compared, _, only_stable, only_candidate = block_arrays.pairs(parts.blocks)
+    compared, _, only_stable, only_candidate = block_counts.pairs(parts.blocks)
     wrong, decided = int(only_stable.sum()), int((only_stable + only_candidate).sum())
     acceptable = 0.5 + (rule.margin or 0)
     worse, beyond = (
@@ -60,7 +60,7 @@ def weigh_accuracy(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
 
 def log_e_more_accurate(parts: Parts) -> float:
     """Log of the e-value against "the candidate is right no more often than the stable version"."""
-    _, _, only_stable, only_candidate = block_arrays.pairs(parts.blocks)
+    _, _, only_stable, only_candidate = block_counts.pairs(parts.blocks)
     return proportion.log_e_above(only_candidate.sum(), (only_candidate + only_stable).sum(), 0.5)
 
 

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from scipy.special import betainc, betaln, xlogy
 
-from deployments.analysis.block_arrays import Array, Starts
-from deployments.analysis.restarts import log_mixture, sums_since_each_start
+from deployments.analysis.block_counts import Array, Starts
+from deployments.analysis.changepoint_mixture import log_mixture, sums_since_each_start
 
 _SMALLEST: Final = 1e-9  # bound for which a share beyond is expected at three times it
 

@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.analysis.block_arrays import Arms, Array, Starts
-from deployments.analysis.restarts import log_mixture, sums_since_each_start
+from deployments.analysis.block_counts import Arms, Array, Starts
+from deployments.analysis.changepoint_mixture import log_mixture, sums_since_each_start
 
 ERRORS_EXPECTED: Final = 0.005  # what is taken for the error rate until there are counts
 VALUES_EXPECTED: Final = 0.5  # likewise for values pushed by users

@@ -6,11 +6,11 @@ from functools import partial
 
 import numpy as np
 
-from deployments.analysis import block_arrays, proportion, rate_difference, rate_ratio
-from deployments.analysis.block_arrays import Arms, Array, Unit
+from deployments.analysis import block_counts, proportion, rate_difference, rate_ratio
+from deployments.analysis.block_counts import Arms, Array, Unit
 from deployments.analysis.confidence_sequence import lower_bound, upper_bound
-from deployments.analysis.error_budget import Levels
-from deployments.analysis.evidence_parts import Parts, Series, Strength, arms_by_part
+from deployments.analysis.error_spending import Levels
+from deployments.analysis.evidence_by_unit import Parts, Series, Strength, arms_by_part
 from deployments.analysis.metric_result import Weighed, percent, proved_by, still_missing
 from deployments.analysis.rate_difference import Comparison
 from deployments.plurals import counted
@@ -53,7 +53,7 @@ def weigh_errors(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
 
 def weigh_feedback(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
     """Means of pushed values; tested on the scale of the range, told on the scale of the values."""
-    arms = block_arrays.feedback(parts.blocks, rule)
+    arms = block_counts.feedback(parts.blocks, rule)
     comparison = compare_values(arms)
     margin = scaled_margin(rule)
     worse, beyond = (rate_difference.log_e_ever_above(comparison, each) for each in (0, margin))
@@ -75,7 +75,7 @@ def weigh_feedback(parts: Parts, rule: MetricRule, levels: Levels) -> Weighed:
 
 def errors_of(parts: Parts) -> Series:
     """Errors by part, as the spec counts given-up requests."""
-    return arms_by_part(parts, partial(block_arrays.errors, given_up=parts.given_up))
+    return arms_by_part(parts, partial(block_counts.errors, given_up=parts.given_up))
 
 
 def log_e_fewer_errors(parts: Parts) -> float:
@@ -120,16 +120,16 @@ def scaled_margin(rule: MetricRule) -> float:
 def _firsts(parts: Parts, errors: Series) -> Series:
     """Who met something bad for the first time, by part; each request by itself, as in `errors`."""
     whole = tuple(
-        arms if part.since is None else block_arrays.first_failures(part.blocks, part.unit, parts.given_up)[0]
+        arms if part.since is None else block_counts.first_failures(part.blocks, part.unit, parts.given_up)[0]
         for arms, part in zip(errors.whole, parts.whole, strict=True)
     )
-    short, rows = block_arrays.first_failures(parts.short, Unit.SHORT, parts.given_up)
+    short, rows = block_counts.first_failures(parts.short, Unit.SHORT, parts.given_up)
     return Series(parts, whole, short, rows[parts.starts], parts.log_alpha_of_failures)
 
 
 def _at_risk(parts: Parts, given_up: float) -> Series:
     """Who had met nothing bad before, by part."""
-    return arms_by_part(parts, partial(block_arrays.at_risk, given_up=given_up), at_once=True)
+    return arms_by_part(parts, partial(block_counts.at_risk, given_up=given_up), at_once=True)
 
 
 def _log_e_worse(firsts: Series) -> Array:

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.analysis.block_arrays import Arms, Array, Starts
-from deployments.analysis.restarts import log_mixture, sums_since_each_start
+from deployments.analysis.block_counts import Arms, Array, Starts
+from deployments.analysis.changepoint_mixture import log_mixture, sums_since_each_start
 
 # How many times beyond r0 the ratio may be: a mixture with equal weights.
 BEYOND: Final = np.geomspace(1.1, 40, 8)

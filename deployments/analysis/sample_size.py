@@ -3,7 +3,7 @@
 import math
 
 from deployments.analysis import rate_difference
-from deployments.analysis.error_budget import levels
+from deployments.analysis.error_spending import levels
 from deployments.analysis.paired_metrics import pairs_to_prove
 from deployments.analysis.rate_metrics import scaled_margin
 from deployments.spec import AnalysisSection, MetricRule

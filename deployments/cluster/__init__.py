@@ -16,7 +16,7 @@ from deployments.cluster.errors import (
 )
 from deployments.cluster.fencing import TRIES, annotation, newest_token, token_annotation
 from deployments.cluster.object_names import MANAGER, is_ours, labels_of, object_name, selector_of
-from deployments.cluster.objects import Cluster, Proxied
+from deployments.cluster.resource_client import Cluster, Proxied
 from deployments.cluster.resource_kinds import Kind
 
 __all__ = [

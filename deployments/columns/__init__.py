@@ -5,7 +5,15 @@ that training saw a value is. Does not belong here: reading files (`tasks.datase
 """
 
 from deployments.columns.category_matching import MISSING, Categories, text_of
-from deployments.columns.column_meaning import DOUBLE, USUAL, USUAL_NULLS, Held, Meaning, meaning_from, meaning_written
+from deployments.columns.column_semantics import (
+    DOUBLE,
+    USUAL,
+    USUAL_NULLS,
+    Held,
+    Meaning,
+    meaning_from,
+    meaning_written,
+)
 from deployments.columns.number_parsing import is_number, number_in
 
 __all__ = [

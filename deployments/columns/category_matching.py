@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from deployments.columns.column_meaning import USUAL, Held, Meaning
+from deployments.columns.column_semantics import USUAL, Held, Meaning
 
 # What stands for a missing value among the categories of an encoder.
 MISSING: Final = "(missing)"

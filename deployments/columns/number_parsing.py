@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from deployments.columns.column_meaning import Meaning
+from deployments.columns.column_semantics import Meaning
 
 _PLAIN: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HEXADECIMAL: Final = re.compile(r"-?0[xX][0-9a-fA-F]{1,16}")

@@ -29,7 +29,7 @@ from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.journals.state_codec import read_state, readable, write_state
 from deployments.process_identity import Owner
-from deployments.rollout.orders import Order, Verb
+from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import RolloutState
 
 # Some hundred looks and decisions: enough to end what is under way on a disk that has filled up.

@@ -7,7 +7,7 @@ from deployments.fencing import next_token
 from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.process_identity import Owner
-from deployments.rollout.orders import Order, Verb
+from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import RolloutState
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from deployments.analysis.evidence import Block
 from deployments.process_identity import Owner
-from deployments.rollout.orders import Order, Verb
+from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import RolloutState
 
 

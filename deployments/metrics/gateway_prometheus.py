@@ -14,7 +14,7 @@ from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
 from deployments.clock import Clock
 from deployments.cluster import object_name
-from deployments.metrics.promql import Prometheus, Sample
+from deployments.metrics.prometheus_api import Prometheus, Sample
 from deployments.spec import GatewayMetricsSection
 
 _LAG: Final = timedelta(minutes=1)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deployments.errors import BadArtifact, NotFound
-from deployments.registry.desired_state import Edit, Entry, Standing, beyond_repair, edits
+from deployments.registry.launch_spec import Kept
 from deployments.registry.model_version import (
     DEPLOYED_AT,
     ROLLBACK_VERSION,
@@ -15,7 +15,7 @@ from deployments.registry.model_version import (
     ModelVersion,
     VersionFacts,
 )
-from deployments.registry.start_record import Kept
+from deployments.registry.registry_diff import Edit, Entry, Standing, beyond_repair, edits
 
 
 class InMemoryRegistry:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from deployments.errors import BadArtifact, NotFound, RegistryUnreachable
 from deployments.model_manifest import check_intact, digest_of, manifest_of
-from deployments.registry.artifact_files import download
-from deployments.registry.desired_state import CHALLENGER, CHAMPION, PREVIOUS, Edit, Entry, Standing, edits
+from deployments.registry.artifact_download import download
+from deployments.registry.launch_spec import Kept, read_start_record, write_start_record
 from deployments.registry.mlflow_client import connect, translated_errors
 from deployments.registry.model_folder import MODEL, MODEL_FILE, VERIFICATION, keep_model_folder, size_of
 from deployments.registry.model_version import (
@@ -28,8 +28,8 @@ from deployments.registry.model_version import (
     tags_of,
     version_of,
 )
+from deployments.registry.registry_diff import CHALLENGER, CHAMPION, PREVIOUS, Edit, Entry, Standing, edits
 from deployments.registry.seal_verification import Noted, Prover, nothing_noted, seal_of
-from deployments.registry.start_record import Kept, read_start_record, write_start_record
 from deployments.registry.undelete import undelete
 from deployments.registry.version_seal import Sealer, Statement
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, check_types

@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from deployments.registry.desired_state import Standing
+from deployments.registry.launch_spec import Kept
 from deployments.registry.model_version import DeploymentStatus, ModelVersion
-from deployments.registry.start_record import Kept
+from deployments.registry.registry_diff import Standing
 
 
 class Champions(Protocol):

@@ -10,7 +10,7 @@ from typing import assert_never
 from deployments.analysis.evidence import Block
 from deployments.analysis.verdict import Nearly, Ruling, Verdict
 from deployments.durations import format_duration
-from deployments.rollout.orders import Order, Verb
+from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Act, Approve, Observe, Shift, Step, Until, Wait
 from deployments.spec import OnDeadline

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
 from deployments.routers.protocol import Router
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.traffic import Routing
 
 

@@ -13,9 +13,9 @@ from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.errors import NotFound, RouterRefused
 from deployments.fencing import Tokens
-from deployments.routers.normalization import accepted
-from deployments.routers.server_readiness import servers_missing
-from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
+from deployments.routers.canonical_routing import accepted
+from deployments.routers.required_servers import servers_missing
+from deployments.routers.rollback_routing import Retreat, everything_to, has_everything, unknown
 from deployments.routers.version_selection import hash_bucket, matched, previewed_version, sticky_value, version_at
 from deployments.traffic import PARTS, Routing
 

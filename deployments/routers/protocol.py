@@ -5,7 +5,7 @@ from typing import Protocol
 
 from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.traffic import Routing
 
 
@@ -24,7 +24,7 @@ class Router(Protocol):
     def shortfall(self) -> float | None:
         """How far the odds that an answer is a version's may lie below those configured before users go unanswered.
 
-        Relatively; see `deployments.analysis.answer_shortfall`. None where too few answers tell nothing of that: what
+        Relatively; see `deployments.analysis.response_shortfall`. None where too few answers tell nothing of that: what
         the gateway says itself is counted (see `tallies`), or requests come in lumps of a user or of a connection.
         """
         ...

@@ -29,25 +29,25 @@ from deployments.model_manifest import DIGEST_VARIABLE
 from deployments.request_ids import VARIABLE as KEY_VARIABLE
 from deployments.request_ids import Sealer
 from deployments.serving.allocator import give_back_memory
-from deployments.serving.crash_record import VARIABLE, open_crash_record
+from deployments.serving.codecs.mlflow import MlflowDialect
 from deployments.serving.data_plane import answers_of
 from deployments.serving.graceful_server import serve_until_signal
 from deployments.serving.inference_log import InferenceLog, LogOptions, add_flags, options_of, recording
 from deployments.serving.inference_request import Query
+from deployments.serving.inflight_record import VARIABLE, open_crash_record
 from deployments.serving.loaded_model import Model, load, read_verification
 from deployments.serving.memory_budget import rows_within
-from deployments.serving.mlflow_codec import MlflowDialect
-from deployments.serving.model_description import Kind
+from deployments.serving.mirror_headers import MIRRORED, PAIRED, Marks
+from deployments.serving.model_metadata import Kind
 from deployments.serving.nonblocking_output import make_output_nonblocking
 from deployments.serving.offload import is_batch_invariant
 from deployments.serving.recent_by_user import StickyKeys
-from deployments.serving.request_headers import MIRRORED, PAIRED, Marks
 from deployments.serving.request_limits import Limits
 from deployments.serving.server_log import log_as_json, log_event, log_failure, place_of
 from deployments.serving.server_state import Service
-from deployments.serving.socket_handover import tcp_listener, unix_listener
-from deployments.serving.startup_slots import start_slot
-from deployments.serving.startup_stages import Start
+from deployments.serving.startup.slots import start_slot
+from deployments.serving.startup.socket_handover import tcp_listener, unix_listener
+from deployments.serving.startup.stages import Start
 from deployments.serving.tracing import tracing
 from deployments.traffic import DEFAULT_KEY
 

@@ -14,18 +14,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.caller_authentication import GATEWAY_HEADER, RUN_HEADER
-from deployments.serving.content_decoding import JSON, unpacks_beyond
+from deployments.serving.codecs.content_decoding import JSON, unpacks_beyond
 from deployments.serving.data_plane import guarded_answers_of, main_answer
 from deployments.serving.inference_log import Logged
 from deployments.serving.inference_request import Answers, Dialect, Query, Written
+from deployments.serving.input_validation import Unanswerable
 from deployments.serving.latency_estimate import Pace
 from deployments.serving.loaded_model import NotFinite
 from deployments.serving.memory_budget import SMALL_BYTES, Room, rows_take
-from deployments.serving.prediction_call import ANSWERING, CLIENT_LEFT, TOO_LONG, Call
+from deployments.serving.mirror_headers import MIRRORED, PAIRED
+from deployments.serving.predict_handler import ANSWERING, CLIENT_LEFT, TOO_LONG, Call
 from deployments.serving.prometheus_metrics import CLIENT_GONE, bucket_of
 from deployments.serving.request_body import body_within
-from deployments.serving.request_headers import MIRRORED, PAIRED
-from deployments.serving.request_schema import Unanswerable
 from deployments.serving.row_batch import Batch
 from deployments.serving.server_log import log_failure, place_of
 from deployments.serving.server_state import Service

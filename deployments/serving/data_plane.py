@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.serving.inference_request import Answers, Query
 from deployments.serving.loaded_model import Model
-from deployments.serving.model_description import Output
+from deployments.serving.model_metadata import Output
 
 if TYPE_CHECKING:
     import numpy as np

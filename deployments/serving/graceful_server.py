@@ -17,7 +17,7 @@ import uvicorn
 from deployments.serving.http_protocol import Connection, end_unfinished
 from deployments.serving.management_api import make_app
 from deployments.serving.nonblocking_output import STDERR, STDOUT
-from deployments.serving.prediction_call import TOO_LONG
+from deployments.serving.predict_handler import TOO_LONG
 from deployments.serving.prometheus_metrics import LATE_SECONDS
 from deployments.serving.server_log import log_event, log_failure
 from deployments.serving.server_state import HOPELESS, Service

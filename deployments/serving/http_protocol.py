@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from deployments.serving.prediction_call import ANSWERING, CLIENT_LEFT
+from deployments.serving.predict_handler import ANSWERING, CLIENT_LEFT
 
 # Of a request's line and headers; of chunk extensions between two pieces of a body; of trailers. By it, and what one
 # read brings, a client can be ahead of what is understood.

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 
-from deployments.serving.model_description import Output
+from deployments.serving.model_metadata import Output
 from deployments.serving.row_batch import Batch
 
 # Of a request, with names in lower case.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployments.serving.compiled.numeric_features import flattened
-from deployments.serving.model_description import Description
+from deployments.serving.model_metadata import Description
 
 
 def with_known_categories(description: Description, estimator: Any) -> Description:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deployments.errors import BadArtifact, SeatrialError
 from deployments.model_manifest import MANIFEST, digest_of, files_in, sha256_of
+from deployments.serving.codecs.mlflow import columns_of_mlflow
 from deployments.serving.compiled.compiled_model import Quick, Unusual
+from deployments.serving.input_validation import Unanswerable, batch_of
 from deployments.serving.known_categories import with_known_categories
 from deployments.serving.memory_budget import rows_within
-from deployments.serving.mlflow_codec import columns_of_mlflow
-from deployments.serving.model_description import (
+from deployments.serving.model_metadata import (
     DESCRIPTION,
     FETCH,
     Description,
@@ -24,7 +25,6 @@ from deployments.serving.model_description import (
     read_description,
 )
 from deployments.serving.request_limits import Limits
-from deployments.serving.request_schema import Unanswerable, batch_of
 from deployments.serving.row_batch import Batch
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
 

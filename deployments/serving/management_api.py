@@ -11,15 +11,15 @@ from starlette.routing import Route
 
 from deployments.caller_authentication import RUN_HEADER, UNPROVED
 from deployments.serving.asgi import Front, request_id_of
-from deployments.serving.docs_page import docs_page
+from deployments.serving.codecs.mlflow import MlflowDialect
+from deployments.serving.codecs.open_inference import OipDialect, describe_model, describe_server
 from deployments.serving.inference_request import Dialect
-from deployments.serving.mlflow_codec import MlflowDialect
-from deployments.serving.oip_codec import OipDialect, describe_model, describe_server
-from deployments.serving.openapi import openapi
+from deployments.serving.input_validation import Unanswerable
+from deployments.serving.mirror_headers import MIRRORED
+from deployments.serving.openapi.docs_page import docs_page
+from deployments.serving.openapi.document import openapi
 from deployments.serving.prometheus_metrics import predictions_as_text, process_as_text
 from deployments.serving.recent_by_user import hashed
-from deployments.serving.request_headers import MIRRORED
-from deployments.serving.request_schema import Unanswerable
 from deployments.serving.server_state import Service
 
 

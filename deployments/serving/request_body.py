@@ -32,7 +32,7 @@ async def body_within(
         if received > limit:
             return None
         if received > SMALL_BYTES and part and not take(len(part)):
-            from deployments.serving.request_schema import Unanswerable  # heavy; the control service has no such room
+            from deployments.serving.input_validation import Unanswerable  # heavy; the control service has no such room
 
             raise Unanswerable(503, "large requests take all the memory that they may: come again in a second")
         parts.append(part)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from deployments.serving.model_description import Feature, Kind
+from deployments.serving.model_metadata import Feature, Kind
 
 if TYPE_CHECKING:
     import numpy as np

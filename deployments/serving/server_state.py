@@ -11,17 +11,17 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.caller_authentication import Admitted
 from deployments.clock import Clock, SystemClock
 from deployments.request_ids import Sealer
-from deployments.serving.crash_record import Remains
 from deployments.serving.inference_log import InferenceLog
 from deployments.serving.inference_request import Query
+from deployments.serving.inflight_record import Remains
 from deployments.serving.loaded_model import Model
+from deployments.serving.mirror_headers import Marks
 from deployments.serving.offload import Beside
+from deployments.serving.predict_handler import Call
 from deployments.serving.prediction_bins import Bins
-from deployments.serving.prediction_call import Call
 from deployments.serving.prometheus_metrics import Answered, ServerMetrics, bucket_of
 from deployments.serving.recent_by_user import KeyedAnswers, StickyKeys
 from deployments.serving.recent_mirrored import RecentAnswers
-from deployments.serving.request_headers import Marks
 from deployments.serving.request_limits import Limits
 from deployments.serving.tracing import Spans
 from deployments.serving.unknown_categories import UnknownCategories

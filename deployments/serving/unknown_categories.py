@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-from deployments.serving.model_description import Description, Kind
+from deployments.serving.model_metadata import Description, Kind
 from deployments.serving.row_batch import Batch
 
 # What is of late: so many minutes.

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deployments.durations import Duration
 from deployments.errors import BadInput
-from deployments.inference_logs import check_location
+from deployments.inference_log_reader import check_location
 from deployments.spec.base_section import Section
 
 

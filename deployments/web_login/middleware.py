@@ -22,7 +22,7 @@ from deployments.web_login.login_page import login_page
 from deployments.web_login.password import basic_header, credentials, is_same
 from deployments.web_login.peer_account import account_at
 from deployments.web_login.sessions import SESSION_LASTS, Passes
-from deployments.web_login.websockets import Strangers
+from deployments.web_login.websocket_auth import Strangers
 
 LOGIN = "/seatrial/login"
 _SAFE = {"GET", "HEAD", "OPTIONS"}

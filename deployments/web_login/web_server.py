@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from deployments import http_server
+from deployments import uvicorn_limits
 from deployments.web_login.allowed_hosts import Names
 from deployments.web_login.login_link import passes_of
 from deployments.web_login.middleware import Door
@@ -53,4 +53,4 @@ def behind_login(
 
 def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, sockets: list[socket.socket] | None = None) -> None:
     """Until SIGTERM."""
-    http_server.serve(app, _GOODBYE_SECONDS, sockets, host=host, port=port)
+    uvicorn_limits.serve(app, _GOODBYE_SECONDS, sockets, host=host, port=port)

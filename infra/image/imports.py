@@ -8,7 +8,7 @@ from importlib import import_module
 
 _SERVER = (
     "boto3",
-    "deployments.registry.download",
+    "deployments.registry.storage_initializer",
     "deployments.serving.__main__",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "pyarrow.dataset",
@@ -26,8 +26,8 @@ _ALL = (
     "deployments.registry.mlflow_server",
     "deployments.targets.kubernetes",
     "flows.entrypoints.cli.main",
-    "flows.entrypoints.service.main",
-    "flows.entrypoints.runner.handover",
+    "flows.entrypoints.control_service.main",
+    "flows.entrypoints.runner.cluster_watchdog",
     "flows.entrypoints.runner.prefect_server",
     "flows.release",
     "flows.retry",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.durations import format_duration
 from deployments.plurals import counted
-from tasks.data_validation.column_values import distinct, hashable, repeats
+from tasks.data_validation.column_stats import distinct, hashable, repeats
 from tasks.data_validation.findings import Finding, Outcome, Severity
 from tasks.data_validation.suite_file import Freshness, Kind
 from tasks.data_validation.target_leakage import leaks

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.data_validation.column_values import codes, numbers, repeats, row_hashes
+from tasks.data_validation.column_stats import codes, numbers, repeats, row_hashes
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from deployments.clock import Clock, SystemClock
 from tasks.data_validation.builtin_checks import by_severity, check_freshness, check_types, guard
 from tasks.data_validation.expectations import check_expectations, warm_up
 from tasks.data_validation.findings import Finding, ValidationReport
-from tasks.data_validation.guessed_types import as_guessed
+from tasks.data_validation.inferred_types import as_guessed
 from tasks.data_validation.suite_file import Suite, load_suite
 from tasks.data_validation.used_columns import used_columns, without_refusals_by_others
 from tasks.datasets.snapshot import load_rows

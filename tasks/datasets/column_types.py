@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from deployments.columns import USUAL_NULLS, Meaning, number_in, text_of
 from deployments.errors import BadData
 from deployments.plurals import counted
-from tasks.column_meanings import meaning_of
 from tasks.datasets.fingerprint import plain
 from tasks.datasets.lossless_types import mapped, whole_numbers, without, without_loss
 from tasks.product_spec import ColumnType, ProductSpec
+from tasks.spec_columns import meaning_of
 
 # A CSV file may hold these as categories: only servers and pandas take them for a missing value.
 _WORDS_IN_FILES: Final = USUAL_NULLS - {"None", "<NA>"}

@@ -8,10 +8,10 @@ from deployments.errors import BadArtifact, BadData, BadModel
 from deployments.registry.model_folder import MODEL_FILE
 from deployments.settings import Settings
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
+from tasks.gate.rule_checks import GateVerdict, Unscorable, judge
 from tasks.gate.scoring import Answers, Scores, is_constant, score
-from tasks.gate.verdict import GateVerdict, Unscorable, judge
 from tasks.models.estimator import make_importable
-from tasks.models.model_card import read_card
+from tasks.models.mlmodel_metadata import read_card
 from tasks.models.predictions import predict_rows
 from tasks.product_spec import ProductSpec
 

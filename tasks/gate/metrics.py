@@ -5,7 +5,7 @@ Names are scikit-learn's; the arithmetic is scikit-learn's too (tasks/gate/scori
 
 from enum import StrEnum
 
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 
 
 class Direction(StrEnum):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.gate.metrics import metrics_of
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 
 if TYPE_CHECKING:
     import numpy as np

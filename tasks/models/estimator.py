@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from deployments.errors import BadModel
 from deployments.settings import Settings
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 from tasks.product_spec import ModelSection, Output
 
 _INSTALLED: Final = {"site-packages", "dist-packages"}

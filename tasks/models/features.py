@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from deployments.columns import USUAL, Categories, Held, Meaning, is_number, number_in, text_of
 from deployments.errors import BadData
 from deployments.plurals import counted
-from tasks.column_meanings import meaning_of
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 from tasks.product_spec import DataSection, PreprocessingSection
+from tasks.spec_columns import meaning_of
 
 if TYPE_CHECKING:
     import numpy as np

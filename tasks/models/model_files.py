@@ -10,7 +10,7 @@ from deployments.settings import Settings
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, refusal
 from tasks.models.features import FeatureKind
 from tasks.models.fitting import Fitted
-from tasks.models.model_card import ModelCard, metadata_of
+from tasks.models.mlmodel_metadata import ModelCard, metadata_of
 from tasks.models.provenance import requirements
 from tasks.product_spec import Output, ProductSpec
 

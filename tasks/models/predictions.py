@@ -7,9 +7,9 @@ from deployments.errors import BadModel
 from deployments.plurals import counted
 from deployments.serving.known_categories import known_categories
 from tasks.gate.scoring import Answers
-from tasks.learning_tasks import TaskKind
 from tasks.models.cell_redaction import hide_cells
 from tasks.models.features import Feature, select_features, target_values
+from tasks.problem_types import TaskKind
 from tasks.product_spec import Output
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from deployments.clock import Clock
 from deployments.errors import SeatrialError
 from deployments.process_identity import Owner, this_process
-from deployments.registry.artifact_location import check_destination
+from deployments.registry.allowed_artifact_uris import check_destination
 from deployments.registry.mlflow_client import artifact_root, connect, translated_errors
 from deployments.registry.model_folder import MODEL, VERIFICATION
 from deployments.settings import Settings

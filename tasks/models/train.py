@@ -22,7 +22,7 @@ from tasks.datasets.split import Split
 from tasks.gate.scoring import Scores, score
 from tasks.models.fitting import Fitted, fit
 from tasks.models.golden_rows import HeldOut, verification_sample
-from tasks.models.model_card import ModelCard
+from tasks.models.mlmodel_metadata import ModelCard
 from tasks.models.model_files import types_to_trust, write_model
 from tasks.models.predictions import classes_of, predict_rows, unknown_shares
 from tasks.models.provenance import commit_of, versions

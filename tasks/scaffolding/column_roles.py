@@ -13,8 +13,8 @@ from deployments.printable import in_one_line
 from tasks.data_validation.builtin_checks import kind_of
 from tasks.data_validation.suite_file import Kind
 from tasks.datasets.time_windows import with_moments
-from tasks.learning_tasks import TaskKind
 from tasks.models.features import Feature, FeatureKind, select_features
+from tasks.problem_types import TaskKind
 from tasks.scaffolding.read_rows import Rows
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from deployments.errors import BadData, BadInput, BadModel
 from deployments.plurals import counted
 from deployments.settings import Settings
 from tasks.data_validation.builtin_checks import guard
-from tasks.data_validation.suite_profile import propose_suite
+from tasks.data_validation.suite_profiler import propose_suite
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 from tasks.product_spec import ColumnType, ProductSpec
+from tasks.scaffolding.baseline_model import Limit, Maker, held_out_share, limits, makers
 from tasks.scaffolding.column_roles import Columns, LeftOut, check_column, check_key, check_time, sort_columns, task_of
-from tasks.scaffolding.first_model import Limit, Maker, held_out_share, limits, makers
 from tasks.scaffolding.read_rows import Rows
 from tasks.scaffolding.spec_text import spec_text
 from tasks.spec_file import load_product

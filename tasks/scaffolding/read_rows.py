@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from deployments.errors import BadData, BadInput
-from deployments.inference_logs import is_url
+from deployments.inference_log_reader import is_url
 from tasks.datasets.source import describe, read_source
 from tasks.product_spec import Format, Source
 

@@ -9,8 +9,8 @@ import yaml
 from deployments.plurals import counted
 from deployments.printable import in_one_line
 from tasks.product_spec import ProductSpec
+from tasks.scaffolding.baseline_model import Limit
 from tasks.scaffolding.column_roles import LeftOut
-from tasks.scaffolding.first_model import Limit
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS: Final = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}

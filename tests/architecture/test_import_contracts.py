@@ -41,7 +41,7 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("deployments/journals/planted.py", "import deployments.wiring", "the direction is fixed"),
         ("deployments/planted.py", "", "every module has its place"),
         ("flows/entrypoints/runner/planted.py", "import flows.entrypoints.cli.main", "entrypoints are rooms"),
-        ("flows/entrypoints/service/planted.py", "import flows.entrypoints.cli.main", "entrypoints are rooms"),
+        ("flows/entrypoints/control_service/planted.py", "import flows.entrypoints.cli.main", "entrypoints are rooms"),
         ("deployments/routers/planted.py", "import prefect", "never import Prefect"),
         ("flows/planted.py", "import pandas", "no client and no arithmetic"),
         ("deployments/strategies/planted.py", "import time", "the rollout engine is pure"),

@@ -36,13 +36,13 @@ _CLUSTER: tuple[Part, ...] = (
         "deployments/routers/gateway_api/router.py",
     ),
     (": Gateway API cannot keep users with a version by ", "deployments/routers/gateway_api/route_rules.py"),
-    (": others keep changing Service ", "deployments/routers/service/router.py"),
+    (": others keep changing Service ", "deployments/routers/kubernetes_service/router.py"),
     (
         " are ready): raise rollout.replicas, choose other weights, or name a Gateway in roll",
-        "deployments/routers/service/router.py",
+        "deployments/routers/kubernetes_service/router.py",
     ),
-    (" is not ours: rename or remove it", "deployments/routers/service/router.py"),
-    (" is not ready: start it, then apply again", "deployments/routers/service/router.py"),
+    (" is not ours: rename or remove it", "deployments/routers/kubernetes_service/router.py"),
+    (" is not ready: start it, then apply again", "deployments/routers/kubernetes_service/router.py"),
     ("others keep changing Deployment ", "deployments/targets/kubernetes/target.py"),
     ("others keep changing the Deployments of ", "deployments/targets/kubernetes/target.py"),
     (
@@ -51,7 +51,7 @@ _CLUSTER: tuple[Part, ...] = (
     ),
     (" has not gone within ", "deployments/targets/kubernetes/target.py"),
     (": set SEATRIAL_TRACKING_URI to the address of an MLflow server that they reach, or r", "deployments/wiring.py"),
-    ("see `kubectl logs ", "tasks/rollouts/server_launch.py"),
+    ("see `kubectl logs ", "tasks/rollout_engine/server_launch.py"),
 )
 _FITTING: tuple[Part, ...] = (
     (
@@ -81,9 +81,9 @@ _PROCESSES: tuple[Part, ...] = (
     (" is no model server of ours (", "deployments/metrics/model_servers.py"),
     (
         " s, so it takes no orders and is left as it is: see `seatrial logs gateway`; `seatri",
-        "deployments/platform/gateway.py",
+        "deployments/local_platform/gateway.py",
     ),
-    (" does not answer after ", "deployments/platform/await_ready.py"),
+    (" does not answer after ", "deployments/local_platform/await_ready.py"),
     ("): see that it runs, then try again", "deployments/routers/envoy/admin.py"),
     (" bytes, too many for a socket: use a shorter folder", "deployments/routers/envoy/bootstrap.py"),
     (
@@ -103,11 +103,11 @@ _PROCESSES: tuple[Part, ...] = (
     (" is shutting down: run `seatrial up` once it is gone", "deployments/supervision/xmlrpc_client.py"),
     (
         ") is there but does not answer: run `seatrial down`, then `seatrial up`",
-        "deployments/supervision/supervisor.py",
+        "deployments/supervision/process_manager.py",
     ),
-    ("supervisord started but does not answer: see ", "deployments/supervision/supervisor.py"),
-    (" is started anew whenever it is stopped: see supervisord.log", "deployments/supervision/supervisor.py"),
-    (" did not end by SIGKILL: the kernel holds it; try again", "deployments/supervision/supervisor.py"),
+    ("supervisord started but does not answer: see ", "deployments/supervision/process_manager.py"),
+    (" is started anew whenever it is stopped: see supervisord.log", "deployments/supervision/process_manager.py"),
+    (" did not end by SIGKILL: the kernel holds it; try again", "deployments/supervision/process_manager.py"),
     (" does not answer on ", "deployments/targets/process.py"),
 )
 _PLATFORM: tuple[Part, ...] = (
@@ -121,14 +121,14 @@ _PLATFORM: tuple[Part, ...] = (
         "interrupted: an order that is written down is carried out all the same (`seatrial st",
         "flows/entrypoints/cli/main.py",
     ),
-    ("interrupted: traffic is as before (`seatrial status` shows it)", "flows/entrypoints/cli/interrupted.py"),
-    ("interrupted: `seatrial status` shows the traffic (", "flows/entrypoints/cli/interrupted.py"),
+    ("interrupted: traffic is as before (`seatrial status` shows it)", "flows/entrypoints/cli/interruption_hint.py"),
+    ("interrupted: `seatrial status` shows the traffic (", "flows/entrypoints/cli/interruption_hint.py"),
     (
         "the process of this command was killed: `seatrial status` shows the traffic (",
-        "flows/entrypoints/cli/interrupted.py",
+        "flows/entrypoints/cli/interruption_hint.py",
     ),
     ("the Prefect server is not up: start it with `seatrial up`", "flows/entrypoints/cli/options.py"),
-    ("the gateway is not up: start it with `seatrial up`", "flows/entrypoints/cli/platform.py"),
+    ("the gateway is not up: start it with `seatrial up`", "flows/entrypoints/cli/platform_commands.py"),
     ("Prefect's server did not come up: see `seatrial logs ", "flows/entrypoints/runner/temporary_prefect.py"),
 )
 _PACKAGES: tuple[Part, ...] = (
@@ -141,9 +141,9 @@ _PACKAGES: tuple[Part, ...] = (
 _ELSEWHERE: tuple[Part, ...] = (
     (": somebody else began to change its traffic at the same moment: try again", "deployments/journals/database.py"),
     ("the same feedback was being stored by somebody else: send it again", "deployments/metrics/feedback/store.py"),
-    ("the address of Prometheus is no URL: see rollout.kubernetes.prometheus", "deployments/metrics/promql.py"),
-    ("): see rollout.kubernetes.prometheus", "deployments/metrics/promql.py"),
-    (" is no Prometheus that lets us ask (HTTP ", "deployments/metrics/promql.py"),
+    ("the address of Prometheus is no URL: see rollout.kubernetes.prometheus", "deployments/metrics/prometheus_api.py"),
+    ("): see rollout.kubernetes.prometheus", "deployments/metrics/prometheus_api.py"),
+    (" is no Prometheus that lets us ask (HTTP ", "deployments/metrics/prometheus_api.py"),
     (": free some room and run the same command again", "deployments/registry/mlflow_client.py"),
     ("): check the name with `seatrial status`", "deployments/registry/mlflow_client.py"),
     ("): see that it is up, then try again", "deployments/registry/mlflow_client.py"),
@@ -152,7 +152,7 @@ _ELSEWHERE: tuple[Part, ...] = (
     (": check that it runs and lets you in, then run again", "tasks/datasets/sql_source.py"),
     (": check the network and the rights, then run again", "tasks/datasets/file_source.py"),
     ("write it again", "tasks/datasets/file_source.py"),
-    ("; to replace it unseen, leave gate.against_champion out for one release", "tasks/gate/verdict.py"),
+    ("; to replace it unseen, leave gate.against_champion out for one release", "tasks/gate/rule_checks.py"),
 )
 _TRAINING: tuple[Part, ...] = (
     (" failed on its verification rows (", "deployments/serving/__main__.py"),
@@ -161,7 +161,7 @@ _TRAINING: tuple[Part, ...] = (
     (" may not be read by this user: change its rights, or give another file", "tasks/datasets/file_source.py"),
     ("): check data.source", "tasks/datasets/file_source.py"),
     ("a column cannot be kept as Parquet (", "tasks/datasets/snapshot.py"),
-    (" does not say what the model takes (", "tasks/models/model_card.py"),
+    (" does not say what the model takes (", "tasks/models/mlmodel_metadata.py"),
     ("; check model.parameters and the data", "tasks/models/fitting.py"),
     (
         "the fitted classifier has no classes_: set it in fit, in the order of the probabilit",
@@ -190,13 +190,16 @@ _NOT_YET: tuple[Part, ...] = (
     ("give all traffic to v", "deployments/strategies/plan.py"),
     ("raise v", "deployments/strategies/plan.py"),
     (" is there already: move it away first, or compare with `seatrial profile` without --", "tasks/suite_proposal.py"),
-    ("a person's answer to: ", "tasks/rollouts/explanation.py"),
-    (" does not end: `seatrial watch ", "tasks/rollouts/orders.py"),
-    ("` shows the comparison", "tasks/rollouts/step_actions.py"),
-    (": see `seatrial status ", "tasks/rollouts/retry_eligibility.py"),
-    (" has no version to retry: every one was champion; `seatrial release ", "tasks/rollouts/retry_eligibility.py"),
-    ("` brings one back that was champion", "tasks/rollouts/rollback_target.py"),
-    (" has no champion: `seatrial release ", "tasks/rollouts/rollback_target.py"),
+    ("a person's answer to: ", "tasks/rollout_engine/explanation.py"),
+    (" does not end: `seatrial watch ", "tasks/rollout_engine/command_submission.py"),
+    ("` shows the comparison", "tasks/rollout_engine/step_actions.py"),
+    (": see `seatrial status ", "tasks/rollout_engine/retry_eligibility.py"),
+    (
+        " has no version to retry: every one was champion; `seatrial release ",
+        "tasks/rollout_engine/retry_eligibility.py",
+    ),
+    ("` brings one back that was champion", "tasks/rollout_engine/rollback_target.py"),
+    (" has no champion: `seatrial release ", "tasks/rollout_engine/rollback_target.py"),
     (": check the path", "tasks/spec_file.py"),
     (": check the path", "tasks/spec_file.py"),
     ("see the list of Great Expectations", "tasks/data_validation/expectations.py"),

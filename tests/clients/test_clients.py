@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from deployments.serving.socket_handover import tcp_listener
+from deployments.serving.startup.socket_handover import tcp_listener
 from tests.model_folder import write_model_folder
 
 pytestmark = pytest.mark.clients

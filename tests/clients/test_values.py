@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from deployments.serving.socket_handover import tcp_listener
+from deployments.serving.startup.socket_handover import tcp_listener
 from tests.clients.test_clients import CLIENTS, REPOSITORY, ready
 from tests.trained_table import Trained, spec_of, trained
 

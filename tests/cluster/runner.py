@@ -24,7 +24,7 @@ from deployments.rollout.state import RolloutState
 from deployments.settings import Settings
 from deployments.spec import RolloutSection, Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.takeover import Wish, begin, take_over
+from tasks.rollout_engine.takeover import Wish, begin, take_over
 from tests.cluster.trials import carried, doors_to
 
 Die = Callable[[str], None]

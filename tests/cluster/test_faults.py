@@ -13,7 +13,7 @@ from deployments.cluster.resource_kinds import POD, Kind
 from deployments.errors import ClusterRefused
 from deployments.rollout.state import Phase
 from deployments.spec import Strategy
-from tasks.rollouts.takeover import take_over
+from tasks.rollout_engine.takeover import take_over
 from tests.cluster.accounts import runner_with, without
 from tests.cluster.conftest import wait_until
 from tests.cluster.traffic import users

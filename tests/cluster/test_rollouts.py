@@ -11,7 +11,7 @@ import pytest
 
 from deployments.cluster import Cluster
 from deployments.errors import TryAgain
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from deployments.spec import CanarySection, CanaryStep, Strategy
 from tests.cluster.traffic import users

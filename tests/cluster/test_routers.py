@@ -18,10 +18,10 @@ from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT, lab
 from deployments.cluster.resource_kinds import HTTP_ROUTE, SERVICE, Kind
 from deployments.errors import RouterRefused
 from deployments.metrics.pods import PodCounters
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.gateway_api import GatewayApiRouter
-from deployments.routers.normalization import accepted
+from deployments.routers.kubernetes_service import ServiceRouter
 from deployments.routers.protocol import Router
-from deployments.routers.service import ServiceRouter
 from deployments.traffic import Backend, Mirror, Routing, Weights
 from tests.cluster.conftest import Front, wait_until
 from tests.cluster.stand_ins import StandIns, sweep_services

@@ -28,9 +28,9 @@ from deployments.spec import (
 )
 from deployments.strategies.plan import Goal
 from deployments.wiring import Doors, cluster_doors
-from tasks.rollouts.abandonment import give_up_for
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.takeover import Wish, begin, is_carried_here
+from tasks.rollout_engine.abandonment import give_up_for
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.takeover import Wish, begin, is_carried_here
 from tests.cluster.fleet import Fleet
 
 SECOND = timedelta(seconds=1)

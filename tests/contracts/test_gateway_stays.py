@@ -17,9 +17,9 @@ import pytest
 
 from deployments.clock import ManualClock
 from deployments.errors import PlatformUnreachable
-from deployments.platform.addresses import read_addresses
-from deployments.platform.gateway import ensure_gateway, is_up
-from deployments.platform.services import GATEWAY
+from deployments.local_platform.addresses import read_addresses
+from deployments.local_platform.gateway import ensure_gateway, is_up
+from deployments.local_platform.services import GATEWAY
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
 from tests.contracts.routers.gateway import eventually

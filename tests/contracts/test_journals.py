@@ -18,7 +18,7 @@ from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Event, Journal
 from deployments.process_identity import Owner, this_process
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase, RolloutState
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout

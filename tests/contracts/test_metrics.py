@@ -13,9 +13,9 @@ from deployments.analysis.evidence import Counts, Pairs, Sums
 from deployments.clock import ManualClock
 from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT
 from deployments.errors import MetricsUnreachable
+from deployments.metrics.composite import cluster_metrics, live_metrics
 from deployments.metrics.feedback.store import Feedback, FeedbackLedger
 from deployments.metrics.in_memory import InMemoryMetrics
-from deployments.metrics.live import cluster_metrics, live_metrics
 from deployments.metrics.pods import PodCounters
 from deployments.metrics.protocol import Metrics
 from deployments.routers.in_memory import InMemoryRouter

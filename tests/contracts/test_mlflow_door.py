@@ -14,9 +14,9 @@ import pytest
 
 from deployments.clock import SystemClock
 from deployments.key_files import known_key
-from deployments.platform.addresses import Addresses
-from deployments.platform.await_ready import answers, wait_until
-from deployments.platform.services import mlflow_server
+from deployments.local_platform.addresses import Addresses
+from deployments.local_platform.await_ready import answers, wait_until
+from deployments.local_platform.services import mlflow_server
 from deployments.settings import Settings
 from deployments.web_login.password import USER
 

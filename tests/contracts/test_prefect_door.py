@@ -23,11 +23,11 @@ import websockets
 
 from deployments.clock import SystemClock
 from deployments.key_files import known_key
-from deployments.platform.addresses import Addresses
-from deployments.platform.await_ready import answers, wait_until
-from deployments.platform.environment import environment
-from deployments.platform.services import prefect_server
-from deployments.platform.work_pool import TEMPLATE, WORK_POOL, ensure_work_pool
+from deployments.local_platform.addresses import Addresses
+from deployments.local_platform.await_ready import answers, wait_until
+from deployments.local_platform.environment import environment
+from deployments.local_platform.services import prefect_server
+from deployments.local_platform.work_pool import TEMPLATE, WORK_POOL, ensure_work_pool
 from deployments.settings import Settings
 from deployments.supervision import Program
 from deployments.web_login.login_link import passes_of
@@ -319,8 +319,8 @@ WARM = """
 import asyncio, json, os, sys
 from importlib import import_module
 from pathlib import Path
-from deployments.platform.addresses import Addresses
-from deployments.platform.environment import environment_with_password
+from deployments.local_platform.addresses import Addresses
+from deployments.local_platform.environment import environment_with_password
 from deployments.settings import current
 from flows.entrypoints.cli import main as cli
 from flows.entrypoints.runner import prefork
@@ -383,9 +383,9 @@ from flows.submission import run_here
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from tasks.rollouts.takeover import begin
-from tasks.rollouts.active_rollouts import remember_state
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tasks.rollout_engine.takeover import begin
+from tasks.rollout_engine.local_rollouts import remember_state
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 world = World(Path(tempfile.mkdtemp()))
 world.run(world.wish(1))

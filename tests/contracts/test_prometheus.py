@@ -20,8 +20,8 @@ from deployments.analysis.counter_deltas import Reading, Source
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.clock import SystemClock
 from deployments.errors import MetricsUnreachable
-from deployments.metrics.prometheus import PrometheusCounters, TargetLabels
-from deployments.metrics.promql import Prometheus
+from deployments.metrics.pod_prometheus import PrometheusCounters, TargetLabels
+from deployments.metrics.prometheus_api import Prometheus
 from tests.model_folder import write_model_folder
 from tests.model_process import ServerProcess
 from tests.ports import free_port

@@ -17,13 +17,13 @@ from deployments.metrics.pods import PodCounters
 from deployments.process_identity import this_process
 from deployments.rollout.state import Phase, RolloutState
 from deployments.routers.gateway_api import GatewayApiRouter
+from deployments.routers.kubernetes_service import ServiceRouter
 from deployments.routers.protocol import Router
-from deployments.routers.service import ServiceRouter
 from deployments.spec import AutoscalingSection, GatewaySection, KubernetesSection, RolloutSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch, ReplicaState
 from deployments.traffic import Backend, Routing, Weights
-from tasks.rollouts.takeover import orphans
+from tasks.rollout_engine.takeover import orphans
 from tests.contracts.kubernetes.breaking import goes_late
 from tests.fakes.kubernetes import READY, FakeKubernetes, Fate, Faults, PodScript, Proxied
 from tests.unit.infra.helm import BARE, kinds

@@ -21,7 +21,7 @@ import pytest
 from deployments.clock import SystemClock
 from deployments.cluster import Cluster
 from deployments.errors import TargetUnreachable
-from deployments.inference_logs import answers_between
+from deployments.inference_log_reader import answers_between
 from deployments.settings import Settings
 from deployments.spec import KubernetesSection, LogSection, ServerSection
 from deployments.supervision import Supervisor, UnixConnection

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from deployments.serving.socket_handover import tcp_listener
+from deployments.serving.startup.socket_handover import tcp_listener
 from deployments.supervision import UnixConnection
 from tests.model_folder import verification_of
 

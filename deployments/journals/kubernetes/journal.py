@@ -21,7 +21,7 @@ from deployments.journals.protocol import Event, Lease
 from deployments.journals.refusals import is_over, is_unknown
 from deployments.journals.state_codec import read_state, readable, write_state
 from deployments.process_identity import Owner
-from deployments.rollout.orders import Order, Verb
+from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import RolloutState
 
 EVENTS_KEPT: Final = 5_000

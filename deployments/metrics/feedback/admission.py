@@ -11,8 +11,8 @@ from typing import Final
 from deployments.clock import Clock
 from deployments.errors import SeatrialError
 from deployments.metrics.class_labels import LABEL
-from deployments.metrics.feedback.by_user import KeyedFeedback
 from deployments.metrics.feedback.parsing import BadFeedback
+from deployments.metrics.feedback.pending_by_user import KeyedFeedback
 from deployments.metrics.feedback.rate_limit import Rates
 from deployments.metrics.feedback.tables import Feedback
 from deployments.plurals import counted

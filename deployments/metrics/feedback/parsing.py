@@ -19,8 +19,8 @@ from pydantic import (
 
 from deployments.errors import BadInput
 from deployments.metrics.class_labels import LABEL, label_text
-from deployments.metrics.feedback.by_user import KeyedFeedback
 from deployments.metrics.feedback.formats import JSON, BadlyWritten, items_in
+from deployments.metrics.feedback.pending_by_user import KeyedFeedback
 from deployments.metrics.feedback.tables import Feedback
 from deployments.plurals import counted
 

@@ -15,9 +15,9 @@ from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts, Sums
 from deployments.database import Database
 from deployments.errors import PlatformUnreachable
-from deployments.inference_logs import Log, LoggedAnswer
-from deployments.metrics.feedback import by_user, tables
-from deployments.metrics.feedback.by_user import KeyedFeedback
+from deployments.inference_log_reader import Log, LoggedAnswer
+from deployments.metrics.feedback import pending_by_user, tables
+from deployments.metrics.feedback.pending_by_user import KeyedFeedback
 from deployments.metrics.feedback.tables import Feedback
 from deployments.metrics.protocol import UNLIMITED, Ranges
 
@@ -41,7 +41,7 @@ class FeedbackLedger:
     """
 
     def __init__(self, journal: str) -> None:
-        self._database = Database(_beside(journal), by_user.schema, "the feedback ledger")
+        self._database = Database(_beside(journal), pending_by_user.schema, "the feedback ledger")
 
     def close(self) -> None:
         """Let the database's connections go."""
@@ -57,13 +57,13 @@ class FeedbackLedger:
         """
         pushed = tuple(items)
         with self._storing() as connection:
-            waiting = by_user.keep(connection, (item for item in pushed if isinstance(item, KeyedFeedback)))
+            waiting = pending_by_user.keep(connection, (item for item in pushed if isinstance(item, KeyedFeedback)))
             return waiting + tables.keep(connection, [item for item in pushed if isinstance(item, Feedback)])
 
     def waiting(self, now: datetime) -> Sequence[str]:
         """Products of which feedback by key is to be settled."""
         with self._database.transaction(writes=False) as connection:
-            return by_user.products_due(connection, now)
+            return pending_by_user.products_due(connection, now)
 
     def settle(self, product: str, log: Log, now: datetime, user_of: UserOf = _nobody) -> Sequence[KeyedFeedback]:
         """Finds the answers that feedback by key is about, for at most 1,000 that it is time for, and stores it.
@@ -72,12 +72,12 @@ class FeedbackLedger:
         next call. Raises whatever reading the log does, too.
         """
         with self._database.transaction(writes=False) as connection:
-            items = by_user.due(connection, product, now)
-        settled = tuple(by_user.settle(items, product, log, now))
+            items = pending_by_user.due(connection, product, now)
+        settled = tuple(pending_by_user.settle(items, product, log, now))
         found = [_found(each.item, each.found, user_of) for each in settled if each.found is not None]
         with self._storing() as connection:
             tables.keep(connection, found)
-            by_user.close(connection, settled)
+            pending_by_user.close(connection, settled)
         return tuple(each.item for each in settled if each.next_try is None and each.found is None)
 
     @contextmanager

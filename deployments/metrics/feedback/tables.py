@@ -36,7 +36,7 @@ from sqlalchemy.engine import Connection
 
 from deployments.analysis.evidence import Sums
 from deployments.metrics.class_labels import LABEL
-from deployments.metrics.feedback import by_user
+from deployments.metrics.feedback import pending_by_user
 from deployments.metrics.protocol import Ranges
 from deployments.request_ids import LONGEST_ID
 
@@ -47,7 +47,7 @@ _DAY: Final = timedelta(days=1)
 def _values_table(name: str) -> Table:
     return Table(
         name,
-        by_user.schema,
+        pending_by_user.schema,
         Column("product", String(40), primary_key=True),
         Column("metric", String(64), primary_key=True),
         Column("request_id", String(LONGEST_ID), primary_key=True),
@@ -64,7 +64,7 @@ beside = _values_table("feedback_beside")
 Index("feedback_sums", values.c.product, values.c.version, values.c.metric, values.c.value)
 labels = Table(
     "labels",
-    by_user.schema,
+    pending_by_user.schema,
     Column("product", String(40), primary_key=True),
     Column("request_id", String(LONGEST_ID), primary_key=True),
     Column("version", Integer, nullable=False),
@@ -74,7 +74,7 @@ labels = Table(
 # Which request of a user counts, by the day of its answer.
 _users = Table(
     "feedback_users",
-    by_user.schema,
+    pending_by_user.schema,
     Column("product", String(40), primary_key=True),
     Column("metric", String(64), primary_key=True),
     Column("version", Integer, primary_key=True),
@@ -85,7 +85,7 @@ _users = Table(
 # Sums of what has become too old to be kept one by one.
 _past = Table(
     "feedback_past",
-    by_user.schema,
+    pending_by_user.schema,
     Column("product", String(40), primary_key=True),
     Column("version", Integer, primary_key=True),
     Column("metric", String(64), primary_key=True),

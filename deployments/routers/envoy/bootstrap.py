@@ -21,7 +21,7 @@ from deployments.routers.envoy.config_validation import envoy_binary, validate
 from deployments.routers.envoy.listener import bootstrap
 from deployments.routers.envoy.record_recovery import NOBODY, Mending, Witness
 from deployments.routers.envoy.routing_records import Records
-from deployments.routers.envoy.user_access_log import make_user_log
+from deployments.routers.envoy.user_log_reader import make_user_log
 
 _WORKERS = 2
 _DRAIN_SECONDS = 5

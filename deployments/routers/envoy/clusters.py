@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from deployments.routers.canonical_routing import host_and_port, is_socket_path
 from deployments.routers.envoy.config_files import Json
-from deployments.routers.normalization import host_and_port, is_socket_path
 
 TYPE = "type.googleapis.com/"
 READY_PATH = "/v2/health/ready"

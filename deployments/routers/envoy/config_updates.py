@@ -18,11 +18,11 @@ from deployments.routers.envoy.admin import Admin, Subscription
 from deployments.routers.envoy.cluster_health import is_well, servers_of
 from deployments.routers.envoy.clusters import READY_PATH, addresses_in, endpoints, fixed_cluster, watched_cluster
 from deployments.routers.envoy.config_files import EnvoyFiles, Json, as_bytes, read_document, versioned, write_document
+from deployments.routers.envoy.config_rejections import Complaints
 from deployments.routers.envoy.config_validation import validate
 from deployments.routers.envoy.listener import candidate
-from deployments.routers.envoy.rejections import Complaints
 from deployments.routers.envoy.route_config import route_table
-from deployments.routers.server_readiness import servers_missing
+from deployments.routers.required_servers import servers_missing
 from deployments.traffic import Routing
 
 # Gives the table of routes, and keeps others from replacing it until it is left.

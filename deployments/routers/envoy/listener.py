@@ -15,7 +15,7 @@ from deployments.routers.envoy.config_files import EnvoyFiles, Json
 from deployments.routers.envoy.headers import SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.route_config import MIRRORED_HEADER, PAIRED_HEADER, TABLE
-from deployments.routers.envoy.upload_limits import (
+from deployments.routers.envoy.upload_concurrency import (
     MAX_BODY_BYTES,
     SMALL_BYTES,
     UPLOAD_HEADER,

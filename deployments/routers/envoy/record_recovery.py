@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Final
 
 from deployments.errors import RouterRefused
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.envoy.clusters import cluster_name, product_and_version
 from deployments.routers.envoy.config_files import Json, quarantine
-from deployments.routers.envoy.live_config import live_routing
+from deployments.routers.envoy.live_routes import live_routing
 from deployments.routers.envoy.routing_records import Records
-from deployments.routers.normalization import accepted
 from deployments.traffic import DEFAULT_KEY, Backend, Routing, StickyKey
 
 # By cluster, where its servers are.

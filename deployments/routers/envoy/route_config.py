@@ -11,7 +11,7 @@ from deployments.routers.envoy.access_log import KEYED_HEADER, user_of
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.config_files import Json
 from deployments.routers.envoy.headers import mark, sent_from
-from deployments.routers.envoy.upload_limits import upload_routes
+from deployments.routers.envoy.upload_concurrency import upload_routes
 from deployments.routers.version_selection import VERSION_HEADER
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
 

@@ -12,6 +12,7 @@ from deployments.analysis.evidence import Counts
 from deployments.clock import Clock
 from deployments.errors import Busy, RouterRefused, RouterUnreachable
 from deployments.fencing import Fences
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.clusters import cluster_name, mirror_name, product_and_version, product_of
 from deployments.routers.envoy.config_files import (
@@ -23,6 +24,7 @@ from deployments.routers.envoy.config_files import (
     versioned,
     write_into_reserve,
 )
+from deployments.routers.envoy.config_rejections import Complaints
 from deployments.routers.envoy.config_updates import (
     Patience,
     Publisher,
@@ -32,14 +34,12 @@ from deployments.routers.envoy.config_updates import (
     written_table,
     written_version,
 )
-from deployments.routers.envoy.live_config import live_routing
+from deployments.routers.envoy.live_routes import live_routing
 from deployments.routers.envoy.record_recovery import NOBODY, Mending, Witness
-from deployments.routers.envoy.rejections import Complaints
 from deployments.routers.envoy.route_config import with_routing
 from deployments.routers.envoy.routing_records import Records
-from deployments.routers.envoy.user_access_log import UserLog
-from deployments.routers.normalization import accepted
-from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
+from deployments.routers.envoy.user_log_reader import UserLog
+from deployments.routers.rollback_routing import Retreat, everything_to, has_everything, unknown
 from deployments.traffic import Backend, Routing
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployments.errors import RouterRefused
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.envoy.config_files import (
     EnvoyFiles,
     Json,
@@ -16,8 +17,7 @@ from deployments.routers.envoy.config_files import (
     write_document,
     write_into_reserve,
 )
-from deployments.routers.normalization import accepted
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 
 

@@ -25,6 +25,7 @@ from deployments.cluster import (
 from deployments.cluster.object_names import product_object_name, user_address, version_of
 from deployments.cluster.resource_kinds import ENDPOINT_SLICE, HTTP_ROUTE
 from deployments.errors import RouterRefused, RouterUnreachable
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.counter_source import CountedElsewhere, Counters
 from deployments.routers.gateway_api.route_rules import (
     are_as_written,
@@ -36,9 +37,8 @@ from deployments.routers.gateway_api.route_rules import (
     with_ours,
 )
 from deployments.routers.gateway_api.route_status import refusal_of
-from deployments.routers.normalization import accepted
-from deployments.routers.server_readiness import servers_missing
-from deployments.routers.traffic_rollback import Retreat, everything_to, has_everything, unknown
+from deployments.routers.required_servers import servers_missing
+from deployments.routers.rollback_routing import Retreat, everything_to, has_everything, unknown
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Routing
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from deployments.serving.compiled.array_estimator import Arrays
 from deployments.serving.compiled.compiled_model import Quick, Unusual
 from deployments.serving.compiled.decision_trees import compile_trees
+from deployments.serving.compiled.estimator_adapter import Arrays
 from deployments.serving.compiled.feature_matrix import compile_features, ordinary_rows
 from deployments.serving.compiled.gradient_boosting import compile_gradient
 from deployments.serving.compiled.histogram_boosting import compile_boosting
 from deployments.serving.compiled.linear_models import compile_linear
 from deployments.serving.compiled.numeric_features import flattened
 from deployments.serving.compiled.probe_batches import probes
-from deployments.serving.model_description import Feature
+from deployments.serving.model_metadata import Feature
 from deployments.serving.row_batch import Batch
 
 _COMPILERS = (compile_linear, compile_trees, compile_boosting, compile_gradient, Arrays)

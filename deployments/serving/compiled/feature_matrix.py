@@ -10,7 +10,7 @@ import numpy as np
 from deployments.serving.compiled.categorical_encoding import Categories, tabulate
 from deployments.serving.compiled.compiled_model import NotCompiled, Unusual
 from deployments.serving.compiled.numeric_features import Numbers, Step, compile_steps, flattened
-from deployments.serving.model_description import Feature, Kind
+from deployments.serving.model_metadata import Feature, Kind
 from deployments.serving.row_batch import Batch
 
 

@@ -1,7 +1,7 @@
 """What the server answered, row by row, as Parquet parts for whoever looks at it later.
 
 Belongs here: keeping answers in memory within bounds, making tables and parts of them beside the event loop, surviving
-a store that takes nothing. Does not belong here: reading parts (`deployments.inference_logs`); what was predicted in
+a store that takes nothing. Does not belong here: reading parts (`deployments.inference_log_reader`); what was predicted in
 sum (`deployments.serving.prediction_bins`).
 """
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from deployments.inference_logs import FEATURE, HASHED
+from deployments.inference_log_reader import FEATURE, HASHED
 from deployments.metrics.class_labels import label_text
+from deployments.serving.inference_log.arrow_strings import Texts, Vocabulary, bits, texts_of
 from deployments.serving.inference_log.buffer import LONGEST_KEY, Logged
-from deployments.serving.inference_log.text_columns import Texts, Vocabulary, bits, texts_of
-from deployments.serving.model_description import Description, Kind
+from deployments.serving.model_metadata import Description, Kind
 from deployments.serving.unknown_categories import columns_unknown
 
 _HASH_CHARACTERS = 32

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from deployments.inference_logs import is_url
+from deployments.inference_log_reader import is_url
 from deployments.traffic import DEFAULT_KEY
 
 SECRET_VARIABLE: Final = "SEATRIAL_LOG_SECRET"  # noqa: S105 - its name, not the secret

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deployments.atomic_files import write_atomically
-from deployments.inference_logs import (
+from deployments.inference_log_reader import (
     FEATURE,
     INCOMING,
     StoredPart,

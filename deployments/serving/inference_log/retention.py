@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from deployments.clock import Clock
 from deployments.errors import DiskFull
-from deployments.inference_logs import StoredPart, oldest
+from deployments.inference_log_reader import StoredPart, oldest
 from deployments.serving.inference_log.buffer import InferenceLog
 from deployments.serving.server_log import log_event, log_failure, place_of
 

@@ -17,7 +17,7 @@ from deployments.serving.server_log import log_event, log_failure, place_of
 if TYPE_CHECKING:
     from deployments.serving.inference_log.arrow_table import Block, Tables
     from deployments.serving.inference_log.part_store import Parts
-    from deployments.serving.model_description import Description
+    from deployments.serving.model_metadata import Description
 
 PART_ROWS = 50_000
 # Of the blocks: making one of them takes two or three times as much for a moment.

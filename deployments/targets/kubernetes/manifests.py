@@ -214,7 +214,7 @@ def _with_a_place_for_its_log(server: ServerSection) -> ServerSection:
 
 def _fetcher(served: Served) -> Object:
     launch = served.launch
-    command = ["python", "-P", "-m", "deployments.registry.download", "--product", launch.product]
+    command = ["python", "-P", "-m", "deployments.registry.storage_initializer", "--product", launch.product]
     container = _container(served, FETCHER)
     if served.tracking and served.login:
         password = {"secretKeyRef": {"name": served.login, "key": "prefect"}}

@@ -40,7 +40,6 @@ from deployments.targets.kubernetes.manifests import (
     disruption_budget,
     service,
 )
-from deployments.targets.kubernetes.ownership import being_replaced, changed_fields
 from deployments.targets.kubernetes.pod_status import (
     is_outdated,
     is_over,
@@ -50,6 +49,7 @@ from deployments.targets.kubernetes.pod_status import (
     too_late,
     wants_events,
 )
+from deployments.targets.kubernetes.template_drift import being_replaced, changed_fields
 from deployments.targets.protocol import Answer, Launch, Replica, ReplicaState
 
 Object = dict[str, Any]

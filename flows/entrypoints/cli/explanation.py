@@ -9,9 +9,9 @@ from deployments.clock import SystemClock
 from deployments.journals.protocol import Event
 from deployments.plurals import counted
 from deployments.rollout.state import RolloutState
-from deployments.rollout.waits import waiting
+from deployments.rollout.wait_conditions import waiting
 from flows.entrypoints import console
-from tasks.rollouts.explanation import Explanation, explain, find, replay
+from tasks.rollout_engine.explanation import Explanation, explain, find, replay
 
 _LINES = 14  # of the timeline, so that all fits one screen
 

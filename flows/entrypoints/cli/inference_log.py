@@ -43,7 +43,7 @@ def log(
     """
     from deployments.clock import SystemClock
     from deployments.errors import BadInput, NotFound
-    from deployments.inference_logs.by_day import Wanted, logged_rows
+    from deployments.inference_log_reader.by_day import Wanted, logged_rows
     from deployments.wiring import inference_log_of, journal
 
     if format is LogFormat.PARQUET and sys.stdout.isatty():

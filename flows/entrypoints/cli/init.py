@@ -16,7 +16,7 @@ from deployments.printable import in_one_line
 from deployments.settings import current
 from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 
 app = typer.Typer()
 _PANEL = "A product's spec"
@@ -163,7 +163,7 @@ def _report_json(made: Any) -> None:
 
 
 def _report(made: Any, name: str) -> None:
-    from tasks.scaffolding.first_model import each_metric
+    from tasks.scaffolding.baseline_model import each_metric
 
     for each in made.left_out:
         console.say(f"left out: {in_one_line(each.name) or '(nameless)'}: {in_one_line(each.why)}")
@@ -181,7 +181,7 @@ def _check_and_plan(spec_file: Path, name: str) -> None:
     from datetime import timedelta
 
     from flows.entrypoints.cli.plan import look_ahead, print_plan
-    from flows.entrypoints.cli.specs import lint
+    from flows.entrypoints.cli.spec_commands import lint
 
     lint(str(spec_file))
     print_plan(look_ahead(name, None, None, timedelta(0)))

@@ -16,14 +16,14 @@ from deployments.durations import in_words
 from deployments.errors import RolloutFailed, TryAgain
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Observe
-from deployments.rollout.waits import waiting
+from deployments.rollout.wait_conditions import waiting
 from deployments.routers.protocol import Router
 from deployments.traffic import split_in_words
 from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import mark, where
-from tasks.rollouts.explanation import Explanation, explain
-from tasks.rollouts.orders import rollout_under_way
-from tasks.rollouts.wait_reminders import AT_ONCE, SOON, Reminder
+from tasks.rollout_engine.command_submission import rollout_under_way
+from tasks.rollout_engine.explanation import Explanation, explain
+from tasks.rollout_engine.wait_reminders import AT_ONCE, SOON, Reminder
 
 _EVERY: Final = timedelta(seconds=1)
 _BAR: Final = 20

@@ -22,12 +22,12 @@ from flows.entrypoints.cli import (
     inference_log,
     init,
     open_page,
-    orders,
-    platform,
+    platform_commands,
     products,
     release,
-    specs,
-    watch,
+    rollout_control,
+    rollout_inspection,
+    spec_commands,
 )
 from flows.entrypoints.cli.options import INTERRUPTED
 from tasks.secondary_errors import full_text
@@ -41,7 +41,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (platform, products, open_page, init, specs, inference_log, release, watch, orders, container_images):
+for part in (
+    platform_commands,
+    products,
+    open_page,
+    init,
+    spec_commands,
+    inference_log,
+    release,
+    rollout_inspection,
+    rollout_control,
+    container_images,
+):
     app.add_typer(part.app)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 
@@ -97,7 +108,7 @@ def _after_interruption() -> str:
         return "interrupted: the same command again finishes what was begun (`seatrial products` shows it)"
     if command in release.COMMANDS:
         return "interrupted: traffic is as before (`seatrial status` shows it)"
-    if command in orders.COMMANDS:
+    if command in rollout_control.COMMANDS:
         return "interrupted: an order that is written down is carried out all the same (`seatrial status` shows it)"
     return "interrupted: a rollout under way goes on (`seatrial status` shows it)"
 

@@ -45,7 +45,7 @@ def open_page(
 
 
 def _address(page: str) -> str:
-    from deployments.platform.lifecycle import live_addresses
+    from deployments.local_platform.lifecycle import live_addresses
     from deployments.redaction import masked
     from deployments.settings import current
 

@@ -34,7 +34,7 @@ def run_in_preforked_process(product: str) -> None:
     try:
         code = run_preforked(current(), sys.argv[1:])
     except KilledError:
-        from flows.entrypoints.cli.interrupted import after_kill
+        from flows.entrypoints.cli.interruption_hint import after_kill
 
         raise GiveUp(after_kill(name_of(product), since)) from None
     if code == INTERRUPTED:
@@ -64,8 +64,8 @@ def enter_platform(needs_server: bool = False) -> Callable[[], None]:
 
     Where it is not up, a server of Prefect is started for this command. What is returned waits until it answers.
     """
-    from deployments.platform.environment import environment_with_password, password_of_prefect
-    from deployments.platform.lifecycle import live_addresses
+    from deployments.local_platform.environment import environment_with_password, password_of_prefect
+    from deployments.local_platform.lifecycle import live_addresses
     from deployments.settings import current
 
     settings = current()

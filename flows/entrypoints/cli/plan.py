@@ -17,8 +17,8 @@ from deployments.spec import Strategy
 from deployments.strategies.forecast import Forecast, Traffic, total
 from deployments.strategies.plan import Change, Goal
 from flows.entrypoints import console
-from tasks.rollouts.champion import champion_by
-from tasks.rollouts.forecast import Outlook, forecast_rollout, present_traffic
+from tasks.rollout_engine.champion import champion_by
+from tasks.rollout_engine.release_preview import Outlook, forecast_rollout, present_traffic
 from tasks.spec_file import check_available, find_spec, load_product
 
 

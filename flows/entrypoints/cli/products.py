@@ -47,7 +47,7 @@ def remove(
     from deployments import wiring
     from deployments.errors import BadInput
     from deployments.spec import RolloutSection
-    from tasks.rollouts.removal import check_removable, take_off_the_air
+    from tasks.rollout_engine.product_removal import check_removable, take_off_the_air
 
     name = name_of(product)
     section = wiring.newest_section(name) or RolloutSection()
@@ -84,8 +84,8 @@ def products_report() -> dict[str, dict[str, Any]]:
 def _facts(newest: "RolloutState | None", has_servers: bool) -> dict[str, Any]:
     from deployments import wiring
     from deployments.spec import TargetKind
-    from tasks.rollouts.champion import champion_by
-    from tasks.rollouts.removal import removed_at
+    from tasks.rollout_engine.champion import champion_by
+    from tasks.rollout_engine.product_removal import removed_at
 
     facts: dict[str, Any] = {"serves": None, "since": None, "state": "not released", "rollout": None}
     if newest is None:
@@ -109,7 +109,7 @@ def _facts(newest: "RolloutState | None", has_servers: bool) -> dict[str, Any]:
 
 def _since(champion: int, rollouts: "Sequence[RolloutState]") -> Any:
     """When the champion got all traffic for the last time."""
-    from tasks.rollouts.champion import champion_by
+    from tasks.rollout_engine.champion import champion_by
 
     since = None
     for state in rollouts:  # newest first
@@ -123,7 +123,7 @@ def _since(champion: int, rollouts: "Sequence[RolloutState]") -> Any:
 
 def _running() -> set[str]:
     """Products of which something runs on this machine."""
-    from deployments.platform.lifecycle import programs
+    from deployments.local_platform.lifecycle import programs
     from deployments.settings import current
     from deployments.targets.process import served_by
 

@@ -133,7 +133,7 @@ def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -
 def _for_worker(product: str) -> str:
     """As a run of the worker may name it. Raises `BadInput` for a spec that lies elsewhere."""
     from deployments.settings import current
-    from tasks.spec_location import within
+    from tasks.allowed_spec_paths import within
 
     return within(product, current().specs_folder)
 
@@ -155,7 +155,7 @@ def _run(flow: Any, request: Any, spec: Path, json: bool) -> None:
             return
         if isinstance(error, SeatrialError):  # beside the interruption something was amiss
             console.fail(str(error), error.exit_code)
-        from flows.entrypoints.cli.interrupted import after_interruption
+        from flows.entrypoints.cli.interruption_hint import after_interruption
 
         raise CommandInterruptedError(after_interruption(product, since)) from error
     _tell_result(result, json)
@@ -168,7 +168,7 @@ def _result_without_run(product: str, since: datetime, error: Exception) -> Any:
     """
     from deployments import wiring
     from tasks.prefect_runs import run_is_gone
-    from tasks.rollout import result_of
+    from tasks.rollout_steps import result_of
 
     if not run_is_gone(error):
         return None

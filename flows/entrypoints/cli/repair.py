@@ -5,8 +5,8 @@ from typing import Any
 from deployments import wiring
 from deployments.errors import NotFound
 from flows.entrypoints import console
-from tasks.models.attestation import vouch
-from tasks.rollouts.registry_sync import repair
+from tasks.models.manual_approval import vouch
+from tasks.rollout_engine.registry_sync import repair
 
 
 def repair_report(product: str, vouch_for: int | None = None, spec: str = "") -> dict[str, Any]:

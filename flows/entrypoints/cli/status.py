@@ -8,13 +8,13 @@ from typing import Any
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.errors import NotFound, SeatrialError, TryAgain
+from deployments.metrics.category_drift import unknown_categories
 from deployments.metrics.model_servers import log_losses
-from deployments.metrics.unknown_categories import unknown_categories
 from deployments.process_identity import Owner
 from deployments.registry import ModelVersion
-from deployments.registry.desired_state import Entry
+from deployments.registry.registry_diff import Entry
 from deployments.rollout.state import Phase, RolloutState
-from deployments.rollout.waits import waiting
+from deployments.rollout.wait_conditions import waiting
 from deployments.settings import current
 from deployments.spec import TargetKind
 from deployments.targets.process import served_by
@@ -22,8 +22,8 @@ from deployments.targets.protocol import Replica, ReplicaState
 from deployments.wiring import Doors
 from flows.entrypoints import console
 from flows.entrypoints.cli.explanation import state_report
-from tasks.rollouts.champion import champion_by, who_serves
-from tasks.rollouts.desired_registry import desired_registry
+from tasks.rollout_engine.champion import champion_by, who_serves
+from tasks.rollout_engine.desired_aliases import desired_registry
 
 _LOOK = "why, the servers' log tells"
 # What to change, by why rows were dropped.
@@ -41,7 +41,7 @@ def status_report(product: str | None) -> dict[str, Any]:
 
     The rollouts under way stand beside them, oldest first. Raises `NotFound` for a product that was never released.
     """
-    from deployments.platform.lifecycle import live_addresses, programs
+    from deployments.local_platform.lifecycle import live_addresses, programs
 
     settings = current()
     addresses = live_addresses(settings)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from deployments.account_isolation import private_folder
-from deployments.platform.environment import password_of_prefect
+from deployments.local_platform.environment import password_of_prefect
 from deployments.settings import Settings, current
 
 

@@ -26,7 +26,7 @@ from pkgutil import resolve_name
 from typing import NoReturn
 
 from deployments.account_isolation import is_same_account, restrict_new_files
-from deployments.platform.environment import password_of_prefect
+from deployments.local_platform.environment import password_of_prefect
 from deployments.proxy_environment import heed_proxies
 from deployments.rollout.state import RolloutState
 from deployments.settings import Settings

@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from deployments.clock import SystemClock
 from deployments.errors import PlatformUnreachable
-from deployments.platform.await_ready import answers, wait_until
+from deployments.local_platform.await_ready import answers, wait_until
 from deployments.settings import Settings
 
 _NAME = "prefect-for-one-command"

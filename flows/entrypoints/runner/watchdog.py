@@ -46,7 +46,7 @@ class Watchdog:
         The journal is opened anew and closed each time: no connection may be alive when the process forks.
         """
         from deployments.journals.journal_url import open_journal
-        from tasks.rollouts.takeover import orphans
+        from tasks.rollout_engine.takeover import orphans
 
         try:
             journal = open_journal(self.settings.journal_address)
@@ -73,8 +73,8 @@ def carry_on(settings: Settings, state: RolloutState) -> int:
 
     After `seatrial down` it does nothing: whoever opened the doors would start the gateway again.
     """
-    from deployments.platform.environment import environment_with_password
-    from deployments.platform.lifecycle import live_addresses
+    from deployments.local_platform.environment import environment_with_password
+    from deployments.local_platform.lifecycle import live_addresses
     from deployments.supervision import Supervisor
     from flows.entrypoints import console
 

@@ -12,7 +12,7 @@ from deployments.analysis.evidence import Counts
 from deployments.clock import Clock
 from deployments.cluster import Cluster, object_name
 from deployments.routers.gateway_api import GatewayApiRouter
-from deployments.routers.service import ServiceRouter
+from deployments.routers.kubernetes_service import ServiceRouter
 from deployments.spec import GatewaySection, KubernetesSection
 from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import POLL, Launch
@@ -20,7 +20,7 @@ from deployments.wiring import Doors
 from tests.contracts.routers.cluster_worlds import GATEWAY
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.kubernetes import NEVER_READY, READY, FakeKubernetes, Proxied, Request, Target
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 
 class Uncounted:

@@ -9,8 +9,8 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.cluster import ApiForbidden, ApiUnreachable, Cluster
 from deployments.cluster.api_client import Connection
-from deployments.cluster.authorization import Rights
 from deployments.cluster.resource_kinds import CONFIG_MAP, POD
+from deployments.cluster.startup_forbidden import Rights
 from deployments.errors import ClusterRefused
 from deployments.process_identity import this_process
 from deployments.rollout.state import Phase, RolloutState
@@ -18,7 +18,7 @@ from deployments.rollout.steps import Observe
 from deployments.spec import Strategy
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.tasks.rollouts.world import PRODUCT
+from tests.unit.tasks.rollout_engine.world import PRODUCT
 
 
 @pytest.fixture

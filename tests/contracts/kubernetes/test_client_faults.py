@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from deployments.cluster import ApiError, Cluster, Conflicting, Expired, objects
+from deployments.cluster import ApiError, Cluster, Conflicting, Expired, resource_client
 from deployments.cluster.resource_kinds import CONFIG_MAP, POD
 from tests.contracts.kubernetes.breaking import once
 from tests.fakes.kubernetes import FakeKubernetes
@@ -21,7 +21,7 @@ def names(found: list[dict[str, object]]) -> list[object]:
 def test_a_list_that_is_forgotten_between_two_pages_is_read_anew(
     api: FakeKubernetes, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "_PAGE", 2)
+    monkeypatch.setattr(resource_client, "_PAGE", 2)
     for number in range(5):
         cluster.create(CONFIG_MAP, config(f"c{number}"))
     pages = 0

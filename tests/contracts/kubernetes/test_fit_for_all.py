@@ -13,7 +13,7 @@ from deployments.spec import Strategy
 from deployments.targets.kubernetes import KubernetesTarget
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import IMAGE_MISSING, READY, UNSCHEDULABLE, FakeKubernetes
-from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT
+from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT
 
 CANDIDATE = f"model-{PRODUCT}-v2"
 Harm = Callable[[FakeKubernetes], None]

@@ -8,7 +8,7 @@ import pytest
 from deployments.caller_authentication import GATEWAY_HEADER, KEY, Proofs
 from deployments.key_files import key
 from deployments.routers.gateway_api import GatewayApiRouter
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.spec import GatewaySection
 from deployments.traffic import Backend, Mirror, Routing, Weights
 from tests.contracts.kubernetes.routes import PRODUCT, changed, route

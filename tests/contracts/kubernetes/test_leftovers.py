@@ -13,7 +13,7 @@ from deployments.targets.kubernetes import KubernetesTarget
 from deployments.targets.protocol import Launch
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.tasks.rollouts.world import PRODUCT
+from tests.unit.tasks.rollout_engine.world import PRODUCT
 
 KINDS = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 

@@ -11,12 +11,12 @@ import pytest
 from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import CanarySection, CanaryStep, Strategy
 from deployments.strategies.plan import Goal
-from tasks.rollouts.takeover import Wish
+from tasks.rollout_engine.takeover import Wish
 from tests.contracts.kubernetes.breaking import once
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import IMAGE_MISSING, UNSCHEDULABLE, FakeKubernetes
-from tests.unit.tasks.rollouts.test_crash import ALL, BEFORE_THE_PLAN, Killed, Life, mortal, statuses, waits
-from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION
+from tests.unit.tasks.rollout_engine.test_crash import ALL, BEFORE_THE_PLAN, Killed, Life, mortal, statuses, waits
+from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT, SECTION
 
 Case = Callable[[ClusterWorld], Wish]
 

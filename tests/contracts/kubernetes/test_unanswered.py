@@ -13,7 +13,7 @@ from deployments.spec import CanarySection, CanaryStep, Strategy
 from deployments.targets.protocol import ReplicaState
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import NEVER_READY, READY, FakeKubernetes
-from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION
+from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT, SECTION
 
 CANDIDATE = f"model-{PRODUCT}-v2"
 

@@ -8,7 +8,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.spec import Strategy
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.tasks.rollouts.world import PRODUCT
+from tests.unit.tasks.rollout_engine.world import PRODUCT
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from deployments.rollout.state import Phase
 from tests.contracts.kubernetes.cluster_world import ClusterWorld
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.tasks.rollouts.hostile import AWAY, MOMENTS, through
+from tests.unit.tasks.rollout_engine.hostile import AWAY, MOMENTS, through
 
 # Every moment and everything that may be away once; the whole with `make test-crash`.
 SAMPLE = {

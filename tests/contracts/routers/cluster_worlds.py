@@ -14,10 +14,10 @@ from deployments.clock import ManualClock
 from deployments.cluster import Cluster, labels_of, object_name
 from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import RouterRefused
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.gateway_api import GatewayApiRouter
-from deployments.routers.normalization import accepted
+from deployments.routers.kubernetes_service import ServiceRouter
 from deployments.routers.protocol import Router
-from deployments.routers.service import ServiceRouter
 from deployments.spec import GatewaySection
 from deployments.traffic import Routing
 from tests.contracts.routers.gateway import NOTHING, Sent, headers_sent, nothing

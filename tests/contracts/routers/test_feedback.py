@@ -17,10 +17,10 @@ from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.metrics.paired_predictions import PairJoiner
 from deployments.request_ids import Sealer, without_seal
 from deployments.routers.envoy.config_files import Json
-from deployments.routers.envoy.upload_limits import SMALL_BYTES
-from deployments.serving.socket_handover import unix_listener
+from deployments.routers.envoy.upload_concurrency import SMALL_BYTES
+from deployments.serving.startup.socket_handover import unix_listener
 from deployments.traffic import Backend, Mirror, Routing, Weights
-from flows.entrypoints.service.feedback import make_app
+from flows.entrypoints.control_service.feedback import make_app
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld
 from tests.feedback_door import SECRET, Door

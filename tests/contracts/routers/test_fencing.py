@@ -13,7 +13,7 @@ from deployments.cluster import Cluster
 from deployments.errors import Busy, RouterUnreachable
 from deployments.routers.envoy import EnvoyRouter, Patience
 from deployments.routers.fenced import FencedRouter
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.traffic import Backend, Routing, Weights
 from tests.contracts.routers.cluster_worlds import GatewayApiWorld, PodWorld, ServiceWorld
 from tests.contracts.routers.gateway import eventually

@@ -20,8 +20,8 @@ from deployments.errors import RouterRefused, RouterUnreachable
 from deployments.routers.envoy import EnvoyRouter, drain, prepare
 from deployments.routers.envoy.admin import Admin
 from deployments.routers.envoy.config_files import EnvoyFiles
+from deployments.routers.envoy.config_rejections import Complaints
 from deployments.routers.envoy.config_updates import Publisher
-from deployments.routers.envoy.rejections import Complaints
 from deployments.traffic import Weights
 from tests.contracts.routers.gateway import ENOUGH, IMPATIENT, Gateway, constant_load, contents, eventually
 from tests.contracts.routers.worlds import EnvoyWorld, one, requests, two

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from deployments.routers.envoy import overload, upload_limits
+from deployments.routers.envoy import overload, upload_concurrency
 from tests.contracts.routers.gateway import ask, eventually, get
 from tests.contracts.routers.test_gateway_front import headers_of
 from tests.contracts.routers.worlds import EnvoyWorld, one, requests, two
@@ -54,7 +54,7 @@ def test_uploads_that_never_end_take_little_and_nobody_else_notices(
     own.router.apply(product, one(1, own.server(1)))
     before = memory(own)
     hostile = [
-        threading.Thread(target=unfinished, args=(own, held, 8_000_000, upload_limits.MAX_BODY_BYTES))
+        threading.Thread(target=unfinished, args=(own, held, 8_000_000, upload_concurrency.MAX_BODY_BYTES))
         for _ in range(150)
     ]
     for each in hostile:
@@ -93,7 +93,7 @@ def test_a_client_that_holds_all_it_can_get_leaves_connections_for_others(
     eventually(lambda: answered("127.0.0.1"))
 
 
-@pytest.mark.parametrize("size", [upload_limits.SMALL_BYTES, upload_limits.SMALL_BYTES + 1, 7_000_000])
+@pytest.mark.parametrize("size", [upload_concurrency.SMALL_BYTES, upload_concurrency.SMALL_BYTES + 1, 7_000_000])
 def test_a_large_request_is_answered_and_counted_once(real: EnvoyWorld, product: str, size: int) -> None:
     real.router.apply(product, two(real.server(1), real.server(2), 0))
     headers = {"x-mine": product, "x-seatrial-key": "ann"}
@@ -124,10 +124,10 @@ def test_a_body_in_chunks_is_answered_up_to_the_limit(real: EnvoyWorld, product:
 
 def test_nobody_comes_past_the_limit_by_saying_that_he_has_been_there(real: EnvoyWorld, product: str) -> None:
     real.router.apply(product, one(1, real.server(1)))
-    forged = {upload_limits.UPLOAD_HEADER: "1", "x-mine": product}
+    forged = {upload_concurrency.UPLOAD_HEADER: "1", "x-mine": product}
     assert get(real.gateway.port, f"/{product}/invocations", b"{}", forged)[0] == 200
     [(_, heard)] = headers_of(real, product)
-    assert upload_limits.UPLOAD_HEADER not in heard
+    assert upload_concurrency.UPLOAD_HEADER not in heard
 
 
 @pytest.mark.parametrize("host", [b"host: shop\r\n", b""])
@@ -170,7 +170,7 @@ def test_who_never_ends_his_uploads_keeps_none_out_who_come_by_another_way(
     own: EnvoyWorld, held: contextlib.ExitStack, product: str
 ) -> None:
     own.router.apply(product, one(1, own.server(1)))
-    for _ in range(2 * (upload_limits.WAITING + upload_limits.AT_ONCE)):
+    for _ in range(2 * (upload_concurrency.WAITING + upload_concurrency.AT_ONCE)):
         unfinished(own, held, 100, 1_000_000)
 
     def status(source: str) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deployments.errors import RouterRefused
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.traffic import Backend, Match, Mirror, Routing, Weights
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import World, one, two, users

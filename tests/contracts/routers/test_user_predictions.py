@@ -11,8 +11,8 @@ import pytest
 from deployments.analysis.counter_deltas import Mark
 from deployments.analysis.user_metrics import Outcome, Stretches
 from deployments.clock import SystemClock
+from deployments.metrics.composite import live_metrics
 from deployments.metrics.feedback.store import FeedbackLedger
-from deployments.metrics.live import live_metrics
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld, two
 from tests.model_fleet import PREDICTION_OF_ROW, Fleet, RunningServer

@@ -9,7 +9,7 @@ import pytest
 from deployments.analysis.counter_deltas import Heard, Mark
 from deployments.analysis.user_metrics import Outcome
 from deployments.clock import SystemClock
-from deployments.routers.envoy import user_access_log
+from deployments.routers.envoy import user_log_reader
 from deployments.traffic import Match, Mirror, StickyKey
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld, one, two
@@ -91,7 +91,7 @@ def test_nothing_is_written_without_a_split_a_key_or_chance(real: EnvoyWorld, pr
 def test_no_line_is_lost_where_the_file_is_followed_by_another(
     real: EnvoyWorld, product: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_access_log, "MOST_BYTES", 4000)
+    monkeypatch.setattr(user_log_reader, "MOST_BYTES", 4000)
     real.router.apply(product, two(real.server(1), real.server(2), 50))
     listener = Listener(real, product)
     for asked in range(50, 401, 50):

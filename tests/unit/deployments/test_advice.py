@@ -30,17 +30,17 @@ from deployments.errors import (
     RouterUnreachable,
     SeatrialError,
 )
-from deployments.inference_logs.location import check_location, check_reachable_by_fsspec
+from deployments.inference_log_reader.location import check_location, check_reachable_by_fsspec
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.journal_url import open_journal
-from deployments.platform import await_prefect, lifecycle
-from deployments.platform.addresses import free_port
+from deployments.local_platform import await_prefect, lifecycle
+from deployments.local_platform.addresses import free_port
 from deployments.process_identity import Owner, this_process
 from deployments.registry.in_memory import InMemoryRegistry
+from deployments.routers.canonical_routing import accepted
 from deployments.routers.envoy.config_files import EnvoyFiles, sole_writer
 from deployments.routers.in_memory import InMemoryRouter
-from deployments.routers.normalization import accepted
-from deployments.routers.traffic_rollback import Retreat
+from deployments.routers.rollback_routing import Retreat
 from deployments.settings import Settings, current
 from deployments.supervision import Program
 from deployments.supervision.program import ini_value, script_of
@@ -123,7 +123,7 @@ SIMPLE: list[tuple[Attempt, str, Attempt]] = [
     ),
     (
         lambda: accepted("v2", ALL),
-        followed("for itself: give the product another name", "deployments/routers/normalization.py"),
+        followed("for itself: give the product another name", "deployments/routers/canonical_routing.py"),
         lambda: accepted("v3", ALL),
     ),
     (
@@ -228,7 +228,7 @@ def test_a_port_is_free_once_another_is_set() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.MonkeyPatch.context() as patched, pytest.raises(PlatformUnreachable) as error:
-            patched.setattr("deployments.platform.addresses._TRIES", 1)
+            patched.setattr("deployments.local_platform.addresses._TRIES", 1)
             free_port(port, "127.0.0.1")
     assert followed("set SEATRIAL_GATEWAY_PORT, SEATRIAL_PREFECT_PORT or SEATRIAL_MLFLOW_PORT to others") in str(
         error.value

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from deployments.errors import BadInput
-from deployments.inference_logs import part_path
-from deployments.inference_logs.by_day import Wanted, logged_rows
+from deployments.inference_log_reader import part_path
+from deployments.inference_log_reader.by_day import Wanted, logged_rows
 from flows.entrypoints.cli.inference_log import LogFormat, log, moment
 from tests.advice import followed
 

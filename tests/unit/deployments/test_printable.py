@@ -9,7 +9,7 @@ from rich.console import Console
 
 from deployments.printable import in_lines, in_one_line
 from flows.entrypoints import console
-from tasks.event_log import LOGGER, tell
+from tasks.operator_log import LOGGER, tell
 
 CLEAR = "\x1b[2J\x1b]0;mine\x07"
 TURNED = "abc\u202etxt.exe"

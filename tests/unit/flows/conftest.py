@@ -14,10 +14,10 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import Strategy
 from flows.entrypoints.cli import explanation, live_screen, main, plan, status
-from tasks.rollouts import active_rollouts
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.takeover import begin
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tasks.rollout_engine import local_rollouts
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.takeover import begin
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 PROJECT = Path(__file__).parents[3]
 Seatrial = Callable[..., int]
@@ -46,7 +46,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world.run(world.wish(1))
     world.clock.sleep(timedelta(seconds=1))
     settings = Settings(home=tmp_path, project=project(tmp_path))
-    monkeypatch.setattr(active_rollouts, "_NEWEST", {})  # rollouts of other tests have the same ids
+    monkeypatch.setattr(local_rollouts, "_NEWEST", {})  # rollouts of other tests have the same ids
     for name, door in (
         ("journal", world.journal),
         ("registry", world.registry),

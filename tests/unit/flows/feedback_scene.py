@@ -9,7 +9,7 @@ import httpx
 
 from deployments.errors import PlatformUnreachable
 from deployments.metrics.feedback.store import FeedbackLedger
-from flows.entrypoints.service.feedback import make_app
+from flows.entrypoints.control_service.feedback import make_app
 from tests.feedback_door import Door, sealed
 
 ITEM = {"product": "shop", "version": 3, "metric": "clicks", "value": 1.5}

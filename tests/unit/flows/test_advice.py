@@ -14,21 +14,21 @@ from deployments.errors import Busy, NotFound
 from deployments.process_identity import this_process
 from deployments.rollout.state import Phase
 from deployments.rollout.steps import Launch
-from deployments.rollout.waits import waiting
+from deployments.rollout.wait_conditions import waiting
 from deployments.spec import Strategy
 from deployments.targets.in_memory import Behaviour
-from flows.entrypoints.cli.interrupted import after_interruption, after_kill
+from flows.entrypoints.cli.interruption_hint import after_interruption, after_kill
 from flows.entrypoints.cli.status import _first_step
-from tasks.orders import version_to_retry
-from tasks.rollout import former_version
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.lease import check_place
-from tasks.rollouts.takeover import begin
+from tasks.operator_commands import version_to_retry
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.lease import check_place
+from tasks.rollout_engine.takeover import begin
+from tasks.rollout_steps import former_version
 from tasks.run_context import Run
 from tasks.spec_file import load_product
 from tests.advice import followed
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, project, until
-from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT, World
 
 Captured = pytest.CaptureFixture[str]
 COMMAND = re.compile(r"`seatrial ([^`]+)`")
@@ -237,7 +237,7 @@ def test_the_first_step_that_is_advised_exists(tmp_path: Path) -> None:
 def up(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The platform runs."""
     running = type("Report", (), {"state": type("State", (), {"value": "RUNNING"})})
-    monkeypatch.setattr("deployments.platform.lifecycle.programs", lambda _: {f"model-{PRODUCT}-v1-0": running})
+    monkeypatch.setattr("deployments.local_platform.lifecycle.programs", lambda _: {f"model-{PRODUCT}-v1-0": running})
     return world
 
 
@@ -319,7 +319,7 @@ def test_an_order_that_waits_for_a_step_is_seen_in_watch(world: World, seatrial:
 
 @pytest.mark.parametrize(
     ("order", "told"),
-    [("pause", followed("`seatrial resume ", "tasks/rollouts/explanation.py"))],
+    [("pause", followed("`seatrial resume ", "tasks/rollout_engine/explanation.py"))],
 )
 def test_what_explain_says_is_needed_is_what_helps(
     world: World, seatrial: Seatrial, capsys: Captured, order: str, told: str
@@ -372,7 +372,7 @@ def test_servers_that_are_given_more_time_are_ready(world: World) -> None:
     slow = replace(wish, section=wish.section.model_copy(update={"ready_timeout": MINUTE}))
     said = world.run(slow).reason
     assert followed(", or raise rollout.ready_timeout") in said
-    assert followed("see `seatrial logs ", "tasks/rollouts/server_launch.py") in said
+    assert followed("see `seatrial logs ", "tasks/rollout_engine/server_launch.py") in said
     patient = replace(wish, rollout_id="again", section=wish.section.model_copy(update={"ready_timeout": 5 * MINUTE}))
     world.run(patient)
     assert world.served_by == {2: 100}

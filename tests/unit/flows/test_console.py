@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from flows.entrypoints import console
-from tasks.event_log import tell
+from tasks.operator_log import tell
 
 TEXTS = (
     r"\[/red] x", r"\[bold]x", r"\\[/red]", "[link=http://evil.example]x[/link]", r"\[link=http://evil.example]x",

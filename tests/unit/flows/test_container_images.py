@@ -8,7 +8,7 @@ import pytest
 from flows.entrypoints.cli.history import history_report
 from tests.unit.deployments.test_container_images import BUILDAH, install, path
 from tests.unit.flows.conftest import Seatrial
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 __all__ = ["path"]
 

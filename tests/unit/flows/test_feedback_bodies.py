@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from deployments.metrics.feedback.store import FeedbackLedger
-from flows.entrypoints.service import feedback
-from flows.entrypoints.service.feedback import MAX_BODY_BYTES
+from flows.entrypoints.control_service import feedback
+from flows.entrypoints.control_service.feedback import MAX_BODY_BYTES
 from tests.advice import followed
 from tests.unit.flows.feedback_scene import ITEM, Scene, about
 
@@ -25,7 +25,7 @@ def test_the_largest_request_is_taken_and_a_larger_one_is_not(ledger: FeedbackLe
     assert scene.send(body.ljust(MAX_BODY_BYTES)).status_code == 202
     refused = scene.send(body.ljust(MAX_BODY_BYTES + 1))
     assert refused.status_code == 413
-    assert followed(" bytes: send it in parts", "flows/entrypoints/service/feedback.py") in refused.text
+    assert followed(" bytes: send it in parts", "flows/entrypoints/control_service/feedback.py") in refused.text
 
 
 def test_a_body_of_unknown_length_is_cut_off_at_the_limit(ledger: FeedbackLedger) -> None:

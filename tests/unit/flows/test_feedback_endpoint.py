@@ -7,7 +7,7 @@ import pytest
 
 from deployments.analysis.evidence import Sums
 from deployments.clock import ManualClock
-from deployments.metrics.feedback import by_user
+from deployments.metrics.feedback import pending_by_user
 from deployments.metrics.feedback.admission import MOST_METRICS, Kept
 from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.spec import AnalysisSection, MetricRule, RolloutSection
@@ -291,7 +291,7 @@ def test_who_has_the_key_is_counted_apart_from_the_address(ledger: FeedbackLedge
 
 
 def test_a_full_product_keeps_no_other_waiting(ledger: FeedbackLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_user, "MOST_WAITING", 3)
+    monkeypatch.setattr(pending_by_user, "MOST_WAITING", 3)
     scene = Scene(ledger, Door(products={"shop": RolloutSection(), "other": RolloutSection()}))
     assert scene.send([BY_KEY | {"key": f"user-{number}"} for number in range(3)]).status_code == 202
     full = scene.send([BY_KEY | {"key": "one-more"}, about("a")])

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-import tasks.rollout
+import tasks.rollout_steps
 from deployments import wiring
 from deployments.errors import (
     Busy,
@@ -23,13 +23,13 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Promote, Shift
 from deployments.spec import Strategy
 from flows import rollout as flow
-from tasks.rollout import abandon, take_step
-from tasks.rollouts.active_rollouts import remember_state, remembered_state
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.lease import hold
-from tasks.rollouts.takeover import begin
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.lease import hold
+from tasks.rollout_engine.local_rollouts import remember_state, remembered_state
+from tasks.rollout_engine.takeover import begin
+from tasks.rollout_steps import abandon, take_step
 from tests.unit.flows.conftest import until
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 FAILURES: tuple[BaseException, ...] = (
     NeverReady("v2 cannot start"),
@@ -122,7 +122,7 @@ def test_a_step_that_waits_for_another_process_says_so_at_once(
     while not isinstance(state.step, Shift):
         state = take_step.fn(state)
     told = list[tuple[str, float]]()
-    monkeypatch.setattr(tasks.rollout, "tell", lambda event, **_: told.append((event, world.clock.monotonic())))
+    monkeypatch.setattr(tasks.rollout_steps, "tell", lambda event, **_: told.append((event, world.clock.monotonic())))
     apply, began = world.router.apply, world.clock.monotonic()
 
     def held(*arguments: Any, **keywords: Any) -> None:

@@ -15,7 +15,7 @@ from deployments.settings import current
 from flows.entrypoints.cli import main
 from tests.advice import followed
 from tests.unit.flows.conftest import Seatrial
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -27,12 +27,12 @@ from flows.entrypoints.cli import release as moving
 from flows.entrypoints.runner.temporary_prefect import PrefectForOneCommand
 from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded
-from tasks.rollouts import carrier
+from tasks.rollout_engine import carrier
 from tasks.run_context import Result, Run
 from tasks.signals import PRESENT, CommandInterruptedError
 from tasks.spec_file import load_product
 from tests.unit.flows.conftest import project
-from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
+from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT, SECTION, World
 
 ENGINES = (prefect.task_engine.__file__, prefect.flow_engine.__file__)
 pytestmark = pytest.mark.platform

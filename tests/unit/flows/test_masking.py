@@ -16,14 +16,14 @@ from deployments.traffic import Backend, Routing, Weights
 from flows import rollout as flow
 from flows.entrypoints.cli import main
 from tasks.decision_log import failure_recorded
-from tasks.rollout import abandon
-from tasks.rollouts.active_rollouts import remember_state
-from tasks.rollouts.lease import hold
-from tasks.rollouts.takeover import begin
+from tasks.rollout_engine.lease import hold
+from tasks.rollout_engine.local_rollouts import remember_state
+from tasks.rollout_engine.takeover import begin
+from tasks.rollout_steps import abandon
 from tasks.run_context import open_run
 from tasks.secondary_errors import failing_instead, full_text, noting_failures
 from tests.unit.flows.conftest import PROJECT
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 ELSEWHERE = Owner("another-host", 1, 0.0)
 

@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 
 from deployments.clock import SystemClock
 from deployments.errors import BadInput, PlatformUnreachable
-from deployments.platform import lifecycle
-from deployments.platform.addresses import Addresses
+from deployments.local_platform import lifecycle
+from deployments.local_platform.addresses import Addresses
 from deployments.settings import current
 from deployments.web_login.login_link import address_with_ticket, passes_of, write_leading_file
-from flows.entrypoints.cli import open_page, platform
+from flows.entrypoints.cli import open_page, platform_commands
 from flows.entrypoints.cli.status import print_status
 from tests.advice import followed
 
@@ -88,7 +88,7 @@ def test_what_is_said_when_the_platform_is_up_opens_its_pages(
     addresses = Addresses("127.0.0.1", prefect=4200, mlflow=5000)
     monkeypatch.setattr(lifecycle, "up", lambda *_: addresses)
     monkeypatch.setattr(lifecycle, "live_addresses", lambda _: addresses)
-    platform.up()
+    platform_commands.up()
     said = " ".join(capsys.readouterr().err.split())
     told = followed("pages         `seatrial open` and `seatrial open mlflow` open them logged in")
     assert " ".join(told.split()) in said

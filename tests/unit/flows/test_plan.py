@@ -8,7 +8,7 @@ from deployments import wiring
 from deployments.settings import Settings
 from flows.entrypoints.cli import plan
 from tests.unit.flows.conftest import Seatrial
-from tests.unit.tasks.rollouts.world import FACTS, World
+from tests.unit.tasks.rollout_engine.world import FACTS, World
 
 Captured = pytest.CaptureFixture[str]
 

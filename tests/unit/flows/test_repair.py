@@ -9,7 +9,7 @@ from deployments.errors import NotFound, RegistryUnreachable
 from deployments.journals.protocol import Event
 from flows.entrypoints.cli import status
 from tests.unit.flows.conftest import Seatrial
-from tests.unit.tasks.rollouts.world import PRODUCT, World
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 Captured = pytest.CaptureFixture[str]
 
@@ -17,7 +17,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The platform runs."""
-    monkeypatch.setattr("deployments.platform.lifecycle.programs", lambda _: {"model-bikes-v1-0": Running()})
+    monkeypatch.setattr("deployments.local_platform.lifecycle.programs", lambda _: {"model-bikes-v1-0": Running()})
     return world
 
 

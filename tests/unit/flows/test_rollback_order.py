@@ -8,7 +8,7 @@ import pytest
 from deployments.errors import RegistryUnreachable
 from flows import rollback as flow
 from flows.parameters import RollbackRequest
-from tasks import rollout as tasks
+from tasks import rollout_steps as tasks
 
 
 def test_old_runs_in_mlflow_are_closed_after_the_traffic_moved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from deployments.errors import PlatformUnreachable
-from deployments.platform.await_ready import answers
+from deployments.local_platform.await_ready import answers
 from deployments.settings import Settings
 from flows.entrypoints.runner.temporary_prefect import PrefectForOneCommand
 

@@ -12,10 +12,10 @@ from deployments import wiring
 from deployments.errors import Busy, JournalUnreachable, RolloutFailed
 from deployments.rollout.state import Phase
 from flows import rollout as flow
-from tasks.rollouts.active_rollouts import remember_state
-from tasks.rollouts.lease import hold
+from tasks.rollout_engine.lease import hold
+from tasks.rollout_engine.local_rollouts import remember_state
 from tests.unit.flows.conftest import until
-from tests.unit.tasks.rollouts.world import PRODUCT, World, to_its_end
+from tests.unit.tasks.rollout_engine.world import PRODUCT, World, to_its_end
 
 NOWHERE = "http://127.0.0.1:9/api"
 

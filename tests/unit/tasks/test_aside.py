@@ -12,15 +12,15 @@ from deployments import wiring
 from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.spec import Strategy
-from tasks import rollout as tasks
+from tasks import rollout_steps as tasks
 from tasks.prefect_artifacts import name_run
 from tasks.prefect_runs import _Aside
-from tasks.rollouts.cancellation import nobody_stops
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.takeover import begin
+from tasks.rollout_engine.cancellation import nobody_stops
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.takeover import begin
 from tasks.run_context import open_run
 from tests.unit.flows.conftest import PROJECT
-from tests.unit.tasks.rollouts.world import World
+from tests.unit.tasks.rollout_engine.world import World
 
 _ENOUGH = 30.0
 

@@ -10,21 +10,21 @@ import pytest
 
 from deployments import wiring
 from deployments.process_identity import Owner
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Approve, Launch, Observe
 from deployments.spec import BlueGreenSection, Second, Strategy, TargetKind
 from deployments.targets.in_memory import Behaviour
 from deployments.targets.protocol import Replica, ReplicaState
-from tasks import rollout as tasks
-from tasks.rollouts.cancellation import nobody_stops
-from tasks.rollouts.carrier import Carrier
-from tasks.rollouts.lease import hold
-from tasks.rollouts.orders import place_order
-from tasks.rollouts.server_launch import _still_waiting
-from tasks.rollouts.takeover import begin
+from tasks import rollout_steps as tasks
+from tasks.rollout_engine.cancellation import nobody_stops
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.command_submission import place_order
+from tasks.rollout_engine.lease import hold
+from tasks.rollout_engine.server_launch import _still_waiting
+from tasks.rollout_engine.takeover import begin
 from tasks.wait_progress import telling_of_order, telling_of_queue
-from tests.unit.tasks.rollouts.world import MINUTE, PRODUCT, SECTION, World
+from tests.unit.tasks.rollout_engine.world import MINUTE, PRODUCT, SECTION, World
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deployments.serving.mlflow_codec import MlflowDialect
+from deployments.serving.codecs.mlflow import MlflowDialect
 from tests.trained_table import CSV, Cells, Trained, requests_of, spec_of, trained
 
 ROWS = 24

@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
-from deployments.analysis.block_arrays import Arms, Array
+from deployments.analysis.block_counts import Arms, Array
 
 
 def arms(*blocks: tuple[float, ...]) -> Arms:

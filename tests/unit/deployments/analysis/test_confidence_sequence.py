@@ -3,7 +3,7 @@ from math import log
 import numpy as np
 import pytest
 
-from deployments.analysis.block_arrays import Arms
+from deployments.analysis.block_counts import Arms
 from deployments.analysis.confidence_sequence import lower_bound, upper_bound
 from deployments.analysis.rate_difference import compare
 from tests.unit.deployments.analysis.nulls import arms

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.analysis import block_arrays
-from deployments.analysis.block_arrays import BUCKETS, Unit
+from deployments.analysis import block_counts
+from deployments.analysis.block_counts import BUCKETS, Unit
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts, Pairs, Sums
 from deployments.analysis.judge import bound_on_harm, judge
-from deployments.analysis.sample_ratio import mismatch
+from deployments.analysis.sample_ratio_mismatch import mismatch
 from deployments.analysis.verdict import Nearly, Ruling, Verdict
 from deployments.spec import AnalysisSection, MetricRule
 from tests.unit.deployments.analysis.blocks import (
@@ -348,7 +348,7 @@ def test_given_up_requests_count_as_the_spec_says_and_are_told() -> None:
 def test_a_request_that_was_given_up_is_slower_than_its_age_and_says_nothing_of_longer_times() -> None:
     bound = LATENCY_BOUNDS_MS.index(500)
     counts = hanging(100, 0, 40, bucket=bound + 1)  # after 500 to 750 ms
-    arms = block_arrays.latencies([block(counts, hanging(100, 0, 0))], Unit.REQUEST)
+    arms = block_counts.latencies([block(counts, hanging(100, 0, 0))], Unit.REQUEST)
     assert (arms.stable[0, bound], arms.stable_bad[0, bound]) == (100, 40)
     assert (arms.stable[0, bound + 1], arms.stable_bad[0, bound + 1]) == (60, 0)
     assert (arms.candidate[0, bound], arms.candidate_bad[0, bound]) == (100, 0)

@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from deployments.analysis.block_arrays import Arms
+from deployments.analysis.block_counts import Arms
 from deployments.analysis.rate_ratio import log_e_above
 from tests.unit.deployments.analysis.nulls import arms, expected_of_both, logs_by_outcome
 

@@ -15,7 +15,7 @@ from deployments.fencing import next_token
 from deployments.journals.kubernetes import ClusterJournal
 from deployments.journals.protocol import Event
 from deployments.process_identity import Owner
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase, RolloutState
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout

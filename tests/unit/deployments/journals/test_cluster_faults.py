@@ -7,7 +7,7 @@ import pytest
 
 from deployments.errors import JournalUnreachable
 from deployments.journals.kubernetes import ClusterJournal
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from tests.fakes.kubernetes import FakeKubernetes, Request
 from tests.unit.deployments.journals.runners import (
     ANN,
@@ -153,7 +153,7 @@ def test_while_the_server_is_away_every_call_says_try_again_and_then_goes_on(
 def test_a_list_that_the_server_forgets_between_two_pages_is_read_again(
     api: FakeKubernetes, a_cluster: Callable[[], Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.cluster.objects._PAGE", 2)
+    monkeypatch.setattr("deployments.cluster.resource_client._PAGE", 2)
     journal = ClusterJournal(a_cluster())
     lease = journal.acquire("flights", ANN, NOW, TTL)
     states = [rollout(f"r{number}", NOW + number * TTL) for number in range(5)]

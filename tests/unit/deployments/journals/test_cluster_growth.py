@@ -7,7 +7,7 @@ import pytest
 
 from deployments.errors import NotFound
 from deployments.journals.kubernetes import ClusterJournal
-from deployments.rollout.orders import Verb
+from deployments.rollout.operator_commands import Verb
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.journals.runners import (
     ANN,

@@ -11,8 +11,8 @@ import pytest
 from deployments.errors import BadInput
 from deployments.journals.database import DatabaseJournal
 from deployments.process_identity import this_process
-from tasks.rollouts.takeover import begin
-from tests.unit.tasks.rollouts.world import World
+from tasks.rollout_engine.takeover import begin
+from tests.unit.tasks.rollout_engine.world import World
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"steps": []}', '{"steps": [{"step": "of a later version"}]}'])

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from deployments.metrics.feedback.by_user import KeyedFeedback
 from deployments.metrics.feedback.parsing import MOST_ITEMS, BadFeedback, read_feedback
+from deployments.metrics.feedback.pending_by_user import KeyedFeedback
 from deployments.metrics.feedback.store import Feedback
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
 from deployments.clock import ManualClock
 from deployments.errors import MetricsUnreachable
 from deployments.metrics.gateway_prometheus import GatewayCounts
-from deployments.metrics.promql import Prometheus
+from deployments.metrics.prometheus_api import Prometheus
 from deployments.spec import GatewayMetricsSection, GatewaySection, KubernetesSection
 from tests.fakes.prometheus import FakePrometheus
 

@@ -12,13 +12,13 @@ from deployments.caller_authentication import GATEWAY_VARIABLE, KEY, RUN_VARIABL
 from deployments.cluster.object_names import COPIES_PORT, PAIRED_PORT, PORT
 from deployments.errors import ClusterRefused, MetricsUnreachable
 from deployments.key_files import key
-from deployments.metrics.live import LiveMetrics
+from deployments.metrics.composite import LiveMetrics
 from deployments.metrics.model_servers import answers_of
 from deployments.metrics.paired_predictions import PairJoiner
 from deployments.metrics.pods import PodCounters
-from deployments.serving.crash_record import open_crash_record
-from deployments.serving.mlflow_codec import MlflowDialect
-from deployments.serving.prediction_call import Call
+from deployments.serving.codecs.mlflow import MlflowDialect
+from deployments.serving.inflight_record import open_crash_record
+from deployments.serving.predict_handler import Call
 from deployments.serving.request_limits import Limits
 from tests.advice import followed
 from tests.fakes.kubernetes import FakeKubernetes, Proxied

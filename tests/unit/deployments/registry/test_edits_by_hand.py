@@ -10,8 +10,8 @@ import pytest
 
 from deployments.errors import BadArtifact, NotFound
 from deployments.registry import DeploymentStatus, ModelRegistry
-from deployments.registry.desired_state import Became, Standing
 from deployments.registry.mlflow_client import connect
+from deployments.registry.registry_diff import Became, Standing
 from deployments.settings import Settings
 from tests.unit.deployments.registry.a_registry import MONDAY, TUESDAY, facts, registered, stored
 from tests.unit.tasks.models.real_mlflow import settings_in

@@ -12,7 +12,7 @@ import pytest
 
 from deployments.errors import BadArtifact, DiskFull, RegistryUnreachable
 from deployments.model_manifest import manifest_of
-from deployments.registry import artifact_files
+from deployments.registry import artifact_download
 from deployments.registry.model_version import SEAL
 from tests.advice import followed
 from tests.unit.deployments.registry.attacked_registry import (
@@ -122,12 +122,12 @@ def test_once_there_is_room_a_version_is_had(with_files: Mlflow, monkeypatch: py
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(artifact_files._Copy, "_file", full)
+    monkeypatch.setattr(artifact_download._Copy, "_file", full)
     with pytest.raises(DiskFull) as error:
         with_files.registry.fetch("flights", 1, with_files.settings.models)
-    assert followed(": free some room and run the same command again", "deployments/registry/artifact_files.py") in str(
-        error.value
-    )
+    assert followed(
+        ": free some room and run the same command again", "deployments/registry/artifact_download.py"
+    ) in str(error.value)
     monkeypatch.undo()
     assert with_files.registry.fetch("flights", 1, with_files.settings.models).is_dir()
 

@@ -8,8 +8,8 @@ import pytest
 from deployments.errors import BadArtifact
 from deployments.model_manifest import manifest_of
 from deployments.registry import ModelRegistry
+from deployments.registry.launch_spec import read_start_record
 from deployments.registry.model_version import SEAL
-from deployments.registry.start_record import read_start_record
 from deployments.registry.version_seal import Sealer, read_seal
 from deployments.settings import Settings
 from tests.model_folder import write_model_folder

@@ -6,11 +6,11 @@ import pytest
 
 from deployments.errors import BadArtifact
 from deployments.model_manifest import digest_of, manifest_of
-from deployments.registry.download import main
 from deployments.registry.model_version import SEAL
+from deployments.registry.storage_initializer import main
 from deployments.serving.loaded_model import load
 from deployments.settings import current
-from tasks.rollouts.retry_eligibility import eligible_version
+from tasks.rollout_engine.retry_eligibility import eligible_version
 from tests.advice import followed
 from tests.model_folder import write_manifest, write_model_folder
 from tests.unit.deployments.registry.attacked_registry import LISTED, Mlflow, evil, planted

@@ -11,8 +11,8 @@ import pytest
 
 from deployments.clock import SystemClock
 from deployments.errors import BadArtifact, RegistryUnreachable
-from deployments.registry.artifact_files import download
-from deployments.registry.artifact_location import check_destination
+from deployments.registry.allowed_artifact_uris import check_destination
+from deployments.registry.artifact_download import download
 from deployments.settings import current
 from tasks.models.tracking import mlflow_run
 from tests.advice import followed

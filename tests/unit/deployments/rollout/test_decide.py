@@ -21,7 +21,7 @@ from deployments.rollout.decide import (
     follow,
     obey,
 )
-from deployments.rollout.orders import Order, Verb
+from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Approve, Observe, Promote, Shift, Step, Until, Wait
 from deployments.spec import AnalysisSection, OnDeadline, RolloutSection

@@ -12,13 +12,13 @@ from deployments.clock import SystemClock
 from deployments.errors import BadArtifact
 from deployments.serving import __main__ as serving
 from deployments.serving.__main__ import warm_up
-from deployments.serving.content_decoding import parsed
+from deployments.serving.codecs.content_decoding import parsed
+from deployments.serving.input_validation import Unanswerable
 from deployments.serving.loaded_model import Model, load
 from deployments.serving.management_api import make_app
 from deployments.serving.request_limits import Limits
-from deployments.serving.request_schema import Unanswerable
 from deployments.serving.server_state import Service
-from deployments.serving.startup_stages import Start
+from deployments.serving.startup.stages import Start
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
 from tests.advice import followed
 from tests.model_folder import write_manifest, write_model_folder
@@ -154,7 +154,7 @@ def test_a_damaged_model_is_fetched_again(tmp_path: Path) -> None:
     (folder / "verification.json").write_text("{")
     with pytest.raises(BadArtifact) as error:
         load(folder, "flights")
-    assert followed("fetch the version again, or train it anew", "deployments/serving/model_description.py") in str(
+    assert followed("fetch the version again, or train it anew", "deployments/serving/model_metadata.py") in str(
         error.value
     )
     load(whole, "flights")

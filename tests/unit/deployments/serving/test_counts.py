@@ -11,8 +11,8 @@ import pytest
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
-from deployments.serving.request_headers import MIRRORED as MIRRORED_MARK
-from deployments.serving.request_headers import PAIRED as PAIRED_MARK
+from deployments.serving.mirror_headers import MIRRORED as MIRRORED_MARK
+from deployments.serving.mirror_headers import PAIRED as PAIRED_MARK
 from deployments.serving.server_state import Service
 from tests.unit.deployments.serving.test_management_api import RECORD, ROW, TENSORS, Caller, NotANumber, answering
 

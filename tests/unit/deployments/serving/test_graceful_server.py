@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from deployments.serving.socket_handover import tcp_listener, unix_listener
+from deployments.serving.startup.socket_handover import tcp_listener, unix_listener
 from deployments.supervision import UnixConnection
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -33,9 +33,9 @@ from deployments.serving.server_state import Service
 from deployments.serving.server_log import log_as_json
 from deployments.serving.request_limits import Limits
 from deployments.serving.graceful_server import serve_until_signal
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.loaded_model import Model
-from deployments.serving.socket_handover import unix_listener
+from deployments.serving.startup.socket_handover import unix_listener
 
 class Slow:
     def predict(self, frame):

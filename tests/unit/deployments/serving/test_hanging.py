@@ -14,7 +14,7 @@ from deployments.clock import ManualClock
 from deployments.serving.inference_request import Query, Wanted
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.offload import Beside
 from deployments.serving.prediction_threads import MOST_THREADS
 from deployments.serving.request_limits import Limits

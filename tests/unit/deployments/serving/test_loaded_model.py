@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from deployments.errors import BadArtifact
+from deployments.serving.input_validation import Unanswerable
 from deployments.serving.loaded_model import Model, NotFinite, check_manifest, load
-from deployments.serving.model_description import Kind, Output, read_description
-from deployments.serving.request_schema import Unanswerable
+from deployments.serving.model_metadata import Kind, Output, read_description
 from tests.model_folder import (
     COLUMNS,
     ROWS,

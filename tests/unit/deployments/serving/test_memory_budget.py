@@ -12,16 +12,16 @@ import httpx
 import orjson
 import pytest
 
-from deployments.serving.content_decoding import parsed
+from deployments.serving.codecs.content_decoding import parsed
 from deployments.serving.http_protocol import end_unfinished
 from deployments.serving.inference_request import Query
+from deployments.serving.input_validation import Unanswerable
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
 from deployments.serving.memory_budget import MIB, MOST_MADE, SMALL_BYTES, Room, json_takes, rows_within
 from deployments.serving.prediction_threads import Job
 from deployments.serving.recent_mirrored import RecentAnswers
 from deployments.serving.request_body import body_within
-from deployments.serving.request_schema import Unanswerable
 from deployments.serving.server_state import Service
 
 PIECES = {

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployments.serving.mlflow_codec import MlflowDialect
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.codecs.mlflow import MlflowDialect
+from deployments.serving.input_validation import Unanswerable
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.request_limits import Limits
-from deployments.serving.request_schema import Unanswerable
 
 NAMES = ("distance", "hour", "carrier", "origin")
 FEATURES = (

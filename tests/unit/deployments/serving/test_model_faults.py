@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
-from deployments.serving.model_description import Description, Feature, Kind, Output
-from deployments.serving.prediction_call import CLIENT_LEFT, TOO_LONG
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
+from deployments.serving.predict_handler import CLIENT_LEFT, TOO_LONG
 from deployments.serving.server_state import Service
 
 DESCRIPTION = Description("shop", Output.PREDICTION, (), (Feature("x", Kind.NUMERIC, "double", required=True),))

@@ -13,7 +13,7 @@ import pytest
 from deployments.serving.inference_request import Query, Wanted
 from deployments.serving.loaded_model import Model
 from deployments.serving.management_api import make_app
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.offload import Beside, is_batch_invariant
 from deployments.serving.request_limits import Limits
 from deployments.serving.row_batch import Batch

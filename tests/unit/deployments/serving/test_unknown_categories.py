@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from deployments.serving.row_batch import Batch
 from deployments.serving.unknown_categories import MINUTES, UnknownCategories, columns_unknown
 

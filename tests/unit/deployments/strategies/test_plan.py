@@ -18,7 +18,7 @@ from deployments.rollout.steps import (
     Until,
     Verify,
 )
-from deployments.routers.service import pods_for
+from deployments.routers.kubernetes_service import pods_for
 from deployments.spec import (
     ABSection,
     BlueGreenSection,

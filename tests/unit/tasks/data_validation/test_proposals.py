@@ -17,7 +17,7 @@ from deployments.errors import BadData, SeatrialError
 from deployments.settings import Settings
 from tasks.data_validation.builtin_checks import guard
 from tasks.data_validation.findings import Finding, Severity
-from tasks.data_validation.suite_profile import propose_suite
+from tasks.data_validation.suite_profiler import propose_suite
 from tasks.data_validation.validate import validate
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.product_spec import ProductSpec

@@ -13,7 +13,7 @@ import pytest
 from deployments.clock import ManualClock
 from deployments.errors import BadSpec, NotFound
 from tasks.data_validation.findings import Finding, Outcome, Severity, ValidationReport
-from tasks.data_validation.suite_profile import propose_suite
+from tasks.data_validation.suite_profiler import propose_suite
 from tasks.data_validation.validate import validate, validate_snapshot
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.product_spec import ColumnSection, ColumnType, ProductSpec, Window

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.gate.metrics import metrics_of
 from tasks.gate.scoring import Answers, is_constant, score
-from tasks.learning_tasks import TaskKind
+from tasks.problem_types import TaskKind
 
 CLASSES = TaskKind.CLASSIFICATION
 NUMBERS = TaskKind.REGRESSION

@@ -9,10 +9,10 @@ import pytest
 
 from deployments.errors import BadData, BadModel
 from deployments.settings import Settings
-from tasks.learning_tasks import TaskKind
 from tasks.models.estimator import build_estimator
 from tasks.models.features import Feature, FeatureKind, select_features, target_values
 from tasks.models.resource_limits import resource_limits
+from tasks.problem_types import TaskKind
 from tests.advice import followed
 from tests.unit.tasks.models.real_mlflow import spec
 

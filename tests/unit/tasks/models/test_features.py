@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from deployments.errors import BadData
-from tasks.learning_tasks import TaskKind
 from tasks.models.features import Feature, FeatureKind, features_in, select_features, target_values
+from tasks.problem_types import TaskKind
 from tests.unit.tasks.models.real_mlflow import rows, spec
 
 NUMERIC, CATEGORICAL = FeatureKind.NUMERIC, FeatureKind.CATEGORICAL

@@ -20,7 +20,7 @@ from deployments.settings import Settings
 from deployments.trusted_types import DEFAULT_TRUSTED_TYPES, load_model
 from tasks.models import tracking
 from tasks.models.features import Feature, FeatureKind, features_in, select_features
-from tasks.models.model_card import read_card
+from tasks.models.mlmodel_metadata import read_card
 from tasks.models.train import TrainedModel, spec_digest, train, version_facts
 from tasks.product_spec import ProductSpec
 from tests.unit.tasks.models.real_mlflow import data_facts, rows, settings_in, spec, split

@@ -13,11 +13,11 @@ from deployments.settings import Settings
 from tasks.data_validation.validate import validate
 from tasks.datasets.snapshot import load_snapshot, take_snapshot
 from tasks.datasets.split import split_by_time
+from tasks.gate.rule_checks import judge
 from tasks.gate.scoring import is_constant, score
-from tasks.gate.verdict import judge
-from tasks.learning_tasks import TaskKind
 from tasks.models.fitting import fit
 from tasks.models.predictions import predict_rows
+from tasks.problem_types import TaskKind
 from tasks.product_spec import ProductSpec
 from tasks.scaffolding.column_roles import key_columns, time_columns
 from tasks.scaffolding.product_draft import Draft, Wish, draft, name_from
@@ -25,7 +25,7 @@ from tasks.scaffolding.read_rows import read_rows
 from tasks.spec_file import load_product
 from tasks.spec_lint import check_spec
 from tests.advice import followed
-from tests.unit.tasks.rollouts.world import ManualClock
+from tests.unit.tasks.rollout_engine.world import ManualClock
 
 Table = pd.DataFrame
 

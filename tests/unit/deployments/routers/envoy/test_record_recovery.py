@@ -11,7 +11,7 @@ from deployments.routers.envoy import Witness
 from deployments.routers.envoy.bootstrap import _write_products
 from deployments.routers.envoy.config_files import EnvoyFiles, read_document
 from deployments.routers.envoy.config_updates import listed_clusters, written_addresses, written_servers, written_table
-from deployments.routers.envoy.live_config import live_routing
+from deployments.routers.envoy.live_routes import live_routing
 from deployments.routers.envoy.routing_records import Records
 from deployments.traffic import Backend, Match, Mirror, Routing, StickyKey, Weights
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from deployments.serving.model_description import Feature, Kind
+from deployments.serving.model_metadata import Feature, Kind
 from deployments.serving.row_batch import Batch
 from tasks.models.pipeline import build_pipeline
 from tasks.product_spec import CategoricalColumns, NumericColumns, PreprocessingSection

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deployments.serving.inference_log.arrow_table import Masking, Tables
-from deployments.serving.model_description import Description, Feature, Kind, Output
+from deployments.serving.model_metadata import Description, Feature, Kind, Output
 from tests.model_folder import ROWS
 from tests.unit.deployments.serving.inference_log.answered import ROW, logged
 
@@ -165,7 +165,7 @@ def test_no_pandas_is_imported_for_it() -> None:
     program = (
         "import sys, numpy\n"
         "from deployments.serving.row_batch import Batch\n"
-        "from deployments.serving.model_description import Description, Feature, Kind, Output\n"
+        "from deployments.serving.model_metadata import Description, Feature, Kind, Output\n"
         "from deployments.serving.inference_log import Logged\n"
         "from deployments.serving.inference_log.part_store import as_parquet\n"
         "from deployments.serving.inference_log.arrow_table import Masking, Tables\n"

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from deployments.inference_logs import answers_between
+from deployments.inference_log_reader import answers_between
 from deployments.supervision import UnixConnection
 from tests.model_folder import write_model_folder
 

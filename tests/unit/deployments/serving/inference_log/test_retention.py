@@ -13,7 +13,7 @@ import pytest
 
 from deployments.clock import ManualClock, SystemClock
 from deployments.errors import DiskFull
-from deployments.inference_logs import answers_between, newest_answers, part_path, stored_parts
+from deployments.inference_log_reader import answers_between, newest_answers, part_path, part_sizes
 from deployments.serving.inference_log import Bounds, InferenceLog, LogOptions, recording
 from deployments.serving.inference_log.arrow_table import Tables
 from deployments.serving.inference_log.buffer import Reason
@@ -155,14 +155,14 @@ def test_a_disk_keeps_what_the_log_leaves_to_others_and_the_log_gives_way(
         taken = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
         return Usage(1000 * KIB, 0, 140 * KIB - taken)  # a tenth of it is to stay free
 
-    monkeypatch.setattr(stored_parts.shutil, "disk_usage", usage)
+    monkeypatch.setattr(part_sizes.shutil, "disk_usage", usage)
     room.make(8 * KIB)
     assert names(store) == ["a4", "a5", "a6", "a7"]
-    monkeypatch.setattr(stored_parts.shutil, "disk_usage", lambda _: Usage(1000 * KIB, 0, 20 * KIB))
+    monkeypatch.setattr(part_sizes.shutil, "disk_usage", lambda _: Usage(1000 * KIB, 0, 20 * KIB))
     with pytest.raises(DiskFull, match=followed("the disk has less room than the log leaves to others: free some")):
         room.make(8 * KIB)
     assert log.removed_parts == 8
-    monkeypatch.setattr(stored_parts.shutil, "disk_usage", lambda _: Usage(1000 * KIB, 0, 500 * KIB))
+    monkeypatch.setattr(part_sizes.shutil, "disk_usage", lambda _: Usage(1000 * KIB, 0, 500 * KIB))
     room.make(8 * KIB)
 
 
@@ -173,8 +173,8 @@ def test_a_disk_keeps_what_the_log_leaves_to_others_and_the_log_gives_way(
 def test_a_gibibyte_stays_free_and_of_a_small_disk_a_tenth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, missing: int
 ) -> None:
-    monkeypatch.setattr(stored_parts.shutil, "disk_usage", lambda _: Usage(total, 0, free))
-    assert stored_parts.missing_bytes(tmp_path / "not" / "there" / "yet") == missing
+    monkeypatch.setattr(part_sizes.shutil, "disk_usage", lambda _: Usage(total, 0, free))
+    assert part_sizes.missing_bytes(tmp_path / "not" / "there" / "yet") == missing
 
 
 def test_a_part_that_would_be_most_of_the_log_is_not_written(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ class Blind:
 
     seldom = timedelta(hours=1)
 
-    def stored(self, product: str) -> list[stored_parts.StoredPart]:
+    def stored(self, product: str) -> list[part_sizes.StoredPart]:
         raise PermissionError(product)
 
     def lacks(self) -> int:
@@ -211,7 +211,7 @@ def test_all_is_looked_at_seldom(tmp_path: Path) -> None:
     class Watched:
         seldom = timedelta(hours=1)
 
-        def stored(self, product: str) -> list[stored_parts.StoredPart]:
+        def stored(self, product: str) -> list[part_sizes.StoredPart]:
             looks.append(product)
             return store.stored(product)
 
@@ -271,7 +271,7 @@ def test_one_answer_larger_than_the_log_is_dropped_and_counted_and_takes_no_othe
 
 def test_who_reads_while_parts_give_way_reads_what_is_left(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part goes after it was listed and before it is read."""
-    from deployments.inference_logs import lookup, reader
+    from deployments.inference_log_reader import last_answer_by_user, reader
 
     store, tables = store_of(folder), Tables(FLIGHTS)
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -290,7 +290,7 @@ def test_who_reads_while_parts_give_way_reads_what_is_left(folder: str, monkeypa
                 break
         return found
 
-    for module in (reader, lookup):
+    for module in (reader, last_answer_by_user):
         monkeypatch.setattr(module, "parts_of", listed_and_gone)
     later = noon + timedelta(hours=1)
     assert answers_between(folder, "flights", 3, noon, later).column("request_id").to_pylist() == ["b"]

@@ -1,0 +1,1 @@
+"""Bodies of the protocols and formats a model server reads and writes."""
