@@ -45,7 +45,7 @@ class Answered:
         self._lost = 0
 
     def lose(self, requests: int) -> None:
-        """So many were being answered when the server before this one died: see `deployments.serving.inflight_record`."""
+        """So many were being answered when the server before this one died (`deployments.serving.inflight_record`)."""
         if requests:
             self._lost += requests
             self._codes[SERVER_DIED] += requests

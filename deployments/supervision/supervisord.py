@@ -18,7 +18,7 @@ _WANTED_DESCRIPTORS = 16_384
 _WANTED_PROCESSES = 200
 _START_SECONDS = 30.0
 _LONGEST_SOCKET = 100
-_BOUNDED = Path(__file__).with_name("bounded_supervisord.py").resolve()
+_BOUNDED = Path(__file__).with_name("supervisord_body_limit.py").resolve()
 
 
 def socket_of(run_folder: Path) -> Path:

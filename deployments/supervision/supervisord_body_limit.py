@@ -1,6 +1,6 @@
 """supervisord, with a bound on what one request may hold: it keeps whatever comes, and has no setting for that.
 
-Run as a file, `python -P …/bounded_supervisord.py supervisor.supervisord -c …`: whatever starts it need not know our
+Run as a file, `python -P …/supervisord_body_limit.py supervisor.supervisord -c …`: whatever starts it need not know our
 packages, and what looks for a supervisord finds it by that word. So this imports nothing of ours.
 """
 

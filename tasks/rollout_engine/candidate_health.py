@@ -1,7 +1,7 @@
 """Whether those who are sent to a candidate get answers of it; each way to get none has a sign of its own.
 
 Its servers are gone or not ready (`server_readiness`), fewer of the answers are its own than the split says
-(`answer_shortfall`), or requests wait for it and nothing comes (`stall`).
+(`shortfall_check`), or requests wait for it and nothing comes (`stall`).
 """
 
 from dataclasses import dataclass, field

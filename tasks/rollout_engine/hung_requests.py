@@ -77,7 +77,7 @@ class Silence:
         """Whether it has lasted for too long, and users got nothing in it.
 
         It is known that they did where enough of them gave up, or where chance cannot have sent all to the champion:
-        `share` is the candidate's (0-1), None where it is not by chance; `tolerance`: see `answer_shortfall.Split`.
+        `share` is the candidate's (0-1), None where it is not by chance; `tolerance`: see `shortfall_check.Split`.
         """
         if self.since is None or now - self.since < NOT_READY.total_seconds():
             return False

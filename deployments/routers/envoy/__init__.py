@@ -3,7 +3,7 @@
 `prepare` writes the first files and gives the command line, `is_alive` asks whether it runs, `EnvoyRouter` changes the
 files while it runs, `drain` is called before it is stopped.
 Belongs here: what the files say, in which order they are written, what Envoy reports of itself. Does not belong here:
-keeping the process alive (platform), deciding weights (rollout).
+keeping the process alive (local_platform), deciding weights (rollout).
 """
 
 from deployments.routers.envoy.admin import is_alive

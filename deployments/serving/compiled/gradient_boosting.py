@@ -1,4 +1,4 @@
-"""Gradient boosting without histograms; `boosting` has that with them."""
+"""Gradient boosting without histograms; `histogram_boosting` has that with them."""
 
 from typing import Any
 

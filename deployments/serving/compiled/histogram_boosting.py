@@ -1,4 +1,4 @@
-"""Gradient boosting on histograms; `gradient` has that without."""
+"""Gradient boosting on histograms; `gradient_boosting` has that without."""
 
 import copy
 from typing import Any
