@@ -72,6 +72,7 @@ def interpreter(path: Path, version: str) -> Path:
 def checkout(tmp_path: Path) -> Path:
     """A folder with the Makefile, whose `.venv` is of 3.11."""
     shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
     for name in ("pyproject.toml", "requirements.lock", *(f"tests/{each}/requirements.lock" for each in BESIDE)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -81,7 +82,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What `make` would do: -n, so nothing is done."""
-    environment = {"PATH": os.environ["PATH"]}
+    environment = {"PATH": os.environ["PATH"], "PYENV_ROOT": str(checkout / "pyenv")}
     return subprocess.run(
         [MAKE, "-n", *words], cwd=checkout, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -119,6 +120,19 @@ def test_the_first_environment_is_of_the_python_that_is_named(checkout: Path) ->
     shutil.rmtree(checkout / ".venv")
     another = interpreter(checkout / "other" / "python3.13", "3.13")
     assert run_by(make(checkout, "test", f"PYTHON={another}")) == {".venv/bin/python"}
+
+
+def test_a_python_that_pyenv_keeps_may_be_named_as_any_other(checkout: Path) -> None:
+    kept = interpreter(checkout / "pyenv" / "versions" / "3.99.1" / "bin" / "python", "3.99")
+    done = make(checkout, "test", "PYTHON=python3.99")
+    assert run_by(done) == {".venv-3.99/bin/python"}
+    assert f"{kept} -m venv .venv-3.99" in done.stdout
+
+
+def test_an_environment_elsewhere_stays_with_its_python_too(checkout: Path) -> None:
+    interpreter(checkout / "mine" / "bin" / "python", "3.12")
+    another = interpreter(checkout / "other" / "python3.13", "3.13")
+    assert run_by(make(checkout, "test", "VENV=mine", f"PYTHON={another}")) == {"mine-3.13/bin/python"}
 
 
 def test_a_python_that_is_not_there_is_named(checkout: Path) -> None:
