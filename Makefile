@@ -23,8 +23,8 @@ CLIENTS := $(VENV)-clients
 EXECUTION := $(VENV)-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
-# Unit tests that wait for processes most of their time; they are the same on every Python.
-SLOW := TODO
+# Unit tests that take longest, of what Pythons have in common: simulations, fakes, processes.
+SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
   test-cluster check format bench bench-rollouts bench-serving lock clean
@@ -49,8 +49,8 @@ test: $(READY) ## every test, with a sample of the crashes and of what is hostil
 	@$(BIN)/python -m pytest -m "not crash and not browser" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
 	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/hostile
 
-test-unit: $(READY) ## the unit tests that start few processes: three minutes, on any Python, as PYTHON=python3.13
-	@$(BIN)/python -m pytest -m "not crash" -n 2 $(SLOW:%=--ignore=%) tests/unit
+test-unit: $(READY) ## most unit tests, in a few minutes: what CI runs on the newest Python, by PYTHON=python3.13
+	@$(BIN)/python -m pytest -m "not crash" -n 2 $(SLOW:%=--ignore=tests/unit/%) tests/unit
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash --hypothesis-profile=exploring
