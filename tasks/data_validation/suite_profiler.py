@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from deployments.durations import format_duration
+from deployments.durations import LONGEST, format_duration
 from tasks.data_validation.builtin_checks import kind_of
 from tasks.data_validation.column_stats import distinct, hashable
 from tasks.data_validation.findings import Severity
@@ -139,12 +139,12 @@ def _has_values(column: "pd.Series[Any]") -> bool:
 
 
 def _freshness(moments: "pd.Series[dt.datetime]") -> Proposed:
-    """At least three times the longest gap that there was, rounded up to an age that people use."""
+    """At least three times the longest gap that there was, rounded up to an age that people use; a century at most."""
     import pandas as pd
 
     gaps = moments.drop_duplicates().sort_values().diff().dropna()
     days = 3 * (gaps.max() / pd.Timedelta(days=1)) if len(gaps) else 0.0
-    age = next((choice for choice in _AGES_IN_DAYS if choice >= days), math.ceil(days))
+    age = next((choice for choice in _AGES_IN_DAYS if choice >= days), min(math.ceil(days), LONGEST.days))
     max_age = format_duration(pd.Timedelta(days=age).to_pytimedelta())
     return {"max_age": max_age, "until": "window", "severity": Severity.WARNING.value}
 
