@@ -1,14 +1,32 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+# A Python named by hand that is not that of .venv gets an environment beside it: what was asked for is what runs, and
+# a .venv that a platform may be running from is not replaced.
+MINOR := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifneq ($(origin PYTHON),file)
+# One that pyenv keeps may have a command on PATH that does not answer.
+override PYTHON := $(or $(shell .ci/python $(PYTHON:python%=%)),$(PYTHON))
+NAMED := $(shell $(PYTHON) $(MINOR))
+ifeq ($(NAMED),)
+$(error PYTHON=$(PYTHON) does not run: name a Python 3.11 to 3.13, as in make install PYTHON=/path/to/python3.11)
+endif
+THERE := $(if $(wildcard $(VENV)/bin/python),$(shell $(VENV)/bin/python $(MINOR)))
+ifneq ($(filter-out $(NAMED),$(THERE)),)
+$(info $(VENV) has Python $(THERE); this is Python $(NAMED), in $(VENV)-$(NAMED))
+override VENV := $(VENV)-$(NAMED)
+endif
+endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CLIENTS := .venv-clients
-EXECUTION := .venv-execution
+CLIENTS := $(VENV)-clients
+EXECUTION := $(VENV)-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
+# Unit tests that take longest, of what Pythons have in common: simulations, fakes, processes.
+SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-crash test-clients test-execution test-hostile test-fuzz test-browser \
+.PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
   test-cluster check words format bench bench-rollouts bench-serving lock clean
 
 help: ## what there is
@@ -30,6 +48,9 @@ test: $(READY) ## every test, with a sample of the crashes and of what is hostil
 	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture tests/docs $(LIGHT)
 	@$(BIN)/python -m pytest -m "not crash and not browser" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
 	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/hostile
+
+test-unit: $(READY) ## most unit tests, in a few minutes: what CI runs on the newest Python, by PYTHON=python3.13
+	@$(BIN)/python -m pytest -m "not crash" -n 2 $(SLOW:%=--ignore=tests/unit/%) tests/unit
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so
 	@$(BIN)/python -m pytest -m crash --hypothesis-profile=exploring
@@ -85,12 +106,12 @@ lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header tests/clients/requirements.in -o tests/clients/requirements.lock --upgrade
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements.lock tests/execution/requirements.in -o tests/execution/requirements.lock --upgrade
 
-clean: ## forget the environment (data and records stay)
-	rm -rf $(VENV) $(CLIENTS) $(EXECUTION)
+clean: ## forget the environments (data and records stay)
+	rm -rf $(wildcard .venv .venv-*)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	  { echo "Seatrial needs Python 3.11 to 3.13, and $(PYTHON) is another: make PYTHON=/path/to/python3.11"; exit 2; }
+	  { echo "Seatrial needs Python 3.11 to 3.13, and $(PYTHON) is another: make install PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Setting up $(VENV) from requirements.lock (once, a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"

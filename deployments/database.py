@@ -1,7 +1,7 @@
 """SQL databases as Seatrial uses them: every commit is on the disk, and no password reaches an error or a log."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -34,15 +34,11 @@ class Database:
         self._reserve = reserve
         self._called = f"{name} {masked(url)}"
         self._engine = _engine_for(url, setting)
-        with self.transaction(writes=False) as connection:
-            complete = not _missing_tables(connection, schema) and not _missing_columns(connection, schema)
-        if not complete:
-            with self.transaction() as connection:
-                schema.create_all(connection)
-                for column in _missing_columns(connection, schema):
-                    kind = column.type.compile(connection.dialect)
-                    connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
-        self._set_aside()
+        with ExitStack() as given_up:
+            given_up.callback(self.close)
+            self._complete(schema)
+            self._set_aside()
+            given_up.pop_all()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -59,6 +55,16 @@ class Database:
             yield connection
         if writes:
             self._set_aside()
+
+    def _complete(self, schema: MetaData) -> None:
+        with self.transaction(writes=False) as connection:
+            complete = not _missing_tables(connection, schema) and not _missing_columns(connection, schema)
+        if not complete:
+            with self.transaction() as connection:
+                schema.create_all(connection)
+                for column in _missing_columns(connection, schema):
+                    kind = column.type.compile(connection.dialect)
+                    connection.execute(text(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}"))
 
     def _set_aside(self) -> None:
         """See to the reserve again once half of it is used up; nothing happens on a disk that has no room for it."""

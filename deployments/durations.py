@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_LONGEST = timedelta(days=36_525)
+LONGEST = timedelta(days=36_525)
 _PATTERN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
 
@@ -20,8 +20,8 @@ def parse_duration(text: str) -> timedelta:
         duration = timedelta(**{_UNITS[matched[2]]: float(matched[1])})
     except OverflowError:
         duration = timedelta.max
-    if duration > _LONGEST:
-        raise ValueError(f"{text!r} is longer than a century ({format_duration(_LONGEST)}): write less")
+    if duration > LONGEST:
+        raise ValueError(f"{text!r} is longer than a century ({format_duration(LONGEST)}): write less")
     return duration
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -88,23 +87,20 @@ def _by_pod() -> "ApiClient":
 
 def _client(configuration: "Configuration") -> "ApiClient":
     from kubernetes import client
-    from urllib3 import make_headers
+    from urllib3 import disable_warnings, exceptions, make_headers
 
     user = urlsplit(configuration.proxy or "").netloc.rpartition("@")[0]
     if user:
         configuration.proxy_headers = make_headers(proxy_basic_auth=unquote(user))
     configuration.connection_pool_maxsize = _CONNECTIONS
     if not configuration.verify_ssl:
+        disable_warnings(exceptions.InsecureRequestWarning)  # it comes with every request; ours is said once
         _say_once(urlsplit(configuration.host).netloc.rpartition("@")[2])
     return client.ApiClient(configuration)
 
 
 @lru_cache(maxsize=64)
 def _say_once(server: str) -> None:
-    """In our words: the library says it again at every request."""
-    import urllib3
-
-    warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
     _LOGGER.warning(
         "the certificate of the API server %s is not checked (insecure-skip-tls-verify in the kubeconfig): whoever "
         "stands between could read the token; give certificate-authority instead",

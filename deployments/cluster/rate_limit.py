@@ -32,7 +32,12 @@ class Pace:
             self._clock.sleep(timedelta(seconds=left))
 
 
-@lru_cache(maxsize=256)
 def pace_of(address: str, process: int) -> Pace:
     """The one of an API server in this process; a fork has its own, for a lock may be held while it is made."""
-    return Pace(RATE, BURST)
+    return _kept(address, process, RATE, BURST)
+
+
+# By all that it is made of: tests and simulations have other numbers, and a later server may have the same address.
+@lru_cache(maxsize=256)
+def _kept(_address: str, _process: int, rate: float, burst: int) -> Pace:
+    return Pace(rate, burst)

@@ -1,7 +1,7 @@
 """How traffic should flow here, as journal and supervisord know: asked when the gateway's own files do not say."""
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from deployments.clock import SystemClock
 from deployments.errors import SeatrialError
@@ -24,13 +24,15 @@ def witness_of(settings: Settings, supervisor: Supervisor) -> Witness:
         with suppress(SeatrialError):
             products = {product for name in supervisor.known() if (product := served_by(name))}
             target = ProcessTarget(supervisor, settings)
-            return known_routings(products, open_journal(settings.journal_address), target)
+            with closing(open_journal(settings.journal_address)) as journal:
+                return known_routings(products, journal, target)
         return {}
 
     def tell(product: str, what: str) -> None:
         with suppress(SeatrialError):
             event = Event(product, "", SystemClock().now(), "gateway.rebuilt", {"seen": what})
-            open_journal(settings.journal_address).record(event)
+            with closing(open_journal(settings.journal_address)) as journal:
+                journal.record(event)
 
     return Witness(otherwise, tell)
 

@@ -97,8 +97,9 @@ def down(settings: Settings) -> tuple[str, ...]:
 
 def _end_carriers(settings: Settings) -> None:
     if settings.home.is_dir():
-        with suppress(SeatrialError):  # an unreadable journal must not keep anything running
-            end_carriers(open_journal(settings.journal_address), SystemClock().now(), this_place(settings))
+        # An unreadable journal must not keep anything running.
+        with suppress(SeatrialError), closing(open_journal(settings.journal_address)) as journal:
+            end_carriers(journal, SystemClock().now(), this_place(settings))
 
 
 def programs(settings: Settings) -> dict[str, ProgramReport]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from deployments.durations import format_duration
+from deployments.durations import LONGEST, format_duration
 from tasks.data_spec import as_moment
 from tasks.data_validation.column_kinds import can_be_listed, can_be_listed_as_classes, kind_of
 from tasks.data_validation.column_stats import distinct, hashable
@@ -140,14 +140,14 @@ def _has_values(column: "pd.Series[Any]") -> bool:
 
 
 def _freshness(moments: "pd.Series[dt.datetime]", until: "dt.datetime | None") -> Proposed:
-    """At least three times the longest gap that there was, and the newest row's age, rounded up to what people use."""
+    """At least three times the longest gap that there was, and the newest row's age, rounded up; a century at most."""
     import pandas as pd
 
     gaps = moments.drop_duplicates().sort_values().diff().dropna()
     days = 3 * (gaps.max() / pd.Timedelta(days=1)) if len(gaps) else 0.0
     if until is not None:
         days = max(days, (until - as_moment(moments.max())) / pd.Timedelta(days=1))
-    age = next((choice for choice in _AGES_IN_DAYS if choice >= days), math.ceil(days))
+    age = next((choice for choice in _AGES_IN_DAYS if choice >= days), min(math.ceil(days), LONGEST.days))
     max_age = format_duration(pd.Timedelta(days=age).to_pytimedelta())
     return {"max_age": max_age, "until": "window", "severity": Severity.WARNING.value}
 

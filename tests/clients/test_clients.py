@@ -19,7 +19,7 @@ from tests.model_folder import write_model_folder
 
 pytestmark = pytest.mark.clients
 REPOSITORY = Path(__file__).parents[2]
-CLIENTS = REPOSITORY / ".venv-clients" / "bin" / "python"
+CLIENTS = Path(f"{sys.prefix}-clients") / "bin" / "python"
 ROWS = [[1400.0, 5.0, "UA"], [740.0, 8.5, "B6"], [2475.0, 17.0, "Ünknown"]]
 
 

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -97,9 +98,8 @@ def test_a_kill_just_after_an_entry_in_the_journal_is_put_right(seatrial: Seatri
 
 
 def entries(seatrial: Seatrial, kind: str) -> int:
-    database = sqlite3.connect(f"file:{seatrial.home}/journal.db?mode=ro", uri=True)
-    count: int = database.execute("SELECT count(*) FROM events WHERE kind = ?", (kind,)).fetchone()[0]
-    database.close()
+    with closing(sqlite3.connect(f"file:{seatrial.home}/journal.db?mode=ro", uri=True)) as database:
+        count: int = database.execute("SELECT count(*) FROM events WHERE kind = ?", (kind,)).fetchone()[0]
     return count
 
 

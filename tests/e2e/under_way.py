@@ -130,9 +130,8 @@ def is_over(process: psutil.Process) -> bool:
 
 def running_in_mlflow(seatrial: Seatrial) -> list[str]:
     """MLflow runs that say they still go on."""
-    with sqlite3.connect(f"file:{seatrial.home}/mlflow/mlflow.db?mode=ro", uri=True) as database:
+    with contextlib.closing(sqlite3.connect(f"file:{seatrial.home}/mlflow/mlflow.db?mode=ro", uri=True)) as database:
         rows = database.execute("SELECT run_uuid FROM runs WHERE status = 'RUNNING'").fetchall()
-    database.close()
     return [row[0] for row in rows]
 
 

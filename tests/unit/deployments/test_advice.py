@@ -155,7 +155,7 @@ SIMPLE: list[tuple[Attempt, str, Attempt]] = [
     (
         lambda: Database("nonsense", MetaData(), "the journal"),
         followed("holds no database URL: write dialect://user:password@host/name", "deployments/database.py"),
-        lambda: Database("sqlite://", MetaData(), "the journal"),
+        lambda: Database("sqlite://", MetaData(), "the journal").close(),
     ),
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -81,8 +82,18 @@ def test_a_file_that_is_damaged_is_named_with_the_setting_to_change(file: Path, 
     database.close()
     whole = file.read_bytes()
     file.write_bytes(whole[:damaged_from] + b"\x7f" * (len(whole) - damaged_from))
-    with pytest.raises(PlatformUnreachable, match=r"the list .*(not a database|malformed).*SEATRIAL_NUMBERS"):
-        count(Database(f"sqlite:///{file}", SCHEMA, "the list of numbers", "SEATRIAL_NUMBERS_URL"))
+    refused = pytest.raises(PlatformUnreachable, match=r"the list .*(not a database|malformed).*SEATRIAL_NUMBERS")
+    with refused, closing(Database(f"sqlite:///{file}", SCHEMA, "the list", "SEATRIAL_NUMBERS_URL")) as again:
+        count(again)
+
+
+def test_nothing_of_a_database_that_cannot_be_used_stays_open(file: Path) -> None:
+    file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(file)) as other:
+        other.executescript("CREATE TABLE others (one); CREATE INDEX numbers ON others (one)")
+    with pytest.raises(PlatformUnreachable, match="already an index named numbers"):
+        Database(f"sqlite:///{file}", SCHEMA, "the list of numbers")
+    assert str(file) not in {each.path for each in psutil.Process().open_files()}
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_settings_to_change(tmp_path: Path) -> None:

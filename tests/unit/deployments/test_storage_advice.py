@@ -56,7 +56,6 @@ def test_a_database_that_is_locked_answers_where_the_disk_is_in_order(tmp_path: 
     Database(f"sqlite:///{tmp_path / 'a.db'}", MetaData(), "the journal").close()
     with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    connection.close()
 
 
 def test_a_database_where_no_folder_can_be_is_put_elsewhere(tmp_path: Path) -> None:

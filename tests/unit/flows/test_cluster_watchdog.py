@@ -1,5 +1,6 @@
 """In a cluster, a rollout without a carrier becomes a run of the worker's."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from tests.unit.flows.test_watchdog import DAY, ELSEWHERE, Platform
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Platform:
+def platform(tmp_path: Path) -> Iterator[Platform]:
     found = Platform(tmp_path)
     found.watchdog = Watchdog(found.settings, found.clock, timedelta(minutes=2))
-    return found
+    yield found
+    found.journal.close()
 
 
 def test_each_is_handed_over_once_and_again_only_after_time_enough_for_a_pod_to_start(platform: Platform) -> None:

@@ -135,11 +135,12 @@ def started(settings: Settings) -> subprocess.Popen[bytes]:
 
 def rolled_out(settings: Settings, product: str = "shop") -> None:
     """The journal knows the product; a server drew the key of request ids."""
-    journal, now = DatabaseJournal(settings.journal_address), datetime.now(UTC)
-    lease = journal.acquire(product, this_process(), now, timedelta(minutes=1))
+    now = datetime.now(UTC)
     done = RolloutState("r", product, 3, None, "rolling", RolloutSection(), (), 0, Phase.DONE, "", now, now, now)
-    journal.save(done, lease)
-    journal.release(lease)
+    with contextlib.closing(DatabaseJournal(settings.journal_address)) as journal:
+        lease = journal.acquire(product, this_process(), now, timedelta(minutes=1))
+        journal.save(done, lease)
+        journal.release(lease)
 
 
 def good(settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Who is sent to carry on a rollout that nobody carries, and how often."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -47,8 +48,10 @@ class Platform:
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Platform:
-    return Platform(tmp_path)
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    platform = Platform(tmp_path)
+    yield platform
+    platform.journal.close()
 
 
 def test_a_rollout_that_somebody_carries_is_left_alone(platform: Platform) -> None:

@@ -1,7 +1,6 @@
 """How fast one process may ask one API server."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from deployments.clock import ManualClock, SystemClock
 from deployments.cluster import Cluster, rate_limit
-from deployments.cluster.rate_limit import Pace
+from deployments.cluster.rate_limit import Pace, pace_of
 from deployments.cluster.resource_kinds import CONFIG_MAP
 from tests.fakes.kubernetes import FakeKubernetes
 
@@ -68,14 +67,6 @@ def test_who_waits_for_a_turn_keeps_nobody_from_taking_the_next() -> None:
         assert [each.result() for each in both] == [None, None]
 
 
-@pytest.fixture
-def forgotten() -> Iterator[None]:
-    """A later server at the same port is another one, and is not kept waiting."""
-    yield
-    rate_limit.pace_of.cache_clear()
-
-
-@pytest.mark.usefixtures("forgotten")
 def test_every_client_of_a_server_shares_one_pace_and_a_watch_takes_one_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,3 +85,15 @@ def test_every_client_of_a_server_shares_one_pace_and_a_watch_takes_one_turn(
         assert not taken
         other.get(CONFIG_MAP, "a")
         assert len(taken) == 1
+
+
+def test_a_pace_with_other_numbers_keeps_no_later_server_at_the_same_port_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as tried:
+        tried.setattr(rate_limit, "RATE", 0.001)
+        former = pace_of("https://127.0.0.1:6443", 1)
+    later = pace_of("https://127.0.0.1:6443", 1)
+    assert later is not former
+    assert later is pace_of("https://127.0.0.1:6443", 1)
+    assert later is not pace_of("https://127.0.0.1:6443", 2)

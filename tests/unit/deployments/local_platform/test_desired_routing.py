@@ -1,10 +1,18 @@
 """How traffic should flow when the gateway lost its files: by the journal, over the servers that are there."""
 
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
 import pytest
 
-from deployments.local_platform.desired_routing import known_routings
+from deployments.local_platform import lifecycle
+from deployments.local_platform.desired_routing import known_routings, witness_of
 from deployments.rollout.state import Phase
+from deployments.settings import Settings
 from deployments.spec import Strategy
+from deployments.supervision import Supervisor
 from deployments.traffic import Weights
 from tasks.rollout_engine.carrier import Carrier
 from tasks.rollout_engine.takeover import begin
@@ -50,3 +58,22 @@ def test_without_a_journal_it_is_the_only_version_that_has_servers(world: World)
 def test_of_servers_that_are_not_there_nothing_is_said(world: World) -> None:
     world.target._servers.clear()
     assert known(world) is None
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing is closed by chance."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_whoever_asks_the_journal_once_closes_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    supervisor = Supervisor.of(settings)
+    witness = witness_of(settings, supervisor)
+    witness.tell(PRODUCT, "its file was damaged")
+    assert witness.otherwise() == {}
+    lifecycle.down(settings)
+    assert [each.path for each in psutil.Process().open_files() if each.path.endswith("journal.db")] == []

@@ -63,6 +63,9 @@ def test_freshness_allows_three_times_the_longest_gap(frame: pd.DataFrame, spec:
     assert propose_suite(frame, spec)["meta"]["seatrial"]["freshness"]["max_age"] == "1w"
     sparse = frame.iloc[[0, 39]]
     assert propose_suite(sparse, spec)["meta"]["seatrial"]["freshness"]["max_age"] == "365d"
+    ancient = sparse.assign(**{spec.data.time_column: sparse[spec.data.time_column].dt.as_unit("us")})
+    ancient.loc[0, spec.data.time_column] = pd.Timestamp("0449-06-05", tz="UTC")
+    assert propose_suite(ancient, spec)["meta"]["seatrial"]["freshness"]["max_age"] == "36525d"
 
 
 @pytest.mark.parametrize(

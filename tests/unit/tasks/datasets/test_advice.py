@@ -106,7 +106,6 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
     """Reads what a query of a database with one table `sales` finds."""
     with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
         connection.execute("CREATE TABLE sales AS SELECT 1 AS heat")
-    connection.close()
 
     def read(address: str, query: str = "SELECT * FROM sales") -> Any:
         monkeypatch.setenv("SHOP_DB", address.replace("HERE", str(tmp_path)))

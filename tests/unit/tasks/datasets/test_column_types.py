@@ -130,7 +130,6 @@ def test_a_query_gives_the_same_table_where_the_database_has_the_types(
     plain.to_csv(tmp_path / "x.csv", index=False)
     with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
         plain.to_sql("shop", database, index=False)
-    database.close()
     monkeypatch.setitem(os.environ, "SHOP_DB", f"sqlite:///{tmp_path / 'x.db'}")
     query = {"sql": "SELECT * FROM shop", "connection_env": "SHOP_DB"}
     names = ("zip", "id", "word", "price")

@@ -162,7 +162,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         connection.execute("CREATE TABLE sales (at TEXT, heat REAL, place TEXT, odd)")
         rows = [("2020-05-01 12:00:00", 15.5, "100% pier", 1), ("2020-05-02 12:00:00", None, "park", "one")]
         connection.executemany("INSERT INTO sales VALUES (?, ?, ?, ?)", rows)
-    connection.close()
     monkeypatch.setenv("SHOP_DB", f"sqlite:///{path}")
     return path
 
