@@ -48,7 +48,8 @@ class Doors:
     `models` is the folder that model files are fetched into; `repair` starts again what the platform lost, and makes
     room on a full disk. `place` says where servers run that no other machine reaches, empty for those of a cluster.
     `keep` renews a lease while its holder works: for how long at a time, and until the holder has said nothing for how
-    long. `expect_rights` says that whoever carried a rollout before was allowed all that it needs.
+    long. `expect_rights` says that whoever carried a rollout before was allowed all that it needs. `category_jumps` are
+    sentences on columns of a product in whose pods unknown categories jumped.
     """
 
     router: Router
@@ -63,6 +64,7 @@ class Doors:
     keep: Keep = _nobody_keeps
     last_lease: Callable[[str], Lease | None] = _nobody_had
     expect_rights: Callable[[], None] = lambda: None
+    category_jumps: Callable[[str], Sequence[str]] = lambda _product: ()
 
     def as_last_held(self, product: str) -> "Doors":
         """The doors under the last lease on `product` that this process had; these ones where it had none.
@@ -205,6 +207,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
     """
     from deployments.caller_authentication import Proofs
     from deployments.cluster import Cluster
+    from deployments.metrics.category_drift import unknown_categories
     from deployments.metrics.composite import cluster_metrics
     from deployments.metrics.feedback.store import FeedbackLedger
     from deployments.metrics.gateway_prometheus import GatewayCounts
@@ -250,6 +253,7 @@ def cluster_doors(settings: Settings, section: KubernetesSection, cluster: "Clus
         keep=renewals().keep,
         last_lease=renewals().last,
         expect_rights=cluster.rights.expect_all,
+        category_jumps=lambda product: unknown_categories(pods.servers(product), pods.ask),
     )
 
 

@@ -130,7 +130,7 @@ def sort_columns(rows: Rows, target: str, time: str | None, key: Sequence[str]) 
             categorical.append(name)
         else:
             numeric.append(name)
-    left_out += [LeftOut(name, "several columns have this name: rename all but one to use it") for name in rows.shared]
+    left_out += [LeftOut(name, "it shares its name with another column") for name in rows.shared]
     return Columns(tuple(numeric), tuple(categorical), tuple(left_out))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from deployments import wiring
 from deployments.clock import SystemClock
-from deployments.errors import NotFound, SeatrialError, TryAgain
+from deployments.errors import ClusterRefused, NotFound, SeatrialError, TryAgain
 from deployments.metrics.category_drift import unknown_categories
 from deployments.metrics.model_servers import log_losses
 from deployments.process_identity import Owner
@@ -231,7 +231,7 @@ def _product_status(name: str, running: Mapping[str, object], registry: _Registr
         servers = _replicas(name, live)
         report["servers"] = {str(number): [each.state.value for each in found] for number, found in servers.items()}
         report["log_dropped"] = _log_dropped(servers)
-        report["unknown_categories"] = _unknown_categories(servers, report["target"])
+        report["unknown_categories"] = _unknown_categories(name, servers, live)
     with _told_in(report["amiss"]):
         report["versions"] = [_version(each) for each in registry.entry(name).versions]
     with _told_in(report["amiss"]):
@@ -303,12 +303,13 @@ def _log_dropped(replicas: Mapping[int, Sequence[Replica]]) -> dict[str, int]:
     return {}
 
 
-def _unknown_categories(replicas: Mapping[int, Sequence[Replica]], target: str) -> list[str]:
-    """What jumped among users' categories, as the servers tell it; pods tell it to Prometheus only."""
-    if target != TargetKind.LOCAL.value:
+def _unknown_categories(name: str, replicas: Mapping[int, Sequence[Replica]], live: Doors | None) -> list[str]:
+    """What jumped among users' categories, as servers and pods tell it; nothing where we may not ask these."""
+    if live is None:
         return []
-    with suppress(TryAgain):
-        return unknown_categories({version: [each.address for each in found] for version, found in replicas.items()})
+    with suppress(TryAgain, ClusterRefused):
+        local = {number: [each.address for each in found] for number, found in replicas.items()} if live.place else {}
+        return [*unknown_categories(local), *live.category_jumps(name)]
     return []
 
 

@@ -352,3 +352,35 @@ def test_a_table_without_features(settings: Settings) -> None:
 )
 def test_a_name_is_made_of_the_file(place: str, name: str) -> None:
     assert name_from(place) == name
+
+
+def test_a_file_of_another_country_is_understood_and_all_of_it_is_declared(settings: Settings) -> None:
+    random = np.random.default_rng(1)
+    price, day = random.uniform(10, 500, 300).round(2), pd.date_range("2024-01-01", periods=300)
+    table = pd.DataFrame({"nr_id": [f"{number:05}" for number in range(300)], "am": day.strftime("%d.%m.%Y")})
+    table["ort"], table["plz"] = random.choice(["Köln", "Zürich"], 300), random.choice(["01067", "1067"], 300)
+    table["preis"] = [f"{each:.2f}".replace(".", ",") for each in price]
+    table["umsatz"] = [f"{each:,.2f}".translate({44: ".", 46: ","}) for each in price * 9 + random.normal(0, 900, 300)]
+    (settings.project / "rows.csv").write_bytes(table.to_csv(index=False, sep=";").encode("cp1252"))
+    rows = read_rows("rows.csv", settings.project)
+    assert (time_columns(rows), key_columns(rows, "am", "umsatz")) == (("am",), ("nr_id",))
+    product = draft(Wish("rows", "umsatz", "am", ("nr_id",)), rows, settings)
+    declared = {
+        "preis": '{type: number, decimal: ","}',
+        "ort": "{type: category}",
+        "plz": "{type: category}",
+        "umsatz": '{type: number, decimal: ",", thousands: "."}',
+        "nr_id": "{type: category}",
+        "am": '{type: time, format: "%d.%m.%Y"}',
+    }
+    assert all(f"    {name}: {column}\n" in product.spec for name, column in declared.items()), product.spec
+    spec = released(product, settings)
+    assert (spec.data.source.encoding, set(spec.data.columns)) == ("cp1252", set(declared))
+
+
+def test_columns_of_one_name_are_left_out(settings: Settings) -> None:
+    text = bookings().assign(note="a", remark="b").to_csv(index=False).replace("note,remark", "note,note", 1)
+    (settings.project / "rows.csv").write_text("".join(f"{line},,\n" for line in text.splitlines()))
+    product = draft(Wish("rows", "cancelled", None, ()), read_rows("rows.csv", settings.project), settings)
+    assert {each.name for each in product.left_out} == {"note", ""}
+    released(product, settings)
