@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from deployments.key_files import known_key
 from deployments.request_ids import KEY_NAME, VARIABLE
 from deployments.serving.forkserver import _differing
@@ -25,7 +27,7 @@ def test_the_key_of_request_ids_is_told_by_its_path_and_stands_nowhere_else(tmp_
 
 
 def test_the_fork_server_declines_no_server_of_its_own_platform(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "home", project=tmp_path, log_secret="hush")  # type: ignore[arg-type]
+    settings = Settings(home=tmp_path / "home", project=tmp_path, log_secret=SecretStr("hush"))
     server = ProcessTarget(Supervisor.of(settings), settings)._program(
         "model-shop-v3-0", Launch("shop", 3, tmp_path, 1)
     )
