@@ -10,6 +10,7 @@ from deployments.local_platform.environment import environment
 from deployments.local_platform.work_pool import WORK_POOL
 from deployments.settings import Settings
 from deployments.supervision import Program
+from deployments.targets.process import FORK_SERVER
 
 GATEWAY = "gateway"
 PREFECT = "prefect-server"
@@ -17,7 +18,7 @@ WORKER = "prefect-worker"
 MLFLOW = "mlflow-server"
 WARM = "warm"
 CONTROL = "control"
-PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM, CONTROL)
+PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM, CONTROL, FORK_SERVER)
 
 
 def gateway(settings: Settings, command: tuple[str, ...]) -> Program:

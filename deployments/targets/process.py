@@ -43,6 +43,9 @@ _LONGEST_DRAIN = timedelta(hours=1)
 _START_SECONDS = 15
 
 
+FORK_SERVER = "forkserver"
+
+
 class ProcessTarget:
     """Runs model servers on this machine (see `Target`). The supervisor must be up; this class does not start it."""
 
@@ -184,10 +187,10 @@ class ProcessTarget:
 def fork_server(settings: Settings) -> Program:
     """What has imported all that model servers need, and forks for each of them; they do without where it is not up."""
     return Program(
-        name="forkserver",
+        name=FORK_SERVER,
         command=(sys.executable, "-P", "-m", "deployments.serving.forkserver", str(settings.run_folder)),
         directory=settings.project.resolve(),
-        log=settings.logs / "forkserver.log",
+        log=settings.logs / f"{FORK_SERVER}.log",
         environment=_imports_of(settings),
     )
 

@@ -164,6 +164,16 @@ def test_the_program_ends_as_the_server_did(running: psutil.Popen, forks: Any, f
     assert json.loads(said.splitlines()[-1])["event"] == "refused to serve"
 
 
+def test_a_product_whose_model_cannot_load_keeps_no_other_from_serving(
+    running: psutil.Popen, forks: Any, folder: Path, tmp_path: Path
+) -> None:
+    broken = [Fork(folder, tmp_path) for _ in range(3)]
+    assert forks().server().ppid() == running.pid
+    for each in broken:
+        each.asker.communicate(timeout=60)
+        assert each.asker.returncode == 2
+
+
 def test_servers_do_not_need_the_one_they_were_forked_from(folder: Path, model: Path) -> None:
     place = private_folder(folder / "other", "")
     with fork_server(place) as process:
