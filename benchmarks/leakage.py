@@ -9,6 +9,7 @@ that has rows enough to be sure. Some minutes on one core; nothing is written.
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,7 +42,8 @@ class Case:
         """Whether so many refusals are right, but for three standard errors."""
         if self.rows is not None:
             return rows < self.rows or refused == tables
-        return refused <= tables * self.allowed + 3 * (tables * self.allowed) ** 0.5
+        expected = tables * self.allowed
+        return refused <= expected + 3 * math.sqrt(expected)
 
 
 def _near(share: float) -> Callable[[np.random.Generator, int], Drawn]:
@@ -116,7 +118,7 @@ def _known_after(random: np.random.Generator, rows: int) -> Drawn:
     """A reason that stands there in just the rows of one class."""
     cancelled = random.random(rows) < 0.3
     reasons = random.choice([f"reason {number}" for number in range(200)], rows)
-    return np.where(cancelled, reasons, None), cancelled.astype(int)
+    return pd.Series(reasons).where(cancelled), cancelled.astype(int)
 
 
 HARMLESS: Final = (

@@ -1,6 +1,7 @@
 """One training is one MLflow run: what went in, what came out, and never a run that seems to go on for ever."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,13 @@ from deployments.registry.allowed_artifact_uris import check_destination
 from deployments.registry.mlflow_client import artifact_root, connect, translated_errors
 from deployments.registry.model_folder import MODEL, VERIFICATION
 from deployments.settings import Settings
+from tasks.datasets.snapshot import Snapshot
 from tasks.secondary_errors import noting_failures
 
 OWNER: Final = "seatrial.owner"
 _ERROR: Final = "seatrial.error"
 _BATCH: Final = 100
+_DIGEST: Final = 12
 # Else MLflow's pages show an experiment as one of generative models.
 _KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -86,6 +89,17 @@ def write_numbers(
         run.client.log_batch(run.id, metrics=measured, params=written[:_BATCH])
         for start in range(_BATCH, len(written), _BATCH):
             run.client.log_batch(run.id, params=written[start : start + _BATCH])
+
+
+def write_dataset(run: Run, snapshot: Snapshot) -> None:
+    """Which rows the run learned from: MLflow's pages show it beside the run, and pick runs by it."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    made_of = json.dumps({"snapshot": snapshot.path.name})
+    held = json.dumps({"num_rows": snapshot.rows, "num_columns": len(snapshot.columns)})
+    data = Dataset(snapshot.product, snapshot.fingerprint[:_DIGEST], "local", made_of, profile=held)
+    with translated_errors(run.uri):
+        run.client.log_inputs(run.id, datasets=[DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
 
 def write_files(run: Run, model_id: str, kept: Path, noted: Path) -> None:

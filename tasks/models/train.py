@@ -27,7 +27,7 @@ from tasks.models.model_files import types_to_trust, write_model
 from tasks.models.predictions import classes_of, predict_rows, unknown_shares
 from tasks.models.provenance import commit_of, versions
 from tasks.models.run_parameters import run_parameters
-from tasks.models.tracking import Run, mlflow_run, new_model, write_files, write_numbers
+from tasks.models.tracking import Run, mlflow_run, new_model, write_dataset, write_files, write_numbers
 from tasks.product_spec import ProductSpec
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def _log(run: Run, job: _Job, fitted: Fitted, scores: Scores) -> TrainedModel:
         _write_kept(kept, job, fitted, logged)
         _write_noted(noted, job, fitted)
         write_numbers(run, params, _metrics(job, fitted, scores), logged.model_id, job.clock)
+        write_dataset(run, job.data.snapshot)
         write_files(run, logged.model_id, kept, noted)
         return TrainedModel(
             run_id=run.id,

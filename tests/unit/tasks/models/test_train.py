@@ -136,6 +136,15 @@ def test_the_manifest_and_size_are_those_of_the_stored_files(settings: Settings)
     assert model.size_mb > 0.01
 
 
+def test_the_rows_that_a_run_learned_from_stand_beside_it(settings: Settings) -> None:
+    trained(settings)
+    (beside,) = run_of(settings).inputs.dataset_inputs
+    snapshot = data_facts().snapshot
+    assert (beside.dataset.name, beside.dataset.digest) == (snapshot.product, snapshot.fingerprint[:12])
+    assert json.loads(beside.dataset.profile)["num_rows"] == snapshot.rows
+    assert [(tag.key, tag.value) for tag in beside.tags] == [("mlflow.data.context", "training")]
+
+
 def test_one_run_records_parameters_numbers_tags_and_files(settings: Settings) -> None:
     model = trained(settings, report="<h1>all rows are fine</h1>")
 
