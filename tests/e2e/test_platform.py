@@ -56,7 +56,7 @@ def test_the_platform_starts_beside_taken_ports_ends_without_trace_and_comes_bac
     report = own.told("status")
     assert report["platform"]["gateway"] is not None
     assert (report["platform"]["prefect"], report["platform"]["mlflow"]) == (None, None)
-    assert sorted(report["processes"]) == ["gateway", "model-shop-v1-0"]
+    assert sorted(report["processes"]) == ["forkserver", "gateway", "model-shop-v1-0"]
 
     again = own.run("up")
     assert again.returncode == 0, again.stderr
