@@ -184,7 +184,8 @@ def _with_prefect(act: Callable[["SyncPrefectClient"], None]) -> None:
     from prefect.client.orchestration import get_client
 
     try:
-        with get_client(sync_client=True) as client:
+        # With settings, even none, it is one of our own: the run's may be closed before a thread comes to ask.
+        with get_client(httpx_settings={}, sync_client=True) as client:
             act(client)
     except Exception as error:
         if not (is_of_prefect(error) or isinstance(error, OSError)):

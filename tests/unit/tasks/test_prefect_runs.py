@@ -26,3 +26,19 @@ def test_prefect_is_asked_every_two_seconds_at_most(monkeypatch: pytest.MonkeyPa
     stop = prefect_runs.cancellation(str(uuid4()))
     assert [stop(), stop()] == [None, None]
     assert len(asked) == 1
+
+
+def test_prefect_is_asked_by_a_client_of_our_own_for_that_of_the_run_may_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.context import SyncClientContext
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setattr(SyncPrefectClient, "__enter__", lambda client: client)
+    monkeypatch.setattr(SyncPrefectClient, "__exit__", lambda *_: None)
+    monkeypatch.setattr(SyncPrefectClient, "raise_for_api_version_mismatch", lambda _: None)
+    asked: list[SyncPrefectClient] = []
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), SyncClientContext() as run:
+        prefect_runs._with_prefect(asked.append)
+        assert asked[0] is not run.client
