@@ -205,7 +205,7 @@ def test_what_is_said_of_a_column_can_be_followed(tmp_path: Path) -> None:
 def test_points_between_thousands_go_with_the_decimal_comma_of_the_source_or_of_the_column(tmp_path: Path) -> None:
     points = {"age": {"type": "number", "thousands": "."}}
     said = complaint(tmp_path, changed("data.columns", points))
-    assert followed("the decimal sign of the source: say decimal as well") in said
+    assert "the decimal sign of the source: say decimal as well" in said
     own = {"age": points["age"] | {"decimal": ","}}
     assert load_product(written(tmp_path, changed("data.columns", own))).data.columns["age"].thousands == "."
     of_the_source = changed("data.columns", points)
