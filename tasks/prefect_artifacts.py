@@ -52,7 +52,7 @@ def leave_links(run: Run, version: int) -> None:
             link=link,
             link_text=f"{run.product} v{version} in MLflow",
             key=f"{run.product}-mlflow",
-            description="Where the registry has it (`seatrial open mlflow` opens MLflow logged in)",
+            description="Its page in the model registry",
         )
     if gateway := known.url("gateway"):
         link = f"{gateway}/v2/models/{run.product}"
