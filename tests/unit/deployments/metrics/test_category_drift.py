@@ -37,7 +37,9 @@ def test_the_servers_of_a_version_are_taken_together_and_a_silent_one_passes() -
 
     assert unknown_categories({1: ["a", "gone", "old"]}, ask) == []
     [said] = unknown_categories({1: ["a", "b", "gone"], 2: ["old"]}, ask)
-    assert said.startswith("v1: column 'zip' holds a category that training never saw in 80 of the last 80 rows (100 %;")
+    assert said.startswith(
+        "v1: column 'zip' holds a category that training never saw in 80 of the last 80 rows (100 %;"
+    )
 
 
 def test_who_sends_what_training_read_is_told_of_no_more() -> None:
