@@ -7,6 +7,7 @@ import pytest
 from tests.unit.flows.conftest import Seatrial
 from tests.unit.tasks.rollout_engine.world import World
 
+# Those that train or move traffic by themselves would start a platform first.
 COMMANDS = [
     "promote",
     "skip",
@@ -21,9 +22,6 @@ COMMANDS = [
     "repair",
     "status",
     "log",
-    "release",
-    "retry",
-    "rollback",
     "plan",
     "profile",
     "lint",
