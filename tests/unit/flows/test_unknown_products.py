@@ -25,7 +25,6 @@ COMMANDS = [
     "plan",
     "profile",
     "lint",
-    "remove",
 ]
 
 
