@@ -30,8 +30,9 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_sends_one_to_another_that_does_not_know_the_product_either(
-    command: str, world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]
+    command: str, world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SEATRIAL_HOME", str(world.folder / "home"))
     code = seatrial(command, "nope")
     said = capsys.readouterr()
     assert code not in {0, 1}
