@@ -202,7 +202,7 @@ def profiled(content: Content, role: dict[str, Any], folder: Path) -> None:
 
 
 # Each table as a feature; what a target, a key and a time can be on those that differ in it.
-OF_THE_FILE = {name for name, make in TABLES.items() if make.__name__ == "<lambda>"}
+OF_THE_FILE = [name for name, make in TABLES.items() if make.__name__ == "<lambda>"]
 OF_VALUES = ("lists", "bytes", "decimal commas", "leading zeros", "truths", "German days", "mixed zones", "blanks")
 CASES = [
     *((table, "categorical") for table in TABLES),
