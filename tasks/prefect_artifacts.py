@@ -52,7 +52,7 @@ def leave_links(run: Run, version: int) -> None:
             link=link,
             link_text=f"{run.product} v{version} in MLflow",
             key=f"{run.product}-mlflow",
-            description="Its page in the model registry",
+            description="its page in the model registry",
         )
     if gateway := known.url("gateway"):
         link = f"{gateway}/v2/models/{run.product}"
@@ -60,7 +60,7 @@ def leave_links(run: Run, version: int) -> None:
             link=link,
             link_text=f"{run.product} at the gateway",
             key=f"{run.product}-gateway",
-            description=f"What it asks for and answers; predictions come from {gateway}/{run.product}/invocations",
+            description=f"what it asks for and answers; predictions come from {gateway}/{run.product}/invocations",
         )
 
 

@@ -72,7 +72,7 @@ def test_an_object_of_somebody_else_is_left_alone(
     version = "coordination.k8s.io/v1" if kind == "Lease" else "v1"
     theirs = api.put({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "default"}})
     journal = ClusterJournal(a_cluster())
-    with pytest.raises(ClusterRefused, match=f"{name} in namespace default is not ours"):
+    with pytest.raises(ClusterRefused, match=f"{name} in namespace default is not Seatrial's"):
         journal.acquire("flights", ANN, NOW, TTL) if kind == "Lease" else journal.record(event(1))
     assert api.object(kind, name) == theirs
 

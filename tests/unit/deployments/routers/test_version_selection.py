@@ -19,7 +19,7 @@ def test_a_preview_is_asked_for_by_the_number_alone() -> None:
     assert previewed_version("flights", ROUTING, {}) is None
     assert previewed_version("flights", ROUTING, {"x-seatrial-version": "2"}) == 2
     for asked in ("3", "02", "v2", ""):
-        with pytest.raises(NotFound, match=r"of flights in the router: it has \[1, 2\]"):
+        with pytest.raises(NotFound, match=r"of flights at the gateway: it has v1, v2"):
             previewed_version("flights", ROUTING, {"x-seatrial-version": asked})
 
 
