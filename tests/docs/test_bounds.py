@@ -15,8 +15,8 @@ from deployments.routers.envoy.listener import bootstrap
 from deployments.routers.envoy.overload import HEAP_BYTES, MAX_CONNECTIONS, MAX_OF_A_GROUP
 from deployments.routers.envoy.upload_concurrency import AT_ONCE, MAX_BODY_BYTES, SMALL_BYTES, WAITING, WAYS
 from deployments.routers.envoy.user_log_reader import MOST_BYTES
-from deployments.serving import __main__ as program
 from deployments.serving import graceful_server, http_protocol, memory_budget, offload, recent_by_user
+from deployments.serving import main as program
 from deployments.serving.inference_log.buffer import LONGEST_KEY, Bounds
 from deployments.serving.inference_log.options import LogOptions
 from deployments.serving.inference_log.writer_thread import PART_ROWS

@@ -47,7 +47,8 @@ def test_a_first_version_gets_all_traffic_at_once(strategy: Strategy) -> None:
 
 @claim(
     "docs/rollouts.md",
-    "servers of the candidate are launched and must answer held-out rows as training did, before anybody meets it.",
+    "servers of the candidate are launched and must answer held-out rows as training did, before anybody meets it: as "
+    "values, and as their source writes them, in JSON, as CSV and by V2.",
 )
 @pytest.mark.parametrize("strategy", Strategy)
 def test_a_candidate_is_verified_before_anybody_meets_it(strategy: Strategy) -> None:
