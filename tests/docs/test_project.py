@@ -52,8 +52,8 @@ def test_the_targets_do_what_is_written_beside_them() -> None:
 @claim("README.md", "make test    # every test")
 @claim(
     "CONTRIBUTING.md",
-    "`.ci/run` runs `make check` and `make test` on the oldest Python and `make test-unit` on the newest that is there, "
-    "and is what has to pass before a change lands.",
+    "`.ci/run` runs `make check` and `make test` on the oldest Python and `make test-unit` on the newest that is "
+    "there, and is what has to pass before a change lands.",
 )
 def test_make_test_runs_every_folder_of_tests() -> None:
     ran = set(re.findall(r"tests/\w+", recipe("test")))

@@ -94,8 +94,8 @@ def test_the_metrics_of_the_gate_are_those_of_the_page() -> None:
 @claim(
     "docs/spec.md",
     "What is declared holds for every source. A value that cannot be read so is a row of the validation report, with "
-    "its column, how many there are, and up to three of them with their rows; it refuses the release if the spec uses the "
-    "column, and is a warning if not:",
+    "its column, how many there are, and up to three of them with their rows; it refuses the release if the spec uses "
+    "the column, and is a warning if not:",
 )
 def test_the_columns_of_the_page_are_read_as_it_says(tmp_path: Path) -> None:
     (shown,) = (block.text for block in blocks("docs/spec.md") if block.heading == "What a column is")
