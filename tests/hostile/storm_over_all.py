@@ -11,13 +11,13 @@ from tests.hostile.listeners import Listener
 # How many of all requests each listener gets, by how its name begins.
 SHARES = {
     "gateway": 20, "Envoy's uploads": 8, "Envoy's admin": 7, "Prefect's worker": 3, "Prefect for one command": 4,
-    "Prefect": 12, "MLflow": 12, "control service": 10, "supervisord": 5, "warm process": 1,
+    "Prefect": 12, "MLflow": 12, "control service": 10, "supervisord": 5, "warm process": 1, "fork server": 1,
     "model server": 6, "pod: users": 6, "pod: copies": 3, "pod: copied": 3,
 }  # fmt: skip
 # MiB by which a process may grow while it is attacked; what is kept afterwards may be half of it.
 BOUNDS = {
     "gateway": 600.0, "prefect-server": 200.0, "prefect-for-one-command": 200.0, "mlflow-server": 200.0,
-    "control": 200.0, "supervisord": 30.0, "warm": 400.0, "prefect-worker": 60.0,
+    "control": 200.0, "supervisord": 30.0, "warm": 400.0, "forkserver": 400.0, "prefect-worker": 60.0,
 }  # fmt: skip
 _OF_A_MODEL = 600.0
 _MORE_FILES = 60
