@@ -1,7 +1,7 @@
 """Which implementation stands behind each door: the one place that knows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deployments.cluster import Cluster
     from deployments.journals.lease_renewal import Renewals
     from deployments.registry import ModelRegistry
+    from deployments.routers.envoy import EnvoyRouter
     from deployments.supervision import Supervisor
 
 
@@ -106,9 +107,15 @@ def read_only_doors_of(section: RolloutSection | None) -> Doors:
     return _embedded_as_they_are(current())
 
 
-def one_look() -> AbstractContextManager[None]:
-    """A block in which the doors for looking ask this machine's supervisord once, however many products there are."""
-    return _supervisor_as_it_is(current()).one_look()
+@contextmanager
+def one_look() -> Iterator[None]:
+    """A block in which the doors for looking ask supervisord and the gateway once, however many products there are.
+
+    For a machine whose platform is up.
+    """
+    router: EnvoyRouter = _embedded_as_they_are(current()).router  # type: ignore[assignment]
+    with _supervisor_as_it_is(current()).one_look(), router.one_look():
+        yield
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from tasks.rollout_engine.champion import champion_by, who_serves
 from tasks.rollout_engine.desired_aliases import desired_registry
 from tasks.rollout_engine.product_removal import is_off_the_air
 
-# Servers that hang are waited for together.
-_ASKED_AT_ONCE = 16
+# Servers that hang are waited for together; more threads than these only wait for each other.
+_ASKED_AT_ONCE = 4
 _LOOK = "why, the servers' log tells"
 # What to change, by why rows were dropped.
 _LOG_ADVICE = {
@@ -55,9 +55,7 @@ def status_report(product: str | None) -> dict[str, Any]:
         raise NotFound(f"{product!r} was never released here (released: {', '.join(products) or 'nothing yet'})")
     shown = [name for name in products if product in (None, name)]
     registry = _Registry(shown)
-    if running:
-        wiring.read_only_doors_of(None)  # here, for each of several threads would open doors of its own
-    with wiring.one_look(), ThreadPoolExecutor(_ASKED_AT_ONCE) as each:
+    with wiring.one_look() if running else nullcontext(), ThreadPoolExecutor(_ASKED_AT_ONCE) as each:
         told = each.map(lambda name: _product_status(name, running, registry), shown)
         statuses = dict(zip(shown, told, strict=True))
     return {
