@@ -24,7 +24,7 @@ EXECUTION := $(VENV)-execution
 # Contracts that need no process of their own, so that two files can run at once.
 LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contracts/test_rights.py
 # Unit tests that take longest, of what Pythons have in common: simulations, fakes, processes.
-SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation
+SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation tasks/rollout_engine
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
   test-cluster check words format bench bench-rollouts bench-serving lock clean

@@ -10,6 +10,7 @@ from deployments.registry.in_memory import InMemoryRegistry
 from deployments.settings import Settings
 from deployments.spec import KubernetesSection
 from deployments.wiring import cluster_doors
+from tests.closed_ledgers import closed_ledgers
 from tests.fakes.prometheus import FakePrometheus
 
 
@@ -18,7 +19,7 @@ def test_a_prometheus_is_asked_for_pods_of_the_namespace_only(
 ) -> None:
     monkeypatch.setattr("deployments.wiring.journal", InMemoryJournal)
     monkeypatch.setattr("deployments.wiring.registry", InMemoryRegistry)
-    with FakePrometheus() as prometheus:
+    with closed_ledgers(monkeypatch), FakePrometheus() as prometheus:
         section = KubernetesSection(image="seatrial:1", model="image", prometheus=prometheus.url)
         doors = cluster_doors(Settings(home=tmp_path, project=tmp_path), section, cluster)
         assert doors.router.tallies("flights") == {}

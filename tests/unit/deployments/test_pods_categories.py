@@ -10,6 +10,7 @@ from deployments.registry.in_memory import InMemoryRegistry
 from deployments.settings import Settings
 from deployments.spec import KubernetesSection
 from deployments.wiring import cluster_doors
+from tests.closed_ledgers import closed_ledgers
 from tests.fakes.kubernetes import FakeKubernetes, Proxied
 from tests.model_pods import Pods
 
@@ -22,7 +23,7 @@ def test_a_jump_of_unknown_categories_in_pods_is_told(
     monkeypatch.setattr("deployments.wiring.registry", InMemoryRegistry)
     late = {"zip": {"unknown": 90, "rows": 100, "usual": 0.01}}
     told = {"epoch": "a", "began": "2026-01-01T00:00:00+00:00", "unknown_categories": late}
-    with FakeKubernetes(controllers=False) as api:
+    with closed_ledgers(monkeypatch), FakeKubernetes(controllers=False) as api:
         pods = Pods(api)
         pods.start(3)
         api.answer_pods(lambda _request, _target: Proxied(200, json.dumps(told).encode()))
