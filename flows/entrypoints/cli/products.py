@@ -50,7 +50,10 @@ def remove(
     from tasks.rollout_engine.product_removal import check_removable, take_off_the_air
 
     name = name_of(product)
-    section = wiring.newest_section(name) or RolloutSection()
+    section = wiring.newest_section(name)
+    if section is None:  # nothing is started for a product that is not there
+        check_removable(name, wiring.read_only_doors_of(None))
+    section = section or RolloutSection()
     doors = wiring.doors(section)
     check_removable(name, doors)
     if not yes:
