@@ -57,11 +57,13 @@ def test_users_are_back_while_nobody_can_be_asked_or_told(seatrial: Seatrial, se
         release = UnderWay(seatrial, "release", served.file, "--strategy", "canary").wait_for("watch")
         with silent(seatrial.home / database):
             assert until(lambda: record(seatrial, served.name)["weights"].get(str(before)) == 100)
-            assert "latency" in record(seatrial, served.name)["retreat"]["reason"]
+            # The note stands until the route is written once more, where somebody can be told.
+            noted = record(seatrial, served.name).get("retreat", {}).get("reason", "")
             traffic.answers.clear()
             assert until(lambda: traffic.answers[str(before)] >= 20)
             assert set(traffic.answers) <= {str(before)}
         assert release.end() in {4, 5}, release.said
+        assert "latency" in noted + release.said
         assert until(lambda: not seatrial.told("status")["rollouts"])
     assert traffic.failures == []
     assert whole(seatrial, served.name) == before
