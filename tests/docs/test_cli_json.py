@@ -110,7 +110,8 @@ def test_doctor_ends_with_1_while_anything_is_open(
     (tmp_path / "mine" / "specs").mkdir(parents=True, mode=0o755)
     monkeypatch.setenv("SEATRIAL_PROJECT", str(tmp_path / "mine"))
     current.cache_clear()
-    (tmp_path / "home").mkdir(mode=0o755)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home").chmod(0o755)
     assert [alone("doctor"), alone("doctor", "--mend"), alone("doctor")] == [1, 0, 0]
 
 
@@ -121,8 +122,9 @@ def test_doctor_ends_with_1_while_anything_is_open(
     "rollout under way |",
 )
 def test_a_removed_product_is_off_the_air_and_its_history_stays(
-    world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str]
+    world: World, seatrial: Seatrial, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("deployments.wiring.doors", lambda _: world.doors)
     before = told(seatrial, capsys, "history", PRODUCT)
     assert seatrial("remove", PRODUCT) == 2  # nobody is there to be asked
     assert world.served_by == {1: 100}

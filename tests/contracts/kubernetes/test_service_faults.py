@@ -77,7 +77,7 @@ def test_a_foreign_service_of_our_name_is_refused_and_left_as_it_is(api: FakeKub
     )
     theirs = found(api)
     said = refused(RouterRefused, lambda: service.router.apply(PRODUCT, one(1, service.server(1))))
-    assert "Service seatrial-flights in namespace default is not ours" in said
+    assert "Service seatrial-flights in namespace default is not Seatrial's" in said
     assert service.router.read(PRODUCT) is None
     service.router.remove(PRODUCT)
     assert found(api) == theirs
