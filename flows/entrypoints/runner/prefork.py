@@ -28,6 +28,7 @@ from deployments.fork_requests import Callers, request_of
 from deployments.local_platform.environment import password_of_prefect
 from deployments.proxy_environment import heed_proxies
 from deployments.rollout.state import RolloutState
+from deployments.serving.startup.socket_handover import unix_listener
 from deployments.settings import Settings
 from flows.entrypoints.runner import prefork_client
 from flows.entrypoints.runner.prefork_client import ACCEPTED, INTERRUPT, socket_of
@@ -44,30 +45,24 @@ def serve(settings: Settings, run: Callable[[], int]) -> None:
     _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps the forks
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    place = socket_of(settings)
-    listener = socket.socket(socket.AF_UNIX)
-    fresh = place.with_name(f".{place.name}.{os.getpid()}")
-    listener.bind(str(fresh))
-    fresh.chmod(0o600)
-    fresh.replace(place)
-    listener.listen()
-    callers, watchdog = Callers(listener), Watchdog(settings)
-    while True:
-        caller = callers.next(EVERY.total_seconds())
-        if _state_of_files() != known:
-            callers.close()
+    with unix_listener(socket_of(settings)) as listener:
+        callers, watchdog = Callers(listener), Watchdog(settings)
+        while True:
+            caller = callers.next(EVERY.total_seconds())
+            if _state_of_files() != known:
+                callers.close()
+                if caller is not None:
+                    caller.close()  # nobody accepted it: it runs by itself
+                os._exit(0)
             if caller is not None:
-                caller.close()  # nobody accepted it: it runs by itself
-            os._exit(0)
-        if caller is not None:
-            if _fork() == 0:
-                callers.close()
-                _become(caller, run)
-            caller.close()
-        for orphan in watchdog.orphans():
-            if _fork() == 0:
-                callers.close()
-                _take_over(settings, orphan)
+                if _fork() == 0:
+                    callers.close()
+                    _become(caller, run)
+                caller.close()
+            for orphan in watchdog.orphans():
+                if _fork() == 0:
+                    callers.close()
+                    _take_over(settings, orphan)
 
 
 def _fork() -> int:
