@@ -14,11 +14,10 @@ from math import ceil
 from typing import Final
 
 import orjson
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from deployments.clock import Clock
 from deployments.errors import DiskFull, SeatrialError
@@ -43,25 +42,20 @@ _WITH_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[0-9.]+))(?::[0-9]
 _NOTHING: Final[Mapping[str, str]] = {}
 
 
-def make_app(
+def routes(
     open_ledger: Callable[[], FeedbackLedger],
     open_admission: Callable[[], Admission],
     clock: Clock,
     origins: Sequence[str] = (),
     *,
     behind_gateway: bool = True,
-) -> Starlette:
-    """The ASGI application. The first request opens the ledger, so that its database may come up later than this.
+) -> list[BaseRoute]:
+    """The endpoint. Its first request opens the ledger, so that the database may come up later than this.
 
     Unless it is `behind_gateway` of this machine, nobody counts as local. Pages of `origins` may send from a browser.
     """
     endpoint = _Feedback(open_ledger, open_admission, clock, frozenset(origins), behind_gateway)
-    return Starlette(
-        routes=[
-            Route(PATH, endpoint.answer, methods=["POST", "OPTIONS"]),
-            Route("/health", _health),
-        ]
-    )
+    return [Route(PATH, endpoint.answer, methods=["POST", "OPTIONS"])]
 
 
 class _Feedback:
@@ -229,10 +223,6 @@ def _not_admitted(error: NotAdmitted) -> Response:
 def _come_again(after: timedelta | None = None) -> dict[str, str]:
     seconds = 1 if after is None else max(1, ceil(after.total_seconds()))
     return {"retry-after": str(seconds)}
-
-
-async def _health(_: Request) -> Response:
-    return _told(200, {"ready": True})
 
 
 def _told(status: int, content: object, headers: Mapping[str, str] = _NOTHING) -> Response:

@@ -36,7 +36,8 @@ from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.wiring import inference_log_of, newest_section
-from flows.entrypoints.control_service.feedback import make_app
+from flows.entrypoints.control_service import feedback
+from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.program_log import Complaints, say
 
 _LONGEST_GOODBYE_SECONDS = 10
@@ -182,7 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keeper.run_for_ever, name="keeper", daemon=True).start()
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
-    app = make_app(open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway)
+    app = make_app(
+        feedback.routes(open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway)
+    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
     with _listener(options, settings) as listener:
         serve(app, _LONGEST_GOODBYE_SECONDS, [listener], ws="none", lifespan="off")

@@ -9,7 +9,8 @@ import httpx
 
 from deployments.errors import PlatformUnreachable
 from deployments.metrics.feedback.store import FeedbackLedger
-from flows.entrypoints.control_service.feedback import make_app
+from flows.entrypoints.control_service.app import make_app
+from flows.entrypoints.control_service.feedback import routes
 from tests.feedback_door import Door, sealed
 
 ITEM = {"product": "shop", "version": 3, "metric": "clicks", "value": 1.5}
@@ -31,7 +32,9 @@ class Scene:
         self.door = door or Door()
         self._ledger = ledger
         admission = self.door.open()
-        self._app = make_app(self._open, lambda: admission, self.door.clock, origins, behind_gateway=behind_gateway)
+        self._app = make_app(
+            routes(self._open, lambda: admission, self.door.clock, origins, behind_gateway=behind_gateway)
+        )
 
     def _open(self) -> FeedbackLedger:
         if self._ledger is None:

@@ -1,0 +1,85 @@
+"""A thin client of Prefect's REST API, for processes that are too small to import Prefect."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+
+from deployments.errors import BadInput, NotFound, PlatformUnreachable
+
+_SECONDS: Final = 10.0
+_SHOWN: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A flow run as Prefect has it: its id and its name."""
+
+    id: UUID
+    name: str
+
+
+class PrefectApi:
+    """The API at `address`, such as `http://127.0.0.1:4200/api`; `login` is user and password, None where it asks none.
+
+    Every method raises `PlatformUnreachable` where Prefect does not answer, or answers that it cannot now (a status
+    of 500 or more, 408, 429): the same may succeed later. To be used as a context, and by several threads.
+    """
+
+    def __init__(
+        self, address: str, login: tuple[str, str] | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._address = address
+        self._client = httpx.Client(
+            base_url=address, auth=login, timeout=_SECONDS, trust_env=False, transport=transport
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.close()
+
+    def start_run(
+        self, deployment: str, parameters: Mapping[str, Any], idempotency_key: str, tags: Iterable[str] = ()
+    ) -> StartedRun:
+        """A run of `deployment` (`flow/name`), to be started now by a worker; it is the same one for the same key.
+
+        Raises `NotFound` where there is no such deployment, `BadInput` for parameters that it does not take.
+        """
+        flow, _, name = deployment.partition("/")
+        found = self._asked("GET", f"/deployments/name/{quote(flow, safe='')}/{quote(name, safe='')}")
+        if found.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound(f"Prefect has no deployment {deployment!r}")
+        run = self._asked(
+            "POST",
+            f"/deployments/{_told(found, deployment)['id']}/create_flow_run",
+            {"parameters": dict(parameters), "idempotency_key": idempotency_key, "tags": sorted(tags)},
+        )
+        started = _told(run, deployment)
+        return StartedRun(UUID(started["id"]), str(started["name"]))
+
+    def _asked(self, method: str, path: str, content: object = None) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, json=content)
+        except httpx.HTTPError as error:
+            raise PlatformUnreachable(f"Prefect at {self._address} does not answer ({type(error).__name__})") from None
+        if response.is_server_error or response.status_code in {408, 429}:
+            raise PlatformUnreachable(f"Prefect at {self._address} cannot now: HTTP {response.status_code}")
+        return response
+
+
+def _told(response: httpx.Response, about: str) -> Any:
+    if response.is_success:
+        return response.json()
+    raise BadInput(f"Prefect refuses {about}: HTTP {response.status_code} {response.text[:_SHOWN]}")
