@@ -106,7 +106,7 @@ class Servers:
 
     def stop(self, address: str) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(address), self.loop).result(10)
-        Path(address).unlink()
+        Path(address).unlink(missing_ok=True)  # from 3.13 on asyncio has removed it
 
     def close(self) -> None:
         self.behaviour.gate.set()

@@ -20,7 +20,8 @@ from deployments.routers.envoy.config_files import Json
 from deployments.routers.envoy.upload_concurrency import SMALL_BYTES
 from deployments.serving.startup.socket_handover import unix_listener
 from deployments.traffic import Backend, Mirror, Routing, Weights
-from flows.entrypoints.control_service.feedback import make_app
+from flows.entrypoints.control_service.app import make_app
+from flows.entrypoints.control_service.feedback import routes
 from tests.contracts.routers.gateway import eventually
 from tests.contracts.routers.worlds import EnvoyWorld
 from tests.feedback_door import SECRET, Door
@@ -68,7 +69,7 @@ class Shop:
 def control(ledger: FeedbackLedger, socket: Path) -> Iterator[None]:
     """The control service's part that takes feedback."""
     admission = Door().open()
-    app = make_app(lambda: ledger, lambda: admission, SystemClock(), ["https://shop.example"])
+    app = make_app(routes(lambda: ledger, lambda: admission, SystemClock(), ["https://shop.example"]))
     server = uvicorn.Server(uvicorn.Config(app, ws="none", lifespan="off", log_config=None, access_log=False))
     ready = threading.Event()
 
