@@ -61,7 +61,7 @@ def release(
         request = request.model_copy(update={"product": _for_worker(product)})
         from flows.submission import run_detached
 
-        run = run_detached("release/release", request)
+        run = run_detached(f"release/{name_of(str(path))}", request)
         console.print_json(run) if json else console.say(f"started {run['name']}: {run['page']}")
         return
     from flows.release import release as flow
