@@ -123,11 +123,11 @@ class PrefectApi:
         return str(_told(self._asked("POST", "/deployments/", body), about)["id"])
 
     def update_deployment(self, deployment_id: str, fields: Mapping[str, Any]) -> None:
-        """Change these fields of a deployment, and no others; runs that lie ahead are planned anew. Raises `BadInput`."""
+        """Change these fields of a deployment alone; runs that lie ahead are planned anew. Raises `BadInput`."""
         _check(self._asked("PATCH", f"/deployments/{deployment_id}", dict(fields)), "the change of a deployment")
 
     def replace_schedules(self, deployment: Mapping[str, Any], schedules: Iterable[Mapping[str, Any]]) -> None:
-        """Give a deployment, as `deployments` has it, these schedules instead of those that it has. Raises `BadInput`."""
+        """Give a deployment, as `deployments` has it, these schedules instead of its own. Raises `BadInput`."""
         place = f"/deployments/{deployment['id']}/schedules"
         for old in deployment["schedules"]:
             _check(self._asked("DELETE", f"{place}/{old['id']}"), "the end of a schedule")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -66,7 +67,7 @@ def definitions(prefect_file: Path, own: bool, specs: Path) -> Definitions:
     Raises `BadInput` for a prefect.yaml that cannot be read.
     """
     document = _read(prefect_file)
-    entries = [each for each in document.get("deployments") or [] if isinstance(each, dict)]
+    entries: list[Document] = [each for each in document.get("deployments") or [] if isinstance(each, dict)]
     products, broken = _products(specs)
     # Seatrial's file names products of Seatrial's own project.
     named = {name: each for each in entries if (name := _product_of(each)) is not None and (own or name in products)}
@@ -75,7 +76,9 @@ def definitions(prefect_file: Path, own: bool, specs: Path) -> Definitions:
         only = next(iter(products.values()))[0] if len(products) == 1 else None
         common = [_with_product(each, only) for each in common]
     by_hand = {id(each) for each in (*common, *named.values()) if not _is_plain(document, each)}
-    pool = next((each["work_pool"] for each in (*common, *entries) if isinstance(each.get("work_pool"), dict)), {})
+    pool: Document = next(
+        (each["work_pool"] for each in (*common, *entries) if isinstance(each.get("work_pool"), dict)), {}
+    )
     wanted = [
         *(_of_entry(each) for each in common if id(each) not in by_hand),
         *(
@@ -94,8 +97,7 @@ def schedules_of(called: str, schedule: ScheduleSection | None) -> list[Document
     if schedule.cron is not None:
         when: Document = {"cron": schedule.cron, "timezone": schedule.timezone, "day_or": True}
     else:
-        assert schedule.interval is not None
-        seconds = schedule.interval.total_seconds()
+        seconds = (schedule.interval or timedelta(0)).total_seconds()
         when = {"interval": seconds, "anchor_date": f"{ANCHOR:%Y-%m-%dT%H:%M:%SZ}", "timezone": "UTC"}
     request = {"product": called} | ({"window": schedule.window} if schedule.window else {})
     parameters = {"request": request} if schedule.window else {}

@@ -32,13 +32,22 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to be done. `fields` are those that differ, by their names in Prefect's API; `present` is what it has."""
+    """One thing to be done: what should be, None for nothing, and what Prefect has, None for nothing.
 
-    kind: Kind
+    `fields` are those that differ, by their names in Prefect's API.
+    """
+
     address: str
-    fields: tuple[str, ...]
     wanted: Definition | None
     present: Mapping[str, Any] | None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What is to be done."""
+        if self.wanted is None:
+            return Kind.TAKE_AWAY
+        return Kind.MAKE if self.present is None else Kind.CHANGE
 
     def sentence(self) -> str:
         """For people: what is done to which deployment, and what becomes of its schedule."""
@@ -77,46 +86,40 @@ def changes(found: Definitions, api: PrefectApi) -> tuple[Change, ...]:
     for address in wanted.keys() - present.keys():
         if api.has_deployment(address):
             raise BadInput(
-                f"Prefect has a deployment {address} that is not Seatrial's (it has no tag {OURS}): give that one another "
-                "name, or the product"
+                f"Prefect has a deployment {address} that is not Seatrial's (it has no tag {OURS}): give that one "
+                "another name, or the product"
             )
     gone = () if found.broken else sorted(present.keys() - wanted.keys())
-    away = (_taken_away(each, present[each]) for each in gone if _is_a_products(present[each], found.pool))
-    return tuple((*_made_or_changed(wanted, present), *away))
+    away = (Change(each, None, present[each]) for each in gone if _is_a_products(present[each], found.pool))
+    return (*_made_or_changed(wanted, present), *away)
 
 
 def carry_out(change: Change, api: PrefectApi) -> None:
     """Do it. Doing it again does no harm."""
-    match change.kind:
-        case Kind.MAKE:
-            assert change.wanted is not None
-            api.create_deployment(change.wanted.flow, change.wanted.name, change.wanted.fields)
-        case Kind.TAKE_AWAY:
-            assert change.present is not None
-            api.delete_deployment(change.present["id"])
-        case Kind.CHANGE:
-            assert change.wanted is not None
-            assert change.present is not None
-            fields = {name: change.wanted.fields[name] for name in change.fields if name != "schedules"}
-            if "work_queue_name" in fields:  # a queue is one of its pool
-                fields["work_pool_name"] = change.wanted.fields["work_pool_name"]
-            if fields:
-                api.update_deployment(change.present["id"], fields)
-            if "schedules" in change.fields:
-                api.replace_schedules(change.present, change.wanted.fields["schedules"])
+    wanted, present = change.wanted, change.present
+    if wanted is None:
+        if present is not None:
+            api.delete_deployment(present["id"])
+        return
+    if present is None:
+        api.create_deployment(wanted.flow, wanted.name, wanted.fields)
+        return
+    fields = {name: wanted.fields[name] for name in change.fields if name != "schedules"}
+    if "work_queue_name" in fields:  # a queue is one of its pool
+        fields["work_pool_name"] = wanted.fields["work_pool_name"]
+    if fields:
+        api.update_deployment(present["id"], fields)
+    if "schedules" in change.fields:
+        api.replace_schedules(present, wanted.fields["schedules"])
 
 
 def _made_or_changed(wanted: Mapping[str, Definition], present: Mapping[str, Any]) -> Iterator[Change]:
     for address, definition in sorted(wanted.items()):
         there = present.get(address)
         if there is None:
-            yield Change(Kind.MAKE, address, (), definition, None)
+            yield Change(address, definition, None)
         elif fields := tuple(name for name in definition.fields if _differs(name, definition.fields[name], there)):
-            yield Change(Kind.CHANGE, address, fields, definition, there)
-
-
-def _taken_away(address: str, there: Mapping[str, Any]) -> Change:
-    return Change(Kind.TAKE_AWAY, address, (), None, there)
+            yield Change(address, definition, there, fields)
 
 
 def _is_a_products(there: Mapping[str, Any], pool: str) -> bool:

@@ -95,7 +95,8 @@ def open_run(
 ) -> Run:
     """The product's spec as it is now, with what this run wants instead. Raises `NotFound`, `BadSpec` or `BadInput`.
 
-    A window that goes back from the run's time goes back from `run_time`; None: from now. `rollout_instead` are fields of the spec's rollout section; None leaves what the spec says.
+    A window that goes back from the run's time goes back from `run_time`; None: from now. `rollout_instead` are fields
+    of the spec's rollout section; None leaves what the spec says.
     """
     path = asked_spec(product, settings.specs_folder)
     spec = load_product(path)

@@ -1,4 +1,4 @@
-"""A run that a schedule began: whether it comes too late, its pause before it begins, and the time that it stands for."""
+"""A run that a schedule began: whether it comes too late, how long it is held back, and which time it stands for."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -104,8 +104,8 @@ def _newer(run: ScheduledRun, now: datetime) -> datetime | None:
         found = client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
                 expected_start_time=FlowRunFilterExpectedStartTime(
-                    after_=run.due + timedelta(milliseconds=1),  # type: ignore[arg-type] # a datetime, to pydantic
-                    before_=now,  # type: ignore[arg-type]
+                    after_=run.due + timedelta(milliseconds=1),
+                    before_=now,
                 )
             ),
             deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment])),

@@ -92,7 +92,7 @@ def _one_of_all(product: str) -> Iterator[None]:
             except TimeoutError:
                 if not waits:
                     _say_waiting(
-                        product, f"a turn: {counted(at_once, 'training')} at once (SEATRIAL_TRAININGS_AT_ONCE)"
+                        product, f"a turn: {counted(at_once, 'training')} at once by SEATRIAL_TRAININGS_AT_ONCE"
                     )
                 waits = True
         if waits:

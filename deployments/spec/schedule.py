@@ -80,7 +80,8 @@ class ScheduleSection(Section):
             raise ValueError("give exactly one of cron or interval")
         if self.interval is not None and self.timezone != "UTC":
             raise ValueError(
-                f"timezone is of cron, and an interval is time that passes: leave {self.timezone} out, or write a cron line"
+                f"timezone is of cron, and an interval is time that passes: leave {self.timezone} out, or write a "
+                "cron line"
             )
         if self.interval is not None and self.interval < _SHORTEST:
             raise ValueError(

@@ -78,20 +78,18 @@ def schedules(json: Json = False) -> None:
     """
     from flows.entrypoints.cli.schedules import print_schedules, schedules_report
 
-    with _prefect(light=True) as api:
+    with _prefect() as api:
         report = schedules_report(api)
     console.print_json(report) if json else print_schedules(report)
 
 
 @contextmanager
-def _prefect(light: bool = False) -> Iterator["PrefectApi"]:
-    """The Prefect of PREFECT_API_URL where the caller set it, else that of the platform; `light`: nothing imports it."""
+def _prefect() -> Iterator["PrefectApi"]:
+    """The Prefect of PREFECT_API_URL where the caller set it, else that of the platform."""
     from deployments.prefect_api import PrefectApi
 
     if "PREFECT_API_URL" not in os.environ:
         enter_platform(needs_server=True)()
-    if not light:
-        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "false")
     with PrefectApi.of_environment() as api:
         yield api
 

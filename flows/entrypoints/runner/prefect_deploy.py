@@ -1,7 +1,7 @@
 """`python -m flows.entrypoints.runner.prefect_deploy`: what `seatrial up` runs before the worker starts.
 
-Brings Prefect's deployments to what prefect.yaml and the specs say. A spec that cannot be used keeps what it has, and is
-named: one mistake in a file may not keep a platform from starting.
+Brings Prefect's deployments to what prefect.yaml and the specs say. A spec that cannot be used keeps what it has, and
+is named: one mistake in a file may not keep a platform from starting.
 """
 
 import sys

@@ -73,7 +73,7 @@ def test_what_is_taken_comes_due_at_prefect_when_the_spec_says(cron: str) -> Non
 @pytest.mark.parametrize("hour", ["0 2", "30 2", "0 3", "30 1"])
 @pytest.mark.parametrize("start", [datetime(2027, 3, 26, 12, tzinfo=BERLIN), datetime(2026, 10, 23, 12, tzinfo=BERLIN)])
 def test_on_days_on_which_clocks_change_a_nightly_schedule_runs_once(hour: str, start: datetime) -> None:
-    """Spring: 02:00 to 03:00 is left out, and such a run comes an hour earlier. Autumn: the first of two 02:30 counts."""
+    """Spring: 02:00 to 03:00 is left out, such a run comes an hour earlier. Autumn: the first of two 02:30 counts."""
     found = moments_of_prefect(f"{hour} * * *", "Europe/Berlin", start, 4)
     days = [moment.astimezone(BERLIN).date() for moment in found]
     assert days == [(start + timedelta(days=day)).date() for day in range(1, 5)]
