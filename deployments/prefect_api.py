@@ -152,6 +152,18 @@ class PrefectApi:
         if _told(found, f"the limit {name}")["limit"] != limit:
             _check(self._asked("PATCH", f"/v2/concurrency_limits/{quote(name, safe='')}", {"limit": limit}), name)
 
+    def free_slots_without_run(self, name: str, flow: str) -> None:
+        """Nobody holds a slot of a limit while no run of `flow` is under way: what a server forgot is free again.
+
+        A slot's lease may be lost with the server that knew of it, and then it would be taken for ever.
+        """
+        running = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+        if _told(self._asked("POST", "/flow_runs/count", running), "a question for runs"):
+            return
+        limit = f"/v2/concurrency_limits/{quote(name, safe='')}"
+        if _told(self._asked("GET", limit), name)["active_slots"]:
+            _check(self._asked("PATCH", limit, {"active_slots": 0}), f"the limit {name}")
+
     def runs(self, deployment_id: str, state_types: Iterable[str], *, newest: bool, limit: int) -> tuple[Document, ...]:
         """Runs of a deployment in these types of states, such as SCHEDULED, by their expected start; `newest` first."""
         wanted = {

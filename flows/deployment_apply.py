@@ -43,6 +43,7 @@ def bring(
         carry_out(change, api)
         tell(change)
     api.set_limit(LIMIT, settings.trainings_at_once)
+    api.free_slots_without_run(LIMIT, RELEASE)
     if found.left:
         _by_prefect(found, api)
 

@@ -43,7 +43,7 @@ def release(request: ReleaseRequest) -> Result | State[Any]:
         replicas=request.replicas,
     )
     if scheduled and (reason := left_out(run.product, scheduled, run.spec.schedule, SystemClock())):
-        return _skipped(run, reason)
+        return Cancelled(name=SKIPPED, message=reason)
     record_asked(run, "release", window=request.window)
     with failure_recorded(run):
         return _release(run, scheduled)
@@ -53,15 +53,11 @@ def _release(run: Run, scheduled: ScheduledRun | None) -> Result | State[Any]:
     recover(run)
     with training_turn(run.product):
         if scheduled and (reason := why_left_out(scheduled, run.spec.schedule, SystemClock().now())):
-            return _skipped(run, reason)
+            record(run, "release.skipped", reason=reason)
+            return Cancelled(name=SKIPPED, message=reason)
         snapshot = ingest(run)
         report = validate(run, snapshot)
         candidate = train(run, snapshot, report)
         evaluation = evaluate(run, snapshot, candidate)
         version = register(run, snapshot, candidate, evaluation)
     return roll_out(run, version, Goal.PROMOTE)
-
-
-def _skipped(run: Run, reason: str) -> State[Any]:
-    record(run, "release.skipped", reason=reason)
-    return Cancelled(name=SKIPPED, message=reason)

@@ -16,7 +16,7 @@ from deployments.errors import Busy
 from deployments.journals.lease_renewal import Renewals
 from deployments.journals.protocol import Journal
 from deployments.plurals import counted
-from deployments.process_identity import this_process
+from deployments.process_identity import Owner, this_process
 from deployments.settings import current
 from tasks.operator_log import tell
 from tasks.prefect_runs import show_present_run_as
@@ -56,7 +56,7 @@ def _alone(product: str, journal: Journal, clock: Clock) -> Iterator[None]:
             break
         except Busy:
             if not waits:
-                _say_waiting(product, f"another run that trains {product}: {journal.holder(key, clock.now())}")
+                _say_waiting(product, f"another run that trains {product}{_where(journal.holder(key, clock.now()))}")
             waits = True
             clock.sleep(_PAUSE)
     if waits:
@@ -104,6 +104,10 @@ def lease_key(product: str) -> str:
     """The journal's name for the training of a product: no product can be called so."""
     key = f"training:{product}"
     return key if len(key) <= _KEY else f"t:{sha256(product.encode()).hexdigest()[: _KEY - 2]}"
+
+
+def _where(holder: Owner | None) -> str:
+    return f" (process {holder.pid} on {holder.place})" if holder else ""
 
 
 def _limit_of_prefect() -> int:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from deployments.errors import PlatformUnreachable
+from deployments.errors import NotFound, PlatformUnreachable
 from deployments.local_platform.addresses import Addresses
 from deployments.local_platform.environment import environment_with_password
 from deployments.settings import Settings
 
-_SHIPPED: Final = Path(__file__).parents[2] / "prefect.yaml"
+# Beside the sources; in the image, at the top of the environment.
+_SHIPPED: Final = (Path(__file__).parents[2] / "prefect.yaml", Path(sys.prefix) / "prefect.yaml")
 _SHOWN: Final = 600
 
 
@@ -44,9 +45,17 @@ def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callab
 
 
 def prefect_file(settings: Settings) -> tuple[Path, bool]:
-    """The prefect.yaml that counts, and whether it is the project's own; else it is the one that came with Seatrial."""
+    """The prefect.yaml that counts, and whether it is the project's own; else it is the one that came with Seatrial.
+
+    Raises `NotFound` where none did.
+    """
     own = settings.project / "prefect.yaml"
-    return (own, True) if own.is_file() else (_SHIPPED, False)
+    if own.is_file():
+        return own, True
+    shipped = next((each for each in _SHIPPED if each.is_file()), None)
+    if shipped is None:
+        raise NotFound(f"there is no prefect.yaml in {settings.project}: copy that of Seatrial's repository there")
+    return shipped, False
 
 
 def spec_files(specs: Path) -> tuple[Path, ...]:
