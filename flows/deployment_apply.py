@@ -14,7 +14,7 @@ from deployments.plurals import counted
 from deployments.prefect_api import PrefectApi
 from deployments.settings import Settings
 from flows.deployment_definitions import OURS, RELEASE, Definitions, definitions
-from flows.deployment_plan import Change, carry_out
+from flows.deployment_plan import Change, carry_out, changes
 from tasks.scheduled_run import LATE, SKIPPED
 from tasks.training_turn import LIMIT
 
@@ -46,6 +46,15 @@ def bring(
     api.free_slots_without_run(LIMIT, RELEASE)
     if found.left:
         _by_prefect(found, api)
+
+
+def bring_one(address: str, settings: Settings) -> None:
+    """Make or change the one deployment, such as `release/flights`, at the Prefect of PREFECT_API_URL."""
+    found = wanted_by(settings)
+    with PrefectApi.of_environment() as api:
+        for change in changes(found, api):
+            if change.address == address:
+                carry_out(change, api)
 
 
 def skip_missed(api: PrefectApi, now: datetime) -> int:
