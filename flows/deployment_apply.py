@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from deployments.errors import PlatformUnreachable
-from deployments.local_platform.prefect_deployments import prefect_file
+from deployments.local_platform.prefect_deployments import prefect_file, spec_files
 from deployments.plurals import counted
 from deployments.prefect_api import PrefectApi
 from deployments.settings import Settings
-from flows.deployment_definitions import OURS, RELEASE, Definitions, definitions
+from flows.deployment_definitions import OURS, RELEASE, Definitions, definitions, lone_release
 from flows.deployment_plan import Change, carry_out, changes
 from tasks.scheduled_run import LATE, SKIPPED
+from tasks.spec_file import load_product
 from tasks.training_turn import LIMIT
 
 _SHOWN: Final = 600
@@ -48,12 +50,17 @@ def bring(
         _by_prefect(found, api)
 
 
-def bring_one(address: str, settings: Settings) -> None:
-    """Make or change the one deployment, such as `release/flights`, at the Prefect of PREFECT_API_URL."""
-    found = wanted_by(settings)
+def bring_one(file: Path, called: str, settings: Settings) -> None:
+    """Make the release of one spec, whose product runs call so, at the Prefect of PREFECT_API_URL.
+
+    A spec in a folder below specs/ has a deployment that no `seatrial apply` makes, changes or takes away.
+    """
+    found, product = wanted_by(settings), load_product(file)
+    if file not in spec_files(settings.specs_folder):
+        found = replace(found, wanted=(lone_release(called, product, found.pool),))
     with PrefectApi.of_environment() as api:
         for change in changes(found, api):
-            if change.address == address:
+            if change.address == f"{RELEASE}/{product.product}" and change.wanted is not None:
                 carry_out(change, api)
 
 

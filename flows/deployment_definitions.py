@@ -90,6 +90,12 @@ def definitions(prefect_file: Path, own: bool, specs: Path) -> Definitions:
     return Definitions(str(pool.get("name", OURS)), tuple(wanted), broken, tuple(left), prefect_file)
 
 
+def lone_release(called: str, spec: ProductSpec, pool: str) -> Definition:
+    """The release of a spec that is none of the folder's, such as one in a folder below: no schedule, no mark."""
+    made = _of_product(called, spec, {"name": pool})
+    return Definition(made.flow, made.name, {**made.fields, "tags": [OURS], "schedules": []})
+
+
 def schedules_of(called: str, schedule: ScheduleSection | None) -> list[Document]:
     """A spec's schedule as Prefect has it: at most one. `called` is what a run calls the product."""
     if schedule is None:

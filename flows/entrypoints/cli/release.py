@@ -68,7 +68,7 @@ def release(
         except NotFound:  # its spec is younger than the last `seatrial up`
             from flows.deployment_apply import bring_one
 
-            bring_one(deployment, current())
+            bring_one(path, request.product, current())
             run = run_detached(deployment, request)
         console.print_json(run) if json else console.say(f"started {run['name']}: {run['page']}")
         return
