@@ -13,6 +13,7 @@ import yaml
 
 from deployments.errors import BadInput, BadSpec, SeatrialError
 from deployments.local_platform.prefect_deployments import spec_files
+from deployments.printable import said_by
 from deployments.spec import ScheduleSection
 from deployments.spec.schedule import ANCHOR
 from tasks.product_spec import ProductSpec
@@ -114,7 +115,7 @@ def _read(file: Path) -> Document:
     try:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"{file} cannot be read: {error}") from None
+        raise BadInput(f"{file} cannot be read ({said_by(error)}): write it as YAML") from None
     if not isinstance(document, dict):
         raise BadInput(f"{file} is no prefect.yaml: write a mapping with deployments in it")
     return document

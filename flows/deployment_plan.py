@@ -54,11 +54,11 @@ class Change:
         match self.kind:
             case Kind.MAKE:
                 schedules = self.wanted.fields["schedules"] if self.wanted else []
-                return f"+ {self.address}" + "".join(f"  schedule: {in_words(each)}" for each in schedules)
+                return f"+ {self.address}" + "".join(f": schedule {in_words(each)}" for each in schedules)
             case Kind.TAKE_AWAY:
-                return f"- {self.address}  its spec is gone"
+                return f"- {self.address}: its spec is gone"
             case Kind.CHANGE:
-                return f"~ {self.address}  {', '.join(self._told(field) for field in self.fields)}"
+                return f"~ {self.address}: {', '.join(self._told(field) for field in self.fields)}"
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

@@ -1,5 +1,6 @@
-"""The main DAG: recover → its turn → ingest → validate → train → evaluate → register → roll out."""
+"""The main DAG: its turn → recover → ingest → validate → train → evaluate → register → roll out."""
 
+from contextlib import ExitStack
 from typing import Any
 
 from prefect import State, flow
@@ -11,13 +12,13 @@ from deployments.settings import current
 from deployments.strategies.plan import Goal
 from flows.parameters import ReleaseRequest, run_name
 from flows.rollout import roll_out
-from tasks.decision_log import failure_recorded, record, record_asked
+from tasks.decision_log import failure_recorded, record_asked
 from tasks.evaluation import evaluate
 from tasks.ingestion import ingest
 from tasks.registration import register
 from tasks.rollout_steps import recover
 from tasks.run_context import Result, Run, open_run
-from tasks.scheduled_run import SKIPPED, ScheduledRun, left_out, present_scheduled_run, why_left_out
+from tasks.scheduled_run import SKIPPED, left_out, present_scheduled_run, why_left_out
 from tasks.training import train
 from tasks.training_turn import training_turn
 from tasks.validation import validate
@@ -44,20 +45,20 @@ def release(request: ReleaseRequest) -> Result | State[Any]:
     )
     if scheduled and (reason := left_out(run.product, scheduled, run.spec.schedule, SystemClock())):
         return Cancelled(name=SKIPPED, message=reason)
-    record_asked(run, "release", window=request.window)
-    with failure_recorded(run):
-        return _release(run, scheduled)
-
-
-def _release(run: Run, scheduled: ScheduledRun | None) -> Result | State[Any]:
-    recover(run)
-    with training_turn(run.product):
+    with training_turn(run.product) as turn:
         if scheduled and (reason := why_left_out(scheduled, run.spec.schedule, SystemClock().now())):
-            record(run, "release.skipped", reason=reason)
             return Cancelled(name=SKIPPED, message=reason)
-        snapshot = ingest(run)
-        report = validate(run, snapshot)
-        candidate = train(run, snapshot, report)
-        evaluation = evaluate(run, snapshot, candidate)
-        version = register(run, snapshot, candidate, evaluation)
+        record_asked(run, "release", window=request.window)
+        with failure_recorded(run):
+            return _release(run, turn)
+
+
+def _release(run: Run, turn: ExitStack) -> Result:
+    recover(run)
+    snapshot = ingest(run)
+    report = validate(run, snapshot)
+    candidate = train(run, snapshot, report)
+    evaluation = evaluate(run, snapshot, candidate)
+    version = register(run, snapshot, candidate, evaluation)
+    turn.close()  # others may train while traffic moves
     return roll_out(run, version, Goal.PROMOTE)

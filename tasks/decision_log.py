@@ -14,7 +14,7 @@ from tasks.run_context import Run
 from tasks.secondary_errors import noting_failures
 from tasks.signals import PRESENT
 
-_ENDS = (".refused", ".failed", ".interrupted", ".done", ".rolled_back", ".skipped")
+_ENDS = (".refused", ".failed", ".interrupted", ".done", ".rolled_back")
 
 
 def record(run: Run, kind: str, **detail: object) -> None:

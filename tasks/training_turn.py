@@ -34,16 +34,17 @@ _KEY: Final = 40
 
 
 @contextmanager
-def training_turn(product: str, clock: Clock | None = None) -> Iterator[None]:
+def training_turn(product: str, clock: Clock | None = None) -> Iterator[ExitStack]:
     """A block in which this run trains: no other one of the product does, and no more products than may.
 
-    Until then it waits, and says so in its log and in the state of its run.
+    Until then it waits, and says so in its log and in the state of its run. Whoever closes what it is given ends the
+    turn before the block's end.
     """
     clock = clock or SystemClock()
     with ExitStack() as held:
         held.enter_context(_alone(product, wiring.journal(), clock))
         held.enter_context(_one_of_all(product))
-        yield
+        yield held
 
 
 @contextmanager

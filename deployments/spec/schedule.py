@@ -12,6 +12,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import Field, field_validator, model_validator
 
 from deployments.durations import Duration, format_duration, parse_duration
+from deployments.plurals import counted
 from deployments.spec.base_section import Section
 
 # Where intervals are counted from: a Monday, so that `7d` begins the week.
@@ -141,7 +142,7 @@ def _check_cron(cron: str) -> None:
     fields = len(cron.split())
     if fields != _FIELDS:
         raise ValueError(
-            f"cron {cron!r} has {fields} fields: write 5, minute hour day month weekday, such as 0 3 * * *"
+            f"cron {cron!r} has {counted(fields, 'field')}: write 5, minute hour day month weekday, such as 0 3 * * *"
         )
     try:
         next(CronSim(cron, ANCHOR))

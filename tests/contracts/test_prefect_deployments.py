@@ -79,14 +79,16 @@ def test_prefect_becomes_what_the_specs_say_and_a_second_time_nothing_is_done(pr
     project.write("arrivals", schedule=NIGHTLY)
     project.write("shop", schedule={"interval": "6h", "active": False})
     project.write("bikes")
-    assert {"release/arrivals", "release/shop", "release/bikes"} <= {each.split()[1] for each in project.apply()}
+    assert {"release/arrivals", "release/shop", "release/bikes"} <= {
+        each.split()[1].rstrip(":") for each in project.apply()
+    }
     assert project.apply() == []
     project.write("arrivals", schedule=NIGHTLY | {"timezone": "UTC"}, description="Late?")
     (project.specs / "bikes.yaml").unlink()
     changed, gone = project.apply()
     assert "0 3 * * * Europe/Berlin window -60d..-1d → 0 3 * * * UTC window -60d..-1d" in changed
     assert "description" in changed
-    assert gone == "- release/bikes  its spec is gone"
+    assert gone == "- release/bikes: its spec is gone"
     assert "release/bikes" not in project.names()
     assert project.apply() == []
 
@@ -113,8 +115,12 @@ def test_what_is_not_ours_stays(project: Project, client: httpx.Client) -> None:
     for name in ("theirs", "theirs-too", "odd"):
         assert client.get(f"/deployments/name/release/{name}").status_code == 200
     project.write("theirs")
-    with pytest.raises(BadInput, match="release/theirs that is not Seatrial's"):
+    with pytest.raises(BadInput) as refused:
         project.apply()
+    assert followed("that is not Seatrial's (it has no tag ") in str(refused.value)
+    (project.specs / "theirs.yaml").unlink()
+    project.write("theirs-of-another-name")
+    assert "release/theirs-of-another-name" in project.apply()[0]
 
 
 def test_nothing_is_taken_away_while_a_spec_is_broken(project: Project) -> None:

@@ -1,4 +1,7 @@
-"""The report of `seatrial schedules`: what comes next for every product, as Prefect has planned it."""
+"""The report of `seatrial schedules`: what comes next for every product, as Prefect has planned it.
+
+In the table times are UTC where the column, or the zone beside them, says nothing else.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -34,7 +37,7 @@ def print_schedules(report: dict[str, Any]) -> None:
     if not report:
         console.say("Prefect has no product's deployment yet: `seatrial deploy` makes them of the specs")
         return
-    columns = ("product", "schedule", "on", "next (UTC)", "next (in its zone)", "last run")
+    columns = ("product", "schedule", "on", "next (UTC)", "next (in its zone)", "last run (UTC)")
     console.print_table("Schedules", columns, [_row(name, facts) for name, facts in report.items()])
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from deployments.spec import ScheduleSection
 from deployments.spec.schedule import ANCHOR, relative_window
+from tests.advice import followed
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -25,31 +26,47 @@ def moments_of_prefect(cron: str, zone: str, start: datetime, number: int) -> li
     return list(asyncio.run(CronSchedule(cron=cron, timezone=zone).get_dates(n=number, start=start)))
 
 
+ONE = followed("give exactly one of cron or interval")
+ZONE = followed("write a name such as UTC or Europe/Berlin")
+FIVE = followed(": write 5, minute hour day month weekday, such as 0 3 * * *")
+READABLE = followed("): write it such as 0 3 * * 1-5")
+LONGER = followed(" is too short: give ")
+PASSES = followed("timezone is of cron, and an interval is time that passes: leave ")
+EARLIER = followed(" later: give less")
+BACK = followed("write -START..-END, such as -60d..-1d, or -60d..")
+NIGHTLY = {"cron": "0 3 * * *"}
+
+
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "said", "mended"),
     [
-        ({}, "exactly one of cron or interval"),
-        ({"cron": "0 3 * * *", "interval": "1d"}, "exactly one of cron or interval"),
-        ({"cron": "0 3 * * *", "timezone": "Europe/Berlln"}, "no time zone is called 'Europe/Berlln'"),
-        ({"cron": "0 3 * *"}, "has 4 fields: write 5"),
-        ({"cron": "@daily"}, "has 1 fields: write 5"),
-        ({"cron": "61 3 * * *"}, "cannot be meant"),
-        ({"cron": "R 3 * * *"}, "cannot be meant"),
-        ({"cron": "0 0 30 2 *"}, "Bad day-of-month"),
-        ({"cron": "0 0 31 4,6 *"}, "cannot be meant"),
-        ({"interval": "0s"}, "interval 0ms is too short: give 1m or more"),
-        ({"interval": "1d", "timezone": "Europe/Berlin"}, "timezone is of cron"),
-        ({"interval": "1h", "jitter": "1h"}, "jitter 1h reaches the next run, which may be 1h later"),
-        ({"cron": "0 3,4 * * *", "jitter": "90m"}, "jitter 90m reaches the next run, which may be 1h later"),
-        ({"cron": "0 3 * * *", "window": "60d"}, "does not go back from a run's time"),
-        ({"cron": "0 3 * * *", "window": "-1d..-60d"}, "ends before it starts"),
-        ({"cron": "0 3 * * *", "window": "-1x..-1h"}, "is not a duration"),
+        ({}, ONE, NIGHTLY),
+        (NIGHTLY | {"interval": "1d"}, ONE, {"interval": "1d"}),
+        (NIGHTLY | {"timezone": "Europe/Berlln"}, ZONE, {"timezone": "Europe/Berlin"}),
+        ({"cron": "0 3 * *"}, "has 4 fields", NIGHTLY),
+        ({"cron": "@daily"}, FIVE, NIGHTLY),
+        ({"cron": "61 3 * * *"}, READABLE, {"cron": "0 3 * * 1-5"}),
+        ({"cron": "R 3 * * *"}, READABLE, {"cron": "0 3 * * 1-5"}),
+        ({"cron": "0 0 30 2 *"}, "Bad day-of-month", {"cron": "0 0 29 2 *"}),
+        ({"cron": "0 0 31 4,6 *"}, READABLE, {"cron": "0 0 30 4,6 *"}),
+        ({"interval": "0s"}, LONGER, {"interval": "1m"}),
+        ({"interval": "1d", "timezone": "Europe/Berlin"}, PASSES, {"timezone": "UTC"}),
+        ({"interval": "1h", "jitter": "1h"}, EARLIER, {"jitter": "59m"}),
+        ({"cron": "0 3,4 * * *", "jitter": "90m"}, "jitter 90m reaches the next run", {"jitter": "30m"}),
+        (NIGHTLY | {"window": "60d"}, BACK, {"window": "-60d..-1d"}),
+        (NIGHTLY | {"window": "60d"}, BACK, {"window": "-60d.."}),
+        (NIGHTLY | {"window": "-1d..-60d"}, "ends before it starts", {"window": "-60d..-1d"}),
+        (NIGHTLY | {"window": "-1x..-1h"}, "is not a duration", {"window": "-2h..-1h"}),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_would_be_right(fields: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_what_would_be_right(
+    fields: dict[str, Any], said: str, mended: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError) as refused:
         section(**fields)
     assert said in str(refused.value)
+    kept = {} if {"cron", "interval"} & set(mended) else fields
+    section(**(kept | mended))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
+from deployments.errors import BadInput
 from deployments.local_platform.prefect_deployments import prefect_file, products_in
 from deployments.settings import Settings
 from deployments.spec import ScheduleSection
 from flows.deployment_definitions import definitions, schedules_of
 from flows.parameters import RetryRequest, SteerRequest
+from tests.advice import followed
 
 ROOT = Path(__file__).parents[4]
 OWN = """
@@ -87,6 +89,24 @@ def test_a_spec_that_cannot_be_used_is_named_and_so_is_a_product_that_has_two(tm
     broken = definitions(*prefect_file(settings), settings.specs_folder).broken
     assert {path.name for path in broken} == {"bikes.yaml", "shop2.yaml"}
     assert "shop has a spec already" in broken[tmp_path / "specs" / "shop2.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", followed("): write it as YAML", "flows/deployment_definitions.py")),
+        ("- a", followed(" is no prefect.yaml: write a mapping with deployments in it")),
+        (OWN.replace("flows.release.release", "flows.release.relase"), followed(": write MODULE.FUNCTION")),
+    ],
+)
+def test_a_prefect_file_that_cannot_be_used_says_what_to_write(text: str, said: str, tmp_path: Path) -> None:
+    settings = settings_with(tmp_path, "shop.yaml")
+    (tmp_path / "prefect.yaml").write_text(text)
+    with pytest.raises(BadInput) as refused:
+        definitions(*prefect_file(settings), settings.specs_folder)
+    assert said in str(refused.value)
+    (tmp_path / "prefect.yaml").write_text(OWN)
+    assert definitions(*prefect_file(settings), settings.specs_folder).wanted
 
 
 def test_a_schedule_is_prefects_own(tmp_path: Path) -> None:
