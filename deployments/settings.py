@@ -72,6 +72,9 @@ class Settings(BaseSettings):
         default=(), description="further types that a stored model may hold, by full name"
     )
     training_jobs: int = Field(default=2, ge=1, description="CPU cores that a training may use")
+    trainings_at_once: int = Field(
+        default=2, ge=1, le=1000, description="products that may be trained at once, by all runs of a Prefect server"
+    )
     training_memory_mb: int = Field(
         default=8192, ge=256, description="memory that a training may take beyond what is in use at its start"
     )

@@ -23,14 +23,13 @@ class ReleaseRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    product: str = Field(
-        description="name of a product in specs/, or the path of one in there", json_schema_extra=_products_here
-    )
+    product: str = Field(description="name of a product in specs/, or the path of one in there", examples=["flights"])
     strategy: Strategy | None = Field(default=None, description="instead of the spec's rollout.strategy")
     window: str | None = Field(
         default=None,
-        description="instead of the spec's data.window: START..END (either may be left out) or a length such as 60d",
-        examples=["2013-02-01..2013-04-01", "60d"],
+        description="instead of the spec's data.window: START..END (either may be left out), a length such as 60d, "
+        "or back from the run's time, such as -60d..-1d",
+        examples=["2013-02-01..2013-04-01", "60d", "-60d..-1d"],
     )
     replicas: int | None = Field(default=None, ge=1, le=32, description="instead of the spec's rollout.replicas")
 

@@ -117,6 +117,25 @@ def name_present_run(name: str) -> None:
         _ASIDE.do(lambda: _with_prefect(rename), _PATIENCE_SECONDS)
 
 
+def show_present_run_as(name: str, message: str) -> None:
+    """Show the present flow run, while it runs, under another name of its state; without Prefect do nothing.
+
+    Prefect is waited for a second at most. A run that is being cancelled stays so.
+    """
+    from prefect.states import Running
+
+    present = _ids((flow_run.id,))
+
+    def show(client: "SyncPrefectClient") -> None:
+        for run in present:
+            state = client.read_flow_run(run).state
+            if state is not None and state.is_running():
+                client.set_flow_run_state(run, Running(name=name, message=message), force=True)
+
+    if present:
+        _ASIDE.do(lambda: _with_prefect(show), _PATIENCE_SECONDS)
+
+
 def close_dead_run(run_id: str) -> None:
     """Tell Prefect that a run and its subflows died, if it still shows them as running; without Prefect do nothing.
 

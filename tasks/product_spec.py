@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from deployments.durations import Duration
-from deployments.spec import RolloutSection, Section
+from deployments.spec import RolloutSection, ScheduleSection, Section
 from deployments.trusted_types import refusal
 from tasks.data_spec import (
     Column,
@@ -305,6 +305,7 @@ class ProductSpec(Section):
     gate: GateSection
     rollout: RolloutSection = RolloutSection()
     monitoring: MonitoringSection = MonitoringSection()
+    schedule: ScheduleSection | None = Field(default=None, description="left out: released when somebody asks for it")
 
     @field_validator("product")
     @classmethod

@@ -90,11 +90,13 @@ def open_run(
     settings: Settings,
     *,
     window: str | None = None,
+    run_time: datetime | None = None,
     **rollout_instead: Strategy | Second | int | None,
 ) -> Run:
     """The product's spec as it is now, with what this run wants instead. Raises `NotFound`, `BadSpec` or `BadInput`.
 
-    `rollout_instead` are fields of the spec's rollout section; None leaves what the spec says.
+    A window that goes back from the run's time goes back from `run_time`; None: from now. `rollout_instead` are fields
+    of the spec's rollout section; None leaves what the spec says.
     """
     path = asked_spec(product, settings.specs_folder)
     spec = load_product(path)
@@ -104,7 +106,7 @@ def open_run(
     return Run(
         run_id,
         spec.model_copy(update={"rollout": rollout}),
-        parse_window(window) if window else None,
+        parse_window(window, run_time) if window else None,
         SystemClock().now(),
         spec.product if path == settings.specs_folder / f"{spec.product}.yaml" else str(path),
     )

@@ -4,20 +4,22 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from deployments.clock import SystemClock
 from deployments.durations import format_duration
 from deployments.errors import BadInput, BadSpec, NotFound
 from deployments.inference_log_reader import check_reachable_by_fsspec, is_url
 from deployments.plurals import counted
 from deployments.redaction import quoted
 from deployments.routers.kubernetes_service import nearest
-from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
+from deployments.spec import LogSection, RolloutSection, ScheduleSection, Section, Strategy, TargetKind
+from deployments.spec.schedule import is_relative, relative_window
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.problem_types import TaskKind
 from tasks.product_spec import (
@@ -48,8 +50,13 @@ class Problem:
         return f"{self.field}: {self.message}"
 
 
-def parse_window(text: str) -> Window:
-    """`2013-01-01..2013-03-01`, `2013-01-01..`, `..2013-03-01` or `60d` as a window. Raises `BadInput`."""
+def parse_window(text: str, run_time: datetime | None = None) -> Window:
+    """`2013-01-01..2013-03-01`, `2013-01-01..`, `..2013-03-01` or `60d` as a window. Raises `BadInput`.
+
+    `-60d..-1d` and `-60d..` go back from `run_time`, an aware moment; None: from now.
+    """
+    if is_relative(text):
+        return _before(text, run_time or SystemClock().now())
     start, dots, end = text.partition("..")
     fields = {"start": start or None, "end": end or None} if dots else {"last": text}
     try:
@@ -63,6 +70,14 @@ def parse_window(text: str) -> Window:
         raise BadInput(
             f"window {text!r}: {why}. Write START..END such as 2013-01-01..2013-03-01, or a length such as 60d"
         ) from None
+
+
+def _before(text: str, run_time: datetime) -> Window:
+    try:
+        start, end = relative_window(text)
+    except ValueError as error:
+        raise BadInput(f"window {error}") from None
+    return Window(start=run_time - start, end=None if end is None else run_time - end)
 
 
 def find_spec(product: str, folder: Path) -> Path:
@@ -246,6 +261,9 @@ def _impossible(document: dict[str, Any]) -> Iterator[Problem]:
     preprocessing = _section(PreprocessingSection, document.get("preprocessing"))
     if data is not None:
         yield from _impossible_data(data, preprocessing)
+        schedule = _section(ScheduleSection, document.get("schedule"))
+        if data.time_column is None and schedule is not None and schedule.window is not None:
+            yield Problem("schedule.window", "needs data.time_column: without a time no row is in or out of a window")
     validation = _section(ValidationSection, document.get("validation"))
     if validation is not None and preprocessing is not None:
         yield from _no_features(validation, preprocessing)

@@ -25,6 +25,8 @@ def environment(settings: Settings, addresses: Addresses) -> dict[str, str]:
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "seatrial",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # In memory, Prefect's default, a slot whose holder dies with the server is never free again.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_V2_ENABLED": "false",  # v2 asks a remote host for its configuration

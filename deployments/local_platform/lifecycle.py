@@ -67,8 +67,11 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     ensure_work_pool(settings, f"{addresses.url('prefect')}/api")
     supervisor.put(services.warm_process(settings, addresses))
     with start_deploying(settings, addresses) as deployed:
-        await_part("the deployment of flows", deployed)
-    tell("flows         deployed from prefect.yaml")
+        await_part("the deployment of flows", lambda: deployed() is not None)
+        first, *more = (deployed() or "").splitlines()
+    tell(f"deployments   {first}")
+    for line in more:
+        tell(f"              {line}")
     supervisor.put(services.prefect_worker(settings, addresses))
     await_part(services.CONTROL, lambda: _control_is_up(supervisor, settings))
     tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")

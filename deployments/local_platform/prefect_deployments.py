@@ -1,38 +1,34 @@
-"""Making Prefect know the flows: by the project's own prefect.yaml, or by the one that came with Seatrial.
-
-The latter names a product of Seatrial's own project. In another folder the forms get what lies there.
-"""
+"""Making Prefect know the flows and the products, in a process of its own; and where it is said what they are."""
 
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
-import yaml
-
-from deployments.atomic_files import write_atomically
-from deployments.errors import PlatformUnreachable
+from deployments.errors import NotFound, PlatformUnreachable
 from deployments.local_platform.addresses import Addresses
 from deployments.local_platform.environment import environment_with_password
 from deployments.settings import Settings
 
-_SHIPPED: Final = Path(__file__).parents[2] / "prefect.yaml"
-# What a schedule may begin without anybody who says of which product; an order must name its product.
-_SCHEDULED: Final = frozenset({"release"})
+# Beside the sources; in the image, at the top of the environment.
+_SHIPPED: Final = (Path(__file__).parents[2] / "prefect.yaml", Path(sys.prefix) / "prefect.yaml")
 _SHOWN: Final = 600
 
 
 @contextmanager
-def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callable[[], bool]]:
-    """Deploys in a process of its own; what is given says whether it is done, and raises `PlatformUnreachable`."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file"]
+def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callable[[], str | None]]:
+    """Deploys in a process of its own. What is given says what was done, or None while it is not done yet.
+
+    It raises `PlatformUnreachable` with what the process said where that failed.
+    """
+    command = [sys.executable, "-m", "flows.entrypoints.runner.prefect_deploy"]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            [*command, str(prefect_file(settings))],
+            command,
             env=os.environ | environment_with_password(settings, addresses),
             cwd=settings.project,
             stdin=subprocess.DEVNULL,
@@ -41,49 +37,43 @@ def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callab
             text=True,
         )
         try:
-            yield lambda: _is_done(process, said)
+            yield lambda: _result(process, said)
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait()
 
 
-def prefect_file(settings: Settings) -> Path:
-    """The project's own prefect.yaml; where there is none, the shipped one with the products of this project."""
+def prefect_file(settings: Settings) -> tuple[Path, bool]:
+    """The prefect.yaml that counts, and whether it is the project's own; else it is the one that came with Seatrial.
+
+    Raises `NotFound` where none did.
+    """
     own = settings.project / "prefect.yaml"
     if own.is_file():
-        return own
-    products = products_in(settings.specs_folder)
-    document = with_products(yaml.safe_load(_SHIPPED.read_text(encoding="utf-8")), products)
-    place = settings.home.resolve() / "prefect" / "prefect.yaml"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(place, yaml.safe_dump(document, sort_keys=False).encode())
-    return place
+        return own, True
+    shipped = next((each for each in _SHIPPED if each.is_file()), None)
+    if shipped is None:
+        raise NotFound(f"there is no prefect.yaml in {settings.project}: copy that of Seatrial's repository there")
+    return shipped, False
+
+
+def spec_files(specs: Path) -> tuple[Path, ...]:
+    """The specs of a folder, by the names of their products."""
+    return tuple(sorted((*specs.glob("*.yaml"), *specs.glob("*.yml")), key=lambda path: path.stem))
 
 
 def products_in(specs: Path) -> tuple[str, ...]:
     """Names by which the specs of a folder are found, in alphabetical order."""
-    return tuple(sorted({path.stem for path in (*specs.glob("*.yaml"), *specs.glob("*.yml"))}))
+    return tuple(sorted({path.stem for path in spec_files(specs)}))
 
 
-def with_products(document: dict[str, Any], products: Sequence[str]) -> dict[str, Any]:
-    """`document`, a prefect.yaml, whose forms begin with a product of `products`: the only one, or none.
-
-    The release, which a schedule may begin, has the first of several.
-    """
-    for deployment in document["deployments"]:
-        request = deployment["parameters"]["request"]
-        del request["product"]
-        if products and (len(products) == 1 or deployment["name"] in _SCHEDULED):
-            request["product"] = products[0]
-        if not request:
-            deployment["parameters"] = {}
-    return document
-
-
-def _is_done(process: subprocess.Popen[str], said: IO[str]) -> bool:
+def _result(process: subprocess.Popen[str], said: IO[str]) -> str | None:
     code = process.poll()
+    if code is None:
+        return None
+    said.seek(0)
+    told = said.read().strip()
     if code:
-        said.seek(0)
-        raise PlatformUnreachable(f"the flows were not deployed: {said.read().strip()[-_SHOWN:]}")
-    return code is not None
+        raise PlatformUnreachable(f"the flows were not deployed: {told[-_SHOWN:]}")
+    return told

@@ -19,7 +19,7 @@ from deployments.printable import in_lines, in_one_line
 _SIGNS: Final = (
     ("[red]✗[/red]", {"refused", "given_up", "failed", "restoring", "rolled_back", "interrupted"}),
     ("[yellow]![/yellow]", {"warning", "left_open", "delayed", "deleted", "tried_again", "holding", "paused"}),
-    ("[yellow]…[/yellow]", {"watched", "waiting", "observing", "running"}),
+    ("[yellow]…[/yellow]", {"watched", "waiting", "observing", "running", "left_out"}),
     (
         "[green]✓[/green]",
         {"ingested", "validated", "trained", "scored", "passed", "registered", "planned", "step", "done"}

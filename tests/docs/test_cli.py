@@ -180,14 +180,15 @@ def test_history_is_a_list_oldest_first(world: World, seatrial: Seatrial, capsys
 
 @claim(
     "docs/cli.md",
-    "`--window` takes `2013-02-01..2013-04-01`, `2013-02-01..`, `..2013-04-01` (the end does not count) or a length "
-    "such as `60d`",
+    "`--window` takes `2013-02-01..2013-04-01`, `2013-02-01..`, `..2013-04-01` (the end does not count), a length "
+    "such as `60d` or [back from now](triggers.md#schedules) such as `-60d..-1d`",
 )
 def test_a_window_is_written_as_the_page_says() -> None:
     for text in ("2013-02-01..2013-04-01", "2013-02-01..", "..2013-04-01"):
         window = parse_window(text)
         assert str(window.start or "..")[:2] in {"20", ".."}
     assert parse_window("60d").last is not None
+    assert parse_window("-60d..-1d").end is not None
 
 
 @claim(

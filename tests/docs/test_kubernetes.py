@@ -129,8 +129,8 @@ def test_the_chart_takes_the_values_of_the_page() -> None:
 
 @claim(
     "docs/kubernetes.md",
-    "| `worker` | starts a Job for each flow run; its init container makes the work pool and deploys the flows of "
-    "`prefect.yaml` | |",
+    "| `worker` | starts a Job for each flow run; its init container makes the work pool, and "
+    "[a deployment of each spec](triggers.md#deployments) | |",
     "| where the cluster is unlike others | values |",
 )
 def test_every_value_that_the_page_names_is_one_of_the_chart() -> None:
@@ -179,7 +179,7 @@ def test_the_commands_without_the_chart_name_what_there_is() -> None:
 
 @claim(
     "docs/kubernetes.md",
-    "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/release --param request=",
+    "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/flights --param request=",
 )
 def test_a_run_is_started_with_parameters_that_the_flow_takes() -> None:
     words = words_of("PREFECT_API_URL")
@@ -188,6 +188,7 @@ def test_a_run_is_started_with_parameters_that_the_flow_takes() -> None:
         each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if each["name"] == name
     )
     assert found["entrypoint"].endswith(f".{flow}")
+    assert flow == "release"
     key, value = words[-1].split("=", 1)
     assert key in found["parameters"]
     assert ReleaseRequest.model_validate_json(value).product == "flights"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from pydantic import TypeAdapter
 
 from deployments.rollout.operator_commands import Verb
 from deployments.serving.inference_log.buffer import InferenceLog, Reason
@@ -93,8 +94,8 @@ def test_every_part_of_a_spec_that_a_page_shows_is_taken(page: str, block: Block
         # What is required and not shown is taken from a product that is there.
         whole = FLIGHTS.get(section, {}) if page != "docs/your-own-model.md" else {}
         if isinstance(said, dict):
-            model: Any = ProductSpec.model_fields[section].annotation
-            model.model_validate_json(json.dumps(whole | said, default=str))
+            model: Any = TypeAdapter(ProductSpec.model_fields[section].annotation)
+            model.validate_json(json.dumps(whole | said, default=str))
 
 
 def test_the_readme_lists_every_command() -> None:
@@ -118,11 +119,8 @@ def deployments() -> list[dict[str, Any]]:
 
 def test_the_pages_of_prefect_have_the_deployments_that_operations_lists() -> None:
     (listed,) = re.findall(r"Under\s+Deployments, (.+?) have a form", prose("docs/operations.md"), flags=re.DOTALL)
-    assert re.findall(r"`(\w+)`", listed) == [each["name"] for each in deployments()]
-    planned = {
-        each["name"]: [plan["active"] for plan in each["schedules"]] for each in deployments() if each["schedules"]
-    }
-    assert planned == {"release": [False]}  # a nightly schedule that is switched off
+    common = [each["name"] for each in deployments() if len(each["tags"]) == 1]
+    assert re.findall(r"`(\w+)`", listed) == common
 
 
 def test_the_strategies_stand_in_every_list_of_them() -> None:

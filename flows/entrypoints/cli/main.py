@@ -19,6 +19,7 @@ from deployments.proxy_environment import heed_proxies
 from flows.entrypoints import console
 from flows.entrypoints.cli import (
     container_images,
+    deployments,
     inference_log,
     init,
     open_page,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 for part in (
     platform_commands,
+    deployments,
     products,
     open_page,
     init,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from deployments.clock import SystemClock
-from deployments.errors import SeatrialError
+from deployments.errors import NotFound, SeatrialError
+from deployments.settings import current
 from deployments.spec import Strategy
 from flows.entrypoints import console
 from flows.entrypoints.cli.options import Json, Product, enter_platform, name_of, run_in_preforked_process
@@ -61,7 +62,14 @@ def release(
         request = request.model_copy(update={"product": _for_worker(product)})
         from flows.submission import run_detached
 
-        run = run_detached("release/release", request)
+        deployment = f"release/{name_of(str(path))}"
+        try:
+            run = run_detached(deployment, request)
+        except NotFound:  # its spec is younger than the last `seatrial up`
+            from flows.deployment_apply import bring_one
+
+            bring_one(path, request.product, current())
+            run = run_detached(deployment, request)
         console.print_json(run) if json else console.say(f"started {run['name']}: {run['page']}")
         return
     from flows.release import release as flow
@@ -117,7 +125,6 @@ def rollback(
 
 def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -> Path:
     """The file of the spec, once it is known to be well formed and available."""
-    from deployments.settings import current
     from tasks.execution.fit_location import check_installed
     from tasks.spec_file import check_available, find_spec, load_product
 
@@ -132,7 +139,6 @@ def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -
 
 def _for_worker(product: str) -> str:
     """As a run of the worker may name it. Raises `BadInput` for a spec that lies elsewhere."""
-    from deployments.settings import current
     from tasks.allowed_spec_paths import within
 
     return within(product, current().specs_folder)

@@ -6,6 +6,7 @@ import pytest
 
 from deployments.errors import BadInput, NotFound, PlatformUnreachable
 from deployments.prefect_api import PrefectApi, StartedRun
+from tests.advice import followed
 
 RUN = UUID("00000000-0000-4000-8000-000000000001")
 REQUEST = {"request": {"product": "shop"}}
@@ -64,3 +65,23 @@ def test_parameters_that_it_does_not_take_are_bad_input() -> None:
     refusal = httpx.Response(409, json={"detail": "Validation failed for field 'request'"})
     with api(FakePrefect(refusal)) as client, pytest.raises(BadInput, match="Validation failed"):
         client.start_run("release/shop", {}, "1")
+
+
+def test_who_is_not_let_in_is_told_what_to_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks_for(request: httpx.Request) -> httpx.Response:
+        known = request.headers.get("authorization") in {"Bearer abc", "Basic c2VhdHJpYWw6aHVudGVyMg=="}
+        return httpx.Response(200, json={"id": "1"}) if known else httpx.Response(401)
+
+    for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: httpx.MockTransport(asks_for))
+    with pytest.raises(BadInput, match=followed("PREFECT_API_URL is not set: set it to Prefect's API, such as")):
+        PrefectApi.of_environment()
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
+    with PrefectApi.of_environment() as client, pytest.raises(BadInput) as refused:
+        client.has_deployment("release/shop")
+    assert followed("): set PREFECT_API_AUTH_STRING to USER:PASSWORD, or PREFECT_API_KEY") in str(refused.value)
+    for name, value in (("PREFECT_API_KEY", "abc"), ("PREFECT_API_AUTH_STRING", "seatrial:hunter2")):
+        monkeypatch.setenv(name, value)
+        with PrefectApi.of_environment() as client:
+            assert client.has_deployment("release/shop")

@@ -8,9 +8,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from flows.deployment_definitions import definitions
 from flows.parameters import SteerRequest
 
-DEPLOYED: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parents[3] / "prefect.yaml").read_text())["deployments"]
+ROOT = Path(__file__).parents[3]
+DEPLOYED: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 ASKED = {"steer": {"verb"}, "rollout": {"rollout_id"}}
 
 
@@ -20,12 +22,25 @@ def test_each_deployment_leads_to_the_flow_of_its_name_and_asks_for_what_has_no_
 ) -> None:
     module, _, function = deployment["entrypoint"].rpartition(".")
     flow = getattr(import_module(module), function)
-    assert flow.name == deployment["name"]
+    assert flow.name == (deployment["name"] if len(deployment["tags"]) == 1 else "release")
     request = flow.fn.__annotations__["request"]
     required = {name for name, field in request.model_fields.items() if field.is_required()}
     given = set(deployment["parameters"]["request"])
     assert given <= set(request.model_fields)
     assert required - given == ASKED.get(deployment["name"], set())
+
+
+def test_prefect_yaml_names_the_products_of_this_project_as_their_specs_do() -> None:
+    """So that `prefect deploy --all` brings what `seatrial deploy` brings."""
+    found = definitions(ROOT / "prefect.yaml", True, ROOT / "specs")
+    as_named = {each["name"]: each for each in DEPLOYED if len(each["tags"]) == 2}
+    assert {each.name for each in found.wanted if each.flow == "release"} == set(as_named)
+    for each in found.wanted:
+        if each.flow == "release":
+            named = as_named[each.name]
+            told = (named["description"], sorted(named["tags"]), named["parameters"], named["schedules"])
+            fields = ("description", "tags", "parameters", "schedules")
+            assert told == tuple(each.fields[field] for field in fields)
 
 
 def test_an_order_without_a_verb_is_refused() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deployments.errors import BadSpec, NotFound
-from tasks.product_spec import as_moment
-from tasks.spec_file import find_spec, json_schema, load_product
+from deployments.errors import BadInput, BadSpec, NotFound
+from tasks.product_spec import Window, as_moment
+from tasks.spec_file import find_spec, json_schema, load_product, parse_window
 from tests.advice import followed
 
 GOOD: dict[str, Any] = {
@@ -328,3 +328,18 @@ def test_a_name_that_is_no_label_is_refused_where_it_must_be_one(
 def test_pods_follow_their_load_where_no_share_is_made_of_them(tmp_path: Path, rollout: dict[str, Any]) -> None:
     cluster = {"image": "seatrial:1", "autoscaling": {"most": 4}, "gateway": rollout.pop("gateway", None)}
     load_product(written(tmp_path, {**GOOD, "rollout": {**ON_CLUSTER, **rollout, "kubernetes": cluster}}))
+
+
+def test_a_window_goes_back_from_the_time_of_a_run() -> None:
+    run_time = datetime(2026, 12, 1, 2, tzinfo=UTC)
+    window = parse_window("-60d..-1d", run_time)
+    assert (window.start, window.end) == (run_time - timedelta(days=60), run_time - timedelta(days=1))
+    assert parse_window("-36h..", run_time) == Window(start=run_time - timedelta(hours=36))
+    with pytest.raises(BadInput, match="ends before it starts"):
+        parse_window("-1d..-60d", run_time)
+
+
+def test_a_schedule_with_a_window_needs_a_time_column(tmp_path: Path) -> None:
+    document = changed("data.time_column", None)
+    document["schedule"] = {"cron": "0 3 * * *", "window": "-60d.."}
+    assert "schedule.window: needs data.time_column" in complaint(tmp_path, document)
