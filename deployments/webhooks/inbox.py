@@ -38,6 +38,8 @@ from deployments.webhooks.sources.github import FRESH_FOR as LONGEST_FRESH
 KEPT_FOR: Final = 3 * LONGEST_FRESH
 # Of one product.
 MOST_WAITING: Final = 20_000
+# How the ids of deliveries begin that a look at the registry made.
+FOUND: Final = "found-"
 _ASKED_AT_ONCE: Final = 500
 _RESERVE_BYTES: Final = 256 * 1024
 
@@ -68,7 +70,6 @@ _seen = Table(
     Column("rule", String(255), primary_key=True),
     Column("versions", Text, nullable=False),
     Column("at", Float, nullable=False),
-    Column("by_look", Integer, nullable=False),
 )
 
 
@@ -146,14 +147,13 @@ class Inbox:
             known = _known(connection, [each.mark for each in deliveries])
             new = []
             for each in deliveries:
-                new.append(each.mark not in known and not _seen_by_look(connection, each))
+                new.append(each.mark not in known and not _found_by_look(connection, each))
                 known.add(each.mark)
             rows = [_row(each) for each, is_new in zip(deliveries, new, strict=True) if is_new]
             if rows:
                 connection.execute(insert(_deliveries), rows)
             for each in deliveries:
-                if each.wish.action is Action.ROLLOUT:
-                    _add_seen(connection, each)
+                _add_seen(connection, each)
         return tuple(new)
 
     def waiting(self, most: int) -> tuple[Delivery, ...]:
@@ -212,13 +212,18 @@ class Inbox:
             row = _seen_row(connection, product, rule)
         return None if row is None else Seen(_versions(row.versions), datetime.fromtimestamp(row.at, UTC))
 
-    def looked(self, product: str, rule: str, versions: frozenset[int], at: datetime, found: Sequence[Delivery]) -> None:
-        """The registry was looked at; `found` are changes that nobody delivered. Both are kept, or neither."""
+    def looked(self, product: str, rule: str, versions: frozenset[int], at: datetime, found: Sequence[Delivery]) -> int:
+        """The registry was looked at; `found` are changes that nobody delivered. Both are kept, or neither.
+
+        What was delivered after all while it was looked at is left out; returns how many of `found` were not.
+        """
         with self._database.transaction() as connection:
-            known = _known(connection, [each.mark for each in found])
-            if rows := [_row(each) for each in found if each.mark not in known]:
+            row = _seen_row(connection, product, rule)
+            known = frozenset[int]() if row is None else _versions(row.versions)
+            if rows := [_row(each) for each in found if each.wish.version not in known]:
                 connection.execute(insert(_deliveries), rows)
-            _write_seen(connection, product, rule, versions, at, by_look=bool(found))
+            _write_seen(connection, product, rule, versions, at)
+        return len(rows)
 
 
 def _known(connection: Connection, marks: Sequence[str]) -> set[str]:
@@ -229,24 +234,34 @@ def _known(connection: Connection, marks: Sequence[str]) -> set[str]:
     return found
 
 
-def _seen_by_look(connection: Connection, each: Delivery) -> bool:
+def _found_by_look(connection: Connection, each: Delivery) -> bool:
     """Whether a look at the registry was faster than this delivery of the same change."""
-    if each.wish.action is not Action.ROLLOUT:
+    if not _is_of_registry(each):
         return False
-    row = _seen_row(connection, each.product, each.wish.rule)
-    found = row is not None and row.by_look and each.wish.version in _versions(row.versions)
-    return bool(found and row is not None and each.wish.at.timestamp() <= row.at)
+    table = _deliveries.c
+    same = (table.product == each.product) & (table.rule == each.wish.rule) & (table.version == each.wish.version)
+    later = table.delivery.startswith(FOUND) & (table.received >= each.wish.at.timestamp())
+    return connection.execute(select(table.mark).where(same & later).limit(1)).first() is not None
 
 
 def _add_seen(connection: Connection, each: Delivery) -> None:
-    rule, version = each.wish.rule, each.wish.version
-    if version is None or ":" not in rule:
+    """Deliveries may overtake each other: an alias stands where the newest of them says."""
+    version, table = each.wish.version, _deliveries.c
+    if not _is_of_registry(each) or version is None:
         return
-    row = _seen_row(connection, each.product, rule)
-    if row is not None and row.at > each.received.timestamp():
-        return
-    before = frozenset[int]() if row is None or rule.startswith("alias:") else _versions(row.versions)
-    _write_seen(connection, each.product, rule, before | {version}, each.received, by_look=False)
+    before = frozenset[int]()
+    if each.wish.rule.startswith("alias:"):
+        same = (table.product == each.product) & (table.rule == each.wish.rule)
+        newer = select(table.mark).where(same & (table.since > each.since.timestamp())).limit(1)
+        if connection.execute(newer).first() is not None:
+            return
+    elif row := _seen_row(connection, each.product, each.wish.rule):
+        before = _versions(row.versions)
+    _write_seen(connection, each.product, each.wish.rule, before | {version}, each.received)
+
+
+def _is_of_registry(each: Delivery) -> bool:
+    return ":" in each.wish.rule
 
 
 def _seen_row(connection: Connection, product: str, rule: str) -> Row[Any] | None:
@@ -254,11 +269,9 @@ def _seen_row(connection: Connection, product: str, rule: str) -> Row[Any] | Non
     return connection.execute(query).one_or_none()
 
 
-def _write_seen(
-    connection: Connection, product: str, rule: str, versions: frozenset[int], at: datetime, *, by_look: bool
-) -> None:
+def _write_seen(connection: Connection, product: str, rule: str, versions: frozenset[int], at: datetime) -> None:
     of = (_seen.c.product == product) & (_seen.c.rule == rule)
-    values = {"versions": ",".join(map(str, sorted(versions))), "at": at.timestamp(), "by_look": int(by_look)}
+    values = {"versions": ",".join(map(str, sorted(versions))), "at": at.timestamp()}
     if not connection.execute(update(_seen).where(of).values(values)).rowcount:
         connection.execute(insert(_seen).values(product=product, rule=rule, **values))
 
@@ -301,5 +314,3 @@ def _delivery(row: Row[Any]) -> Delivery:
         row.why,
         row.run,
     )
-
-

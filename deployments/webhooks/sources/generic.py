@@ -71,7 +71,9 @@ class Generic:
         reason = f"{wanted} of v{version}" if version else wanted.value
         return Wish(wanted, version, wanted, f"{reason} was asked for", signed.sent_at or _NEVER)
 
-    def sample(self, product: str, rules: Sequence[str], version: int, now: datetime) -> tuple[Mapping[str, str], bytes]:
+    def sample(
+        self, product: str, rules: Sequence[str], version: int, now: datetime
+    ) -> tuple[Mapping[str, str], bytes]:
         """See `Source`."""
         data: dict[str, object] = {"product": product}
         if rules[0] == Action.ROLLOUT:

@@ -78,7 +78,9 @@ class GitHub:
         check_fresh(at, signed.sent_at or at, FRESH_FOR)
         return Wish(Action.RELEASE, None, event, f"{event} of {str(commit)[:7]} to {branch}", at)
 
-    def sample(self, product: str, rules: Sequence[str], version: int, now: datetime) -> tuple[Mapping[str, str], bytes]:
+    def sample(
+        self, product: str, rules: Sequence[str], version: int, now: datetime
+    ) -> tuple[Mapping[str, str], bytes]:
         """See `Source`."""
         repository = {"full_name": "seatrial/test", "default_branch": "main", "pushed_at": int(now.timestamp())}
         commit, time = uuid4().hex, now.isoformat()

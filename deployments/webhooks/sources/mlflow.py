@@ -74,7 +74,9 @@ class MLflow:
         version = _version(data.get("version"))
         return Wish(Action.ROLLOUT, version, rule, f"{rule} was set on v{version}", _moment(payload, signed))
 
-    def sample(self, product: str, rules: Sequence[str], version: int, now: datetime) -> tuple[Mapping[str, str], bytes]:
+    def sample(
+        self, product: str, rules: Sequence[str], version: int, now: datetime
+    ) -> tuple[Mapping[str, str], bytes]:
         """See `Source`."""
         kind, _, about = rules[0].partition(":")
         data = {"name": product, "version": str(version)}

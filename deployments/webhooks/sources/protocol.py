@@ -39,7 +39,9 @@ class Source(Protocol):
         """
         ...
 
-    def sample(self, product: str, rules: Sequence[str], version: int, now: datetime) -> tuple[Mapping[str, str], bytes]:
+    def sample(
+        self, product: str, rules: Sequence[str], version: int, now: datetime
+    ) -> tuple[Mapping[str, str], bytes]:
         """Headers (without a signature) and body of a delivery that asks for something by the first of `rules`."""
         ...
 
