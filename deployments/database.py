@@ -109,7 +109,7 @@ class Database:
 
 
 def beside(url: str, name: str) -> str:
-    """The database at `url`; where that is a file of SQLite, another one beside it, `…-NAME.db`, with its own writer."""
+    """The database at `url`; of a file of SQLite another one beside it, `…-NAME.db`, which has a writer of its own."""
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -35,9 +35,12 @@ class GroupCommit:
             together = [self._queue.get()]
             while len(together) < _MOST_TOGETHER and not self._queue.empty():
                 together.append(self._queue.get())
-            self._commit(together)
+            # Whoever waits no longer has been told nothing: it is as if that had never come.
+            self._commit([each for each in together if each[1].set_running_or_notify_cancel()])
 
     def _commit(self, together: list[tuple[Delivery, "Future[bool]"]]) -> None:
+        if not together:
+            return
         try:
             new = self._open_inbox().put([delivery for delivery, _ in together])
         except Exception as error:  # noqa: BLE001 - each of them is answered, whatever it is

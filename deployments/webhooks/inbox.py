@@ -119,7 +119,7 @@ class Seen:
 
 def mark_of(source: str, product: str, identity: str) -> str:
     """64 hexadecimal digits."""
-    return hashlib.sha256("\0".join((source, product, identity)).encode()).hexdigest()
+    return hashlib.sha256(f"{source}\0{product}\0{identity}".encode()).hexdigest()
 
 
 class Inbox:

@@ -62,14 +62,13 @@ class MLflow:
             return Nothing(f"it tells of another model than {product}")
         match payload.get("entity"), payload.get("action"):
             case "model_version_alias", "created":
-                rule = f"{_ALIAS}{data.get('alias')}"
-                wanted = rule in rules
+                told = {f"{_ALIAS}{data.get('alias')}"}
             case "model_version_tag", "set":
-                rule = f"{_TAG}{data.get('key')}={data.get('value')}"
-                wanted = rule in rules or f"{_TAG}{data.get('key')}" in rules
+                told = {f"{_TAG}{data.get('key')}={data.get('value')}", f"{_TAG}{data.get('key')}"}
             case _:
                 return Nothing("it tells neither of an alias nor of a tag that was set")
-        if not wanted:
+        rule = next((rule for rule in rules if rule in told), None)
+        if rule is None:
             return Nothing(f"this webhook starts something on {', '.join(rules)} only")
         version = _version(data.get("version"))
         return Wish(Action.ROLLOUT, version, rule, f"{rule} was set on v{version}", _moment(payload, signed))
