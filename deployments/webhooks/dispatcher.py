@@ -24,7 +24,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 NO_DEPLOYMENT_FOR: Final = timedelta(hours=1)
 # A worker that lives has begun a run by then.
 TAKEN_FOR: Final = timedelta(minutes=2)
-_FORGET_EVERY: Final = timedelta(hours=1)
+_TAG: Final = "webhook"
 STARTED: Final = "webhook.started"
 REFUSED: Final = "webhook.refused"
 GIVEN_UP: Final = "webhook.given_up"
@@ -45,9 +45,9 @@ class Dispatcher:
     def __init__(self, doors: Openers, clock: Clock, tell: Callable[[str], None]) -> None:
         self._doors, self._clock, self._tell = doors, clock, tell
         self._woken = threading.Event()
+        self._born = clock.now()
         self._failures, self._said = 0, ""
-        self._begun: dict[str, Delivery] = {}  # by run, until a worker has begun it
-        self._forgot_at: float | None = None
+        self._due: dict[str, float] = {}
 
     def wake(self) -> None:
         """Something was accepted."""
@@ -55,76 +55,88 @@ class Dispatcher:
 
     def run_for_ever(self) -> None:
         """In a thread of its own."""
-        self._recall()
         while True:
             self._woken.clear()
-            pause = self.look()
-            self._woken.wait(pause.total_seconds())
+            self._woken.wait(self.look().total_seconds())
 
     def look(self) -> timedelta:
         """Start what waits; how long to wait then. What goes wrong is said once, and tried again."""
         try:
-            more = self._start_some()
-            self._see_to_begun()
-            self._forget()
+            stuck = self._start_waiting()
+            if self._is_due("runs", TAKEN_FOR / 4):
+                self._give_on()
+            if self._is_due("old", timedelta(hours=1)):
+                self._doors.inbox().forget(self._clock.now())
         except Exception as error:  # noqa: BLE001 - whatever stands in the way may be gone the next time
             self._failures += 1
             why = str(error) if isinstance(error, SeatrialError) else type(error).__name__
             self._say(f"webhooks wait: {why}{self._number_waiting()}")
             return min(_FIRST_PAUSE * 2 ** min(self._failures - 1, 10), _LONGEST_PAUSE)
         if self._failures:
-            self._failures, self._said = 0, ""
-            self._tell("webhooks go on: what they wait for is there again")
-        return timedelta(0) if more else _LONGEST_PAUSE if not self._begun else timedelta(seconds=5)
+            self._tell("webhooks go on: what they waited for is there again")
+            self._failures = 0
+        if not stuck:
+            self._said = ""
+        return _LONGEST_PAUSE
 
-    def _start_some(self) -> bool:
-        some = self._doors.inbox().waiting(_AT_ONCE)
-        for delivery in some:
-            self._start(delivery)
-        return len(some) == _AT_ONCE
+    def _start_waiting(self) -> set[str]:
+        """Products whose deployment is not there; one product does not keep another one waiting."""
+        stuck: set[str] = set()
+        while some := self._doors.inbox().waiting(_AT_ONCE, stuck):
+            for delivery in some:
+                if delivery.product not in stuck and not self._start(delivery):
+                    stuck.add(delivery.product)
+        return stuck
 
-    def _start(self, delivery: Delivery) -> None:
+    def _start(self, delivery: Delivery) -> bool:
+        """Whether something became of it; not of one whose deployment is not there yet."""
+        if why := self._impossible(delivery):
+            self._end(delivery, State.REFUSED, REFUSED, why)
+        elif self._is_served(delivery):
+            why = f"a rollout of v{delivery.wish.version} is or was under way"
+            self._doors.inbox().became(delivery.mark, State.NOTHING, why)
+        else:
+            return self._begin(delivery)
+        return True
+
+    def _begin(self, delivery: Delivery) -> bool:
+        deployment, parameters = _asked(delivery)
+        key, tags = f"webhook-{delivery.mark}", (_TAG, delivery.source)
         try:
-            if why := self._impossible(delivery):
-                self._end(delivery, State.REFUSED, REFUSED, why)
-            elif self._is_served(delivery):
-                why = f"a rollout of v{delivery.wish.version} is or was under way"
-                self._doors.inbox().became(delivery.mark, State.NOTHING, why)
-            else:
-                self._begin(delivery)
+            run = self._doors.prefect().start_run(deployment, parameters, key, tags)
         except NotFound as error:
             if self._clock.now() - delivery.received < NO_DEPLOYMENT_FOR:
                 self._doors.inbox().became(delivery.mark, State.WAITING, f"{error}: `seatrial up` makes it")
                 self._say(f"a webhook of {delivery.source} for {delivery.product} waits: {error}")
-                return
+                return False
             self._end(delivery, State.DEAD, GIVEN_UP, str(error))
+            return True
         except BadInput as error:
             self._end(delivery, State.DEAD, GIVEN_UP, str(error))
+            return True
         except TryAgain as error:
             if delivery.why != str(error):
                 self._doors.inbox().became(delivery.mark, State.WAITING, str(error))
             raise
-
-    def _begin(self, delivery: Delivery) -> None:
-        deployment, parameters = _asked(delivery)
-        key = f"webhook-{delivery.mark}"
-        run = self._doors.prefect().start_run(deployment, parameters, key, ("webhook", delivery.source))
         detail = {"who": delivery.who, "reason": delivery.wish.reason, "delivery": delivery.delivery}
-        self._note(Event(delivery.product, str(run.id), self._clock.now(), STARTED, detail))
+        self._note(Event(delivery.product, str(run.id), self._clock.now(), STARTED, detail), delivery)
         self._doors.inbox().became(delivery.mark, State.STARTED, run=str(run.id))
-        self._begun[str(run.id)] = delivery
         self._tell(f"{delivery.product}: {delivery.wish.action} started by {delivery.who}: {delivery.wish.reason}")
+        return True
 
     def _end(self, delivery: Delivery, state: State, kind: str, why: str) -> None:
         detail = {"who": delivery.who, "reason": why, "why": delivery.wish.reason, "delivery": delivery.delivery}
-        self._note(Event(delivery.product, f"webhook-{delivery.mark[:12]}", self._clock.now(), kind, detail))
+        run = f"webhook-{delivery.mark[:12]}"
+        self._note(Event(delivery.product, run, self._clock.now(), kind, detail), delivery)
         self._doors.inbox().became(delivery.mark, state, why)
         self._tell(f"{delivery.product}: a webhook of {delivery.source} came to nothing: {why}")
 
-    def _note(self, event: Event) -> None:
-        """Into the history, unless a process that died has done so."""
+    def _note(self, event: Event, delivery: Delivery) -> None:
+        """Into the history, unless a process that died had come so far."""
         journal = self._doors.journal()
-        if not any(known.kind == event.kind and known.run == event.run for known in journal.events(event.product)):
+        is_old = delivery.received < self._born
+        known = journal.events(event.product) if is_old else ()
+        if not any(each.kind == event.kind and each.run == event.run for each in known):
             journal.record(event)
 
     def _impossible(self, delivery: Delivery) -> str:
@@ -147,34 +159,19 @@ class Dispatcher:
             for state in self._doors.journal().rollouts(delivery.product)
         )
 
-    def _recall(self) -> None:
-        """Runs that were started before this process was: their worker may have died, too."""
-        try:
-            started = self._doors.inbox().newest(_AT_ONCE, state=State.STARTED)
-        except SeatrialError:
-            return
-        recent = self._clock.now() - timedelta(days=1)
-        self._begun |= {delivery.run: delivery for delivery in started if delivery.received > recent}
-
-    def _see_to_begun(self) -> None:
+    def _give_on(self) -> None:
         """A run that a worker took and did not begin, since it was killed, is given to the next one."""
-        for run in list(self._begun):
-            try:
-                state, since = self._doors.prefect().state_of(run)
-            except NotFound:
-                del self._begun[run]
-                continue
-            if state not in {"SCHEDULED", "PENDING"}:
-                del self._begun[run]
-            elif state == "PENDING" and self._clock.now() - since > TAKEN_FOR:
+        for run, since in self._doors.prefect().pending(_TAG).items():
+            if self._clock.now() - since > TAKEN_FOR:
                 self._doors.prefect().schedule_again(run)
-                self._tell(f"{self._begun[run].product}: a worker took a run and did not begin it: another one may")
+                self._tell(f"a worker took the run {run} and did not begin it: another one may")
 
-    def _forget(self) -> None:
+    def _is_due(self, what: str, every: timedelta) -> bool:
         now = self._clock.monotonic()
-        if self._forgot_at is None or now - self._forgot_at > _FORGET_EVERY.total_seconds():
-            self._doors.inbox().forget(self._clock.now())
-            self._forgot_at = now
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every.total_seconds()
+        return True
 
     def _number_waiting(self) -> str:
         try:

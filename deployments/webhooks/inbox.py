@@ -5,7 +5,7 @@ registry stands here, too, as it was last seen: whatever differs from it, and ca
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -156,9 +156,11 @@ class Inbox:
                 _add_seen(connection, each)
         return tuple(new)
 
-    def waiting(self, most: int) -> tuple[Delivery, ...]:
-        """Those that have no run yet, oldest first."""
+    def waiting(self, most: int, without: Collection[str] = ()) -> tuple[Delivery, ...]:
+        """Those that have no run yet, oldest first, but for some products."""
         query = select(_deliveries).where(_deliveries.c.state == State.WAITING)
+        if without:
+            query = query.where(_deliveries.c.product.not_in(without))
         with self._database.transaction(writes=False) as connection:
             found = connection.execute(query.order_by(_deliveries.c.received, _deliveries.c.mark).limit(most))
             return tuple(map(_delivery, found))
