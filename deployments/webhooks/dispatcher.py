@@ -5,6 +5,7 @@ The key of each start is the delivery's mark, so a start that is done again afte
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -64,14 +65,15 @@ class Dispatcher:
         try:
             stuck = self._start_waiting()
             if self._is_due("runs", TAKEN_FOR / 4):
-                self._give_on()
+                with suppress(TryAgain):  # nobody waits for it who would have to be told
+                    self._give_on()
             if self._is_due("old", timedelta(hours=1)):
                 self._doors.inbox().forget(self._clock.now())
         except Exception as error:  # noqa: BLE001 - whatever stands in the way may be gone the next time
             self._failures += 1
             why = str(error) if isinstance(error, SeatrialError) else type(error).__name__
             self._say(f"webhooks wait: {why}{self._number_waiting()}")
-            return min(_FIRST_PAUSE * 2 ** min(self._failures - 1, 10), _LONGEST_PAUSE)
+            return min(_FIRST_PAUSE * 2.0 ** min(self._failures - 1, 10), _LONGEST_PAUSE)
         if self._failures:
             self._tell("webhooks go on: what they waited for is there again")
             self._failures = 0
