@@ -5,10 +5,11 @@ registry stands here, too, as it was last seen: whatever differs from it, and ca
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -62,7 +63,7 @@ _deliveries = Table(
     Column("why", Text, nullable=False),
     Column("run", String(36), nullable=False),
 )
-Index("webhook_deliveries_waiting", _deliveries.c.state, _deliveries.c.received)
+Index("webhook_deliveries_waiting", _deliveries.c.state, _deliveries.c.product)
 _seen = Table(
     "webhook_registry",
     _schema,
@@ -81,6 +82,14 @@ class State(StrEnum):
     NOTHING = "nothing to do"
     REFUSED = "refused"  # what it asks for is not to be had
     DEAD = "dead"  # given up: no run can be started as things are
+
+
+class Kept(Enum):
+    """Whether a delivery was put into the inbox."""
+
+    NEW = auto()
+    KNOWN = auto()  # it is there already
+    NO_ROOM = auto()  # so many of its product wait that no more of them is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +144,33 @@ class Inbox:
         """Let the database's connections go."""
         self._database.close()
 
-    def put(self, deliveries: Sequence[Delivery]) -> tuple[bool, ...]:
-        """Keep them, all or none, on the disk when this returns; for each whether it is new."""
+    def put(self, deliveries: Sequence[Delivery]) -> tuple[Kept, ...]:
+        """Keep them, all that there is room for or none, on the disk when this returns; what became of each."""
         try:
             return self._put(deliveries)
         except IntegrityError:  # another process kept one of them at the same moment
             return self._put(deliveries)
 
-    def _put(self, deliveries: Sequence[Delivery]) -> tuple[bool, ...]:
+    def _put(self, deliveries: Sequence[Delivery]) -> tuple[Kept, ...]:
         with self._database.transaction() as connection:
             known = _known(connection, [each.mark for each in deliveries])
-            new = []
+            wait = Counter(_waiting(connection))
+            became = []
             for each in deliveries:
-                new.append(each.mark not in known and not _found_by_look(connection, each))
-                known.add(each.mark)
-            rows = [_row(each) for each, is_new in zip(deliveries, new, strict=True) if is_new]
-            if rows:
-                connection.execute(insert(_deliveries), rows)
-            for each in deliveries:
+                if each.mark in known or _found_by_look(connection, each):
+                    became.append(Kept.KNOWN)
+                elif wait[each.product] >= MOST_WAITING:
+                    became.append(Kept.NO_ROOM)
+                else:
+                    became.append(Kept.NEW)
+                    known.add(each.mark)
+                    wait[each.product] += 1
+            kept = [each for each, how in zip(deliveries, became, strict=True) if how is Kept.NEW]
+            if kept:
+                connection.execute(insert(_deliveries), list(map(_row, kept)))
+            for each in kept:
                 _add_seen(connection, each)
-        return tuple(new)
+        return tuple(became)
 
     def waiting(self, most: int, without: Collection[str] = ()) -> tuple[Delivery, ...]:
         """Those that have no run yet, oldest first, but for some products."""
@@ -167,9 +183,8 @@ class Inbox:
 
     def count_waiting(self) -> Mapping[str, int]:
         """How many have no run yet, by product; products without any are left out."""
-        query = select(_deliveries.c.product, func.count()).where(_deliveries.c.state == State.WAITING)
         with self._database.transaction(writes=False) as connection:
-            return dict(connection.execute(query.group_by(_deliveries.c.product)).tuples().all())
+            return _waiting(connection)
 
     def became(self, mark: str, state: State, why: str = "", run: str = "") -> None:
         """Write down what became of a delivery, or what it waits for after one more try."""
@@ -226,6 +241,11 @@ class Inbox:
                 connection.execute(insert(_deliveries), rows)
             _write_seen(connection, product, rule, versions, at)
         return len(rows)
+
+
+def _waiting(connection: Connection) -> Mapping[str, int]:
+    query = select(_deliveries.c.product, func.count()).where(_deliveries.c.state == State.WAITING)
+    return dict(connection.execute(query.group_by(_deliveries.c.product)).tuples().all())
 
 
 def _known(connection: Connection, marks: Sequence[str]) -> set[str]:

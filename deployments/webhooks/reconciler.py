@@ -18,6 +18,7 @@ from deployments.webhooks.requests import Action, Wish
 EVERY: Final = timedelta(seconds=15)
 # Four tries with pauses of 1, 2 and 4 s, and a second of chance at each.
 DELIVERED_WITHIN: Final = timedelta(seconds=30)
+_WRITTEN_EVERY: Final = timedelta(minutes=1)
 _SOURCE: Final = "mlflow"
 
 
@@ -44,15 +45,17 @@ class Reconciler:
         hooks = [hook for hook in self._hooks.all() if hook.source == _SOURCE]
         if not hooks:
             return
-        mlflow = self._open_mlflow()
-        for hook in hooks:
-            for rule in hook.rules:
-                self._compare(hook, rule, standing(mlflow, hook.product, rule))
+        with self._open_mlflow() as mlflow:
+            for hook in hooks:
+                for rule in hook.rules:
+                    self._compare(hook, rule, standing(mlflow, hook.product, rule))
 
     def _compare(self, hook: Hook, rule: str, now_there: frozenset[int]) -> None:
         at, inbox = self._clock.now(), self._open_inbox()
         seen = inbox.seen(hook.product, rule)
         known = now_there if seen is None else seen.versions
+        if seen is not None and known == now_there and at - seen.at < _WRITTEN_EVERY:
+            return
         late: list[Delivery] = []
         waits = False
         for version in sorted(now_there - known):
