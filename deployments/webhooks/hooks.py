@@ -36,13 +36,18 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One webhook. `rules` say what starts something; `registered` is its id in MLflow, empty for other sources."""
+    """One webhook. `rules` say what starts something.
+
+    `registered` is its id in MLflow, empty for other sources. `gateway` is the gateway's address as its sender reaches
+    it, empty where that is the platform's own.
+    """
 
     source: str
     product: str
     rules: tuple[str, ...]
     keys: tuple[Key, ...]
     registered: str = ""
+    gateway: str = ""
 
     @property
     def spoken(self) -> Source:
@@ -106,6 +111,7 @@ class Hooks:
         content = {
             "rules": hook.rules,
             "registered": hook.registered,
+            "gateway": hook.gateway,
             "keys": [
                 {"secret": key.secret, "until": key.until.isoformat() if key.until else None} for key in hook.keys
             ],
@@ -145,7 +151,7 @@ def _parsed(source: str, product: str, content: bytes) -> Hook:
             for each in found["keys"]  # type: ignore[attr-defined]
         )
         rules = tuple(map(str, found["rules"]))  # type: ignore[call-overload]
-        return Hook(source, product, rules, keys, str(found["registered"]))
+        return Hook(source, product, rules, keys, str(found["registered"]), str(found["gateway"]))
     except (ValueError, TypeError, KeyError):
         raise BadInput(
             f"the webhook of {source} for {product} is damaged: `seatrial webhook create {source} {product}` again"

@@ -5,6 +5,8 @@ put into the inbox, as its delivery would have been.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,9 +25,10 @@ _SOURCE: Final = "mlflow"
 
 
 class Reconciler:
-    """Looks at the registry for each webhook of MLflow's; `address` is where MLflow finds the gateway, None: unknown.
+    """Looks at the registry for each webhook of MLflow's; `woken` is called when something was put into the inbox.
 
-    `woken` is called when something was put into the inbox.
+    `gateway` is where the platform's gateway listens now, None: unknown. MLflow is pointed at it if it took another
+    port, and if somebody deleted the webhook there.
     """
 
     def __init__(
@@ -35,9 +38,11 @@ class Reconciler:
         open_mlflow: Callable[[], MLflowRest],
         clock: Clock,
         woken: Callable[[], None] = lambda: None,
+        gateway: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._hooks, self._open_inbox, self._open_mlflow = hooks, open_inbox, open_mlflow
-        self._clock, self._woken = clock, woken
+        self._clock, self._woken, self._gateway = clock, woken, gateway
+        self._pointed: dict[str, str] = {}
         self._suspected: dict[tuple[str, str, int], datetime] = {}
 
     def look(self) -> None:
@@ -47,8 +52,18 @@ class Reconciler:
             return
         with self._open_mlflow() as mlflow:
             for hook in hooks:
+                self._point(mlflow, hook)
                 for rule in hook.rules:
                     self._compare(hook, rule, standing(mlflow, hook.product, rule))
+
+    def _point(self, mlflow: MLflowRest, hook: Hook) -> None:
+        address = hook.gateway or self._gateway()
+        if not hook.registered or address is None or self._pointed.get(hook.registered) == address:
+            return
+        registered = point_at(mlflow, hook, address)
+        if registered != hook.registered:
+            self._hooks.keep(replace(hook, registered=registered))
+        self._pointed[registered] = address
 
     def _compare(self, hook: Hook, rule: str, now_there: frozenset[int]) -> None:
         at, inbox = self._clock.now(), self._open_inbox()
@@ -87,16 +102,21 @@ def standing(mlflow: MLflowRest, product: str, rule: str) -> frozenset[int]:
     )
 
 
-def point_at(mlflow: MLflowRest, hook: Hook, url: str) -> str:
-    """Let MLflow send this webhook to `url`; its id there, which is a new one where MLflow had it no more."""
+def point_at(mlflow: MLflowRest, hook: Hook, gateway: str) -> str:
+    """Let MLflow send this webhook to the gateway at this address; its id there, a new one where it had it no more."""
+    url = f"{gateway.rstrip('/')}{hook.path}"
     if hook.registered:
-        try:
+        with suppress(NotFound):
             if mlflow.webhook_url(hook.registered) != url:
                 mlflow.change_webhook(hook.registered, url=url)
             return hook.registered
-        except NotFound:
-            pass
     return mlflow.register_webhook(f"seatrial-{hook.product}", url, hook.keys[0].secret)
+
+
+def begin(mlflow: MLflowRest, inbox: Inbox, hook: Hook, at: datetime) -> None:
+    """What stands in the registry when a webhook is made is nobody's wish."""
+    for rule in hook.rules:
+        inbox.looked(hook.product, rule, standing(mlflow, hook.product, rule), at, [])
 
 
 def _undelivered(product: str, rule: str, version: int, seen: Seen | None, at: datetime) -> Delivery:

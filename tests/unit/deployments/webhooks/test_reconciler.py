@@ -171,7 +171,9 @@ def test_without_a_webhook_of_mlflow_it_is_not_asked(tmp_path: Path) -> None:
     inbox.close()
 
 
-@pytest.mark.parametrize(("there", "url"), [("http://here", "http://here"), ("http://elsewhere", "changed")])
+@pytest.mark.parametrize(
+    ("there", "url"), [(f"http://here/seatrial/webhooks/mlflow/{PRODUCT}",) * 2, ("http://elsewhere", "changed")]
+)
 def test_mlflow_is_pointed_at_where_the_gateway_is(there: str, url: str) -> None:
     hook, registry = Hook("mlflow", PRODUCT, (), new_hook("mlflow", PRODUCT).keys, "w0"), Registry()
     registry.webhooks = {"w0": {"url": there}}
