@@ -39,10 +39,10 @@ class Prefect(BaseHTTPRequestHandler):
 
     runs: ClassVar[dict[str, Any]] = {}
 
-    def do_GET(self) -> None:  # noqa: N802 - as the library calls it
+    def do_GET(self) -> None:
         self._say({"id": "00000000-0000-4000-8000-000000000009"})
 
-    def do_POST(self) -> None:  # noqa: N802 - as the library calls it
+    def do_POST(self) -> None:
         wanted = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if not self.path.endswith("create_flow_run"):
             self._say([])
