@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import psutil
 import pytest
@@ -29,36 +29,10 @@ from deployments.webhooks.hooks import Hook, Hooks, new_hook
 from deployments.webhooks.inbox import Inbox, State
 from deployments.webhooks.reconciler import DELIVERED_WITHIN, Reconciler, begin, point_at
 from tests.ports import free_port
+from tests.unit.deployments.webhooks.prefect_server import Prefect
 
 LIMIT = timedelta(minutes=3)
 PRODUCT = "shop"
-
-
-class Prefect(BaseHTTPRequestHandler):
-    """Starts one run for each key, and tells nothing else."""
-
-    runs: ClassVar[dict[str, Any]] = {}
-
-    def do_GET(self) -> None:
-        self._say({"id": "00000000-0000-4000-8000-000000000009"})
-
-    def do_POST(self) -> None:
-        wanted = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if not self.path.endswith("create_flow_run"):
-            self._say([])
-            return
-        self.runs.setdefault(wanted["idempotency_key"], wanted["parameters"])
-        self._say({"id": "00000000-0000-4000-8000-000000000001", "name": "a run"})
-
-    def _say(self, content: object) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return
 
 
 class Place:
