@@ -23,8 +23,8 @@ _AT_ONCE: Final = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 # A deployment that is not there may be made: `up` does so, and whoever has just written a spec.
 NO_DEPLOYMENT_FOR: Final = timedelta(hours=1)
-# A worker that lives has begun a run by then.
-TAKEN_FOR: Final = timedelta(minutes=2)
+# A worker that lives has begun a run by then, on a busy machine too.
+TAKEN_FOR: Final = timedelta(minutes=5)
 _TAG: Final = "webhook"
 STARTED: Final = "webhook.started"
 REFUSED: Final = "webhook.refused"
@@ -64,7 +64,7 @@ class Dispatcher:
         """Start what waits; how long to wait then. What goes wrong is said once, and tried again."""
         try:
             stuck = self._start_waiting()
-            if self._is_due("runs", TAKEN_FOR / 4):
+            if self._is_due("runs", TAKEN_FOR / 10):
                 with suppress(TryAgain):  # nobody waits for it who would have to be told
                     self._give_on()
             if self._is_due("old", timedelta(hours=1)):
