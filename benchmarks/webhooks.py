@@ -2,9 +2,10 @@
 
     make bench-webhooks        (python -m benchmarks.webhooks [RUNS])
 
-On a platform of the benchmark's own, through its gateway: 2,000 deliveries at 50 a second to the 202, of a webhook whose
-runs nobody starts, so that nothing but the receipt is measured; then RUNS deliveries (5 without a number), one after the
-other: releases of flights, from the sending to the time of the run's first log line. Memory is the control service's.
+On a platform of the benchmark's own, through its gateway: 2,000 deliveries at 50 a second to the 202, of a webhook
+whose runs nobody starts, so that nothing but the receipt is measured; then RUNS deliveries (5 without a number), one
+after the other: releases of flights, from the sending to the time of the run's first log line. Memory is the control
+service's.
 """
 
 import asyncio

@@ -87,7 +87,7 @@ class MLflowRest:
             response = self._client.request(method, f"{_API}{path}", json=content)
         except httpx.HTTPError as error:
             raise RegistryUnreachable(
-                f"MLflow at {masked(self._address)} does not answer ({type(error).__name__}): see that it is up"
+                f"MLflow at {masked(self._address)} does not answer ({type(error).__name__})"
             ) from None
         if response.is_server_error or response.status_code in {408, 429}:
             raise RegistryUnreachable(f"MLflow at {masked(self._address)} cannot now: HTTP {response.status_code}")

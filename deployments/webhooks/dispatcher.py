@@ -108,8 +108,8 @@ class Dispatcher:
             run = self._doors.prefect().start_run(deployment, parameters, key, tags)
         except NotFound as error:
             if self._clock.now() - delivery.received < NO_DEPLOYMENT_FOR:
-                self._doors.inbox().became(delivery.mark, State.WAITING, f"{error}: `seatrial up` makes it")
-                self._say(f"a webhook of {delivery.source} for {delivery.product} waits: {error}")
+                self._doors.inbox().became(delivery.mark, State.WAITING, f"{error} yet")
+                self._say(f"deliveries for {delivery.product} are kept until they can start: {error}")
                 return False
             self._end(delivery, State.DEAD, GIVEN_UP, str(error))
             return True

@@ -154,5 +154,5 @@ def _parsed(source: str, product: str, content: bytes) -> Hook:
         return Hook(source, product, rules, keys, str(found["registered"]), str(found["gateway"]))
     except (ValueError, TypeError, KeyError):
         raise BadInput(
-            f"the webhook of {source} for {product} is damaged: `seatrial webhook create {source} {product}` again"
+            f"the key {_name(source, product)} is damaged: remove that file, and make the webhook again"
         ) from None

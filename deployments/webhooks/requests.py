@@ -70,7 +70,7 @@ def check_fresh(at: datetime, now: datetime, patience: timedelta = FRESH_FOR) ->
         raise NotTaken(401, f"its time is {_minutes(now - at)} behind {now:%H:%M:%S} UTC, {_CLOCKS}")
 
 
-_CLOCKS: Final = "which this machine's clock shows: send it anew, and check the clocks of both machines"
+_CLOCKS: Final = "which this machine's clock shows: check the clocks of both machines"
 
 
 def _minutes(age: timedelta) -> str:

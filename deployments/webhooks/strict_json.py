@@ -35,7 +35,7 @@ def _check_depth(body: bytes) -> None:
         if bracket in b"[{":
             depth += 1
             if depth > DEEPEST:
-                raise NotTaken(400, f"the body has more than {DEEPEST} levels")
+                raise NotTaken(400, f"the body is nested more than {DEEPEST} deep")
         elif bracket in b"]}":
             depth -= 1
 

@@ -66,7 +66,7 @@ class Generic:
         if not data.keys() <= names:
             raise NotTaken(422, f"data of {wanted} holds something else than {' and '.join(sorted(names))}")
         if data.get("product", product) != product:
-            raise NotTaken(422, f"data.product is not {product}, whose webhook this is")
+            raise NotTaken(422, f"the product in data is not {product}, whose webhook this is")
         version = _version(data.get("version")) if wanted is Action.ROLLOUT else None
         reason = f"{wanted} of v{version}" if version else wanted.value
         return Wish(wanted, version, wanted, f"{reason} was asked for", signed.sent_at or _NEVER)
@@ -92,4 +92,4 @@ class Generic:
 def _version(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _LARGEST_VERSION:
         return value
-    raise NotTaken(422, "data.version is not the number of a version")
+    raise NotTaken(422, "the version in data is not a number as versions have")

@@ -100,7 +100,7 @@ def _content(delivery: str, seconds: str, body: bytes) -> bytes:
 def _version(value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS:
         return int(value)
-    raise NotTaken(422, "data.version is not the number of a version")
+    raise NotTaken(422, "the version in data is not a number as versions have")
 
 
 def _moment(payload: Mapping[str, Any], signed: Signed) -> datetime:

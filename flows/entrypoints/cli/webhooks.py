@@ -172,7 +172,7 @@ def test(
         return
     console.say(f"answered {sent.status} after {sent.took.total_seconds() * 1000:.0f} ms: {_plainly(sent.content)}")
     if became is not None:
-        where = f", run {became.run} in Prefect" if became.run else ""
+        where = f" (run {became.run})" if became.run else ""
         console.say(f"{name}: {became.wish.reason}: {became.state}{where}{': ' if became.why else ''}{became.why}")
 
 

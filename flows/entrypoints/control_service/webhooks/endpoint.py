@@ -68,7 +68,7 @@ class _Endpoint:
         headers = _checked_headers(request)
         announced = int(headers["content-length"])
         if self._bytes + announced > _MOST_BYTES:
-            return _told(503, {"error": "many deliveries come right now: send it again later"}, {"retry-after": "1"})
+            return _told(503, {"error": "more deliveries come at once than can be taken"}, {"retry-after": "1"})
         self._bytes += announced
         try:
             delivery = receive(self._hooks, source, product, headers, await _body(request), self._clock.now())
@@ -78,7 +78,7 @@ class _Endpoint:
             return _told(200, {"accepted": False, "why": delivery.why})
         if (pause := self._rates.take(f"{source} {product}", 1)) is not None:
             later = {"retry-after": str(max(1, ceil(pause.total_seconds())))}
-            return _told(429, {"error": "this webhook sends too much: send it again later"}, later)
+            return _told(429, {"error": "this webhook sends more a minute than SEATRIAL_WEBHOOK_RATE"}, later)
         match await asyncio.wrap_future(self._commit.put(delivery)):
             case Kept.NEW:
                 content = {"accepted": True, "delivery": delivery.delivery, "action": delivery.wish.action}
@@ -86,7 +86,7 @@ class _Endpoint:
             case Kept.KNOWN:
                 return _told(200, {"accepted": False, "why": "it was accepted before"})
             case Kept.NO_ROOM:
-                message = f"too many deliveries for {product} wait already: send it again later"
+                message = f"so many deliveries for {product} wait that no more are taken now"
                 return _told(503, {"error": message}, {"retry-after": "60"})
 
 
