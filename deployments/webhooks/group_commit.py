@@ -47,7 +47,7 @@ class GroupCommit:
             for _, future in together:
                 future.set_exception(error if isinstance(error, SeatrialError) else RuntimeError(type(error).__name__))
             return
-        for (_, future), how in zip(together, became, strict=True):
-            future.set_result(how)
         if Kept.NEW in became:
             self._kept()
+        for (_, future), how in zip(together, became, strict=True):
+            future.set_result(how)

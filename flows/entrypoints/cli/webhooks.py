@@ -162,7 +162,7 @@ def test(
         typer.confirm(f"Start a run of {name}, as a delivery of {hook.source} does?", abort=True, err=True)
     gateway = hook.gateway or _gateway(settings)
     if gateway is None:
-        raise PlatformUnreachable("the gateway is not up: start it with `seatrial up`")
+        raise PlatformUnreachable("there is no gateway to send it to: `seatrial up` starts one")
     sent = send(hook, gateway, version, SystemClock())
     with _inbox(settings) as inbox:
         became = what_became(inbox, sent.mark, _WAIT, SystemClock())
@@ -227,7 +227,9 @@ def _known_to_mlflow(settings: "Settings", hook: "Hook") -> "Hook":
 
     address = hook.gateway or _gateway(settings)
     if address is None:
-        raise PlatformUnreachable("the gateway is not up: start it with `seatrial up`, or say where it is with --url")
+        raise PlatformUnreachable(
+            "MLflow has no gateway to send to: start one with `seatrial up`, or say where it is with --url"
+        )
     with mlflow_rest(settings) as mlflow, _inbox(settings) as inbox:
         begin(mlflow, inbox, hook, SystemClock().now())
         return replace(hook, registered=point_at(mlflow, hook, address))

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import DiskFull, PlatformUnreachable
+from deployments.settings import Settings
+from flows.entrypoints.control_service.main import prefect_of
+from tests.advice import followed
 from tests.hostile.webhook_fuzz import Fuzz
 from tests.unit.deployments.webhooks.deliveries import SOURCE_NAMES, LibraryDatetime
 from tests.unit.flows.webhook_scene import Scene
@@ -84,9 +87,20 @@ def test_a_webhook_that_sends_too_much_is_told_when_to_come_again(
     answers = [scene.send(scene.hook("generic").path, *scene.good("generic")) for _ in range(3)]
     assert [answer.status for answer in answers] == [202, 202, 429]
     assert answers[2].headers["retry-after"] == "30"
+    assert followed("this webhook sends more a minute than SEATRIAL_WEBHOOK_RATE") in answers[2].content["error"]
     other = scene.send(scene.hook("generic", "other").path, *scene.good("generic", "other"))
     assert other.status == 202
     scene.inbox.close()
+
+
+def test_what_github_sends_as_a_form_is_told_how_to_send_it(scene: Scene) -> None:
+    headers, body = scene.good("github")
+    form = headers | {"content-type": "application/x-www-form-urlencoded"}
+    answer = scene.send(scene.hook("github").path, form, body)
+    assert answer.status == 415
+    advice = followed("send application/json (GitHub: choose it as the content type of the webhook)")
+    assert answer.content["error"] == advice
+    assert scene.send(scene.hook("github").path, headers, body).status == 202
 
 
 def test_what_is_refused_is_said_at_most_once_a_minute_and_without_its_secrets(
@@ -111,3 +125,12 @@ def test_none_of_some_thousand_bad_deliveries_is_accepted(scene: Scene) -> None:
     assert fuzz.wrong == []
     assert min(fuzz.counts.values()) > 50
     assert len(scene.inbox.waiting(100)) == 6
+
+
+def test_prefect_is_found_once_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(home=tmp_path)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(PlatformUnreachable, match=followed("there is no Prefect server yet: `seatrial up` starts one")):
+        prefect_of(settings)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert prefect_of(settings) is prefect_of(settings)

@@ -14,6 +14,7 @@ from deployments.journals.protocol import Event
 from deployments.journals.registration_notes import REGISTERED
 from deployments.webhooks.dispatcher import NO_DEPLOYMENT_FOR, TAKEN_FOR, Dispatcher, Openers
 from deployments.webhooks.inbox import Delivery, Inbox, State
+from tests.advice import followed
 from tests.unit.deployments.webhooks.deliveries import PRODUCT, START
 from tests.unit.deployments.webhooks.fake_prefect import FakePrefect
 from tests.unit.deployments.webhooks.test_inbox import release, rollout
@@ -86,8 +87,13 @@ def test_a_version_of_somebody_elses_is_refused_with_the_reason(scene: Scene) ->
     scene.dispatcher().look()
     found = scene.found(rollout(4, timedelta(0)))
     assert (found.state, scene.prefect.runs) == (State.REFUSED, {})
-    assert found.why.startswith("v4 was not registered by Seatrial")
-    assert scene.history() == ["webhook.refused"]
+    advice = followed(" was not registered by Seatrial, so nothing has judged it: `seatrial release …` makes a version")
+    assert advice.replace("…", "shop") in found.why
+    scene.registered(5)  # as a release does
+    scene.inbox.put([rollout(5, timedelta(0))])
+    scene.dispatcher().look()
+    assert scene.found(rollout(5, timedelta(0))).state is State.STARTED
+    assert scene.history() == ["webhook.refused", "webhook.started"]
     assert any("v4 was not registered by Seatrial" in line for line in scene.said)
 
 

@@ -13,6 +13,7 @@ from deployments.webhooks.inbox import Delivery
 from deployments.webhooks.receipt import receive
 from deployments.webhooks.requests import Action, Nothing, NotTaken
 from deployments.webhooks.sources import SOURCES
+from tests.advice import followed
 from tests.unit.deployments.webhooks.deliveries import PRODUCT, SOURCE_NAMES, START, delivery, hooks_in, resigned
 
 
@@ -101,9 +102,13 @@ def test_a_clock_that_is_ten_minutes_wrong_is_said_so(hooks: Hooks, hook: Hook, 
     if late:
         assert isinstance(taken(hooks, hook, headers, body), Delivery)
         headers, body = delivery(hook, START - timedelta(days=3, minutes=1))
-    with pytest.raises(NotTaken, match="check the clocks of both machines") as refused:
+    with pytest.raises(
+        NotTaken, match=followed("which this machine's clock shows: check the clocks of both machines")
+    ) as refused:
         taken(hooks, hook, headers, body)
     assert refused.value.status == 401
+    right = taken(hooks, hook, *delivery(hook, START))  # once both clocks are
+    assert isinstance(right, Delivery)
     assert ("10.0 min" if not late else "4,321.0 min") in str(refused.value)
 
 
