@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -13,6 +14,11 @@ from deployments.errors import BadInput, NotFound, PlatformUnreachable
 
 _SECONDS: Final = 10.0
 _SHOWN: Final = 300
+
+
+def release_deployment(product: str) -> str:
+    """The deployment that releases a product, as `flow/name`."""
+    return f"release/{product}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,17 @@ class PrefectApi:
         )
         started = _told(run, deployment)
         return StartedRun(UUID(started["id"]), str(started["name"]))
+
+    def pending(self, tag: str) -> Mapping[str, datetime]:
+        """Runs with this tag that a worker took and has not begun, by id, and since when; 200 at most."""
+        wanted = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["PENDING"]}}}
+        found = _told(self._asked("POST", "/flow_runs/filter", {"flow_runs": wanted, "limit": 200}), "its own runs")
+        return {str(run["id"]): datetime.fromisoformat(run["state"]["timestamp"]) for run in found}
+
+    def schedule_again(self, run: str) -> None:
+        """Let a worker take a run that another one took and never began."""
+        state = {"type": "SCHEDULED", "name": "Scheduled", "message": "the worker that took it is gone"}
+        self._asked("POST", f"/flow_runs/{quote(run, safe='')}/set_state", {"state": state})
 
     def _asked(self, method: str, path: str, content: object = None) -> httpx.Response:
         try:

@@ -51,6 +51,9 @@ NOT_TYPED = {
         "make test-browser": "needs a Chromium; a sample of it is in make test",
         "sudo": "needs root; in make test where there is one",
     },
+    "docs/triggers.md": {
+        "seatrial webhook": "tests/unit/flows/test_webhook_commands.py gives each of them, where a gateway is played",
+    },
 }
 
 
