@@ -29,6 +29,26 @@ class StartedRun:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When runs of a deployment begin by themselves: `when` as cron or in seconds, and whether it is on."""
+
+    when: str
+    timezone: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment of a flow: what runs, which version of it was deployed, and when it begins by itself."""
+
+    id: UUID
+    name: str
+    entrypoint: str
+    version: str
+    schedules: tuple[Schedule, ...]
+
+
 class PrefectApi:
     """The API at `address`, such as `http://127.0.0.1:4200/api`; `login` is user and password, None where it asks none.
 
@@ -75,6 +95,38 @@ class PrefectApi:
         started = _told(run, deployment)
         return StartedRun(UUID(started["id"]), str(started["name"]))
 
+    def deployments(self, tag: str) -> tuple[Deployment, ...]:
+        """Those with this tag, by name; 200 at most."""
+        wanted = {"deployments": {"tags": {"all_": [tag]}}, "sort": "NAME_ASC", "limit": 200}
+        found = _told(self._asked("POST", "/deployments/filter", wanted), "its own deployments")
+        return tuple(
+            Deployment(
+                UUID(each["id"]),
+                each["name"],
+                each["entrypoint"] or "",
+                each["version"] or "",
+                tuple(map(_schedule, each["schedules"])),
+            )
+            for each in found
+        )
+
+    def delete_deployment(self, deployment: UUID) -> None:
+        """Take it away, with what it has scheduled; nothing happens where it is gone."""
+        gone = self._asked("DELETE", f"/deployments/{deployment}")
+        if gone.status_code != httpx.codes.NOT_FOUND and not gone.is_success:
+            raise BadInput(f"Prefect does not delete a deployment: HTTP {gone.status_code}")
+
+    def scheduled(self, deployment: UUID, limit: int = 3) -> tuple[datetime, ...]:
+        """When its next runs are to begin, the next one first. Prefect makes them a while ahead, not all at once."""
+        wanted = {
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+            "deployments": {"id": {"any_": [str(deployment)]}},
+            "sort": "EXPECTED_START_TIME_ASC",
+            "limit": limit,
+        }
+        found = _told(self._asked("POST", "/flow_runs/filter", wanted), "its own runs")
+        return tuple(datetime.fromisoformat(run["expected_start_time"]) for run in found)
+
     def pending(self, tag: str) -> Mapping[str, datetime]:
         """Runs with this tag that a worker took and has not begun, by id, and since when; 200 at most."""
         wanted = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["PENDING"]}}}
@@ -100,3 +152,9 @@ def _told(response: httpx.Response, about: str) -> Any:
     if response.is_success:
         return response.json()
     raise BadInput(f"Prefect refuses {about}: HTTP {response.status_code} {response.text[:_SHOWN]}")
+
+
+def _schedule(told: dict[str, Any]) -> Schedule:
+    rule = told["schedule"]
+    when = rule.get("cron") or rule.get("rrule") or f"every {rule.get('interval', 0):g} s"
+    return Schedule(str(when), str(rule.get("timezone") or "UTC"), bool(told["active"]))

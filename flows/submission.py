@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from deployments.errors import NotFound
 from tasks.allowed_spec_paths import any_file
 
 Result = TypeVar("Result")
@@ -22,13 +23,21 @@ def run_here(flow: Callable[[Any], Result], request: BaseModel) -> Result:
 
 
 def run_detached(deployment: str, request: BaseModel) -> dict[str, str]:
-    """Hand a run to the platform's worker; returns its name, id and page. Needs PREFECT_API_URL."""
+    """Hand a run to the platform's worker; returns its name, id and page. Needs PREFECT_API_URL.
+
+    Raises `NotFound` where Prefect does not know the deployment.
+    """
     from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
     from prefect.settings import get_current_settings
 
-    run: Any = run_deployment(
-        deployment, parameters={"request": request.model_dump(mode="json", exclude_none=True)}, timeout=0
-    )
+    parameters = {"request": request.model_dump(mode="json", exclude_none=True)}
+    try:
+        run: Any = run_deployment(deployment, parameters=parameters, timeout=0)
+    except ObjectNotFound:
+        raise NotFound(
+            f"Prefect does not know {deployment!r} yet: `seatrial deploy` tells it of all products"
+        ) from None
     pages = str(get_current_settings().api.url).removesuffix("/api")
     return {"id": str(run.id), "name": str(run.name), "page": f"{pages}/runs/flow-run/{run.id}"}
 

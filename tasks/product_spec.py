@@ -27,6 +27,7 @@ from tasks.data_spec import (
     as_moment,
 )
 from tasks.problem_types import TaskKind
+from tasks.schedule_section import ScheduleSection
 
 __all__ = [
     "Backend",
@@ -50,6 +51,7 @@ __all__ = [
     "PreprocessingSection",
     "ProductSpec",
     "Scale",
+    "ScheduleSection",
     "Source",
     "SplitRule",
     "Threshold",
@@ -305,6 +307,7 @@ class ProductSpec(Section):
     gate: GateSection
     rollout: RolloutSection = RolloutSection()
     monitoring: MonitoringSection = MonitoringSection()
+    schedule: ScheduleSection | None = None
 
     @field_validator("product")
     @classmethod

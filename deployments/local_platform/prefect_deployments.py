@@ -1,6 +1,6 @@
-"""Making Prefect know the flows: by the project's own prefect.yaml, or by the one that came with Seatrial.
+"""Making Prefect know the flows: those of prefect.yaml, and a release for each product.
 
-The latter names a product of Seatrial's own project. In another folder the forms get what lies there.
+Flows of the shipped prefect.yaml name no product: forms of a project with one product begin with it.
 """
 
 import os
@@ -14,25 +14,21 @@ from typing import IO, Any, Final
 
 import yaml
 
-from deployments.atomic_files import write_atomically
-from deployments.errors import PlatformUnreachable
+from deployments.errors import BadInput, PlatformUnreachable
 from deployments.local_platform.addresses import Addresses
 from deployments.local_platform.environment import environment_with_password
 from deployments.settings import Settings
 
 _SHIPPED: Final = Path(__file__).parents[2] / "prefect.yaml"
-# What a schedule may begin without anybody who says of which product; an order must name its product.
-_SCHEDULED: Final = frozenset({"release"})
 _SHOWN: Final = 600
 
 
 @contextmanager
 def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callable[[], bool]]:
     """Deploys in a process of its own; what is given says whether it is done, and raises `PlatformUnreachable`."""
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file"]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            [*command, str(prefect_file(settings))],
+            [sys.executable, "-m", "flows.entrypoints.runner.deploy_flows", "--changed"],
             env=os.environ | environment_with_password(settings, addresses),
             cwd=settings.project,
             stdin=subprocess.DEVNULL,
@@ -48,17 +44,22 @@ def start_deploying(settings: Settings, addresses: Addresses) -> Iterator[Callab
             process.wait()
 
 
-def prefect_file(settings: Settings) -> Path:
-    """The project's own prefect.yaml; where there is none, the shipped one with the products of this project."""
+def flows_of(settings: Settings) -> dict[str, Any]:
+    """The project's own prefect.yaml; where there is none, the shipped one with the only product of this project.
+
+    Raises `BadInput` for one that is no list of deployments.
+    """
     own = settings.project / "prefect.yaml"
-    if own.is_file():
-        return own
-    products = products_in(settings.specs_folder)
-    document = with_products(yaml.safe_load(_SHIPPED.read_text(encoding="utf-8")), products)
-    place = settings.home.resolve() / "prefect" / "prefect.yaml"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(place, yaml.safe_dump(document, sort_keys=False).encode())
-    return place
+    if own.resolve() == _SHIPPED or not own.is_file():
+        document = yaml.safe_load(_SHIPPED.read_text(encoding="utf-8"))
+        return _with_only_product(document, products_in(settings.specs_folder))
+    try:
+        document = yaml.safe_load(own.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadInput(f"{own} cannot be read ({error}): correct it, or remove it to have Seatrial's own") from None
+    if not isinstance(document, dict) or not isinstance(document.setdefault("deployments", []), list):
+        raise BadInput(f"{own} has no list of deployments: correct it, or remove it to have Seatrial's own")
+    return document
 
 
 def products_in(specs: Path) -> tuple[str, ...]:
@@ -66,18 +67,9 @@ def products_in(specs: Path) -> tuple[str, ...]:
     return tuple(sorted({path.stem for path in (*specs.glob("*.yaml"), *specs.glob("*.yml"))}))
 
 
-def with_products(document: dict[str, Any], products: Sequence[str]) -> dict[str, Any]:
-    """`document`, a prefect.yaml, whose forms begin with a product of `products`: the only one, or none.
-
-    The release, which a schedule may begin, has the first of several.
-    """
+def _with_only_product(document: dict[str, Any], products: Sequence[str]) -> dict[str, Any]:
     for deployment in document["deployments"]:
-        request = deployment["parameters"]["request"]
-        del request["product"]
-        if products and (len(products) == 1 or deployment["name"] in _SCHEDULED):
-            request["product"] = products[0]
-        if not request:
-            deployment["parameters"] = {}
+        deployment["parameters"] = {"request": {"product": products[0]}} if len(products) == 1 else {}
     return document
 
 

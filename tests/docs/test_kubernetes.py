@@ -179,7 +179,7 @@ def test_the_commands_without_the_chart_name_what_there_is() -> None:
 
 @claim(
     "docs/kubernetes.md",
-    "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/release --param request=",
+    "PREFECT_API_URL=http://127.0.0.1:4200/api prefect deployment run release/flights --param request=",
 )
 def test_a_run_is_started_with_parameters_that_the_flow_takes() -> None:
     words = words_of("PREFECT_API_URL")

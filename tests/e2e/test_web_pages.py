@@ -37,7 +37,7 @@ def web(seatrial: Seatrial, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def release(seatrial: Seatrial) -> str:
     """The path at which a run of it is started."""
     with seatrial.api() as api:
-        return f"/api/deployments/{api.get('/deployments/name/release/release').json()['id']}/create_flow_run"
+        return f"/api/deployments/{api.get('/deployments/name/release/flights').json()['id']}/create_flow_run"
 
 
 def runs(api: httpx.Client) -> Callable[[], int]:

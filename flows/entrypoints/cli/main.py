@@ -27,6 +27,7 @@ from flows.entrypoints.cli import (
     release,
     rollout_control,
     rollout_inspection,
+    schedules,
     spec_commands,
     webhooks,
 )
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 for part in (
     platform_commands,
+    schedules,
     products,
     open_page,
     init,

@@ -59,9 +59,10 @@ def release(
     request = ReleaseRequest(product=str(path), strategy=strategy, window=window, replicas=replicas)
     if detach:
         request = request.model_copy(update={"product": _for_worker(product)})
+        from deployments.prefect_api import release_deployment
         from flows.submission import run_detached
 
-        run = run_detached("release/release", request)
+        run = run_detached(release_deployment(name_of(str(path))), request)
         console.print_json(run) if json else console.say(f"started {run['name']}: {run['page']}")
         return
     from flows.release import release as flow

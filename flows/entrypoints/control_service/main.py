@@ -20,23 +20,22 @@ from itertools import count
 
 from deployments.account_isolation import restrict_new_files
 from deployments.clock import Clock, SystemClock
-from deployments.errors import BadInput, NotFound, PlatformUnreachable, SeatrialError
+from deployments.errors import BadInput, NotFound, SeatrialError
 from deployments.inference_log_reader import Log
 from deployments.key_files import key, known_key
 from deployments.local_platform.gateway import keep_user_log_small
+from deployments.local_platform.prefect_address import prefect_rest
 from deployments.local_platform.services import control_socket
 from deployments.metrics.feedback.admission import Admission, Bounds, Kept, Products, SectionOf
 from deployments.metrics.feedback.pending_by_user import ANSWERED_WITHIN
 from deployments.metrics.feedback.rate_limit import Rates
 from deployments.metrics.feedback.store import FeedbackLedger, UserOf
-from deployments.prefect_api import PrefectApi
 from deployments.proxy_environment import heed_proxies
 from deployments.request_ids import KEY_NAME, Seals
 from deployments.serving.startup.socket_handover import tcp_listener, unix_listener
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
-from deployments.web_login.password import USER, drawn_password
 from deployments.wiring import inference_log_of, journal, newest_section
 from flows.entrypoints.control_service import feedback, webhooks
 from flows.entrypoints.control_service.app import make_app
@@ -156,24 +155,6 @@ def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
     return found
 
 
-@cache
-def _prefect_at(address: str, login: tuple[str, str] | None) -> PrefectApi:
-    return PrefectApi(address, login)
-
-
-def prefect_of(settings: Settings) -> PrefectApi:
-    """This platform's Prefect, or in a cluster the one that PREFECT_API_URL names.
-
-    Raises `PlatformUnreachable` where there is none yet.
-    """
-    if address := os.environ.get("PREFECT_API_URL"):
-        given = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-        if given[1]:
-            return _prefect_at(address, (given[0], given[2]))
-        return _prefect_at(address, (USER, drawn_password(settings.keys_folder)))
-    raise PlatformUnreachable("there is no Prefect server yet: `seatrial up` starts one")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control_service.main`: what supervisord and a cluster run; serves until SIGTERM."""
     restrict_new_files()
@@ -204,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keeper.run_for_ever, name="keeper", daemon=True).start()
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
-    context = Context(settings, clock, journal, lambda: prefect_of(settings), behind_gateway)
+    context = Context(settings, clock, journal, lambda: prefect_rest(settings), behind_gateway)
     app = make_app(
         [
             *feedback.routes(
