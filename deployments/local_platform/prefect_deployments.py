@@ -19,7 +19,11 @@ from deployments.local_platform.addresses import Addresses
 from deployments.local_platform.environment import environment_with_password
 from deployments.settings import Settings
 
-_SHIPPED: Final = Path(__file__).parents[2] / "prefect.yaml"
+# In a checkout, else in the environment (an image of Seatrial has it there).
+_SHIPPED: Final = next(
+    filter(Path.is_file, (Path(__file__).parents[2] / "prefect.yaml", Path(sys.prefix) / "prefect.yaml")),
+    Path(sys.prefix) / "prefect.yaml",
+)
 _SHOWN: Final = 600
 
 

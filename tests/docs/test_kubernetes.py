@@ -20,8 +20,10 @@ from deployments.spec import KubernetesSection
 from deployments.targets.kubernetes.manifests import Served, autoscaler, deployment, disruption_budget, service
 from deployments.targets.protocol import Launch
 from deployments.traffic import Weights
+from flows.entrypoints.runner.deploy_flows import release_of
 from flows.parameters import ReleaseRequest
 from tasks.rollout_engine.lease import LEASE
+from tasks.spec_file import load_product
 from tests.architecture.test_documentation import rows
 from tests.docs.claims import claim
 from tests.docs.pages import ROOT, commands
@@ -130,7 +132,7 @@ def test_the_chart_takes_the_values_of_the_page() -> None:
 @claim(
     "docs/kubernetes.md",
     "| `worker` | starts a Job for each flow run; its init container makes the work pool and deploys the flows of "
-    "`prefect.yaml` | |",
+    "`prefect.yaml` and a release for each product | |",
     "| where the cluster is unlike others | values |",
 )
 def test_every_value_that_the_page_names_is_one_of_the_chart() -> None:
@@ -184,9 +186,7 @@ def test_the_commands_without_the_chart_name_what_there_is() -> None:
 def test_a_run_is_started_with_parameters_that_the_flow_takes() -> None:
     words = words_of("PREFECT_API_URL")
     flow, name = words[words.index("run") + 1].split("/")
-    (found,) = (
-        each for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"] if each["name"] == name
-    )
+    found = release_of(load_product(ROOT / "specs" / f"{name}.yaml"))
     assert found["entrypoint"].endswith(f".{flow}")
     key, value = words[-1].split("=", 1)
     assert key in found["parameters"]

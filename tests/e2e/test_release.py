@@ -219,7 +219,7 @@ def end_of(api: httpx.Client, run_id: str) -> dict[str, str]:
 
 def test_the_deployments_draw_a_form_and_the_schedule_is_off(seatrial: Seatrial) -> None:
     with seatrial.api() as api:
-        release = api.get("/deployments/name/release/release").json()
+        release = api.get("/deployments/name/release/flights").json()
         form = release["parameter_openapi_schema"]["definitions"]["ReleaseRequest"]["properties"]
         assert {"product", "strategy", "window", "replicas"} <= set(form)
         assert [schedule["active"] for schedule in release["schedules"]] == [False]
@@ -229,7 +229,7 @@ def test_the_deployments_draw_a_form_and_the_schedule_is_off(seatrial: Seatrial)
 def test_an_active_schedule_really_schedules_runs(seatrial: Seatrial) -> None:
     """Guards the SQLAlchemy pin: with 2.1, Prefect's scheduler fails silently and nothing is ever scheduled."""
     with seatrial.api() as api:
-        release = api.get("/deployments/name/release/release").json()
+        release = api.get("/deployments/name/release/flights").json()
         address = f"/deployments/{release['id']}/schedules/{release['schedules'][0]['id']}"
         scheduled = {
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from deployments.local_platform.prefect_deployments import prefect_file, products_in
+from deployments.local_platform.prefect_deployments import flows_of, products_in
 from deployments.settings import Settings
 from flows.parameters import ReleaseRequest, SteerRequest
 
@@ -20,28 +19,18 @@ def settings_with(folder: Path, *specs: str) -> Settings:
 
 def defaults(settings: Settings) -> dict[str, Any]:
     """By deployment, the product that its form begins with."""
-    deployed = yaml.safe_load(prefect_file(settings).read_text())["deployments"]
-    return {each["name"]: each["parameters"].get("request", {}).get("product") for each in deployed}
+    return {
+        each["name"]: each["parameters"].get("request", {}).get("product") for each in flows_of(settings)["deployments"]
+    }
 
 
 def test_the_only_product_is_in_every_form(tmp_path: Path) -> None:
     assert set(defaults(settings_with(tmp_path, "shop.yaml")).values()) == {"shop"}
 
 
-def test_of_several_the_first_is_released_by_the_schedule_and_none_is_steered_by_default(tmp_path: Path) -> None:
-    found = defaults(settings_with(tmp_path, "shop.yaml", "bikes.yml", "bikes.suite.json"))
-    assert found.pop("release") == "bikes"
-    assert set(found.values()) == {None}
-
-
-def test_an_empty_folder_names_nothing(tmp_path: Path) -> None:
-    assert set(defaults(settings_with(tmp_path)).values()) == {None}
-
-
-def test_a_prefect_file_of_ones_own_stays_as_it_is(tmp_path: Path) -> None:
-    settings = settings_with(tmp_path, "shop.yaml")
-    (tmp_path / "prefect.yaml").write_text("name: mine")
-    assert prefect_file(settings) == tmp_path / "prefect.yaml"
+@pytest.mark.parametrize("specs", [[], ["shop.yaml", "bikes.yml", "bikes.suite.json"]])
+def test_of_several_or_none_nothing_is_steered_by_default(tmp_path: Path, specs: list[str]) -> None:
+    assert set(defaults(settings_with(tmp_path, *specs)).values()) == {None}
 
 
 @pytest.mark.parametrize("request_model", [ReleaseRequest, SteerRequest])
