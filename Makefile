@@ -27,7 +27,7 @@ LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contr
 SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation tasks/rollout_engine
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
-  test-cluster check words format bench bench-rollouts bench-serving lock clean
+  test-cluster check words format bench bench-rollouts bench-serving bench-webhooks lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -67,8 +67,8 @@ test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overl
 test-browser: $(READY) ## what web pages of other people try, in a real Chromium (Debian's package chromium)
 	@$(BIN)/python -m pytest tests/e2e/test_web_pages.py
 
-test-fuzz: $(READY) ## 105,000 hostile requests to every listener of a platform, and clients that take all they are given
-	@$(BIN)/python -m pytest -s -m hostile tests/hostile/test_listeners.py tests/hostile/test_takers.py
+test-fuzz: $(READY) ## 105,000 hostile requests to every listener of a platform, clients that take all they are given, 100,000 bad webhooks
+	@$(BIN)/python -m pytest -s -m hostile tests/hostile/test_listeners.py tests/hostile/test_takers.py tests/hostile/test_webhooks.py
 
 test-cluster: $(READY) ## a real Kubernetes cluster, by KUBECONFIG; see tests/cluster/conftest.py
 	@$(BIN)/python -m pytest -m cluster tests/cluster
@@ -100,6 +100,9 @@ bench-rollouts: $(READY) ## verdicts against thresholds, costs of gateway and cl
 
 bench-serving: $(READY) ## the model server beside MLflow, BentoML, MLServer and Ray Serve: an hour, two quiet cores
 	@$(BIN)/python -m benchmarks.serving
+
+bench-webhooks: $(READY) ## from a signed request to the 202, and to the first log line of its run
+	@$(BIN)/python -m benchmarks.webhooks
 
 lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster pyproject.toml -o requirements.lock --upgrade

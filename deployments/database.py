@@ -108,6 +108,18 @@ class Database:
             ) from None
 
 
+def beside(url: str, name: str) -> str:
+    """The database at `url`; of a file of SQLite another one beside it, `…-NAME.db`, which has a writer of its own."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return url  # whoever opens it says what is wrong
+    if not parsed.drivername.startswith("sqlite") or parsed.database in {None, "", ":memory:"}:
+        return url
+    file = Path(str(parsed.database))
+    return parsed.set(database=str(file.with_name(f"{file.stem}-{name}{file.suffix}"))).render_as_string()
+
+
 def _file_of(engine: Engine) -> Path | None:
     """The file of a SQLite database; None for another kind, and for one in memory."""
     name = engine.url.database if engine.dialect.name == "sqlite" else None

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -16,6 +17,11 @@ _SECONDS: Final = 10.0
 _SHOWN: Final = 300
 _PAGE: Final = 200
 Document = dict[str, Any]
+
+
+def release_deployment(product: str) -> str:
+    """The deployment that releases a product, as `flow/name`."""
+    return f"release/{product}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,17 @@ class PrefectApi:
         )
         started = _told(run, deployment)
         return StartedRun(UUID(started["id"]), str(started["name"]))
+
+    def pending(self, tag: str) -> Mapping[str, datetime]:
+        """Runs with this tag that a worker took and has not begun, by id, and since when; 200 at most."""
+        wanted = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["PENDING"]}}}
+        found = _told(self._asked("POST", "/flow_runs/filter", {"flow_runs": wanted, "limit": 200}), "its own runs")
+        return {str(run["id"]): datetime.fromisoformat(run["state"]["timestamp"]) for run in found}
+
+    def schedule_again(self, run: str) -> None:
+        """Let a worker take a run that another one took and never began."""
+        state = {"type": "SCHEDULED", "name": "Scheduled", "message": "the worker that took it is gone"}
+        self._asked("POST", f"/flow_runs/{quote(run, safe='')}/set_state", {"state": state})
 
     def deployments(self, tag: str, pool: str | None = None) -> tuple[Document, ...]:
         """All deployments with a tag, by name; those of one work pool unless `pool` is None.

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     feedback_values: int = Field(
         default=5_000_000, ge=1000, description="most values of feedback that are kept of one product"
     )
+    webhook_rate: int = Field(
+        default=6_000, ge=1, description="deliveries that one webhook may send in a minute; more are answered 429"
+    )
     place: str | None = Field(
         default=None,
         pattern=r"^\S+$",

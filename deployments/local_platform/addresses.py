@@ -32,6 +32,13 @@ class Addresses:
         host = self.host if part == "gateway" else "127.0.0.1"
         return None if port is None else f"http://{host}:{port}"
 
+    @property
+    def gateway_from_here(self) -> str | None:
+        """The gateway's `http://…` for processes of this machine, also where it listens on all of its addresses."""
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
+        host = loopback.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return None if self.gateway is None else f"http://{host}:{self.gateway}"
+
 
 def read_addresses(settings: Settings) -> Addresses:
     """What was chosen at the last start; nothing but the host when there was none.

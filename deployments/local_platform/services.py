@@ -18,6 +18,13 @@ WORKER = "prefect-worker"
 MLFLOW = "mlflow-server"
 WARM = "warm"
 CONTROL = "control"
+# MLflow sends its webhooks to no http and to no address of this machine, unless these say so. Whoever can make one
+# there has the password with which he can run code, too.
+_WEBHOOKS_TO_THE_GATEWAY = {
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "5",
+}
 PARTS = (GATEWAY, PREFECT, WORKER, MLFLOW, WARM, CONTROL, FORK_SERVER)
 
 
@@ -67,7 +74,8 @@ def mlflow_server(settings: Settings, addresses: Addresses) -> Program:
         *("--port", str(addresses.mlflow)),
         *("--default-artifact-root", str(settings.home.resolve() / "mlflow" / "artifacts")),
     )
-    return replace(program, environment={**program.environment, "MLFLOW_BACKEND_STORE_URI": settings.mlflow_uri})
+    told = {"MLFLOW_BACKEND_STORE_URI": settings.mlflow_uri, **_WEBHOOKS_TO_THE_GATEWAY}
+    return replace(program, environment={**program.environment, **told})
 
 
 def _python(name: str, settings: Settings, addresses: Addresses, *arguments: str) -> Program:

@@ -5,16 +5,20 @@ Its database is told by MLFLOW_BACKEND_STORE_URI, which may hold a password.
 """
 
 import argparse
+import base64
 import os
+import secrets
 import sys
 import uuid
 from collections.abc import Sequence
 
+from deployments.key_files import key
 from deployments.settings import current
 from deployments.web_login.web_server import Place, add_place, behind_login, place_of, serve
 
 PART = "mlflow"
 _OPEN = ("/health",)
+_WEBHOOKS = "mlflow-webhooks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +45,8 @@ def _tell_mlflow(uri: str, options: argparse.Namespace) -> None:
             "_MLFLOW_SGI_NAME": "uvicorn",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_SERVER_ALLOWED_HOSTS": "*",  # the door has asked for the name
+            # Secrets of its webhooks lie in its database; without a key of ours each start would draw another one.
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key(current().keys_folder, _WEBHOOKS, _fernet_key).decode(),
         }
     )
     from mlflow.server import constants
@@ -54,6 +60,10 @@ def _tell_mlflow(uri: str, options: argparse.Namespace) -> None:
         told[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
         told[constants.ARTIFACTS_DESTINATION_ENV_VAR] = options.artifacts_destination
     os.environ.update(told)
+
+
+def _fernet_key() -> bytes:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32))
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, Place]:

@@ -94,6 +94,8 @@ def mistakes(text: Text) -> Iterator[str]:
 def _problem(name: str, words: list[str]) -> str | None:
     root: Any = typer.main.get_command(app)
     command = root.commands.get(name)
+    while words and (group := getattr(command, "commands", None)) is not None:
+        command, words = group.get(words[0]), words[1:]
     if command is None:
         return None if name in _NO_COMMANDS else f"no command {name!r}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}

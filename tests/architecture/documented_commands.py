@@ -54,12 +54,14 @@ def _seatrial_problem(words: list[str]) -> str | None:
     root: Any = typer.main.get_command(app)
     if not words or words[0].startswith("-") or words[0] == words[0].upper():
         return None
-    command = root.commands.get(words[0])
-    if command is None:
-        return f"no command {words[0]!r}"
+    command, words = root, list(words)
+    while (group := getattr(command, "commands", None)) is not None and words[:1] not in ([], ["COMMAND"]):
+        name = words.pop(0)
+        if (command := group.get(name)) is None:
+            return f"no command {name!r}"
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
-    unknown = [word for word in words[1:] if word.startswith("-") and word.split("=")[0] not in known]
-    return f"no option {unknown[0]} of {words[0]}" if unknown else None
+    unknown = [word for word in words if word.startswith("-") and word.split("=")[0] not in known]
+    return f"no option {unknown[0]} of {command.name}" if unknown else None
 
 
 def main() -> int:

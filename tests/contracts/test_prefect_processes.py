@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from deployments.clock import SystemClock
+from deployments.errors import NotFound
 from deployments.local_platform.await_ready import wait_until
 from deployments.local_platform.environment import environment
 from deployments.local_platform.work_pool import WORK_POOL
+from deployments.prefect_api import PrefectApi
+from deployments.web_login.password import USER
 from flows.entrypoints.runner.prefork_client import socket_of
 from tests.advice import followed
 from tests.prefect_server import Prefect
@@ -162,3 +165,24 @@ print(len(deleted) > 0, now.phase.value, dict(world.served_by), now.reason)
 def test_deleting_its_runs_on_prefects_page_ends_no_healthy_canary(prefect: Prefect, call: str) -> None:
     told = prefect.told(DELETED_UNDER_WAY.replace("{CALL}", call))
     assert told.splitlines()[-1].startswith("True done {2: 100}"), told
+
+
+def test_a_webhooks_run_is_one_for_its_key_and_is_given_on_if_its_worker_is_gone(prefect: Prefect) -> None:
+    with prefect.client() as client, PrefectApi(f"{prefect.url}/api", (USER, prefect.password)) as api:
+        flow = client.post("/flows/", json={"name": "retry"}).raise_for_status().json()["id"]
+        made = {"name": "retry", "flow_id": flow, "parameter_openapi_schema": {}, "work_pool_name": WORK_POOL}
+        client.post("/deployments/", json=made).raise_for_status()
+        request = {"request": {"product": "shop", "version": 3}}
+        runs = {api.start_run("retry/retry", request, "webhook-1", ["webhook"]).id for _ in range(3)}
+        (run,) = map(str, runs)
+        assert run not in api.pending("webhook")
+        taken = {"state": {"type": "PENDING", "name": "Pending"}}
+        client.post(f"/flow_runs/{run}/set_state", json=taken).raise_for_status()
+        assert run in api.pending("webhook")
+        assert run not in api.pending("other")
+        assert timedelta(0) <= SystemClock().now() - api.pending("webhook")[run] < LIMIT
+        api.schedule_again(run)
+        found = client.get(f"/flow_runs/{run}").raise_for_status().json()
+        assert (found["state"]["type"], found["parameters"]) == ("SCHEDULED", request)
+        with pytest.raises(NotFound, match="'release/nope'"):
+            api.start_run("release/nope", request, "webhook-2")

@@ -42,16 +42,19 @@ NOT_TYPED = {
         "make test-cluster": "needs a cluster",
         "docker build": "needs Docker; tests/unit/infra reads the Dockerfile",
         "kubectl": "needs a cluster",
-        "seatrial deploy": "needs a cluster; tests/contracts/test_prefect_deployments.py does the same at a real Prefect",
+        "seatrial deploy": "tests/contracts/test_prefect_deployments.py does the same at a real Prefect",
         "helm install": "needs a cluster; tests/docs/test_kubernetes.py renders the chart with these very values",
         "PREFECT_API_URL": "needs the chart's Prefect; test_kubernetes.py holds its words against prefect.yaml",
         "pip install": "installs from a registry; test_kubernetes.py holds the extra against pyproject.toml",
         "prefect": "needs a cluster; test_kubernetes.py holds the pool and its template against the chart",
     },
-    "docs/triggers.md": {"seatrial apply": "needs Prefect; tests/contracts/test_prefect_deployments.py does the same"},
     "docs/security.md": {
         "make test-browser": "needs a Chromium; a sample of it is in make test",
         "sudo": "needs root; in make test where there is one",
+    },
+    "docs/triggers.md": {
+        "seatrial apply": "needs Prefect; tests/contracts/test_prefect_deployments.py does the same",
+        "seatrial webhook": "tests/unit/flows/test_webhook_commands.py gives each of them, where a gateway is played",
     },
 }
 

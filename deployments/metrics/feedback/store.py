@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, Table, func, select
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from deployments.analysis.counter_deltas import Source
 from deployments.analysis.evidence import Counts, Sums
-from deployments.database import Database
+from deployments.database import Database, beside
 from deployments.errors import PlatformUnreachable
 from deployments.inference_log_reader import Log, LoggedAnswer
 from deployments.metrics.feedback import pending_by_user, tables
@@ -41,7 +40,8 @@ class FeedbackLedger:
     """
 
     def __init__(self, journal: str) -> None:
-        self._database = Database(_beside(journal), pending_by_user.schema, "the feedback ledger")
+        # SQLite lets one write at a time, and a rollout must not wait until the users' feedback is written.
+        self._database = Database(beside(journal, "feedback"), pending_by_user.schema, "the feedback ledger")
 
     def close(self) -> None:
         """Let the database's connections go."""
@@ -141,18 +141,6 @@ class FeedbackLedger:
         with self._database.transaction(writes=False) as connection:
             while some := tuple(islice(remaining, _ASKED_AT_ONCE)):
                 yield from connection.execute(query.where(table.c.request_id.in_(some))).tuples()
-
-
-def _beside(journal: str) -> str:
-    """SQLite lets one write at a time, and a rollout must not wait until the users' feedback is written."""
-    try:
-        url = make_url(journal)
-    except ArgumentError:
-        return journal  # whoever opens it says what is wrong
-    if not url.drivername.startswith("sqlite") or url.database in {None, "", ":memory:"}:
-        return journal
-    file = Path(str(url.database))
-    return url.set(database=str(file.with_name(f"{file.stem}-feedback{file.suffix}"))).render_as_string()
 
 
 def _found(item: KeyedFeedback, answer: LoggedAnswer, user_of: UserOf) -> Feedback:

@@ -18,6 +18,7 @@ from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, 
 TABLE = "products"
 HEALTH_PATH = "/seatrial/health"
 FEEDBACK_PATH = "/seatrial/feedback"
+WEBHOOKS_PATH = "/seatrial/webhooks"
 MIRRORED_HEADER = "x-seatrial-mirrored"
 PAIRED_HEADER = "x-seatrial-paired"
 
@@ -44,6 +45,7 @@ def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
     yield from upload_routes()
     yield _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
     yield _feedback()
+    yield _webhooks()
     for product, routing in sorted(products.items()):
         yield from _product_routes(product, routing)
     yield _own_answer("seatrial.no-product", {"prefix": "/"}, 404, _UNKNOWN)
@@ -86,6 +88,18 @@ def _feedback() -> Json:
     return {
         "name": "seatrial.feedback",
         "match": {"path": FEEDBACK_PATH, "headers": methods},
+        "route": {"cluster": CONTROL, "timeout": "10s"},
+        "request_headers_to_add": [sent_from()],
+    }
+
+
+def _webhooks() -> Json:
+    return {
+        "name": "seatrial.webhooks",
+        "match": {
+            "path_separated_prefix": WEBHOOKS_PATH,
+            "headers": [{"name": ":method", "string_match": {"exact": "POST"}}],
+        },
         "route": {"cluster": CONTROL, "timeout": "10s"},
         "request_headers_to_add": [sent_from()],
     }

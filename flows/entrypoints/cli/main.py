@@ -29,6 +29,7 @@ from flows.entrypoints.cli import (
     rollout_control,
     rollout_inspection,
     spec_commands,
+    webhooks,
 )
 from flows.entrypoints.cli.options import INTERRUPTED
 from tasks.models.resource_limits import sleep_while_threads_wait
@@ -54,6 +55,7 @@ for part in (
     release,
     rollout_inspection,
     rollout_control,
+    webhooks,
     container_images,
 ):
     app.add_typer(part.app)

@@ -1,1 +1,1 @@
-"""The control service: what users tell Seatrial over HTTP. It starts nothing and decides nothing."""
+"""The control service: what users and other programs tell Seatrial over HTTP; what it starts, Prefect runs."""

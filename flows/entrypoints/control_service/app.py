@@ -10,7 +10,9 @@ from starlette.routing import BaseRoute, Route
 
 def make_app(routes: Iterable[BaseRoute]) -> Starlette:
     """An application of these routes, and of `/health`, which answers everybody."""
-    return Starlette(routes=[*routes, Route("/health", _health)])
+    app = Starlette(routes=[*routes, Route("/health", _health)])
+    app.router.redirect_slashes = False  # a redirect would name whatever host the client has named
+    return app
 
 
 async def _health(_: Request) -> Response:

@@ -1,9 +1,9 @@
-"""The control service: what users tell Seatrial over HTTP. It starts nothing and decides nothing.
+"""The control service: what users and other programs tell Seatrial over HTTP.
 
-`POST /seatrial/feedback` reaches it through the gateway; it listens on a Unix socket of this user alone, or, in a
-cluster, on a TCP port. What it answers 202 to is on the disk. Beside that it looks up which answers feedback by key is
-about, and keeps the gateway's log of users small. It must stay light: no Prefect, no MLflow, no scikit-learn, and
-pyarrow only once somebody sends feedback by key.
+`POST /seatrial/feedback` and `POST /seatrial/webhooks/…` reach it through the gateway; it listens on a Unix socket of
+this user alone, or, in a cluster, on a TCP port. What it answers 202 to is on the disk. Beside that it starts the runs
+that webhooks ask for, looks up which answers feedback by key is about, and keeps the gateway's log of users small. It
+must stay light: no Prefect, no MLflow, no scikit-learn, and pyarrow only once somebody sends feedback by key.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from deployments.errors import BadInput, NotFound, SeatrialError
 from deployments.inference_log_reader import Log
 from deployments.key_files import key, known_key
 from deployments.local_platform.gateway import keep_user_log_small
+from deployments.local_platform.prefect_address import prefect_rest
 from deployments.local_platform.services import control_socket
 from deployments.metrics.feedback.admission import Admission, Bounds, Kept, Products, SectionOf
 from deployments.metrics.feedback.pending_by_user import ANSWERED_WITHIN
@@ -35,9 +36,10 @@ from deployments.serving.startup.socket_handover import tcp_listener, unix_liste
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
-from deployments.wiring import inference_log_of, newest_section
-from flows.entrypoints.control_service import feedback
+from deployments.wiring import inference_log_of, journal, newest_section
+from flows.entrypoints.control_service import feedback, webhooks
 from flows.entrypoints.control_service.app import make_app
+from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.program_log import Complaints, say
 
 _LONGEST_GOODBYE_SECONDS = 10
@@ -183,8 +185,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keeper.run_for_ever, name="keeper", daemon=True).start()
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
+    context = Context(settings, clock, journal, lambda: prefect_rest(settings), behind_gateway)
     app = make_app(
-        feedback.routes(open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway)
+        [
+            *feedback.routes(
+                open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway
+            ),
+            *webhooks.routes(context),
+        ]
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
     with _listener(options, settings) as listener:
