@@ -1,5 +1,6 @@
 """Prefect's real server is given the deployments of specs: made, changed, taken away, scheduled; others' stay."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,14 @@ import yaml
 from deployments.errors import BadInput
 from deployments.local_platform.work_pool import WORK_POOL
 from deployments.prefect_api import PrefectApi
-from deployments.web_login.password import USER
+from deployments.web_login.password import USER, credentials
 from flows.deployment_apply import bring, skip_missed, wanted_by
 from flows.deployment_plan import changes
+from flows.entrypoints.cli import main
 from flows.entrypoints.cli.schedules import schedules_report
 from tasks.scheduled_run import SKIPPED
 from tasks.training_turn import LIMIT
+from tests.advice import followed
 from tests.prefect_server import Prefect
 
 ROOT = Path(__file__).parents[2]
@@ -192,10 +195,66 @@ print(taken())
 """
 
 
+def test_the_commands_say_what_to_do_next_and_that_is_enough(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefect = project.prefect
+    monkeypatch.setattr("deployments.settings.current", lambda: prefect.settings)
+    monkeypatch.setenv("PREFECT_API_URL", f"{prefect.url}/api")
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", credentials(prefect.password))
+
+    def seatrial(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["seatrial", *arguments])
+        code = main.run()
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    none = followed("has no product's deployment yet: `seatrial deploy` makes them of the specs")
+    assert none in seatrial("schedules")[1]
+    code, said = seatrial("deploy")
+    assert code == 2
+    assert followed(": name the folder that your specs are in; `seatrial init` makes a first one") in said
+    project.write("arrivals", schedule=NIGHTLY)
+    code, said = seatrial("apply")
+    assert code == 2
+    assert followed("say so with --yes, or look with --dry-run") in said
+    assert "+ release/arrivals: schedule 0 3 * * * Europe/Berlin window -60d..-1d" in said
+    assert seatrial("apply", "--dry-run", "--json")[0] == 0
+    assert "release/arrivals" not in project.names()
+    assert seatrial("apply", str(project.specs), "--yes")[0] == 0
+    assert "nothing to do" in seatrial("apply")[1]
+    assert json.loads(seatrial("deploy", "--json")[1]) == {"changes": [], "done": 0}
+    assert "arrivals" in seatrial("schedules")[1]
+    (project.specs / "shop.yaml").write_text("product: shop")
+    assert seatrial("deploy")[0] == 2
+    assert seatrial("deploy", "--skip-broken")[0] == 0
+
+
+LACKING = """
+from flows.parameters import ReleaseRequest
+from flows.submission import run_detached
+try:
+    print(run_detached("release/arrivals", ReleaseRequest(product="arrivals"))["page"])
+except Exception as error:
+    print(error)
+"""
+
+
+def test_a_run_of_a_product_that_prefect_does_not_know_says_how_it_will(project: Project) -> None:
+    assert followed(": `seatrial deploy` makes it") in project.prefect.told(LACKING)
+    project.write("arrivals")
+    project.apply()
+    assert "/runs/flow-run/" in project.prefect.told(LACKING)
+
+
 def test_no_more_products_are_trained_at_once_than_the_setting_says(project: Project, client: httpx.Client) -> None:
     project.apply()
     assert client.get(f"/v2/concurrency_limits/{LIMIT}").json()["limit"] == 2
     assert project.prefect.told(TURNS).split() == ["True", "False"]
+    assert "SEATRIAL_TRAININGS_AT_ONCE" in followed(" at once by SEATRIAL_TRAININGS_AT_ONCE")
+    more = project.prefect.settings.model_copy(update={"trainings_at_once": 3})
+    bring(wanted_by(more), (), project.api, more, lambda _: None)
+    assert project.prefect.told(TURNS).split() == ["False", "False"]
 
 
 def test_a_slot_that_the_server_lost_sight_of_is_free_again(project: Project, client: httpx.Client) -> None:
