@@ -17,6 +17,7 @@ from flows.entrypoints.cli import explanation, live_screen, main, plan, status
 from tasks.rollout_engine import local_rollouts
 from tasks.rollout_engine.carrier import Carrier
 from tasks.rollout_engine.takeover import begin
+from tests.closed_ledgers import closed_ledgers
 from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 PROJECT = Path(__file__).parents[3]
@@ -63,14 +64,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def seatrial(world: World, monkeypatch: pytest.MonkeyPatch) -> Seatrial:
+def seatrial(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Seatrial]:
     """Runs the command line; returns its exit code."""
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["seatrial", *arguments])
         return main.run()
 
-    return run
+    with closed_ledgers(monkeypatch):
+        yield run
 
 
 def until(world: World, phase: Phase, strategy: Strategy = Strategy.CANARY) -> RolloutState:
