@@ -55,14 +55,15 @@ class PrefectApi:
         )
 
     @classmethod
-    def of_environment(cls) -> Self:
+    def of_environment(cls, transport: httpx.BaseTransport | None = None) -> Self:
         """By PREFECT_API_URL, with PREFECT_API_AUTH_STRING or PREFECT_API_KEY. Raises `BadInput` where none is set."""
         address = os.environ.get("PREFECT_API_URL", "")
         if not address:
             raise BadInput("PREFECT_API_URL is not set: set it to Prefect's API, such as http://prefect:4200/api")
         user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
         login = (user, password) if user else None
-        return cls(address.rstrip("/"), login, key=None if login else os.environ.get("PREFECT_API_KEY"))
+        key = None if login else os.environ.get("PREFECT_API_KEY")
+        return cls(address.rstrip("/"), login, transport, key)
 
     @property
     def address(self) -> str:

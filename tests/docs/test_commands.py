@@ -42,7 +42,7 @@ NOT_TYPED = {
         "make test-cluster": "needs a cluster",
         "docker build": "needs Docker; tests/unit/infra reads the Dockerfile",
         "kubectl": "needs a cluster",
-        "seatrial deploy": "tests/contracts/test_prefect_deployments.py does the same at a real Prefect",
+        "seatrial deploy": "needs a cluster; tests/contracts/test_prefect_deployments.py has a Prefect",
         "helm install": "needs a cluster; tests/docs/test_kubernetes.py renders the chart with these very values",
         "PREFECT_API_URL": "needs the chart's Prefect; test_kubernetes.py holds its words against prefect.yaml",
         "pip install": "installs from a registry; test_kubernetes.py holds the extra against pyproject.toml",

@@ -74,14 +74,14 @@ def test_who_is_not_let_in_is_told_what_to_show(monkeypatch: pytest.MonkeyPatch)
 
     for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_KEY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: httpx.MockTransport(asks_for))
+    transport = httpx.MockTransport(asks_for)
     with pytest.raises(BadInput, match=followed("PREFECT_API_URL is not set: set it to Prefect's API, such as")):
         PrefectApi.of_environment()
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect:4200/api")
-    with PrefectApi.of_environment() as client, pytest.raises(BadInput) as refused:
+    with PrefectApi.of_environment(transport) as client, pytest.raises(BadInput) as refused:
         client.has_deployment("release/shop")
     assert followed("): set PREFECT_API_AUTH_STRING to USER:PASSWORD, or PREFECT_API_KEY") in str(refused.value)
     for name, value in (("PREFECT_API_KEY", "abc"), ("PREFECT_API_AUTH_STRING", "seatrial:hunter2")):
         monkeypatch.setenv(name, value)
-        with PrefectApi.of_environment() as client:
+        with PrefectApi.of_environment(transport) as client:
             assert client.has_deployment("release/shop")
