@@ -4,12 +4,13 @@
 
 On a platform of the benchmark's own, through its gateway: 2,000 deliveries at 50 a second to the 202, of a webhook
 whose runs nobody starts, so that nothing but the receipt is measured; then RUNS deliveries (5 without a number), one
-after the other: releases of flights, from the sending to the time of the run's first log line. Memory is the control
-service's.
+after the other: releases of flights, from the sending to the first line of the run's log, which is the worker's, and to
+the first of the flow's own process. Memory is the control service's.
 """
 
 import asyncio
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 A_SECOND, DELIVERIES = 50, 2_000
 AIM_ANSWER_MS, AIM_RUN_SECONDS, AIM_MEMORY_MB = 100.0, 2.0, 90.0
 _PATIENCE = 120.0
+_NOT_THE_RUNS = frozenset({"prefect.flow_runs.worker", "prefect.flow_runs.runner"})
 T = TypeVar("T")
 console = Console()
 
@@ -53,11 +55,11 @@ def main(runs: int) -> int:
             for hook in (nobody, flights):
                 hooks.keep(hook)
             answers = asyncio.run(_answers(gateway, nobody))
-            first_lines = [_first_line(settings, gateway, flights) for _ in range(runs)]
+            first_lines = [_first_lines(settings, gateway, flights) for _ in range(runs)]
             memory = _memory(settings)
         finally:
             _run(environment, "flows.entrypoints.cli.main", "down")
-    return _print(sorted(answers), sorted(first_lines), memory)
+    return _print(sorted(answers), first_lines, memory)
 
 
 async def _answers(gateway: str, hook: Hook) -> list[float]:
@@ -82,8 +84,11 @@ def _delivery(hook: Hook) -> dict[str, Any]:
     return {"content": body, "headers": shown | {"content-type": "application/json"}}
 
 
-def _first_line(settings: Settings, gateway: str, hook: Hook) -> float:
-    """Seconds from the sending of a delivery to the first line that its run logs; the run is waited for."""
+def _first_lines(settings: Settings, gateway: str, hook: Hook) -> tuple[float, float]:
+    """Seconds from the sending of a delivery to the first line of its run's log, and to the first of its own process.
+
+    The former is the worker's, which takes the run. The run is waited for.
+    """
     login = (USER, known_password(settings.keys_folder))
     base = f"{read_addresses(settings).url('prefect')}/api"
     with httpx.Client(base_url=base, auth=login, timeout=30, trust_env=False) as prefect:
@@ -91,10 +96,12 @@ def _first_line(settings: Settings, gateway: str, hook: Hook) -> float:
         answer = httpx.post(f"{gateway}{hook.path}", trust_env=False, **_delivery(hook))
         assert answer.status_code == 202, answer.text
         run = _until(lambda: _run_of(settings, str(answer.json()["delivery"])))
-        wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC", "limit": 1}
-        (line,) = _until(lambda: prefect.post("/logs/filter", json=wanted).raise_for_status().json())
         _until(lambda: prefect.get(f"/flow_runs/{run}").json()["state"]["type"] in {"COMPLETED", "FAILED", "CRASHED"})
-    return (datetime.fromisoformat(line["timestamp"]) - sent).total_seconds()
+        wanted = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        lines = _until(lambda: prefect.post("/logs/filter", json=wanted).raise_for_status().json())
+    own = [line for line in lines if line["name"] not in _NOT_THE_RUNS]
+    first, flows = (datetime.fromisoformat(some[0]["timestamp"]) for some in (lines, own))
+    return (first - sent).total_seconds(), (flows - sent).total_seconds()
 
 
 def _run_of(settings: Settings, delivery: str) -> str:
@@ -123,14 +130,14 @@ def _memory(settings: Settings) -> float:
     raise SystemExit("the control service is gone: see `seatrial logs control`")
 
 
-def _print(answers: list[float], first_lines: list[float], memory: float) -> int:
+def _print(answers: list[float], first_lines: list[tuple[float, float]], memory: float) -> int:
     p50, p99 = (answers[int(len(answers) * share)] * 1000 for share in (0.5, 0.99))
-    first = first_lines[len(first_lines) // 2]
+    first, own = map(statistics.median, zip(*first_lines, strict=True))
     rows = [
         ("webhook → 202, p50", f"{p50:.1f} ms", ""),
         ("webhook → 202, p99", f"{p99:.1f} ms", f"{AIM_ANSWER_MS:g} ms"),
-        ("webhook → first log line of the run, median", f"{first:.2f} s", f"{AIM_RUN_SECONDS:g} s"),
-        ("webhook → first log line of the run, longest", f"{first_lines[-1]:.2f} s", ""),
+        ("webhook → first line of the run's log, median", f"{first:.2f} s", f"{AIM_RUN_SECONDS:g} s"),
+        ("webhook → first line of the flow's own process, median", f"{own:.2f} s", ""),
         ("control service, resident", f"{memory:.0f} MB", f"{AIM_MEMORY_MB:g} MB"),
     ]
     table = Table("", "measured", "aim", title=f"{len(answers):,} deliveries at {A_SECOND}/s, {len(first_lines)} runs")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployments.errors import DiskFull, PlatformUnreachable
+from deployments.local_platform.prefect_address import prefect_rest
 from deployments.settings import Settings
-from flows.entrypoints.control_service.main import prefect_of
 from tests.advice import followed
 from tests.hostile.webhook_fuzz import Fuzz
 from tests.unit.deployments.webhooks.deliveries import SOURCE_NAMES, LibraryDatetime
@@ -131,6 +131,6 @@ def test_prefect_is_found_once_it_was_started(tmp_path: Path, monkeypatch: pytes
     settings = Settings(home=tmp_path)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(PlatformUnreachable, match=followed("there is no Prefect server yet: `seatrial up` starts one")):
-        prefect_of(settings)
+        prefect_rest(settings)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    assert prefect_of(settings) is prefect_of(settings)
+    assert prefect_rest(settings) is prefect_rest(settings)
