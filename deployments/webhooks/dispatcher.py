@@ -23,6 +23,8 @@ _AT_ONCE: Final = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 # A deployment that is not there may be made: `up` does so, and whoever has just written a spec.
 NO_DEPLOYMENT_FOR: Final = timedelta(hours=1)
+# How long its deliveries then wait for the next look.
+STUCK_FOR: Final = timedelta(seconds=10)
 # A worker that lives has begun a run by then, on a busy machine too.
 TAKEN_FOR: Final = timedelta(minutes=5)
 _TAG: Final = "webhook"
@@ -49,6 +51,7 @@ class Dispatcher:
         self._born = clock.now()
         self._failures, self._said = 0, ""
         self._due: dict[str, float] = {}
+        self._stuck: dict[str, float] = {}
 
     def wake(self) -> None:
         """Something was accepted."""
@@ -58,7 +61,11 @@ class Dispatcher:
         """In a thread of its own."""
         while True:
             self._woken.clear()
-            self._woken.wait(self.look().total_seconds())
+            pause = self.look()
+            if self._failures:  # what comes meanwhile waits, too
+                self._clock.sleep(pause)
+            else:
+                self._woken.wait(pause.total_seconds())
 
     def look(self) -> timedelta:
         """Start what waits; how long to wait then. What goes wrong is said once, and tried again."""
@@ -79,15 +86,18 @@ class Dispatcher:
             self._failures = 0
         if not stuck:
             self._said = ""
-        return _LONGEST_PAUSE
+        return STUCK_FOR if stuck else _LONGEST_PAUSE
 
     def _start_waiting(self) -> set[str]:
         """Products whose deployment is not there; one product does not keep another one waiting."""
-        stuck: set[str] = set()
+        now = self._clock.monotonic()
+        self._stuck = {product: until for product, until in self._stuck.items() if until > now}
+        stuck = set(self._stuck)
         while some := self._doors.inbox().waiting(_AT_ONCE, stuck):
             for delivery in some:
                 if delivery.product not in stuck and not self._start(delivery):
                     stuck.add(delivery.product)
+                    self._stuck[delivery.product] = now + STUCK_FOR.total_seconds()
         return stuck
 
     def _start(self, delivery: Delivery) -> bool:
@@ -108,7 +118,8 @@ class Dispatcher:
             run = self._doors.prefect().start_run(deployment, parameters, key, tags)
         except NotFound as error:
             if self._clock.now() - delivery.received < NO_DEPLOYMENT_FOR:
-                self._doors.inbox().became(delivery.mark, State.WAITING, f"{error} yet")
+                if delivery.why != (why := f"{error} yet"):
+                    self._doors.inbox().became(delivery.mark, State.WAITING, why)
                 self._say(f"deliveries for {delivery.product} are kept until they can start: {error}")
                 return False
             self._end(delivery, State.DEAD, GIVEN_UP, str(error))

@@ -12,7 +12,7 @@ from deployments.clock import ManualClock
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.journals.protocol import Event
 from deployments.journals.registration_notes import REGISTERED
-from deployments.webhooks.dispatcher import NO_DEPLOYMENT_FOR, TAKEN_FOR, Dispatcher, Openers
+from deployments.webhooks.dispatcher import NO_DEPLOYMENT_FOR, STUCK_FOR, TAKEN_FOR, Dispatcher, Openers
 from deployments.webhooks.inbox import Delivery, Inbox, State
 from tests.advice import followed
 from tests.unit.deployments.webhooks.deliveries import PRODUCT, START
@@ -173,9 +173,15 @@ def test_a_deployment_that_is_not_made_yet_is_waited_for_and_keeps_no_other_prod
     dispatcher.look()
     assert scene.found(release("1", "other")).state is State.STARTED
     assert any("'release/shop'" in line for line in scene.said)
+    asked = scene.prefect.asked
+    for number in range(200, 220):  # what comes meanwhile is no further question
+        scene.inbox.put([release(str(number))])
+        assert dispatcher.look() == STUCK_FOR
+    assert scene.prefect.asked == asked
     scene.prefect.deployments.add("release/shop")
+    scene.clock.advance(STUCK_FOR)
     dispatcher.look()
-    assert len(scene.prefect.runs) == 151
+    assert len(scene.prefect.runs) == 171
     assert not scene.inbox.waiting(1)
 
 
@@ -230,3 +236,24 @@ def test_a_rollout_that_sets_the_alias_itself_is_not_started_again(
     found = scene.found(rollout(3, timedelta(minutes=1)))
     assert (found.state is State.NOTHING) is is_served
     assert bool(scene.prefect.runs) is not is_served
+
+
+def test_while_prefect_is_away_what_comes_does_not_shorten_the_pause(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.inbox.put([release("1")])
+    scene.prefect.before = away
+    dispatcher, slept = scene.dispatcher(), []
+
+    def sleep(pause: timedelta) -> None:
+        slept.append(pause)
+        scene.inbox.put([release(f"meanwhile-{len(slept)}")])
+        dispatcher.wake()
+        if len(slept) == 6:
+            raise KilledError
+
+    monkeypatch.setattr(scene.clock, "sleep", sleep)
+    with pytest.raises(KilledError):
+        dispatcher.run_for_ever()
+    assert slept == [timedelta(seconds=n) for n in (1, 2, 4, 8, 16, 30)]
+    assert scene.prefect.asked == 6
