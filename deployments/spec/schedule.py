@@ -93,8 +93,8 @@ class ScheduleSection(Section):
         shortest = self._shortest_pause()
         if self.jitter is not None and shortest is not None and self.jitter >= shortest:
             raise ValueError(
-                f"jitter {format_duration(self.jitter)} reaches the next run, which may be {format_duration(shortest)} "
-                "later: give less"
+                f"the next run may be due within {format_duration(shortest)}: give jitter less than that, not "
+                f"{format_duration(self.jitter)}"
             )
         return self
 
