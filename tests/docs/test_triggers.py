@@ -9,8 +9,8 @@ import yaml
 from prefect.server.schemas.schedules import CronSchedule
 
 from deployments.settings import Settings
-from deployments.spec import ScheduleSection
 from flows.deployment_definitions import definitions
+from tasks.schedule_spec import ScheduleSection
 from tasks.scheduled_run import LATE
 from tasks.training_turn import LIMIT
 from tests.docs.claims import claim

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deployments.durations import Duration, format_duration, parse_duration
 from deployments.plurals import counted
-from deployments.spec.base_section import Section
+from deployments.spec import Section
 
 # Where intervals are counted from: a Monday, so that `7d` begins the week.
 ANCHOR: Final = datetime(2024, 1, 1, tzinfo=UTC)

@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from deployments.spec import ScheduleSection
-from deployments.spec.schedule import ANCHOR, relative_window
+from tasks.schedule_spec import ANCHOR, ScheduleSection, relative_window
 from tests.advice import followed
 
 BERLIN = ZoneInfo("Europe/Berlin")
