@@ -76,9 +76,7 @@ def skip_missed(api: PrefectApi, now: datetime) -> int:
         waiting = api.runs(deployment["id"], ["SCHEDULED"], newest=False, limit=200)
         late = [run for run in waiting if run["auto_scheduled"] and _expected(run) < now - LATE]
         for run in late[:-1]:
-            api.end_run(
-                run["id"], SKIPPED, "missed while the platform was down; one run stands for all that were missed"
-            )
+            api.end_run(run["id"], SKIPPED, "missed while the platform was down: the newest run stands for it")
         skipped += max(0, len(late) - 1)
     return skipped
 

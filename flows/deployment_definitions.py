@@ -14,9 +14,8 @@ import yaml
 from deployments.errors import BadInput, BadSpec, SeatrialError
 from deployments.local_platform.prefect_deployments import spec_files
 from deployments.printable import said_by
-from deployments.spec import ScheduleSection
-from deployments.spec.schedule import ANCHOR
 from tasks.product_spec import ProductSpec
+from tasks.schedule_spec import ANCHOR, ScheduleSection
 from tasks.spec_file import load_product
 
 RELEASE: Final = "release"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from deployments.durations import Duration
-from deployments.spec import RolloutSection, ScheduleSection, Section
+from deployments.spec import RolloutSection, Section
 from deployments.trusted_types import refusal
 from tasks.data_spec import (
     Column,
@@ -27,6 +27,7 @@ from tasks.data_spec import (
     as_moment,
 )
 from tasks.problem_types import TaskKind
+from tasks.schedule_spec import ScheduleSection
 
 __all__ = [
     "Backend",

@@ -10,9 +10,9 @@ from prefect.runtime import flow_run
 
 from deployments.clock import Clock
 from deployments.durations import in_words
-from deployments.spec import Missed, ScheduleSection
 from tasks.operator_log import tell
 from tasks.prefect_runs import show_present_run_as
+from tasks.schedule_spec import Missed, ScheduleSection
 
 # The name of the state of a run that is left out.
 SKIPPED: Final = "Skipped"

@@ -18,8 +18,7 @@ from deployments.inference_log_reader import check_reachable_by_fsspec, is_url
 from deployments.plurals import counted
 from deployments.redaction import quoted
 from deployments.routers.kubernetes_service import nearest
-from deployments.spec import LogSection, RolloutSection, ScheduleSection, Section, Strategy, TargetKind
-from deployments.spec.schedule import is_relative, relative_window
+from deployments.spec import LogSection, RolloutSection, Section, Strategy, TargetKind
 from tasks.gate.metrics import Direction, direction_of, metrics_of
 from tasks.problem_types import TaskKind
 from tasks.product_spec import (
@@ -34,6 +33,7 @@ from tasks.product_spec import (
     ValidationSection,
     Window,
 )
+from tasks.schedule_spec import ScheduleSection, is_relative, relative_window
 from tasks.spec_yaml import read_yaml
 
 S = TypeVar("S", bound=Section)

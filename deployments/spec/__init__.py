@@ -1,4 +1,4 @@
-"""Sections of a product spec: what "deploy" means for a product, by what it is judged, and when it is released."""
+"""The rollout section of a product spec: what "deploy" means for this product, and by what it is judged."""
 
 from deployments.spec.analysis import AnalysisSection, MetricRule, OnDeadline
 from deployments.spec.base_section import Percent, Section
@@ -13,7 +13,6 @@ from deployments.spec.kubernetes import (
     VolumeRule,
 )
 from deployments.spec.rollout import RolloutSection, Second, TargetKind
-from deployments.spec.schedule import Missed, ScheduleSection
 from deployments.spec.server import LimitsSection, LogSection, ServerSection, StickyKey
 from deployments.spec.strategies import (
     ABSection,
@@ -41,13 +40,11 @@ __all__ = [
     "LogSection",
     "MatchRule",
     "MetricRule",
-    "Missed",
     "OnDeadline",
     "Pace",
     "Percent",
     "ResourcesSection",
     "RolloutSection",
-    "ScheduleSection",
     "Second",
     "Section",
     "ServerSection",

@@ -20,6 +20,7 @@ from deployments.journals.protocol import Event, Journal
 from deployments.process_identity import Owner, this_process
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase, RolloutState
+from tasks.training_turn import lease_key
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.deployments.rollout.a_rollout import rollout as a_rollout
 
@@ -116,6 +117,19 @@ def test_the_holder_of_a_lease_is_known_while_it_lives(journal: Journal) -> None
     assert journal.holder("flights", NOW) is None
     journal.acquire("bikeshare", DEAD, NOW, TTL)
     assert journal.holder("bikeshare", NOW) is None
+
+
+@pytest.mark.parametrize("product", ["flights", "x" * 40])
+def test_training_has_a_lease_of_its_own(journal: Journal, product: str) -> None:
+    traffic = journal.acquire(product, this_process(), NOW, TTL)
+    training = journal.acquire(lease_key(product), ELSEWHERE, NOW, TTL)
+    with pytest.raises(Busy):
+        journal.acquire(lease_key(product), this_process(), NOW, TTL)
+    journal.release(training)
+    assert journal.holder(lease_key(product), NOW) is None
+    assert journal.holder(product, NOW) == this_process()
+    journal.renew(traffic, NOW, TTL)
+    assert journal.newest() == ()
 
 
 def test_evidence_comes_back_as_it_was_kept_and_a_late_writer_adds_none(journal: Journal) -> None:

@@ -218,11 +218,14 @@ def end_of(api: httpx.Client, run_id: str) -> dict[str, str]:
 
 
 def test_a_product_has_a_deployment_with_a_form_and_others_have_one_for_all(seatrial: Seatrial, shop: Shop) -> None:
-    assert seatrial.run("deploy").returncode == 0
-    assert seatrial.told("apply", "--dry-run") == {"changes": [], "done": 0}
+    shop.write()
+    folder = str(shop.file.parent)
+    assert seatrial.told("apply", folder, "--yes")["done"] > 0
+    assert seatrial.told("apply", folder, "--dry-run") == {"changes": [], "done": 0}
+    assert shop.name in seatrial.told("schedules")
     with seatrial.api() as api:
         release = api.get(f"/deployments/name/release/{shop.name}").json()
         form = release["parameter_openapi_schema"]["definitions"]["ReleaseRequest"]["properties"]
         assert {"product", "strategy", "window", "replicas"} <= set(form)
-        assert release["parameters"] == {"request": {"product": shop.name}}
+        assert release["parameters"] == {"request": {"product": shop.file.stem}}
         assert api.get("/deployments/name/rollback/rollback").status_code == 200

@@ -29,7 +29,7 @@ def main() -> int:
         return error.exit_code
     _say(summary(found, differences))
     if skipped:
-        _say(f"{counted(skipped, 'missed run')} of schedules left out: one run stands for all")
+        _say(f"{counted(skipped, 'missed run')} left out, for each product's newest run stands for them")
     for problem in found.broken.values():
         _say(f"left as it was: {problem}")
     return 0

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from deployments.spec import Missed, ScheduleSection
+from tasks.schedule_spec import Missed, ScheduleSection
 from tasks.scheduled_run import LATE, ScheduledRun, pause_before, present_scheduled_run, why_left_out
 
 DUE = datetime(2026, 12, 1, 2, tzinfo=UTC)

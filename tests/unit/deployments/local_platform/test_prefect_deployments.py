@@ -9,9 +9,9 @@ import yaml
 from deployments.errors import BadInput
 from deployments.local_platform.prefect_deployments import prefect_file, products_in
 from deployments.settings import Settings
-from deployments.spec import ScheduleSection
 from flows.deployment_definitions import definitions, schedules_of
 from flows.parameters import RetryRequest, SteerRequest
+from tasks.schedule_spec import ScheduleSection
 from tests.advice import followed
 
 ROOT = Path(__file__).parents[4]

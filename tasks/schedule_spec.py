@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deployments.durations import Duration, format_duration, parse_duration
 from deployments.plurals import counted
-from deployments.spec.base_section import Section
+from deployments.spec import Section
 
 # Where intervals are counted from: a Monday, so that `7d` begins the week.
 ANCHOR: Final = datetime(2024, 1, 1, tzinfo=UTC)
@@ -93,8 +93,8 @@ class ScheduleSection(Section):
         shortest = self._shortest_pause()
         if self.jitter is not None and shortest is not None and self.jitter >= shortest:
             raise ValueError(
-                f"jitter {format_duration(self.jitter)} reaches the next run, which may be {format_duration(shortest)} "
-                "later: give less"
+                f"the next run may be due within {format_duration(shortest)}: give jitter less than that, not "
+                f"{format_duration(self.jitter)}"
             )
         return self
 

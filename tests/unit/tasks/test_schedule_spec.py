@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from deployments.spec import ScheduleSection
-from deployments.spec.schedule import ANCHOR, relative_window
+from tasks.schedule_spec import ANCHOR, ScheduleSection, relative_window
 from tests.advice import followed
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,7 +31,7 @@ FIVE = followed(": write 5, minute hour day month weekday, such as 0 3 * * *")
 READABLE = followed("): write it such as 0 3 * * 1-5")
 LONGER = followed(" is too short: give ")
 PASSES = followed("timezone is of cron, and an interval is time that passes: leave ")
-EARLIER = followed(" later: give less")
+EARLIER = followed(": give jitter less than that, not ")
 BACK = followed("write -START..-END, such as -60d..-1d, or -60d..")
 NIGHTLY = {"cron": "0 3 * * *"}
 
@@ -52,7 +51,7 @@ NIGHTLY = {"cron": "0 3 * * *"}
         ({"interval": "0s"}, LONGER, {"interval": "1m"}),
         ({"interval": "1d", "timezone": "Europe/Berlin"}, PASSES, {"timezone": "UTC"}),
         ({"interval": "1h", "jitter": "1h"}, EARLIER, {"jitter": "59m"}),
-        ({"cron": "0 3,4 * * *", "jitter": "90m"}, "jitter 90m reaches the next run", {"jitter": "30m"}),
+        ({"cron": "0 3,4 * * *", "jitter": "90m"}, "the next run may be due within 1h", {"jitter": "30m"}),
         (NIGHTLY | {"window": "60d"}, BACK, {"window": "-60d..-1d"}),
         (NIGHTLY | {"window": "60d"}, BACK, {"window": "-60d.."}),
         (NIGHTLY | {"window": "-1d..-60d"}, "ends before it starts", {"window": "-60d..-1d"}),
