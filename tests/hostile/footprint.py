@@ -17,7 +17,8 @@ Processes = Callable[[], dict[str, psutil.Process]]
 
 @dataclass
 class Footprint:
-    """Of one process, in MiB and numbers; `peak` is the most that was resident at once, forks of it included."""
+    """Of one process, in MiB and numbers. Its forks are counted with it, before, at the peak and after: model servers
+    are forks of the fork server."""
 
     name: str
     pid: int
@@ -53,7 +54,9 @@ class Watch:
         for name, process in self.processes().items():
             with suppress(psutil.Error):
                 _forget_peak(process.pid)
-                self.found[name] = Footprint(name, process.pid, _mib(process), process.num_fds())
+                self.found[name] = Footprint(
+                    name, process.pid, _taken(process, _forks(name, process)), process.num_fds()
+                )
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -73,7 +76,7 @@ class Watch:
                 self.restarted.append(name)
                 continue
             with suppress(psutil.Error):
-                footprint.after, footprint.files_after = _mib(process), process.num_fds()
+                footprint.after, footprint.files_after = _taken(process, _forks(name, process)), process.num_fds()
                 footprint.peak = max(footprint.peak, _highest(process.pid))
 
     def _run(self) -> None:
@@ -84,12 +87,20 @@ class Watch:
                     self._note(self.found[name], process)
 
     def _note(self, footprint: Footprint, process: psutil.Process) -> None:
-        forks = [] if footprint.name == "supervisord" else process.children()
-        own = sum(_own_mib(fork) for fork in forks[:200])
-        footprint.peak = max(footprint.peak, _mib(process) + own)
+        forks = _forks(footprint.name, process)
+        footprint.peak = max(footprint.peak, _taken(process, forks))
         footprint.files_peak = max(footprint.files_peak, process.num_fds())
         footprint.threads_peak = max(footprint.threads_peak, process.num_threads())
         footprint.forks_peak = max(footprint.forks_peak, len(forks))
+
+
+def _forks(name: str, process: psutil.Process) -> list[psutil.Process]:
+    """Children that no other name is watched by."""
+    return [] if name == "supervisord" else process.children()
+
+
+def _taken(process: psutil.Process, forks: list[psutil.Process]) -> float:
+    return _mib(process) + sum(_own_mib(fork) for fork in forks[:200])
 
 
 def _mib(process: psutil.Process) -> float:

@@ -17,7 +17,7 @@ SHARES = {
 # MiB by which a process may grow while it is attacked; what is kept afterwards may be half of it.
 BOUNDS = {
     "gateway": 600.0, "prefect-server": 200.0, "prefect-for-one-command": 200.0, "mlflow-server": 200.0,
-    "control": 200.0, "supervisord": 30.0, "warm": 400.0, "forkserver": 400.0, "prefect-worker": 60.0,
+    "control": 200.0, "supervisord": 30.0, "warm": 400.0, "forkserver": 600.0, "prefect-worker": 60.0,
 }  # fmt: skip
 _OF_A_MODEL = 600.0
 _MORE_FILES = 60
