@@ -1,7 +1,11 @@
 """What holds for every test."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+from deployments.settings import current
 
 # The same examples in every run, however slow the machine is. `--hypothesis-profile=exploring` looks for new ones.
 settings.register_profile(
@@ -17,3 +21,11 @@ settings.load_profile("steady")
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fake API server may be asked as fast as it answers."""
     monkeypatch.setattr("deployments.cluster.rate_limit.BURST", 1_000_000)
+
+
+@pytest.fixture(autouse=True)
+def settings_of_its_own() -> Iterator[None]:
+    """No test finds the settings that another one has read."""
+    current.cache_clear()
+    yield
+    current.cache_clear()

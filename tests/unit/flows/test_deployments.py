@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from flows.deployment_definitions import definitions
+from flows.deployment_definitions import _schedule, definitions
 from flows.parameters import SteerRequest
 
 ROOT = Path(__file__).parents[3]
@@ -38,7 +38,8 @@ def test_prefect_yaml_names_the_products_of_this_project_as_their_specs_do() -> 
     for each in found.wanted:
         if each.flow == "release":
             named = as_named[each.name]
-            told = (named["description"], sorted(named["tags"]), named["parameters"], named["schedules"])
+            schedules = [_schedule(schedule, 0) for schedule in named["schedules"]]
+            told = (named["description"], sorted(named["tags"]), named["parameters"], schedules)
             fields = ("description", "tags", "parameters", "schedules")
             assert told == tuple(each.fields[field] for field in fields)
 
