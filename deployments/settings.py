@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     gateway_port: int = Field(
         default=8080, ge=1, le=65535, description="wanted port of the gateway; another is picked if it is taken"
     )
+    gateway_names: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
+        default=(), description="further host names by which browsers may open Seatrial's page at the gateway"
+    )
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
     tracking_uri: str | None = Field(

@@ -12,7 +12,7 @@ from deployments.routers.envoy.access_log import (
 )
 from deployments.routers.envoy.clusters import TYPE, control_cluster, protocol
 from deployments.routers.envoy.config_files import EnvoyFiles, Json
-from deployments.routers.envoy.headers import SENDER_HEADER
+from deployments.routers.envoy.headers import PEER_HEADER, SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.route_config import MIRRORED_HEADER, PAIRED_HEADER, TABLE
 from deployments.routers.envoy.upload_concurrency import (
@@ -164,7 +164,7 @@ def _connection_manager(routes: Json, users: Path, most_bytes: int) -> Json:
 
 def _without_our_own_marks() -> Json:
     mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    marks = (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER, UPLOAD_HEADER, SENDER_HEADER)
+    marks = (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER, UPLOAD_HEADER, SENDER_HEADER, PEER_HEADER)
     removed = [{"remove": header} for header in marks]
     return {"name": "own-marks", "typed_config": {"@type": f"{TYPE}{mutation}", "mutations": removed}}
 
