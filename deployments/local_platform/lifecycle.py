@@ -8,6 +8,7 @@ from http.client import HTTPException
 
 from filelock import FileLock, Timeout
 
+from deployments.access_control.identities import machine_token
 from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable, SeatrialError
 from deployments.journals.journal_url import open_journal
@@ -60,6 +61,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
 
         wait_until(looked, part, _LIMIT, clock)
 
+    machine_token(settings.keys_folder)
     supervisor.put(services.control_service(settings, addresses))
     _start_pages(settings, supervisor, addresses)
     await_part(services.PREFECT, lambda: _prefect_is_up(supervisor, addresses))
@@ -74,6 +76,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
         tell(f"              {line}")
     supervisor.put(services.prefect_worker(settings, addresses))
     await_part(services.CONTROL, lambda: _control_is_up(supervisor, settings))
+    tell(f"Seatrial      {addresses.url('gateway')}/seatrial/  (`seatrial open`)")
     tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")
     if settings.has_own_mlflow:
         await_part(services.MLFLOW, lambda: _mlflow_is_up(supervisor, addresses))

@@ -29,6 +29,7 @@ from flows.entrypoints.cli import (
     rollout_control,
     rollout_inspection,
     spec_commands,
+    tokens,
     webhooks,
 )
 from flows.entrypoints.cli.options import INTERRUPTED
@@ -56,6 +57,7 @@ for part in (
     rollout_inspection,
     rollout_control,
     webhooks,
+    tokens,
     container_images,
 ):
     app.add_typer(part.app)

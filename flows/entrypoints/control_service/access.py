@@ -7,6 +7,7 @@ by a page of its own, and, for whatever changes something, with the CSRF token o
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from deployments.errors import SeatrialError
 from deployments.routers.envoy.headers import PEER_HEADER
 from deployments.web_login.allowed_hosts import Names
 from deployments.web_login.peer_account import account_at
+from flows.entrypoints.control_service.forms import BadForm, read_form
 from flows.entrypoints.control_service.problems import problem
 from flows.entrypoints.program_log import say
 
@@ -162,10 +164,9 @@ class Access:
 
     async def _has_csrf_token(self, request: Request, cookie: str) -> bool:
         shown = request.headers.get(CSRF_HEADER)
-        if shown is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            async with request.form(max_fields=100) as form:
-                field = form.get(CSRF_FIELD)
-                shown = field if isinstance(field, str) else None
+        if shown is None:
+            with suppress(BadForm):
+                shown = (await read_form(request)).get(CSRF_FIELD)
         return shown is not None and self.identities.sessions.is_csrf_token(shown, cookie)
 
 

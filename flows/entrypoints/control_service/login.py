@@ -1,15 +1,13 @@
 """`/seatrial/login`: a browser shows a token, or a ticket that `seatrial open` drew, and gets a session for it."""
 
-import asyncio
 import html
 import secrets
+from collections.abc import Mapping
 from string import Template
 from typing import Final
-from urllib.parse import parse_qsl
 
-import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
@@ -17,13 +15,12 @@ from deployments.access_control.principal import Principal
 from deployments.access_control.sessions import SESSION_LASTS, Session
 from deployments.errors import SeatrialError
 from flows.entrypoints.control_service.access import LOGIN, Access, is_secure, public, session_cookie
+from flows.entrypoints.control_service.forms import BadForm, read_form
 from flows.entrypoints.control_service.problems import problem
 from flows.entrypoints.program_log import say
 
 HOME: Final = "/seatrial/"
 LOGOUT: Final = "/seatrial/logout"
-_LONGEST_BODY: Final = 4096
-_SLOWEST_BODY_SECONDS: Final = 10.0
 # The ticket is behind a #, which browsers keep to themselves: it is in no log and no Referer.
 _PAGE: Final = Template(
     """<!doctype html>
@@ -97,12 +94,9 @@ class _Login:
         if (refused := self._access.refused_page(request)) is not None:
             return refused
         try:
-            async with asyncio.timeout(_SLOWEST_BODY_SECONDS):
-                shown = await _shown(request)
-        except TimeoutError:
-            return problem(408, "the login has no end", {"connection": "close"})
-        except ClientDisconnect:
-            return problem(400, "the login has no end", {"connection": "close"})
+            shown = await read_form(request)
+        except BadForm as error:
+            return problem(400, f"{error}: open the login page again", {"connection": "close"})
         try:
             found = await run_in_threadpool(self._known, shown)
         except SeatrialError as error:
@@ -136,30 +130,7 @@ class _Login:
         answer.delete_cookie(name, path="/", secure=is_secure(request), httponly=True, samesite="strict")
         return answer
 
-    def _known(self, shown: dict[str, str]) -> tuple[Principal, Session] | None:
+    def _known(self, shown: Mapping[str, str]) -> tuple[Principal, Session] | None:
         if ticket := shown.get("ticket"):
             return self._access.identities.of_ticket(ticket)
         return self._access.identities.of_secret(shown.get("token", "").strip())
-
-
-async def _shown(request: Request) -> dict[str, str]:
-    """A small form or JSON object of texts; empty if it is anything else."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LONGEST_BODY:
-            return {}
-    if request.headers.get("content-type", "").startswith("application/json"):
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return {}
-        return (
-            {name: text for name, text in document.items() if isinstance(text, str)}
-            if isinstance(document, dict)
-            else {}
-        )
-    try:
-        return dict(parse_qsl(body.decode("ascii"), max_num_fields=10))
-    except ValueError:
-        return {}
