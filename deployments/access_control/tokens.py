@@ -158,7 +158,7 @@ def _check(name: str, grants: Mapping[str, Role], life: timedelta | None) -> Non
     if not _NAME.fullmatch(name):
         raise BadInput(f"{name!r} cannot name a token: up to 40 letters, digits, dots, dashes, @ and _")
     if not grants:
-        raise BadInput(f"the token {name} may nothing: give it a role")
+        raise BadInput(f"the token {name} would permit nothing")
     for product in grants:
         if product != ALL and not _PRODUCT.fullmatch(product):
             raise BadInput(f"{product!r} is no name of a product: small letters, digits and dashes")

@@ -76,7 +76,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
         tell(f"              {line}")
     supervisor.put(services.prefect_worker(settings, addresses))
     await_part(services.CONTROL, lambda: _control_is_up(supervisor, settings))
-    tell(f"Seatrial      {addresses.url('gateway')}/seatrial/  (`seatrial open`)")
+    tell(f"Seatrial      {addresses.url('gateway')}/seatrial/")
     tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")
     if settings.has_own_mlflow:
         await_part(services.MLFLOW, lambda: _mlflow_is_up(supervisor, addresses))

@@ -48,7 +48,7 @@ def create(
     if json:
         console.print_json(_facts(token) | {"token": secret})
         return
-    console.say(f"{token.name} is {_grants(token)}, {_until(token)}. The token is shown now and never again:")
+    console.say_beside(f"{token.name} is {_grants(token)}, {_until(token)}. The token is shown now and never again:")
     typer.echo(secret)
 
 
@@ -67,15 +67,16 @@ def list_tokens(json: Json = False) -> None:
         console.say("There is no token yet: `seatrial token create NAME --role viewer` makes one")
         return
     rows = [
-        (each.name, each.id, _grants(each), _until(each), f"{each.used:%Y-%m-%d %H:%M}" if each.used else "never")
+        (each.name, each.id, _grants(each), _until(each), f"{each.used:%Y-%m-%d %H:%M} UTC" if each.used else "never")
         for each in found
     ]
-    console.print_table("Tokens", ("name", "id", "may", "good", "last used (UTC)"), rows)
+    console.print_table("Tokens", ("name", "id", "may", "good", "last used"), rows)
 
 
 @commands.command()
 def revoke(
-    token: Annotated[str, typer.Argument(help="name or id of a token", metavar="TOKEN")], json: Json = False
+    token: Annotated[str, typer.Argument(help="its name or id, as `token list` shows them", metavar="TOKEN")],
+    json: Json = False,
 ) -> None:
     """Let a token be good no more, and end the sessions that it began.
 

@@ -19,7 +19,7 @@ def make_app(routes: Iterable[BaseRoute], access: Access | None = None) -> Starl
     known = [*routes, public("/health", _health, why="probes: it says nothing of anybody")]
     for route in known:
         if not isinstance(route, PublicRoute) and not (isinstance(route, GuardedRoute) and access is not None):
-            raise TypeError(f"{route} does not say who may ask it: make it by guarded() or public()")
+            raise TypeError(f"{route} is neither guarded() nor public(), so nobody knows who may ask it")
     app = Starlette(routes=known)
     app.router.redirect_slashes = False  # a redirect would name whatever host the client has named
     app.state.access = access

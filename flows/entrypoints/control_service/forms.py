@@ -34,7 +34,7 @@ async def _read(request: Request) -> Mapping[str, str]:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > _LONGEST:
-                    raise BadForm(f"a form has at most {_LONGEST} bytes")
+                    raise BadForm("the form is too long")
     except TimeoutError:
         raise BadForm(f"the form took longer than {_SLOWEST_SECONDS:g} s") from None
     except ClientDisconnect:

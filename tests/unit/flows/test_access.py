@@ -9,9 +9,11 @@ from starlette.routing import Route
 
 from deployments.access_control.principal import at_command_line
 from deployments.access_control.roles import Permission, Role
+from deployments.settings import Settings
 from deployments.web_login.sessions import Passes
 from flows.entrypoints.control_service.access import guarded
 from flows.entrypoints.control_service.app import make_app
+from tests.advice import followed
 from tests.unit.flows.access_scene import HOST, OURS, Scene
 
 CSRF = "x-csrf-token"
@@ -48,6 +50,12 @@ def test_whoever_shows_nothing_gets_nothing(scene: Scene, path: str, method: str
     answer = scene.ask(path, method)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
+    advised = followed(
+        "log in by `seatrial open`, or send `Authorization: Bearer TOKEN` (`seatrial token create` makes one)"
+    )
+    assert advised in answer.json()["detail"]
+    if permission is Permission.VIEW:
+        assert scene.ask(path, method, scene.token(Role.VIEWER)).status_code == 200
 
 
 def test_a_product_that_somebody_may_not_see_is_not_there_for_him(scene: Scene) -> None:
@@ -98,9 +106,13 @@ def test_while_the_record_of_tokens_is_away_nobody_is_let_in_by_one_and_no_secre
     scene.away = True
     answer = scene.ask("/seatrial/all", "GET", token)
     assert answer.status_code == 503
+    assert followed("who asks cannot be told now: try again later") in answer.text
+    assert followed("Who you are cannot be told now: try again later.") in scene.log_in(token=token).text
     said = answer.text + "".join(capsys.readouterr())
     assert token not in said
     assert "hunter2" not in answer.text
+    scene.away = False
+    assert scene.ask("/seatrial/all", "GET", token).status_code == 200
 
 
 def test_a_token_in_the_address_is_nothing(scene: Scene) -> None:
@@ -202,9 +214,11 @@ def test_logging_out_takes_the_cookie_away(scene: Scene) -> None:
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
-def test_by_a_name_of_its_own_it_may_be_asked(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, "models.example.org")
+def test_by_a_name_of_its_own_it_may_be_asked(scene: Scene, tmp_path: Path) -> None:
     headers = {"host": "models.example.org", "origin": "https://models.example.org", "x-forwarded-proto": "https"}
+    refused = scene.ask("/seatrial/login", headers=headers)
+    assert followed("(SEATRIAL_GATEWAY_NAMES adds names)") in refused.text
+    scene = Scene(tmp_path, *Settings(gateway_names=("models.example.org",)).gateway_names)
     answer = scene.ask("/seatrial/login", "POST", data={"token": scene.machine_token}, headers=headers)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/seatrial/"
