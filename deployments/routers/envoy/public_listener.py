@@ -1,8 +1,8 @@
 """The listener for others than this machine: TLS, a key for each product, and a bound on what a product is asked.
 
 It stands beside the one on loopback, in the same Envoy, and has the same routes and counters. A request that it refuses
-is counted for no version: the route has chosen one by then, which never sees it. Certificate and keys are files that Envoy watches, each replaced in one step:
-nothing is started anew for a new key.
+is counted for no version: the route has chosen one by then, which never sees it. Certificate and keys are files that
+Envoy watches, each replaced in one step: nothing is started anew for a new key.
 """
 
 import secrets
