@@ -53,7 +53,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     tell(f"gateway       {addresses.url('gateway')}{_instead_of(settings.gateway_port, addresses.gateway)}")
     if (public := public_address(settings)) is not None:
         bring_keys(settings)
-        tell(f"for others    https://{public[0]}:{public[1]}{_unless_there(settings)}")
+        tell(f"public        https://{public[0]}:{public[1]}{_unless_there(settings)}")
     products = ProductsUp(supervisor, settings, tell, clock)
 
     def await_part(part: str, is_up: Callable[[], bool]) -> None:

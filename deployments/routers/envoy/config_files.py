@@ -64,13 +64,8 @@ class EnvoyFiles:
 
     @property
     def keys(self) -> Path:
-        """The keys that others show (ECDS), of all products; for its owner only."""
+        """The keys that others show, and what each opens (ECDS); for its owner only."""
         return self.folder / "keys.json"
-
-    @property
-    def grants(self) -> Path:
-        """Which key opens which paths (ECDS)."""
-        return self.folder / "grants.json"
 
     @property
     def rates(self) -> Path:

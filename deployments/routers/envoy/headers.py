@@ -9,8 +9,6 @@ from deployments.routers.envoy.config_files import Json
 SENDER_HEADER: Final = "x-seatrial-sender"
 # Both ends of the connection that a request came by, as `client server`: by them the kernel tells whose it is.
 PEER_HEADER: Final = "x-seatrial-peer"
-# Whose key a request showed at the listener for others: the product's name.
-CLIENT_HEADER: Final = "x-seatrial-client"
 # Set on what the listener for others has let in.
 ADMITTED_HEADER: Final = "x-seatrial-admitted"
 

@@ -12,7 +12,7 @@ from deployments.routers.envoy.access_log import (
 )
 from deployments.routers.envoy.clusters import TYPE, control_cluster, protocol
 from deployments.routers.envoy.config_files import EnvoyFiles, Json
-from deployments.routers.envoy.headers import ADMITTED_HEADER, CLIENT_HEADER, PEER_HEADER, SENDER_HEADER
+from deployments.routers.envoy.headers import ADMITTED_HEADER, PEER_HEADER, SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
 from deployments.routers.envoy.public_listener import filters, of_admitted, refusals, tls
 from deployments.routers.envoy.route_config import MIRRORED_HEADER, PAIRED_HEADER, TABLE
@@ -118,7 +118,9 @@ def _listening(name: str, host: str, port: int, manager: Json) -> Json:
 
 def _for_others(host: str, port: int, files: EnvoyFiles, routes: Json) -> Json:
     settings = _connection_manager(routes, files.user_log, SMALL_BYTES) | _for_clients()
-    settings["http_filters"] = [*filters(files), *settings["http_filters"]]
+    # A refusal waits for the whole request, for some clients of HTTP/2 take an early one for none.
+    whole, *others = settings["http_filters"]
+    settings["http_filters"] = [whole, *filters(files), *others]
     settings["access_log"] = of_admitted(settings["access_log"])
     replies = settings["local_reply_config"]
     settings["local_reply_config"] = replies | {"mappers": [*refusals(), *replies["mappers"]]}
@@ -193,7 +195,6 @@ def _without_our_own_marks() -> Json:
         UPLOAD_HEADER,
         SENDER_HEADER,
         PEER_HEADER,
-        CLIENT_HEADER,
         ADMITTED_HEADER,
     )
     removed = [{"remove": header} for header in marks]

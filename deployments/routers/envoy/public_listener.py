@@ -5,16 +5,16 @@ is counted for no version: the route has chosen one by then, which never sees it
 Envoy watches, each replaced in one step: nothing is started anew for a new key.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from deployments.routers.envoy.clusters import TYPE
 from deployments.routers.envoy.config_files import EnvoyFiles, Json, versioned, write_document
-from deployments.routers.envoy.headers import ADMITTED_HEADER, CLIENT_HEADER, mark
+from deployments.routers.envoy.headers import ADMITTED_HEADER, mark
 
 KEY_HEADER: Final = "x-api-key"
-KEY_FILTER: Final = "envoy.filters.http.api_key_auth"
+_RBAC: Final = "envoy.filters.http.rbac"
+_RATES: Final = "envoy.filters.http.local_ratelimit"
 _FILTERS: Final = f"{TYPE}envoy.extensions.filters.http"
 _TLS: Final = f"{TYPE}envoy.extensions.transport_sockets.tls.v3"
 _CERTIFICATE: Final = "gateway"
@@ -22,17 +22,11 @@ _ALWAYS: Final = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 _NO_KEY: Final = "show a key of this product in the header x-api-key"
 
 
-def open_routes() -> Json:
-    """For one route: it asks no key, for whoever answers there asks by himself."""
-    return {KEY_FILTER: {"@type": f"{TYPE}envoy.config.route.v3.FilterConfig", "disabled": True}}
-
-
 def filters(files: EnvoyFiles) -> list[Json]:
-    """What a request meets before all else: the key is asked and taken off, then whether it is of this product."""
+    """What a request meets once it is whole: whether its key is of this product, and how often that is asked."""
     return [
-        _watched(KEY_FILTER, files.keys, "api_key_auth.v3.ApiKeyAuth"),
-        _watched("envoy.filters.http.rbac", files.grants, "rbac.v3.RBAC"),
-        _watched("envoy.filters.http.local_ratelimit", files.rates, "local_ratelimit.v3.LocalRateLimit"),
+        _watched(_RBAC, files.keys, "rbac.v3.RBAC"),
+        _watched(_RATES, files.rates, "local_ratelimit.v3.LocalRateLimit"),
         _admitting(),
     ]
 
@@ -75,7 +69,6 @@ def refusals() -> list[Json]:
         return told
 
     return [
-        of(401, 401, _NO_KEY),
         of(403, 401, _NO_KEY),
         of(429, 429, "this product is asked more than SEATRIAL_PUBLIC_RATE allows: come again in a second"),
     ]
@@ -89,43 +82,31 @@ def write_certificate(files: EnvoyFiles, chain: str, private_key: str) -> None:
 
 
 def write_keys(files: EnvoyFiles, keys: Mapping[str, Sequence[str]]) -> None:
-    """The keys of each product that has any. A product that gets its first one is let through before it is known."""
-    grants = _extension("envoy.filters.http.rbac", _grants(sorted(keys)))
-    known = _extension(KEY_FILTER, _keys(keys))
-    write_document(files.grants, grants)
-    write_document(files.keys, known)
+    """The keys of each product that has any."""
+    write_document(files.keys, _extension(_RBAC, _policies(keys)))
 
 
 def write_rates(files: EnvoyFiles, a_second: int, products: Iterable[str]) -> None:
     """How many requests a second each of these products may be asked."""
-    write_document(files.rates, _extension("envoy.filters.http.local_ratelimit", _rates(a_second, sorted(products))))
+    write_document(files.rates, _extension(_RATES, _rates(a_second, sorted(products))))
 
 
 def _admitting() -> Json:
-    mutations = {"request_mutations": [{"append": mark(ADMITTED_HEADER)}]}
+    mutations = {"request_mutations": [{"append": mark(ADMITTED_HEADER)}, {"remove": KEY_HEADER}]}
     settings = {"@type": f"{_FILTERS}.header_mutation.v3.HeaderMutation", "mutations": mutations}
     return {"name": "admitted", "typed_config": settings}
 
 
-def _keys(keys: Mapping[str, Sequence[str]]) -> Json:
-    known = [{"key": key, "client": product} for product, several in sorted(keys.items()) for key in several]
-    nobody = {"key": secrets.token_urlsafe(32), "client": ""}  # Envoy asks for one at least
-    return {
-        "@type": f"{_FILTERS}.api_key_auth.v3.ApiKeyAuth",
-        "credentials": known or [nobody],
-        "key_sources": [{"header": KEY_HEADER}],
-        "forwarding": {"header": CLIENT_HEADER, "hide_credentials": True},
-    }
-
-
-def _grants(products: Sequence[str]) -> Json:
+def _policies(keys: Mapping[str, Sequence[str]]) -> Json:
+    """What is not allowed here is refused; whoever answers below `/seatrial/` asks by himself."""
     own = {"permissions": [{"url_path": {"path": {"prefix": "/seatrial/"}}}], "principals": [{"any": True}]}
     of_products = {
         f"product-{product}": {
             "permissions": [{"or_rules": {"rules": [{"url_path": {"path": path}} for path in _paths(product)]}}],
-            "principals": [{"header": {"name": CLIENT_HEADER, "string_match": {"exact": product}}}],
+            "principals": [{"header": {"name": KEY_HEADER, "string_match": {"exact": key}}} for key in several],
         }
-        for product in products
+        for product, several in sorted(keys.items())
+        if several
     }
     return {"@type": f"{_FILTERS}.rbac.v3.RBAC", "rules": {"action": "ALLOW", "policies": {"own": own, **of_products}}}
 

@@ -11,7 +11,6 @@ from deployments.routers.envoy.access_log import KEYED_HEADER, user_of
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.config_files import Json
 from deployments.routers.envoy.headers import came_by, mark, sent_from
-from deployments.routers.envoy.public_listener import open_routes
 from deployments.routers.envoy.upload_concurrency import upload_routes
 from deployments.routers.version_selection import VERSION_HEADER
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
@@ -46,8 +45,7 @@ def route_table(products: Mapping[str, Routing]) -> Json:
 
 def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
     yield from upload_routes()
-    health = _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
-    yield health | {"typed_per_filter_config": open_routes()}
+    yield _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
     yield _feedback()
     yield _webhooks()
     yield _page()
@@ -95,7 +93,6 @@ def _feedback() -> Json:
         "match": {"path": FEEDBACK_PATH, "headers": methods},
         "route": {"cluster": CONTROL, "timeout": "10s"},
         "request_headers_to_add": [sent_from()],
-        "typed_per_filter_config": open_routes(),
     }
 
 
@@ -108,7 +105,6 @@ def _webhooks() -> Json:
         },
         "route": {"cluster": CONTROL, "timeout": "10s"},
         "request_headers_to_add": [sent_from()],
-        "typed_per_filter_config": open_routes(),
     }
 
 
@@ -119,7 +115,6 @@ def _page() -> Json:
         "match": {"path_separated_prefix": PAGE_PATH},
         "route": {"cluster": CONTROL, "timeout": "0s", "idle_timeout": "60s"},
         "request_headers_to_add": [sent_from(), came_by()],
-        "typed_per_filter_config": open_routes(),
     }
 
 

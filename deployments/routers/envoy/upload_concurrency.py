@@ -16,7 +16,6 @@ from typing import Final
 from deployments.routers.envoy.clusters import TYPE, load_assignment
 from deployments.routers.envoy.config_files import Json
 from deployments.routers.envoy.headers import mark, sent_from
-from deployments.routers.envoy.public_listener import open_routes
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 SMALL_BYTES: Final = 64 * 1024
@@ -60,12 +59,7 @@ def upload_routes() -> list[Json]:
         "typed_per_filter_config": as_it_comes,
     }
     conditions = (large, in_chunks, of_unknown_length)
-    own = {**inwards, "typed_per_filter_config": as_it_comes | open_routes()}
-    return [
-        {"name": _NAME, "match": {"prefix": prefix, **match}, **way}
-        for prefix, way in (("/seatrial/", own), ("/", inwards))
-        for match in conditions
-    ]
+    return [{"name": _NAME, "match": {"prefix": "/", **match}, **inwards} for match in conditions]
 
 
 def upload_clusters(socket: Path, protocol: Json) -> list[Json]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 commands = typer.Typer(no_args_is_help=True, help="Let others ask a product at the gateway's public address.")
-app.add_typer(commands, name="gateway-key", rich_help_panel="The platform")
+app.add_typer(commands, name="key", rich_help_panel="The platform")
 Name = Annotated[str, typer.Argument(help="whose key it is", metavar="NAME")]
 
 
@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="whose key it is", metavar="NAME")]
 def create(product: Product, name: Name, json: Json = False) -> None:
     """Make a key for one product. It is shown once, and good at once; others of the product stay good.
 
-    Example: seatrial gateway-key create flights shop-frontend
+    Example: seatrial key create flights shop-frontend
     """
     from deployments.clock import SystemClock
     from deployments.local_platform.gateway_keys import GatewayKeys
@@ -53,14 +53,14 @@ def list_keys(json: Json = False) -> None:
         rows = [(each.product, each.name, f"{each.made:%Y-%m-%d %H:%M} UTC") for each in found]
         console.print_table("Keys of the gateway", ("product", "name", "made"), rows)
     else:
-        console.say("There is no key yet: `seatrial gateway-key create PRODUCT NAME` makes one")
+        console.say("There is no key yet: `seatrial key create PRODUCT NAME` makes one")
 
 
 @commands.command()
 def revoke(product: Product, name: Name, json: Json = False) -> None:
     """Let a key be good no more, at once.
 
-    Example: seatrial gateway-key revoke flights shop-frontend
+    Example: seatrial key revoke flights shop-frontend
     """
     from deployments.local_platform.gateway_keys import GatewayKeys
     from deployments.local_platform.public_gateway import bring_keys

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deployments.errors import BadInput, NotFound, PlatformUnreachable
-from deployments.local_platform import gateway
+from deployments.local_platform import gateway, lifecycle
 from deployments.local_platform.gateway_keys import GatewayKeys
 from deployments.local_platform.public_gateway import (
     bring,
@@ -21,7 +21,7 @@ from deployments.local_platform.public_gateway import (
 )
 from deployments.routers.envoy.config_files import EnvoyFiles, write_document
 from deployments.routers.envoy.listener import bootstrap
-from deployments.settings import Settings
+from deployments.settings import Settings, current
 from flows.entrypoints.cli import gateway_keys as commands
 from tests.advice import followed
 from tests.certificates import pair
@@ -109,23 +109,33 @@ def test_a_bad_pair_is_told_and_the_one_before_stays(place: Place, spoil: Any, w
 
 def test_without_any_pair_the_first_start_says_what_is_missing(place: Place) -> None:
     place.key.unlink()
-    with pytest.raises(BadInput, match="SEATRIAL_PUBLIC_PRIVATE_KEY"):
+    with pytest.raises(BadInput) as missing:
         bring(place.settings(), now())
-    with pytest.raises(BadInput, match="SEATRIAL_PUBLIC_HOST needs a certificate"):
+    how = followed("set SEATRIAL_PUBLIC_CERTIFICATE and SEATRIAL_PUBLIC_PRIVATE_KEY to files with the pair, as PEM")
+    assert how in str(missing.value)
+    with pytest.raises(BadInput) as none:
         bring(place.settings(public_certificate=None), now())
+    assert followed("SEATRIAL_PUBLIC_HOST needs a certificate: ") in str(none.value)
+    place.put(*pair())
+    bring(place.settings(), now())
 
 
 def test_the_advice_on_a_pair_makes_it_good(place: Place) -> None:
     place.key.chmod(0o644)
     with pytest.raises(BadInput) as open_key:
         read_pair(place.settings(), now())
-    assert followed("everybody may read the private key ") in str(open_key.value)
+    assert "everybody may read the private key " in str(open_key.value)
     place.key.chmod(0o600)
     read_pair(place.settings(), now())
+    place.put(*pair(begins=DAY, ends=2 * DAY))
+    with pytest.raises(BadInput) as early:
+        read_pair(place.settings(), now())
+    assert followed(" UTC on: see whether the clock is right") in str(early.value)
+    read_pair(place.settings(), now() + DAY)
     place.put(*pair(begins=-2 * DAY, ends=-DAY))
     with pytest.raises(BadInput) as over:
         read_pair(place.settings(), now())
-    assert followed(" UTC: put a new one there") in str(over.value)
+    assert " UTC: put a new one there" in str(over.value)
     place.put(*pair())
     read_pair(place.settings(), now())
 
@@ -142,7 +152,7 @@ def test_a_key_that_is_encrypted_asks_nobody_for_its_password(place: Place) -> N
     place.put(chain, locked.decode())
     with pytest.raises(BadInput) as locked_up:
         read_pair(place.settings(), now())
-    assert followed(" is encrypted: put one without a password there, for its owner alone") in str(locked_up.value)
+    assert " is encrypted: put one without a password there" in str(locked_up.value)
     place.put(chain, key)
     read_pair(place.settings(), now())
 
@@ -166,6 +176,9 @@ def test_a_gateway_that_was_started_without_others_is_known(place: Place) -> Non
     for public, listens in ((None, False), (("127.0.0.1", settings.public_port), True), (("127.0.0.1", 1), False)):
         write_document(files.bootstrap, bootstrap(files, "127.0.0.1", 8080, public))
         assert listens_to_others(settings) == listens
+        said = lifecycle._unless_there(settings)
+        advised = followed("(from the next start on: `seatrial down`, then `seatrial up`; nobody is served in between)")
+        assert (advised in said) == (not listens)
 
 
 def test_keys_are_made_and_revoked_each_for_itself(tmp_path: Path) -> None:
@@ -187,7 +200,7 @@ def test_what_cannot_be_a_key_is_refused_with_what_can(tmp_path: Path) -> None:
     keys.create("shop", "web", now())
     with pytest.raises(BadInput) as taken:
         keys.create("shop", "web", now())
-    assert followed(" already: take another name, such as ") in str(taken.value)
+    assert " already: take another name, such as " in str(taken.value)
     keys.create("shop", "web-2", now())
     with pytest.raises(NotFound, match="its keys are web, web-2"):
         keys.revoke("shop", "nobody")
@@ -206,18 +219,21 @@ def test_the_commands_show_a_key_once(place: Place, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SEATRIAL_HOME", str(place.folder / "home"))
 
     def run(*arguments: str) -> Any:
-        return CliRunner().invoke(commands.app, ["gateway-key", *arguments], catch_exceptions=False)
+        return CliRunner().invoke(commands.app, ["key", *arguments], catch_exceptions=False)
 
     nothing = run("list").stdout
-    assert followed("There is no key yet: `seatrial gateway-key create PRODUCT NAME` makes one") in nothing
+    assert followed("There is no key yet: `seatrial key create PRODUCT NAME` makes one") in nothing
     made = run("create", "shop", "web")
     secret = made.stdout.strip()
     assert len(secret) == 43
-    assert "SEATRIAL_PUBLIC_HOST says where others are" in made.stderr
+    assert followed(": SEATRIAL_PUBLIC_HOST says where others are") in made.stderr
+    monkeypatch.setenv("SEATRIAL_PUBLIC_HOST", "127.0.0.1")
+    current.cache_clear()
+    assert "SEATRIAL_PUBLIC_HOST" not in run("create", "shop", "app").stderr
     assert secret in (place.folder / "home" / "gateway" / "keys.json").read_text()
     listed = run("list", "--json").stdout
     assert secret not in listed
-    assert [each["name"] for each in json.loads(listed)["keys"]] == ["web"]
+    assert [each["name"] for each in json.loads(listed)["keys"]] == ["web", "app"]
     assert "web" in run("list").stdout
     assert "good no more" in run("revoke", "shop", "web").stdout
     assert secret not in (place.folder / "home" / "gateway" / "keys.json").read_text()
