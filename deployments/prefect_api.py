@@ -16,6 +16,8 @@ from deployments.errors import BadInput, NotFound, PlatformUnreachable
 _SECONDS: Final = 10.0
 _SHOWN: Final = 300
 _PAGE: Final = 200
+# How the tag of a run begins that says who asked for it.
+ASKED_BY: Final = "by:"
 Document = dict[str, Any]
 
 
@@ -83,9 +85,16 @@ class PrefectApi:
         self._client.close()
 
     def start_run(
-        self, deployment: str, parameters: Mapping[str, Any], idempotency_key: str, tags: Iterable[str] = ()
+        self,
+        deployment: str,
+        parameters: Mapping[str, Any],
+        idempotency_key: str,
+        tags: Iterable[str] = (),
+        by: str = "",
     ) -> StartedRun:
         """A run of `deployment` (`flow/name`), to be started now by a worker; it is the same one for the same key.
+
+        `by` is who asks, for the history; empty: nobody that has a name.
 
         Raises `NotFound` where there is no such deployment, `BadInput` for parameters that it does not take.
         """
@@ -95,7 +104,11 @@ class PrefectApi:
         run = self._asked(
             "POST",
             f"/deployments/{_told(found, deployment)['id']}/create_flow_run",
-            {"parameters": dict(parameters), "idempotency_key": idempotency_key, "tags": sorted(tags)},
+            {
+                "parameters": dict(parameters),
+                "idempotency_key": idempotency_key,
+                "tags": sorted({*tags, *([f"{ASKED_BY}{by}"] if by else [])}),
+            },
         )
         started = _told(run, deployment)
         return StartedRun(UUID(started["id"]), str(started["name"]))

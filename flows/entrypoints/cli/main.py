@@ -20,6 +20,7 @@ from flows.entrypoints import console
 from flows.entrypoints.cli import (
     container_images,
     deployments,
+    gateway_keys,
     inference_log,
     init,
     open_page,
@@ -29,6 +30,7 @@ from flows.entrypoints.cli import (
     rollout_control,
     rollout_inspection,
     spec_commands,
+    tokens,
     webhooks,
 )
 from flows.entrypoints.cli.options import INTERRUPTED
@@ -56,6 +58,8 @@ for part in (
     rollout_inspection,
     rollout_control,
     webhooks,
+    tokens,
+    gateway_keys,
     container_images,
 ):
     app.add_typer(part.app)

@@ -4,7 +4,7 @@ import typer
 
 from deployments.rollout.operator_commands import Verb
 from flows.entrypoints import console
-from flows.entrypoints.cli.options import Json, Product, Reason, name_of, user
+from flows.entrypoints.cli.options import Json, Product, Reason, name_of
 
 app = typer.Typer()
 COMMANDS = frozenset(verb.value for verb in Verb)
@@ -55,13 +55,14 @@ def abort(product: Product, reason: Reason = "", json: Json = False) -> None:
 
 def _tell(product: str, verb: Verb, reason: str, json: bool) -> None:
     from deployments import wiring
+    from deployments.access_control.principal import at_command_line
     from deployments.clock import SystemClock
     from tasks.rollout_engine.command_submission import place_order
     from tasks.wait_progress import telling_of_order
 
     console.show_progress(quiet=json)
     name, journal = name_of(product), wiring.journal()
-    reply = place_order(name, verb, user(), reason, journal, telling_of_order(name, journal, SystemClock()))
+    reply = place_order(name, verb, at_command_line(), reason, journal, telling_of_order(name, journal, SystemClock()))
     if json:
         console.print_json(reply.document())
         return
