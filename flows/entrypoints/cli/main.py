@@ -108,6 +108,10 @@ def _failed(error: Exception) -> int:
 def _after_interruption() -> str:
     """A command that moves traffic has not begun to; the others only stop looking or waiting."""
     command = "".join(sys.argv[1:2])
+    if command == "up":
+        return "interrupted: what is up stays, `seatrial up` starts the rest, and `seatrial down` ends all of it"
+    if command == "down":
+        return "interrupted: `seatrial down` once more ends what is left"
     if command == "init":
         return "interrupted: nothing was written"
     if command == "remove":
@@ -116,7 +120,9 @@ def _after_interruption() -> str:
         return "interrupted: traffic is as before (`seatrial status` shows it)"
     if command in rollout_control.COMMANDS:
         return "interrupted: an order that is written down is carried out all the same (`seatrial status` shows it)"
-    return "interrupted: a rollout under way goes on (`seatrial status` shows it)"
+    if command == "watch":
+        return "interrupted: the rollout goes on (`seatrial status` shows it)"
+    return "interrupted"
 
 
 if __name__ == "__main__":
