@@ -112,7 +112,7 @@ def test_ctrl_c_during_up_is_mended_by_up(own: Seatrial) -> None:
     ending = UnderWay(own, "down")
     assert until(lambda: ending.command.poll() is not None or len(of_home(own)) < 5)
     ending.command.send_signal(signal.SIGINT)
-    assert ending.end() == 0 or followed("interrupted: `seatrial down` once more ends what is left") in ending.said
+    assert ending.end() == 0 or followed("`seatrial down` once more ends what is left") in ending.said
     assert own.run("down").returncode == 0
     assert of_home(own) == []
 

@@ -7,6 +7,7 @@ rolled back · 5 the platform is not reachable · 130 interrupted.
 import os
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -59,6 +60,18 @@ for part in (
     container_images,
 ):
     app.add_typer(part.app)
+_INTERRUPTED: tuple[tuple[Collection[str], str], ...] = (
+    (("up",), "what is up stays, `seatrial up` starts the rest, and `seatrial down` ends all of it"),
+    (("down",), "`seatrial down` once more ends what is left"),
+    (("init",), "nothing was written"),
+    (("remove",), "the same command again finishes what was begun (`seatrial products` shows it)"),
+    (("watch",), "the rollout goes on (`seatrial status` shows it)"),
+    (release.COMMANDS, "traffic is as before (`seatrial status` shows it)"),
+    (
+        rollout_control.COMMANDS,
+        "an order that is written down is carried out all the same (`seatrial status` shows it)",
+    ),
+)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 
 
@@ -108,21 +121,8 @@ def _failed(error: Exception) -> int:
 def _after_interruption() -> str:
     """A command that moves traffic has not begun to; the others only stop looking or waiting."""
     command = "".join(sys.argv[1:2])
-    if command == "up":
-        return "interrupted: what is up stays, `seatrial up` starts the rest, and `seatrial down` ends all of it"
-    if command == "down":
-        return "interrupted: `seatrial down` once more ends what is left"
-    if command == "init":
-        return "interrupted: nothing was written"
-    if command == "remove":
-        return "interrupted: the same command again finishes what was begun (`seatrial products` shows it)"
-    if command in release.COMMANDS:
-        return "interrupted: traffic is as before (`seatrial status` shows it)"
-    if command in rollout_control.COMMANDS:
-        return "interrupted: an order that is written down is carried out all the same (`seatrial status` shows it)"
-    if command == "watch":
-        return "interrupted: the rollout goes on (`seatrial status` shows it)"
-    return "interrupted"
+    said = next((said for commands, said in _INTERRUPTED if command in commands), "")
+    return f"interrupted: {said}" if said else "interrupted"
 
 
 if __name__ == "__main__":

@@ -144,10 +144,9 @@ def _check_released(spec: Path, called: str) -> None:
     from deployments import wiring
 
     settings, product = current(), name_of(str(spec))
-    if settings.home.is_dir() or settings.journal_url or settings.tracking_uri:
-        if wiring.journal().rollouts(product) or wiring.registry().versions(product):
-            return
-    raise NotFound(f"{product} was never released here: `seatrial release {called}` makes its first version")
+    kept = settings.home.is_dir() or settings.journal_url or settings.tracking_uri
+    if not kept or not (wiring.journal().rollouts(product) or wiring.registry().versions(product)):
+        raise NotFound(f"{product} was never released here: `seatrial release {called}` makes its first version")
 
 
 def _for_worker(product: str) -> str:

@@ -57,12 +57,12 @@ def test_nothing_is_started_to_find_out_that_there_is_nothing_to_remove(
     assert started == []
 
 
+@pytest.mark.usefixtures("world")
 @pytest.mark.parametrize("command", ["retry", "rollback"])
 @pytest.mark.parametrize("has_home", [False, True])
 def test_no_gateway_is_started_for_a_product_that_was_never_released(
     command: str,
     has_home: bool,
-    world: World,
     seatrial: Seatrial,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
