@@ -218,7 +218,7 @@ class ModelRegistry(RegisteredVersions):
         other files.
         """
         if not version.facts.manifest:
-            raise BadArtifact(f"{version.name} has no manifest in the registry: `seatrial repair` seals it again")
+            raise BadArtifact(f"the registry does not say which files {version.name} has: it has no manifest")
         place = folder / version.product / f"v{version.version}"
         return keep_model_folder(
             place,

@@ -42,21 +42,18 @@ def opponent(spec: ProductSpec, address: str | None, settings: Settings, folder:
     """
     if address is None:
         return Opponent(None, "nothing was compared: no registry was named (--against)")
-    shown = masked(address)
-    database = database_of(address)
-    if database is not None and not database.is_file():
-        return Opponent(None, f"nothing was compared: {shown} is not there")
+    shown, database = masked(address), database_of(address)
     try:
+        if database is not None and not database.is_file():
+            raise NotFound(f"{shown} is not there")
         registry = ModelRegistry(address, folder / "keys")
         found = registry.champion(spec.product)
         if found is None:
-            return Opponent(None, f"nothing was compared: {spec.product} has no champion at {shown}")
+            raise NotFound(f"{spec.product} has no champion at {shown}")
+        try:
+            place = registry.fetch_unproved(found, Path(tempfile.mkdtemp(dir=folder, prefix="champion-")))
+        except BadArtifact as error:
+            return Opponent(Unscorable(f"{found.name} cannot be had ({error})"), found.name)
     except SeatrialError as error:
         return Opponent(None, f"nothing was compared: {error}")
-    try:
-        place = registry.fetch_unproved(found, Path(tempfile.mkdtemp(dir=folder, prefix="champion-")))
-    except (BadArtifact, NotFound) as error:
-        return Opponent(Unscorable(f"v{found.version} cannot be had ({error})"), f"v{found.version}")
-    except SeatrialError as error:
-        return Opponent(None, f"nothing was compared: {error}")
-    return Opponent(Champion(place, spec.model.trusted_types), f"champion v{found.version}")
+    return Opponent(Champion(place, spec.model.trusted_types), f"the champion {found.name}")

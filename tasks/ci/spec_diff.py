@@ -87,10 +87,8 @@ def _flattened(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             yield from _flattened(f"{name}.{key}" if name else str(key), inner)
         return
-    if isinstance(value, list):
-        text = ", ".join(_in_words(each) for each in value) or _NONE
-    else:
-        text = _in_words(value)
+    listed = value if isinstance(value, list) else [value]
+    text = ", ".join(map(_in_words, listed)) or _NONE
     yield name, masked(text) if "://" in text else text
 
 

@@ -1,4 +1,4 @@
-"""One spec on trial: lint, validation of its data, training on a sample, the gate. In a scratch folder, and gone after."""
+"""One spec on trial in a scratch folder: lint, validation of its data, training on a sample, the gate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,10 +54,11 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One row a check as `rule_checks.rows_for_table` has them; `against` says with whom was compared, or why nobody."""
+    """One row a check, as of `rule_checks.rows_for_table`; `against` says who was compared with, or why nobody."""
 
     passed: bool
     rows: tuple[dict[str, str], ...]
+    compared: bool
     against: str
 
 
@@ -93,7 +94,7 @@ class _Findings:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where trials are made: `settings` are those of a scratch home, `against` the address of an MLflow or None."""
+    """Where trials are made: `settings` are those of a scratch home, `against` the address of an MLflow, or None."""
 
     settings: Settings
     size: SampleSize
@@ -179,7 +180,7 @@ def _on_data(spec: ProductSpec, bench: Bench, found: _Findings) -> tuple[Outcome
     if other.champion is None:  # a rule that compares was not tried: it did not pass
         rows = [row for row in rows if row["metric"] != CHAMPION]
         rows += [_untried(rule.metric) for rule in spec.gate.against_champion]
-    found.gate = Gate(evaluation.verdict.passed, tuple(rows), other.told)
+    found.gate = Gate(evaluation.verdict.passed, tuple(rows), evaluation.champion is not None, other.told)
     if not evaluation.verdict.passed:
         return Outcome.REFUSED_BY_GATE, Refused.exit_code, evaluation.verdict.failures
     return Outcome.PASSED, 0, ()

@@ -19,6 +19,7 @@ from deployments.errors import SeatrialError
 from deployments.proxy_environment import heed_proxies
 from flows.entrypoints import console
 from flows.entrypoints.cli import (
+    ci,
     container_images,
     deployments,
     inference_log,
@@ -52,6 +53,7 @@ for part in (
     open_page,
     init,
     spec_commands,
+    ci,
     inference_log,
     release,
     rollout_inspection,
@@ -63,7 +65,7 @@ for part in (
 _INTERRUPTED: tuple[tuple[Collection[str], str], ...] = (
     (("up",), "what is up stays, `seatrial up` starts the rest, and `seatrial down` ends all of it"),
     (("down",), "`seatrial down` once more ends what is left"),
-    (("init",), "nothing was written"),
+    (("init", "ci"), "nothing was written"),
     (("remove",), "the same command again finishes what was begun (`seatrial products` shows it)"),
     (("watch",), "the rollout goes on (`seatrial status` shows it)"),
     (release.COMMANDS, "traffic is as before (`seatrial status` shows it)"),
