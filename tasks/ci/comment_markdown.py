@@ -13,16 +13,15 @@ from tasks.markdown import plain
 
 LONGEST_CELL: Final = 160
 _JOINER: Final = "\u2060"
-# What begins a mention, a reference or an address, directly before what it is about.
-_MEANS: Final = re.compile(r"(^/|@|#|!|\$|%|~)(?=\w)|(?<=\w)(:)(?=//)|(?<=www)(\.)|(?<=\w)(@)", re.IGNORECASE)
-# A commit's beginning, which becomes a link to it.
-_COMMIT: Final = re.compile(r"\b([0-9a-f]{3})([0-9a-f]{4,})\b", re.IGNORECASE)
+# What makes a mention, a reference or an address of the letters behind or before it.
+_BEFORE: Final = re.compile(r"(?<=www)\.|(?<=\w):(?=//)", re.IGNORECASE)
+_AFTER: Final = re.compile(r"(^/|[@#!$%~])(?=\w)")
 
 
 def text(words: object) -> str:
     """`words` in one line, as they stand: no markup, no mention, no link, no order."""
-    quiet = _MEANS.sub(lambda found: f"{found[0]}{_JOINER}", in_one_line(words))
-    return plain(_COMMIT.sub(rf"\1{_JOINER}\2", quiet))
+    line = _BEFORE.sub(rf"{_JOINER}\g<0>", in_one_line(words))
+    return plain(_AFTER.sub(rf"\g<0>{_JOINER}", line))
 
 
 def short(words: object, longest: int = LONGEST_CELL) -> str:

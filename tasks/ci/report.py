@@ -1,6 +1,6 @@
 """What the trials of a change found: as Markdown for a pull or merge request, and as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from deployments.plurals import counted
@@ -30,15 +30,15 @@ def to_markdown(trials: Sequence[Trial], base: str, note: str = "") -> str:
     `base` names what was compared with, empty for nothing.
     """
     head = _head(trials, base, note)
-    levels = (
-        lambda: [line for each in trials for line in _details(each)],
-        lambda: [line for each in trials for line in _reasons(each)],
-        lambda: [line for each in trials[:_MOST_ROWS] for line in _reasons(each, most=3)],
-        list,
+    levels: tuple[Callable[[Trial], Iterable[str]], ...] = (
+        _details,
+        _reasons,
+        lambda trial: _reasons(trial, most=1),
+        lambda trial: (),
     )
     for number, level in enumerate(levels):
-        cut = ["", "Shortened: the whole report is in the job's JSON (`--json`)."] if number else []
-        written = "\n".join([*head, *level(), *cut]).rstrip() + "\n"
+        cut = ["", "Shortened: `--json` tells all of it."] if number else []
+        written = "\n".join([*head, *(line for each in trials for line in level(each)), *cut]).rstrip() + "\n"
         if len(written) <= LONGEST:
             return written
     raise AssertionError("the head alone is longer than a comment may be")
@@ -87,14 +87,7 @@ def _scores(trial: Trial) -> str:
     if trial.gate is None:
         return ""
     rules = [row for row in trial.gate.rows if row["candidate"] and row["limit"]]
-    return ", ".join(
-        dict.fromkeys(f"{row['metric']} {row['candidate']}" for row in rows_or_all(rules, trial.gate.rows))
-    )
-
-
-def rows_or_all(rules: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Rows with a limit, or every row with a score where none has one."""
-    return list(rules) or [row for row in rows if row["candidate"]]
+    return ", ".join(dict.fromkeys(f"{row['metric']} {row['candidate']}" for row in rules))
 
 
 def _reasons(trial: Trial, most: int = _MOST_ROWS) -> Iterator[str]:

@@ -180,7 +180,10 @@ def _on_data(spec: ProductSpec, bench: Bench, found: _Findings) -> tuple[Outcome
     if other.champion is None:  # a rule that compares was not tried: it did not pass
         rows = [row for row in rows if row["metric"] != CHAMPION]
         rows += [_untried(rule.metric) for rule in spec.gate.against_champion]
-    found.gate = Gate(evaluation.verdict.passed, tuple(rows), evaluation.champion is not None, other.told)
+    compared, told = evaluation.champion is not None, other.told
+    if not compared and other.champion is not None:
+        told = f"nothing was compared: {told} cannot score these rows"
+    found.gate = Gate(evaluation.verdict.passed, tuple(rows), compared, told)
     if not evaluation.verdict.passed:
         return Outcome.REFUSED_BY_GATE, Refused.exit_code, evaluation.verdict.failures
     return Outcome.PASSED, 0, ()

@@ -76,7 +76,7 @@ def ci(
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(written)
-    console.print_json(to_document(trials, since and since.commit, code)) if json else console.say(written)
+    console.print_json(to_document(trials, since.commit if since else None, code)) if json else console.say(written)
     if code:
         raise typer.Exit(code)
 

@@ -59,10 +59,6 @@ def test_nobody_is_told_and_nothing_is_linked(words: str) -> None:
     assert shown.replace("\u2060", "").replace("\\", "") == words
 
 
-def test_the_beginning_of_a_commit_is_no_link() -> None:
-    assert not re.search(r"\b[0-9a-f]{7}", text("deadbeef01"))
-
-
 def test_an_order_of_gitlab_is_none() -> None:
     assert not text("/merge").startswith("/m")
 

@@ -1,5 +1,6 @@
 """What changed since a commit, in real repositories."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tasks.ci.git_base import base_of
 
 def git(folder: Path, *arguments: str) -> str:
     named = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", "-C", str(folder), *named, *arguments], capture_output=True, text=True, check=True)
+    command = [shutil.which("git") or "git", "-C", str(folder), *named, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
