@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +15,14 @@ from flows.entrypoints.cli.options import Json
 
 if TYPE_CHECKING:
     from deployments.settings import Settings
+    from tasks.ci.changed_specs import Candidate
 
 app = typer.Typer()
 _PANEL = "A product's spec"
 
 
 @app.command(rich_help_panel=_PANEL)
-def ci(
+def ci(  # noqa: PLR0913, PLR0917 - a command has as many options as there are questions
     specs: Annotated[
         list[str] | None, typer.Argument(help="names of products, or paths of specs", metavar="[PRODUCT]...")
     ] = None,
@@ -38,6 +39,7 @@ def ci(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="write the report as Markdown, for a comment")
     ] = None,
+    names: Annotated[bool, typer.Option("--list", help="print the names of the products, and try nothing")] = False,
     json: Json = False,
 ) -> None:
     """Try specs as a change would release them: lint, what differs from a base, data, training on a sample, the gate.
@@ -61,6 +63,9 @@ def ci(
     project = settings.project.resolve()
     since = base_of(project, base) if base else None
     found = candidates(specs or (), since, project, settings.specs_folder)
+    if names:
+        _list(found, json)
+        return
     with _scratch(settings) as bench_settings:
         if found:
             warm()
@@ -79,6 +84,22 @@ def ci(
     console.print_json(to_document(trials, since.commit if since else None, code)) if json else console.say(written)
     if code:
         raise typer.Exit(code)
+
+
+def _list(found: "tuple[Candidate, ...]", json: bool) -> None:
+    """Products that can be released: a spec that is gone or broken names none."""
+    from deployments.errors import BadInput
+    from tasks.spec_file import load_product
+
+    products = []
+    for each in found:
+        with suppress(BadInput):
+            products.append(load_product(each.file).product)
+    if json:
+        console.print_json(products)
+        return
+    for name in products:
+        console.say(name)
 
 
 def _tell(told: str, json: bool) -> None:

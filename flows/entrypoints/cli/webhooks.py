@@ -176,6 +176,44 @@ def test(
         console.say(f"{name}: {became.wish.reason}: {became.state}{where}{': ' if became.why else ''}{became.why}")
 
 
+@commands.command("send")
+def send_from_elsewhere(
+    products: Annotated[list[str], typer.Argument(help="names of products", metavar="PRODUCT...")],
+    url: Annotated[str, typer.Option("--url", metavar="URL", help="the gateway's address, with https://")],
+    once: Annotated[
+        str, typer.Option("--id", metavar="ID", help="of the CI's run: sent again, it starts nothing more")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Ask a platform elsewhere for a release of each product, as a CI does: signed, and again until it is stored.
+
+    Needs no platform here, only the keys, by product, in SEATRIAL_WEBHOOK_KEYS as JSON: they stand on no command line.
+
+    Example: seatrial webhook send flights --url https://models.example --id "$GITHUB_RUN_ID"
+    """
+    from uuid import uuid4
+
+    from deployments.clock import SystemClock
+    from deployments.errors import BadInput
+    from deployments.settings import current
+    from deployments.webhooks.remote_delivery import deliver
+
+    keys = current().webhook_keys
+    if unknown := [name for name in products if name not in keys]:
+        raise BadInput(
+            f"SEATRIAL_WEBHOOK_KEYS has no key of {', '.join(unknown)}: `seatrial webhook create generic PRODUCT` "
+            "on the platform's machine shows one"
+        )
+    told = []
+    for name in dict.fromkeys(products):
+        delivery = f"msg_{once}-{name}" if once else f"msg_{uuid4().hex}"
+        told.append(deliver(name, url, keys[name].get_secret_value(), delivery, SystemClock()))
+        if not json:
+            console.say(f"{name}: {'accepted' if told[-1]['accepted'] else told[-1].get('why', 'nothing to do')}")
+    if json:
+        console.print_json(told)
+
+
 @commands.command()
 def retry(
     product: Annotated[str | None, typer.Argument(help="of this product only", metavar="[PRODUCT]")] = None,
