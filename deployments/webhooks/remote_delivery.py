@@ -1,5 +1,6 @@
 """A signed request for a release, from a machine that is not the platform's: a CI that has a product's key."""
 
+import base64
 import json
 from datetime import timedelta
 from typing import Any, Final
@@ -18,6 +19,9 @@ _PAUSES: Final = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 15
 _LONGEST_PAUSE: Final = 60
 _LATER: Final = frozenset({429, 500, 502, 503, 504})
 _SHOWN: Final = 300
+# Of Standard Webhooks.
+_PREFIX: Final = "whsec_"
+_BYTES: Final = 24
 
 
 def deliver(product: str, gateway: str, key: str, delivery_id: str, clock: Clock) -> dict[str, Any]:
@@ -27,6 +31,7 @@ def deliver(product: str, gateway: str, key: str, delivery_id: str, clock: Clock
     where nobody answers or is asked later; each time with a fresh signature. Raises `BadInput` for what is refused, for
     a key that is none, and for an address without TLS that is not of this machine; `PlatformUnreachable` in the end.
     """
+    _check_key(key)
     address = f"{_checked(gateway)}/seatrial/webhooks/generic/{product}"
     body = json.dumps({"type": Action.RELEASE.value, "data": {"product": product}}).encode()
     # No redirect is followed: the signature is for this address.
@@ -50,13 +55,18 @@ def _checked(gateway: str) -> str:
     return gateway.rstrip("/")
 
 
+def _check_key(key: str) -> None:
+    try:
+        is_one = key.startswith(_PREFIX) and len(base64.b64decode(key.removeprefix(_PREFIX), validate=True)) >= _BYTES
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise BadInput("the key is none that `seatrial webhook create generic` shows: it begins with whsec_")
+
+
 def _signed(body: bytes, key: str, delivery_id: str, clock: Clock) -> dict[str, str]:
     headers = {"webhook-id": delivery_id, "webhook-timestamp": str(int(clock.now().timestamp()))}
-    try:
-        signature = Generic().signature(headers, body, key)
-    except (ValueError, RuntimeError):
-        raise BadInput("the key is none that `seatrial webhook create generic` shows: it begins with whsec_") from None
-    return {**headers, **signature, "content-type": "application/json"}
+    return {**headers, **Generic().signature(headers, body, key), "content-type": "application/json"}
 
 
 def _sent(client: httpx.Client, address: str, headers: dict[str, str], body: bytes) -> httpx.Response | str:
