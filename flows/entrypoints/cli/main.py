@@ -44,7 +44,6 @@ app = typer.Typer(
     "4 rollout failed and was rolled back, 5 platform not reachable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 for part in (
     platform_commands,
