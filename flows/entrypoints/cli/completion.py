@@ -105,7 +105,7 @@ def _products() -> Items:
     with suppress(OSError, UnicodeDecodeError):
         for file in sorted(specs.glob("*.y*ml")):
             found = _PRODUCT.search(file.read_text(encoding="utf-8"))
-            if found:
+            if found and not file.stem.startswith("-"):
                 yield found[1] if file.stem == found[1] else file.stem, ""
 
 

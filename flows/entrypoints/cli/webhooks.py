@@ -69,7 +69,10 @@ def list_webhooks(
     limit: Annotated[int, typer.Option(help="how many of the newest deliveries", min=1, max=1000)] = 20,
     json: Json = False,
 ) -> None:
-    """All webhooks, and what became of the newest deliveries. Nothing is changed."""
+    """All webhooks, and what became of the newest deliveries. Nothing is changed.
+
+    Example: seatrial webhook list flights --limit 50
+    """
     settings, hooks, name = _here(product)
     made = [hook for hook in hooks.all() if name in {"", hook.product}]
     with _inbox(settings) as inbox:
@@ -97,7 +100,10 @@ def rotate(
     overlap: Annotated[str, typer.Option(help="how long the present key is good beside the new one")] = "1d",
     json: Json = False,
 ) -> None:
-    """Draw a new key, which is shown once. The present one is good for a day more, so that nothing is refused."""
+    """Draw a new key, which is shown once. The present one is good for a day more, so that nothing is refused.
+
+    Example: seatrial webhook rotate github flights --overlap 2d
+    """
     from deployments.clock import SystemClock
     from deployments.durations import parse_duration
     from deployments.errors import BadInput
@@ -117,7 +123,10 @@ def rotate(
 
 @commands.command()
 def remove(source: Source, product: Product, json: Json = False) -> None:
-    """Take a webhook away: its keys are good no more, and MLflow sends nothing any more."""
+    """Take a webhook away: its keys are good no more, and MLflow sends nothing any more.
+
+    Example: seatrial webhook remove github flights
+    """
     from deployments.errors import NotFound
     from deployments.local_platform.mlflow_address import mlflow_rest
 
@@ -141,7 +150,10 @@ def test(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     json: Json = False,
 ) -> None:
-    """Send a delivery as the source would, through the gateway, and tell what became of it: a real run is started."""
+    """Send a delivery as the source would, through the gateway, and tell what became of it: a real run is started.
+
+    Example: seatrial webhook test flights --source github --yes
+    """
     from deployments.clock import SystemClock
     from deployments.errors import BadInput, PlatformUnreachable
     from deployments.webhooks.trial import send, what_became
@@ -219,7 +231,10 @@ def retry(
     product: Annotated[str | None, typer.Argument(help="of this product only", metavar="[PRODUCT]")] = None,
     json: Json = False,
 ) -> None:
-    """Let deliveries that were given up (dead) wait for their run once more."""
+    """Let deliveries that were given up (dead) wait for their run once more.
+
+    Example: seatrial webhook retry flights
+    """
     from deployments.plurals import counted
 
     settings, _, name = _here(product)
