@@ -170,9 +170,7 @@ def _as_prefect_has_it(given: Document, name: str) -> dict[str, Any]:
         core = AutomationCore.model_validate(dict(given))
     except ValidationError as error:
         places = dict.fromkeys(".".join(map(str, each["loc"])) for each in error.errors())
-        raise BadInput(
-            f"automation {name!r} is none that Prefect takes: look at {', '.join(list(places)[:3])}"
-        ) from None
+        raise BadInput(f"automation {name!r} is none that Prefect takes, for {', '.join(list(places)[:3])}") from None
     document = core.model_dump(mode="json", exclude={"owner_resource"})
     document["tags"] = sorted(document["tags"])
     return document

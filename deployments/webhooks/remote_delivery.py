@@ -24,7 +24,25 @@ _PREFIX: Final = "whsec_"
 _BYTES: Final = 24
 
 
-def deliver(product: str, gateway: str, key: str, delivery_id: str, clock: Clock) -> dict[str, Any]:
+def known_keys(text: str) -> dict[str, str]:
+    """Keys by product, of JSON such as `{"flights": "whsec_…"}`. Raises `BadInput`, in which nothing of it is shown."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found.values()):
+        raise BadInput('SEATRIAL_WEBHOOK_KEYS is not JSON of products and keys: write {"flights": "whsec_…"}')
+    return found
+
+
+def deliver(
+    product: str,
+    gateway: str,
+    key: str,
+    delivery_id: str,
+    clock: Clock,
+    transport: httpx.BaseTransport | None = None,
+) -> dict[str, Any]:
     """What the platform at `gateway` answered to the wish for a release of `product`, as it answers it.
 
     The same `delivery_id` starts one release however often it is sent, so it is sent again, for half a minute or so,
@@ -35,7 +53,7 @@ def deliver(product: str, gateway: str, key: str, delivery_id: str, clock: Clock
     address = f"{_checked(gateway)}/seatrial/webhooks/generic/{product}"
     body = json.dumps({"type": Action.RELEASE.value, "data": {"product": product}}).encode()
     # No redirect is followed: the signature is for this address.
-    with httpx.Client(timeout=_SECONDS, follow_redirects=False) as client:
+    with httpx.Client(timeout=_SECONDS, follow_redirects=False, transport=transport) as client:
         for pause in (*_PAUSES, None):
             sent = _sent(client, address, _signed(body, key, delivery_id, clock), body)
             if isinstance(sent, httpx.Response) and sent.status_code not in _LATER:

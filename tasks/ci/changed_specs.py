@@ -55,7 +55,7 @@ def candidates(named: Sequence[str], base: Base | None, project: Path, specs: Pa
     there = sorted(file for file in specs.glob("*") if file.suffix in _ENDINGS)
     if base is None:
         if not there:
-            raise BadInput(f"no spec in {specs}: name the files, or make one with `seatrial init`")
+            raise BadInput(f"no spec in {specs}: name the files that are meant")
         return tuple(Candidate(file, Fate.UNKNOWN) for file in there)
     gone = [file for file in base.files(specs) if file.suffix in _ENDINGS and file not in there]
     changed = [file for file in there if not base.changed.isdisjoint(_files_of(file, project))]

@@ -59,7 +59,7 @@ def base_of(folder: Path, ref: str) -> Base:
     tracked = _asked(root, "diff", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "-z", commit, "--")
     fresh = _asked(root, "ls-files", "--others", "--exclude-standard", "-z")
     if tracked is None:
-        raise BadInput(f"git cannot tell what changed since {commit[:12]}: fetch its history, or leave --base out")
+        raise BadInput(f"git cannot tell what changed since {commit[:12]}: not all of its files are here")
     note = "" if found else f"this clone does not have where the branches parted: compared with {ref} itself"
     return Base(commit, root, frozenset(root / name for name in (*_names(tracked), *_names(fresh))), note)
 

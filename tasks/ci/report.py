@@ -146,12 +146,12 @@ def _findings(report: ValidationReport) -> list[str]:
 
 def _gate(gate: Gate, training: Training) -> list[str]:
     names = ("metric", "result", "candidate", "champion", "limit", "rule", "reason")
-    sample = "" if training.rows == training.of else f", a sample of {training.of:,}: a release learns from all of them"
+    sample = "" if training.rows == training.of else f", a sample of {training.of:,}; a release learns from all of them"
     return [
         *table(names, [[row[name] for name in names] for row in gate.rows]),
         "",
-        f"{text(training.algorithm)}, fitted in {training.seconds:.1f} s on {training.rows - training.held_out:,} rows "
-        f"and judged on {training.held_out:,}{sample}.",
+        f"{text(training.algorithm)}, fitted in {training.seconds:.1f} s on "
+        f"{counted(training.rows - training.held_out, 'row')}, judged on {training.held_out:,}{sample}.",
         *(f"- {text(each)}" for each in training.warnings[:10]),
     ]
 

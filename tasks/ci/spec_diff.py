@@ -66,7 +66,7 @@ def next_runs(spec: ProductSpec, clock: Clock, count: int = 3) -> tuple[str, ...
     if spec.schedule is None or not spec.schedule.active:
         return ()
     coming = islice(spec.schedule.following(clock.now()), count)
-    return tuple(f"{each:%a %Y-%m-%d %H:%M} {spec.schedule.timezone}" for each in coming)
+    return tuple(f"{each:%a %Y-%m-%d %H:%M%z} {spec.schedule.timezone}" for each in coming)
 
 
 def _by_role(step: str) -> str:

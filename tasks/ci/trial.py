@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deployments.clock import Clock
 from deployments.errors import BadInput, Refused, SeatrialError, TryAgain
+from deployments.plurals import counted
 from deployments.registry import ModelRegistry
 from deployments.settings import Settings
 from tasks.ci.champion import opponent
@@ -108,7 +109,7 @@ def try_spec(candidate: Candidate, bench: Bench) -> Trial:
     """The trial of one spec. What is wrong with it is told in the result, never raised."""
     shown = _shown(candidate.file, bench.project)
     if candidate.fate is Fate.REMOVED:
-        note = "its deployment and schedule are taken away; what serves serves on until `seatrial remove`"
+        note = "its deployment and its schedule are taken away; what serves it goes on"
         product = candidate.former.spec.product if candidate.former else candidate.file.stem
         return Trial(shown, product, candidate.fate, Outcome.REMOVED, notes=(note,))
     notes = (candidate.note,) if candidate.note else ()
@@ -158,7 +159,7 @@ def _on_data(spec: ProductSpec, bench: Bench, found: _Findings) -> tuple[Outcome
         return Outcome.REFUSED_BY_DATA, Refused.exit_code, tuple(each.message for each in found.data.critical)
     whole = split_by_time(load_snapshot(snapshot), spec.data)
     split = sampled(whole, bench.size, spec.data)
-    bench.tell(f"{spec.product}: training on {len(split.training):,} of {len(whole.training):,} rows")
+    bench.tell(f"{spec.product}: training on {len(split.training):,} of {counted(len(whole.training), 'row')}")
     texts = load_texts(snapshot.path)
     trained = train(spec, split, DataFacts(snapshot, texts=texts), bench.settings, bench.clock)
     found.training = Training(

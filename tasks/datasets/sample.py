@@ -41,7 +41,7 @@ def parse_sample_size(text: str) -> SampleSize:
         share = float(told.removesuffix("%")) / (100 if told.endswith("%") else 1)
         if 0 < share <= 1:
             return SampleSize(share=share)
-    raise BadInput(f"{text!r} is no sample: give {_FEWEST} rows or more, a share such as 0.1 or 10%, or all")
+    raise BadInput(f"{text!r} is no sample: give a number from {_FEWEST} on, a share such as 0.1 or 10%, or all")
 
 
 def sampled(split: Split, size: SampleSize, data: DataSection) -> Split:

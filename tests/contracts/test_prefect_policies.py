@@ -142,6 +142,17 @@ def test_a_file_that_is_no_automation_is_named_and_changes_nothing(folder: Folde
     assert folder.apply() == ["+ automation told"]
 
 
+def test_a_file_that_is_no_yaml_is_named(folder: Folder) -> None:
+    file = folder.write("odd", automation())
+    good = file.read_text()
+    file.write_text("a: [")
+    with pytest.raises(BadInput, match=r"odd\.yaml cannot be read") as error:
+        folder.apply()
+    assert followed("): write it as YAML", "flows/policies.py") in str(error.value)
+    file.write_text(good)
+    assert folder.apply() == ["+ automation told"]
+
+
 def test_apply_shows_policies_beside_deployments(
     folder: Folder, prefect: Prefect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

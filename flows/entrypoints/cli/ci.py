@@ -36,9 +36,7 @@ def ci(  # noqa: PLR0913, PLR0917 - a command has as many options as there are q
         str | None,
         typer.Option(metavar="URI", help="MLflow whose champions are compared with, or none; its own one without it"),
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="write the report as Markdown, for a comment")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="the report as Markdown, for a comment")] = None,
     names: Annotated[bool, typer.Option("--list", help="print the names of the products, and try nothing")] = False,
     json: Json = False,
 ) -> None:

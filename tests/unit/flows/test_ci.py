@@ -18,6 +18,7 @@ from deployments.settings import Settings, current
 from flows.entrypoints.cli import main
 from tasks.data_validation.expectations import warm_up
 from tasks.models.train import version_facts
+from tests.advice import followed
 from tests.e2e.conftest import SPEC, SUITE, rows
 from tests.unit.tasks.ci.test_git_base import git
 from tests.unit.tasks.models.real_mlflow import _migrated
@@ -134,6 +135,28 @@ def test_only_what_changed_is_looked_at(
     assert ci(monkeypatch, "--base", "main", "--json") == 0
     (spec,) = told(capsys)["specs"]
     assert (spec["product"], spec["fate"], spec["outcome"]) == ("shop", "removed", "removed")
+
+
+def test_without_git_or_a_repository_it_goes_without_a_base(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ci(monkeypatch, "--list") == 0
+    assert capsys.readouterr().out == "shop\n"
+    with monkeypatch.context() as without:
+        without.setenv("PATH", str(tmp_path))
+        assert ci(without, "--base", "main", "--list") == 2
+        assert followed("there is no git here: install it, or leave --base out") in capsys.readouterr().err
+        assert ci(without, "--list") == 0
+    shutil.rmtree(repository / ".git")
+    assert ci(monkeypatch, "--base", "main", "--list") == 2
+    assert followed(" is no git repository, so nothing can be compared with ") in capsys.readouterr().err
+    assert ci(monkeypatch, "--list") == 0
+    capsys.readouterr()
+    monkeypatch.setenv("SEATRIAL_SPECS", "elsewhere")
+    assert ci(monkeypatch, "--list") == 2
+    assert followed(": name the files that are meant") in capsys.readouterr().err
+    assert ci(monkeypatch, str(repository / "specs" / "shop.yaml"), "--list", "--json") == 0
+    assert told(capsys) == ["shop"]
 
 
 def test_it_compares_with_a_champion_and_changes_nothing_at_its_registry(

@@ -14,7 +14,7 @@ import yaml
 
 from deployments.settings import Settings
 from deployments.webhooks.inbox import Inbox
-from tests.unit.deployments.webhooks.deliveries import hooks_in
+from tests.advice import followed
 from tests.unit.flows.test_webhook_kills import prefect, service
 from tests.unit.infra.pipelines import (
     EXPRESSION,
@@ -160,7 +160,12 @@ def test_a_merge_starts_the_release_of_what_changed_once(
     """At a real control service; the job runs a second time, as a person may let it."""
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     settings.private_home()
-    key = hooks_in(settings.keys_folder, "generic", product="flights").find("generic", "flights").keys[0].secret
+    sent = ".venv/bin/seatrial webhook send flights --url http://127.0.0.1:1"
+    refused = run(f"make install; {sent}", clone, environment)
+    advice = followed(": `seatrial webhook create generic PRODUCT` on the platform's machine shows one")
+    assert (refused.returncode, advice in refused.stderr) == (2, True)
+    made = ".venv/bin/seatrial webhook create generic flights --on release --json"
+    key = json.loads(run(made, clone, environment | {"SEATRIAL_HOME": str(settings.home)}).stdout)["key"]
     keys = json.dumps({"flights": key, "bikeshare": key})
     before = git(clone, "rev-parse", "HEAD^")
     with service(tmp_path, prefect, "none") as (_, url):

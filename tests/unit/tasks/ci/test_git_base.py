@@ -8,6 +8,7 @@ import pytest
 
 from deployments.errors import BadInput
 from tasks.ci.git_base import base_of
+from tests.advice import followed
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -54,6 +55,10 @@ def test_what_main_did_meanwhile_is_not_ours(repository: Path) -> None:
 def test_a_shallow_clone_is_compared_with_the_ref_itself_and_says_so(repository: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth", "1", "--branch", "change", repository.as_uri(), str(clone))
+    with pytest.raises(BadInput) as error:
+        base_of(clone, "origin/main")
+    assert followed(" here: fetch it before, or give another one as --base") in str(error.value)
+    base_of(clone, "HEAD")
     git(clone, "fetch", "-q", "--depth", "1", "origin", "main:refs/remotes/origin/main")
     base = base_of(clone, "origin/main")
     assert "compared with origin/main itself" in base.note

@@ -10,6 +10,7 @@ from deployments.errors import BadData, BadInput
 from tasks.data_spec import DataSection, Source, SplitRule
 from tasks.datasets.sample import SampleSize, parse_sample_size, sampled
 from tasks.datasets.split import split_by_time
+from tests.advice import followed
 
 
 def frame(rows: int = 5000) -> pd.DataFrame:
@@ -55,8 +56,10 @@ def test_a_sample_of_all_is_all() -> None:
 def test_a_sample_without_one_of_two_values_is_refused() -> None:
     data, rows = section(), frame()
     rows["y"] = (rows["id"] % 500 == 0).astype(int)
-    with pytest.raises(BadData, match="has only one value in a sample of"):
+    with pytest.raises(BadData, match="has only one value in a sample of") as error:
         sampled(split_by_time(rows, data), SampleSize(rows=20), data)
+    assert followed("take a larger sample") in str(error.value)
+    sampled(split_by_time(rows, data), SampleSize(rows=4900), data)
 
 
 @pytest.mark.parametrize(
@@ -75,5 +78,9 @@ def test_sizes(text: str, size: SampleSize) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "3", "-5", "1.5", "0.0", "101%", "many", "nan", "1e4", "10 %x"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(BadInput, match="is no sample"):
+    with pytest.raises(BadInput) as error:
         parse_sample_size(text)
+    assert "is no sample: give a number from 20 on" in str(error.value)
+    assert followed(" on, a share such as 0.1 or 10%, or all") in str(error.value)
+    for each in ("20", "0.1", "10%", "all"):
+        parse_sample_size(each)
