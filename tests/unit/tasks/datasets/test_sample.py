@@ -58,7 +58,7 @@ def test_a_sample_without_one_of_two_values_is_refused() -> None:
     rows["y"] = (rows["id"] % 500 == 0).astype(int)
     with pytest.raises(BadData, match="has only one value in a sample of") as error:
         sampled(split_by_time(rows, data), SampleSize(rows=20), data)
-    assert followed("take a larger sample") in str(error.value)
+    assert "take a larger sample" in str(error.value)
     sampled(split_by_time(rows, data), SampleSize(rows=4900), data)
 
 
