@@ -48,6 +48,7 @@ def ci(  # noqa: PLR0913, PLR0917 - a command has as many options as there are q
     Example: seatrial ci --base origin/main --sample 10000 --report report.md
     """
     from deployments.clock import SystemClock
+    from deployments.errors import BadInput
     from deployments.settings import current
     from tasks.ci.champion import address_of
     from tasks.ci.changed_specs import candidates
@@ -58,6 +59,8 @@ def ci(  # noqa: PLR0913, PLR0917 - a command has as many options as there are q
     from tasks.datasets.sample import parse_sample_size
 
     settings, size = current(), parse_sample_size(sample)
+    if report is not None and not report.parent.is_dir():
+        raise BadInput(f"--report: there is no folder {report.parent}: make it, or write somewhere else")
     project = settings.project.resolve()
     since = base_of(project, base) if base else None
     found = candidates(specs or (), since, project, settings.specs_folder)

@@ -126,6 +126,17 @@ def test_refused_by_the_gate_and_by_data_is_3_and_a_broken_spec_2(
     assert "did you mean 'estimator'" in spec["problems"][0]
 
 
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_tried(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "nowhere" / "report.md"
+    assert ci(monkeypatch, "--base", "main", "--report", str(report)) == 2
+    assert followed(": make it, or write somewhere else") in capsys.readouterr().err
+    report.parent.mkdir()
+    assert ci(monkeypatch, "--base", "main", "--report", str(report)) == 0
+    assert "No spec changed" in report.read_text()
+
+
 def test_only_what_changed_is_looked_at(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +178,11 @@ def test_it_compares_with_a_champion_and_changes_nothing_at_its_registry(
     assert ci(monkeypatch, "shop", "--sample", "50%", "--against", f"sqlite:///{there}", "--json") == 0
     (spec,) = told(capsys)["specs"]
     assert (spec["gate"]["compared"], spec["gate"]["against"]) == (True, "the champion shop v1")
+    nobody = f"sqlite:///{tmp_path / 'nowhere.db'}"
+    assert ci(monkeypatch, "shop", "--sample", "50%", "--against", nobody, "--json") == 0
+    (without,) = told(capsys)["specs"]
+    assert (without["gate"]["compared"], "nothing was compared" in without["gate"]["against"]) == (False, True)
+    assert not (tmp_path / "nowhere.db").exists()
     compared = [row for row in spec["gate"]["rows"] if row["champion"]]
     assert "roc_auc" in {row["metric"] for row in compared}
     assert {each: each.read_bytes() for each in there.parent.rglob("*") if each.is_file()} == files

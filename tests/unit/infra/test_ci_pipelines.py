@@ -153,7 +153,7 @@ def test_a_merge_request_on_gitlab_is_tried_and_has_one_comment(clone: Path, env
         assert there.tokens == {"t0ken"}
 
 
-@pytest.mark.parametrize("host", ["github", "gitlab"])
+@pytest.mark.parametrize("host", ["github", pytest.param("gitlab", marks=pytest.mark.crash)])
 def test_a_merge_starts_the_release_of_what_changed_once(
     host: str, clone: Path, environment: dict[str, str], tmp_path: Path, prefect: str
 ) -> None:
@@ -161,11 +161,10 @@ def test_a_merge_starts_the_release_of_what_changed_once(
     settings = Settings(home=tmp_path / "home", project=tmp_path)
     settings.private_home()
     sent = ".venv/bin/seatrial webhook send flights --url http://127.0.0.1:1"
-    refused = run(f"make install; {sent}", clone, environment)
-    advice = followed(": `seatrial webhook create generic PRODUCT` on the platform's machine shows one")
-    assert (refused.returncode, advice in refused.stderr) == (2, True)
     made = ".venv/bin/seatrial webhook create generic flights --on release --json"
-    key = json.loads(run(made, clone, environment | {"SEATRIAL_HOME": str(settings.home)}).stdout)["key"]
+    refused = run(f"make install; {sent} || {made}", clone, environment | {"SEATRIAL_HOME": str(settings.home)})
+    assert followed(": `seatrial webhook create generic PRODUCT` on the platform's machine shows one") in refused.stderr
+    key = json.loads(refused.stdout)["key"]
     keys = json.dumps({"flights": key, "bikeshare": key})
     before = git(clone, "rev-parse", "HEAD^")
     with service(tmp_path, prefect, "none") as (_, url):
