@@ -174,7 +174,7 @@ def test_a_merge_starts_the_release_of_what_changed_once(
                     "github.event.before": before,
                     "inputs.gateway": url,
                     "github.run_id": "4711",
-                    "secrets.webhook-keys": keys,
+                    "secrets.SEATRIAL_WEBHOOK_KEYS": keys,
                 }
                 said = on_github("github/seatrial-release.yml", "release", clone, environment, context)
             else:
