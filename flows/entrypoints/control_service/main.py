@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 from deployments.access_control.identities import Identities
 from deployments.access_control.tokens import Tokens
@@ -46,6 +47,9 @@ from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.program_log import Complaints, say
+
+if TYPE_CHECKING:
+    from deployments.access_control.openid import OpenId
 
 _LONGEST_GOODBYE_SECONDS = 10
 _LOOK_EVERY = timedelta(seconds=5)
@@ -152,6 +156,20 @@ def keep_certificate(settings: Settings, clock: Clock) -> None:
         clock.sleep(_TRIM_EVERY)
 
 
+def provider_opener(settings: Settings) -> "Callable[[], OpenId] | None":
+    """Whoever asks the provider by which people log in, opened when somebody first does; None: there is none."""
+    if settings.oidc_issuer is None:
+        return None
+
+    @cache
+    def opened() -> "OpenId":
+        from deployments.access_control.openid import OpenId, provider_of
+
+        return OpenId(provider_of(settings))
+
+    return opened
+
+
 def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
     """What senders of a product's feedback must give: what its spec names, or the file that somebody has put there."""
 
@@ -211,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway
             ),
             *webhooks.routes(context),
-            *login.routes(access),
+            *login.routes(access, provider_opener(settings)),
         ],
         access,
     )
