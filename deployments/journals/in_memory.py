@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from deployments.analysis.evidence import Block
 from deployments.fencing import next_token
-from deployments.journals.protocol import Event, Lease
+from deployments.journals.protocol import Event, Lease, Recorded
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.process_identity import Owner
 from deployments.rollout.operator_commands import Order, Verb
@@ -102,6 +102,12 @@ class InMemoryJournal:
     def events(self, product: str | None = None) -> tuple[Event, ...]:
         """See `Journal.events`."""
         return tuple(event for event in self._events if product in (None, event.product))
+
+    def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
+        """See `Journal.events_after`."""
+        end = str(len(self._events))
+        start = int(position) if position is not None else len(self._events)
+        return tuple(Recorded(str(number), each) for number, each in enumerate(self._events) if number >= start), end
 
     def _check(self, lease: Lease) -> None:
         if not self._holds(lease):

@@ -37,7 +37,7 @@ from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import feedback, webhooks
+from flows.entrypoints.control_service import events, feedback, webhooks
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.program_log import Complaints, say
@@ -186,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
     context = Context(settings, clock, journal, lambda: prefect_rest(settings), behind_gateway)
+    events.start(context)
     app = make_app(
         [
             *feedback.routes(
