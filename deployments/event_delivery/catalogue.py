@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any, Final
 
 from deployments.journals.protocol import Event, Recorded
@@ -96,6 +97,18 @@ def _type_of(event: Event) -> str | None:
 def _occurrence(recorded: Recorded, kind: str, derived: Mapping[str, Any]) -> Occurrence:
     event = recorded.event
     facts = {**event.detail, **derived}
-    data = {"product": event.product, "run": event.run} | {name: facts.get(name) for name in FIELDS[kind]}
+    data = {"product": event.product, "run": event.run} | {name: _sayable(facts.get(name)) for name in FIELDS[kind]}
     made = str(uuid.uuid5(_IDS, f"{mark_of(recorded)} {kind}"))
     return Occurrence(made, kind, event.product, event.run, event.at, data)
+
+
+def _sayable(value: Any) -> Any:
+    """JSON has no word for NaN and infinity: null."""
+    match value:
+        case dict():
+            return {name: _sayable(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_sayable(each) for each in value]
+        case float() if not isfinite(value):
+            return None
+    return value

@@ -78,7 +78,7 @@ class Sender:
 
     def _one(self, outbox: Outbox, delivery: Delivery) -> bool:
         """Whether others may be tried now."""
-        match self._send(delivery):
+        match self._tried(delivery):
             case Arrived():
                 outbox.arrived(delivery)
                 self._away_until = 0.0
@@ -90,6 +90,12 @@ class Sender:
                 return False
             case Later(why, pause, away):
                 return self._put_off(outbox, delivery, why, max(pause, self._pause(delivery.tries)), away)
+
+    def _tried(self, delivery: Delivery) -> Answer:
+        try:
+            return self._send(delivery)
+        except Exception as error:  # noqa: BLE001 - one event that cannot be sent keeps no others
+            return Later(f"it cannot be sent ({type(error).__name__})")
 
     def _put_off(self, outbox: Outbox, delivery: Delivery, why: str, pause: timedelta, away: bool) -> bool:
         over = self._clock.now() - delivery.came >= GIVEN_UP_AFTER

@@ -76,7 +76,7 @@ class Subscriptions:
         path = self._folder / f"events-{subscription}"
         if not _FILE.fullmatch(path.name) or not path.exists():
             raise NotFound(
-                f"there is no subscription {subscription!r}: `seatrial events subscriptions list` shows them"
+                f"no subscription is called {subscription!r}: `seatrial events subscriptions list` shows them"
             )
         return _parsed(subscription, known_key(self._folder, path.name))
 
@@ -96,9 +96,9 @@ class Subscriptions:
         except PermissionError as error:
             raise BadInput(f"{path} cannot be written ({error.strerror}): a mounted Secret must hold it") from None
 
-    def remove(self, subscription: Subscription) -> None:
-        """It is told of nothing any more."""
-        (self._folder / f"events-{subscription.id}").unlink(missing_ok=True)
+    def remove(self, subscription: str) -> None:
+        """By its id: it is told of nothing any more."""
+        (self._folder / f"events-{subscription}").unlink(missing_ok=True)
 
 
 def new_subscription(

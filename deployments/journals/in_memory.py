@@ -105,9 +105,10 @@ class InMemoryJournal:
 
     def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
         """See `Journal.events_after`."""
-        end = str(len(self._events))
-        start = int(position) if position is not None else len(self._events)
-        return tuple(Recorded(str(number), each) for number, each in enumerate(self._events) if number >= start), end
+        end = len(self._events)
+        start = end if position is None else int(position) if position.isdecimal() else 0
+        start = start if start <= end else 0
+        return tuple(Recorded(str(number), self._events[number]) for number in range(start, end)), str(end)
 
     def _check(self, lease: Lease) -> None:
         if not self._holds(lease):

@@ -20,6 +20,7 @@ from flows.entrypoints import console
 from flows.entrypoints.cli import (
     container_images,
     deployments,
+    events,
     inference_log,
     init,
     open_page,
@@ -56,6 +57,7 @@ for part in (
     rollout_inspection,
     rollout_control,
     webhooks,
+    events,
     container_images,
 ):
     app.add_typer(part.app)
