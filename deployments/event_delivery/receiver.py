@@ -5,6 +5,7 @@ redirect is followed, of the answer at most 64 KiB are read, and all of it withi
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -28,6 +29,8 @@ class Receiver:
 
     def __init__(self, subscription: Subscription, clock: Clock, longest: timedelta = _LONGEST) -> None:
         self._to, self._clock, self._longest = subscription, clock, longest
+        for logger in ("httpx", "httpcore"):  # they tell addresses
+            logging.getLogger(logger).setLevel(logging.WARNING)
         self._runner = asyncio.Runner()
         self._is_direct = True
         self._client = httpx.AsyncClient(
@@ -134,7 +137,7 @@ def _asked_pause(text: str, now: datetime) -> timedelta:
     if text.isascii() and text.isdigit():
         return min(timedelta(seconds=int(text[:9])), GIVEN_UP_AFTER)
     try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        pause = parsedate_to_datetime(text).astimezone(UTC) - now
+    except (ValueError, TypeError, OverflowError):
         return timedelta(0)
-    return min(max(timedelta(0), date.astimezone(UTC) - now), GIVEN_UP_AFTER)
+    return min(max(timedelta(0), pause), GIVEN_UP_AFTER)
