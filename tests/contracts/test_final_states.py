@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import prefect.flow_engine
@@ -21,8 +22,14 @@ from prefect.settings import (
 )
 
 from deployments.errors import BadSpec, GateRefused, NotFound, RolloutAborted, RolloutFailed, RouterUnreachable
+from deployments.event_delivery.catalogue import occurrences
+from deployments.event_delivery.outbox import Delivery, State
+from deployments.event_delivery.prefect_events import PrefectReceiver
+from deployments.event_delivery.sender import Arrived
+from deployments.journals.protocol import Event, Recorded
+from deployments.prefect_api import PrefectApi
 from deployments.rollout.operator_commands import Verb
-from deployments.web_login.password import credentials
+from deployments.web_login.password import USER, credentials
 from flows import release, retry, rollback, rollout, steer
 from flows.parameters import ReleaseRequest, RetryRequest, RollbackRequest, RolloutRequest, SteerRequest
 from tasks.final_states import named_end, task
@@ -221,3 +228,33 @@ def test_a_run_of_a_worker_ends_by_name_and_its_process_is_content(prefect: Pref
     assert "nothing" in message
     assert "Traceback" not in said
     assert "unexpected" not in said
+
+
+def test_an_automation_matches_what_happens_to_a_product(prefect: Prefect, client: httpx.Client) -> None:
+    """The same as our CloudEvents, taken by the real server under the id that they have."""
+    asked: dict[str, Any] = {
+        "name": "seatrial: an order pauses nothing else",
+        "trigger": {
+            "type": "event", "posture": "Reactive", "expect": ["io.seatrial.order.*"], "threshold": 1, "within": 0,
+            "match": {"prefect.resource.id": "seatrial.product.flights"},
+        },
+        "actions": [{"type": "pause-work-pool", "source": "selected", "work_pool_id": None}],
+    }  # fmt: skip
+    pool = {"name": "of-an-automation", "type": "process"}
+    asked["actions"][0]["work_pool_id"] = client.post("/work_pools/", json=pool).raise_for_status().json()["id"]
+    automation = client.post("/automations/", json=asked).raise_for_status().json()["id"]
+    detail = {"verb": "pause", "who": "ann", "said": "lunch", "phase": "paused"}
+    made = occurrences(Recorded("1", Event("flights", str(uuid4()), datetime.now(UTC), "order.pause", detail)), _first)
+    with PrefectApi(f"{prefect.url}/api", (USER, prefect.password)) as api:
+        receiver = PrefectReceiver(lambda: api)
+        for each in (*made, *made):
+            assert receiver.send(Delivery(1, "prefect", each, State.WAITING, each.at, 0, "")) == Arrived()
+    until(lambda: bool(client.get("/work_pools/of-an-automation").json()["is_paused"]))
+    wanted = {"filter": {"resource": {"id": ["seatrial.product.flights"]}, "order": "ASC"}}
+    ids = sorted(each.id for each in made)
+    until(lambda: sorted(each["id"] for each in client.post("/events/filter", json=wanted).json()["events"]) == ids)
+    client.delete(f"/automations/{automation}")
+
+
+def _first(_run: str, _phase: str) -> None:
+    return None

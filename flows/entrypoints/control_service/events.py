@@ -4,14 +4,14 @@ Nothing that sends is imported before there is a subscription; Prefect is told i
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Final
 
 from deployments.event_delivery.collector import collect
-from deployments.event_delivery.outbox import Delivery, Outbox, Wanting
+from deployments.event_delivery.outbox import Delivery, Outbox, State, Wanting
 from deployments.event_delivery.prefect_events import PrefectReceiver
 from deployments.event_delivery.sender import Answer, Sender
 from deployments.event_delivery.subscriptions import Subscription, Subscriptions
@@ -41,6 +41,7 @@ class EventDelivery:
         self._outbox = cache(lambda: Outbox(context.settings.feedback_database))
         self._prefect = PrefectReceiver(context.open_prefect)
         self._lines: dict[str, _Line] = {}
+        self._threads: list[threading.Thread] = []
         self._complaints = Complaints()
         self._forget_at = 0.0
 
@@ -52,6 +53,17 @@ class EventDelivery:
                 every = max(every, self._context.open_journal().orders_every)
                 self.look()
             self._clock.sleep(every)
+
+    def waiting(self) -> Mapping[str, Mapping[State, int]]:
+        """How many have not arrived, by receiver and state."""
+        return self._outbox().counts()
+
+    def close(self) -> None:
+        """End the threads, each after the try that it is at."""
+        self._attend({})
+        for thread in self._threads:
+            thread.join()
+        self._outbox().close()
 
     def look(self) -> None:
         """Read the journal on, and see to it that each receiver has its thread."""
@@ -75,7 +87,9 @@ class EventDelivery:
         for name, to in wanted.items():
             if name not in self._lines:
                 self._lines[name] = line = _Line(to)
-                threading.Thread(target=self._work, args=(line,), name=f"events-{name}", daemon=True).start()
+                thread = threading.Thread(target=self._work, args=(line,), name=f"events-{name}", daemon=True)
+                thread.start()
+                self._threads = [*(each for each in self._threads if each.is_alive()), thread]
 
     def _work(self, line: _Line) -> None:
         send, close = self._way_to(line.to)
