@@ -37,10 +37,14 @@ def test_plain_http_and_unknown_types_say_what_to_do() -> None:
         refused.value
     )
     assert new_subscription("http://chat.example/a", private=True).private
-    with pytest.raises(BadInput, match="or a part of one with"):
+    with pytest.raises(BadInput) as refused:
         new_subscription("https://chat.example/a", (), ("rollout.*",))
-    with pytest.raises(BadInput, match="write https://HOST/PATH"):
+    assert followed(", or a part of one with *") in str(refused.value)
+    assert new_subscription("https://chat.example/a", (), ("io.seatrial.rollout.*",)).wants("flights", JUDGED)
+    with pytest.raises(BadInput) as refused:
         new_subscription("chat.example")
+    assert followed("that is no address of a receiver: write https://HOST/PATH") in str(refused.value)
+    assert new_subscription("https://chat.example/a").host == "https://chat.example"
 
 
 @pytest.mark.parametrize(
