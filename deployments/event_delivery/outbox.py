@@ -39,6 +39,8 @@ _RESERVE_BYTES: Final = 256 * 1024
 # More than the journal ever gives again.
 _SEEN: Final = 2_000
 _ASKED_AT_ONCE: Final = 500
+# What stands in `event_position`: how far the journal was read, and how often things were sent again.
+_READ, _RESENT = 1, 2
 
 _schema = MetaData()
 _position = Table("event_position", _schema, Column("id", Integer, primary_key=True), Column("position", Text))
@@ -121,7 +123,7 @@ class Outbox:
     def position(self) -> str | None:
         """How far the journal was read; None: never."""
         with self._database.transaction(writes=False) as connection:
-            return connection.execute(select(_position.c.position)).scalar_one_or_none()
+            return _kept(connection, _READ)
 
     def take(
         self, recorded: Sequence[Recorded], before: str | None, after: str, to: Sequence[Wanting], now: datetime
@@ -195,7 +197,15 @@ class Outbox:
         again = {"state": State.WAITING, "tries": 0, "why": "", "came": now.timestamp()}
         with self._database.transaction() as connection:
             connection.execute(off)
+            times = int(_kept(connection, _RESENT) or 0)
+            connection.execute(delete(_position).where(_position.c.id == _RESENT))
+            connection.execute(insert(_position).values(id=_RESENT, position=str(times + 1)))
             return connection.execute(update(_deliveries).where(these).values(again)).rowcount
+
+    def resent(self) -> int:
+        """How often somebody let things be sent again: pauses are then over."""
+        with self._database.transaction(writes=False) as connection:
+            return int(_kept(connection, _RESENT) or 0)
 
     def counts(self) -> Mapping[str, Mapping[State, int]]:
         """How many have not arrived, by subscription and state."""
@@ -220,11 +230,15 @@ class Outbox:
             return connection.execute(delete(_deliveries).where(old)).rowcount
 
 
+def _kept(connection: Connection, what: int) -> str | None:
+    return connection.execute(select(_position.c.position).where(_position.c.id == what)).scalar_one_or_none()
+
+
 def _moved(connection: Connection, before: str | None, after: str) -> bool:
     if before is None:
-        connection.execute(insert(_position).values(id=1, position=after))
+        connection.execute(insert(_position).values(id=_READ, position=after))
         return True
-    here = (_position.c.id == 1) & (_position.c.position == before)
+    here = (_position.c.id == _READ) & (_position.c.position == before)
     return connection.execute(update(_position).where(here).values(position=after)).rowcount == 1
 
 

@@ -57,11 +57,15 @@ class Sender:
         self._chance = chance or random.SystemRandom()
         self._due: dict[str, float] = {}
         self._away_until = 0.0
+        self._resent = 0
         self._said = ""
 
     def look(self) -> timedelta:
         """Send what is due; how long nothing is then. Raises what the outbox raises."""
         outbox = self._open_outbox()
+        if (resent := outbox.resent()) != self._resent:
+            self._resent, self._away_until = resent, 0.0
+            self._due.clear()
         while True:
             now, heads = self._clock.monotonic(), outbox.heads(self._subscription)
             self._due = {each.occurrence.product: self._due_at(each) for each in heads}

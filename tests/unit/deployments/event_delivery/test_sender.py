@@ -164,3 +164,13 @@ def test_a_process_that_begins_anew_does_not_wait_for_the_pauses_of_the_former_o
     scene.sender = scene.new_sender()
     scene.sender.look()
     assert scene.arrived == ["1"]
+
+
+def test_who_sends_again_by_hand_waits_for_no_pause(scene: Scene) -> None:
+    scene.answer = lambda _: Later("no answer", timedelta(hours=5), away=True)
+    scene.happens(("flights", "1"))
+    scene.passes(timedelta(minutes=1))
+    scene.answer = lambda _: Arrived()
+    scene.outbox.resend(scene.clock.now())
+    scene.passes(timedelta(minutes=1))
+    assert scene.arrived == ["1"]
