@@ -8,6 +8,7 @@ from deployments.clock import SystemClock
 from deployments.errors import Refused
 from deployments.journals.protocol import Event, Journal
 from deployments.process_identity import Owner, this_process
+from tasks.asked_by import asked_by
 from tasks.operator_log import tell
 from tasks.rollout_engine.reasons import explain
 from tasks.run_context import Run
@@ -24,7 +25,7 @@ def record(run: Run, kind: str, **detail: object) -> None:
 
 def record_asked(run: Run, doing: str, **detail: object) -> None:
     """The beginning of a run, with the process that works on it; `doing` is `release` or `rollback`."""
-    record(run, f"{doing}.asked", process=str(this_process()), **detail)
+    record(run, f"{doing}.asked", process=str(this_process()), who=asked_by(), **detail)
 
 
 def record_failure(run: Run, error: BaseException, doing: str = "release") -> None:

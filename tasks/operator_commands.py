@@ -1,12 +1,12 @@
 """A person's word on a rollout: orders to the one under way, and which version is tried again."""
 
 from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
 
 from deployments import wiring
 from deployments.clock import SystemClock
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
+from tasks.asked_by import asked_by
 from tasks.final_states import task
 from tasks.operator_log import tell
 from tasks.rollout_engine.champion import who_serves
@@ -21,7 +21,7 @@ def give_order(product: str, verb: Verb, reason: str) -> str:
     """Give an order and wait until it was dealt with. Not repeated by itself: an order means what it means once."""
     journal = wiring.journal()
     clock = telling_of_order(product, journal, SystemClock())
-    reply = place_order(product, verb, f"Prefect ({flow_run.name})", reason, journal, clock)
+    reply = place_order(product, verb, asked_by(), reason, journal, clock)
     tell("order.given", verb=verb, outcome=reply.sentence())
     return reply.sentence()
 
@@ -35,7 +35,7 @@ def end_under_way(run: Run, reason: str) -> Result | None:
     """
     journal = wiring.journal()
     clock = telling_of_order(run.product, journal, SystemClock())
-    state = abort_under_way(run.product, "seatrial rollback", reason, journal, clock)
+    state = abort_under_way(run.product, asked_by(), reason, journal, clock)
     if state is None or state.phase is Phase.DONE:
         return None
     tell("rollout.ended", version=f"v{state.candidate}", reason=reason)

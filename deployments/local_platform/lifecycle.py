@@ -8,6 +8,7 @@ from http.client import HTTPException
 
 from filelock import FileLock, Timeout
 
+from deployments.access_control.identities import machine_token
 from deployments.clock import Clock, SystemClock
 from deployments.errors import Busy, PlatformUnreachable, SeatrialError
 from deployments.journals.journal_url import open_journal
@@ -16,6 +17,7 @@ from deployments.local_platform.addresses import Addresses, free_port, read_addr
 from deployments.local_platform.await_ready import answers, runs, wait_until
 from deployments.local_platform.gateway import ensure_gateway, is_up
 from deployments.local_platform.prefect_deployments import start_deploying
+from deployments.local_platform.public_gateway import bring_keys, listens_to_others, public_address
 from deployments.local_platform.rollout_processes import end_carriers
 from deployments.local_platform.startup_progress import ProductsUp
 from deployments.local_platform.work_pool import ensure_work_pool
@@ -49,6 +51,9 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     supervisor = ensure_gateway(settings, clock)
     addresses = _choose_ports(settings, supervisor)
     tell(f"gateway       {addresses.url('gateway')}{_instead_of(settings.gateway_port, addresses.gateway)}")
+    if (public := public_address(settings)) is not None:
+        bring_keys(settings)
+        tell(f"public        https://{public[0]}:{public[1]}{_unless_there(settings)}")
     products = ProductsUp(supervisor, settings, tell, clock)
 
     def await_part(part: str, is_up: Callable[[], bool]) -> None:
@@ -60,6 +65,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
 
         wait_until(looked, part, _LIMIT, clock)
 
+    machine_token(settings.keys_folder)
     supervisor.put(services.control_service(settings, addresses))
     _start_pages(settings, supervisor, addresses)
     await_part(services.PREFECT, lambda: _prefect_is_up(supervisor, addresses))
@@ -74,6 +80,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
         tell(f"              {line}")
     supervisor.put(services.prefect_worker(settings, addresses))
     await_part(services.CONTROL, lambda: _control_is_up(supervisor, settings))
+    tell(f"Seatrial      {addresses.url('gateway')}/seatrial/")
     tell(f"feedback      {addresses.url('gateway')}/seatrial/feedback")
     if settings.has_own_mlflow:
         await_part(services.MLFLOW, lambda: _mlflow_is_up(supervisor, addresses))
@@ -82,6 +89,13 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
         tell(f"MLflow        {masked(settings.mlflow_uri)}  (your own, by SEATRIAL_TRACKING_URI)")
     products.end()
     return addresses
+
+
+def _unless_there(settings: Settings) -> str:
+    """A gateway that runs is never started anew: users are served."""
+    if listens_to_others(settings):
+        return ""
+    return "  (from the next start on: `seatrial down`, then `seatrial up`; nobody is served in between)"
 
 
 def down(settings: Settings) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ class Dispatcher:
         deployment, parameters = _asked(delivery)
         key, tags = f"webhook-{delivery.mark}", (_TAG, delivery.source)
         try:
-            run = self._doors.prefect().start_run(deployment, parameters, key, tags)
+            run = self._doors.prefect().start_run(deployment, parameters, key, tags, delivery.who)
         except NotFound as error:
             if self._clock.now() - delivery.received < NO_DEPLOYMENT_FOR:
                 if delivery.why != (why := f"{error} yet"):

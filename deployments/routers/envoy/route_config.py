@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from deployments.routers.envoy.access_log import KEYED_HEADER, user_of
 from deployments.routers.envoy.clusters import CONTROL, TYPE, cluster_name, mirror_name
 from deployments.routers.envoy.config_files import Json
-from deployments.routers.envoy.headers import mark, sent_from
+from deployments.routers.envoy.headers import came_by, mark, sent_from
 from deployments.routers.envoy.upload_concurrency import upload_routes
 from deployments.routers.version_selection import VERSION_HEADER
 from deployments.traffic import DEFAULT_KEY, Match, Mirror, Routing, StickyKey, Weights
@@ -19,6 +19,8 @@ TABLE = "products"
 HEALTH_PATH = "/seatrial/health"
 FEEDBACK_PATH = "/seatrial/feedback"
 WEBHOOKS_PATH = "/seatrial/webhooks"
+# The page, the API and the login before both.
+PAGE_PATH = "/seatrial"
 MIRRORED_HEADER = "x-seatrial-mirrored"
 PAIRED_HEADER = "x-seatrial-paired"
 
@@ -46,6 +48,7 @@ def _routes(products: Mapping[str, Routing]) -> Iterator[Json]:
     yield _own_answer("seatrial.health", {"path": HEALTH_PATH}, 200, '{"status": "up"}')
     yield _feedback()
     yield _webhooks()
+    yield _page()
     for product, routing in sorted(products.items()):
         yield from _product_routes(product, routing)
     yield _own_answer("seatrial.no-product", {"prefix": "/"}, 404, _UNKNOWN)
@@ -102,6 +105,16 @@ def _webhooks() -> Json:
         },
         "route": {"cluster": CONTROL, "timeout": "10s"},
         "request_headers_to_add": [sent_from()],
+    }
+
+
+def _page() -> Json:
+    # A page that is watched stays open: it hears something every few seconds, else it is given up.
+    return {
+        "name": "seatrial.page",
+        "match": {"path_separated_prefix": PAGE_PATH},
+        "route": {"cluster": CONTROL, "timeout": "0s", "idle_timeout": "60s"},
+        "request_headers_to_add": [sent_from(), came_by()],
     }
 
 

@@ -11,17 +11,17 @@ from deployments.errors import BadInput, PlatformUnreachable
 from flows.entrypoints import console
 
 app = typer.Typer()
-PAGES = ("prefect", "mlflow")
+PAGES = ("seatrial", "prefect", "mlflow")
 
 
 @app.command("open", rich_help_panel="The platform")
 def open_page(
-    page: Annotated[str, typer.Argument(help="prefect or mlflow")] = "prefect",
+    page: Annotated[str, typer.Argument(help="seatrial (its own page), prefect or mlflow")] = "seatrial",
     show: Annotated[
         bool, typer.Option("--print", help="print an address that logs in once, within a minute; open no browser")
     ] = False,
 ) -> None:
-    """Open Prefect's or MLflow's pages logged in.
+    """Open Seatrial's page, or Prefect's or MLflow's, logged in.
 
     Example: seatrial open mlflow
     """
@@ -30,7 +30,7 @@ def open_page(
     from deployments.web_login.login_link import address_with_ticket, write_leading_file
 
     if page not in PAGES:
-        raise BadInput(f"no page {page!r}: open {' or '.join(PAGES)}")
+        raise BadInput(f"no page {page!r}: open seatrial, prefect or mlflow")
     settings = current()
     where = _address(page)
     address = address_with_ticket(where, settings.keys_folder, page, SystemClock().now())
@@ -52,7 +52,8 @@ def _address(page: str) -> str:
     settings = current()
     if page == "mlflow" and not settings.has_own_mlflow:
         raise BadInput(f"MLflow is your own, at {masked(settings.mlflow_uri)}: open it there")
-    where = live_addresses(settings).url(page)
+    part = "gateway" if page == "seatrial" else page
+    where = live_addresses(settings).url(part)
     if where is None:
         raise PlatformUnreachable(f"{page} is not up: start it with `seatrial up`")
     return where

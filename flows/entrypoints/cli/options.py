@@ -1,6 +1,5 @@
 """What several commands share: their arguments, and how they come to the platform."""
 
-import getpass
 import os
 import sys
 from collections.abc import Callable
@@ -90,11 +89,3 @@ def name_of(product: str) -> str:
     from tasks.spec_file import find_spec, load_product
 
     return load_product(find_spec(product, current().specs_folder)).product
-
-
-def user() -> str:
-    """Who gives an order: the name that this account has on the machine."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name
-        return f"user {os.getuid()}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.entrypoints import console
-from flows.entrypoints.cli.options import Json, Product, Reason, look_in_preforked_process, name_of, user
+from flows.entrypoints.cli.options import Json, Product, Reason, look_in_preforked_process, name_of
 
 if TYPE_CHECKING:
     from deployments.rollout.state import RolloutState
@@ -19,7 +19,10 @@ _PANEL = "The platform"
 
 @app.command(rich_help_panel=_PANEL)
 def products(json: Json = False) -> None:
-    """All products: those that were released here, and those that have a spec in the project and were not."""
+    """All products: those that were released here, and those that have a spec in the project and were not.
+
+    Example: seatrial products --json
+    """
     look_in_preforked_process()
     report = products_report()
     if json:
@@ -45,6 +48,7 @@ def remove(
     Example: seatrial remove flights --yes --reason "replaced by arrivals"
     """
     from deployments import wiring
+    from deployments.access_control.principal import at_command_line
     from deployments.errors import BadInput
     from deployments.spec import RolloutSection
     from tasks.rollout_engine.product_removal import check_removable, take_off_the_air
@@ -60,7 +64,7 @@ def remove(
         if json or not sys.stdin.isatty():
             raise BadInput(f"this takes {name} off the air: say so with --yes")
         typer.confirm(f"Take {name} off the air? Its users get 404 from then on", abort=True, err=True)
-    versions = take_off_the_air(name, section, doors, user(), reason)
+    versions = take_off_the_air(name, section, doors, at_command_line(), reason)
     if json:
         console.print_json({"product": name, "ended": list(versions)})
         return

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deployments.access_control.identities import Identities
 from deployments.clock import Clock
 from deployments.journals.protocol import Journal
 from deployments.prefect_api import PrefectApi
@@ -20,4 +21,5 @@ class Context:
     clock: Clock
     open_journal: Callable[[], Journal]
     open_prefect: Callable[[], PrefectApi]
+    identities: Identities
     behind_gateway: bool

@@ -17,7 +17,7 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from deployments.clock import Clock
 from deployments.errors import DiskFull, SeatrialError
@@ -28,6 +28,7 @@ from deployments.metrics.feedback.pending_by_user import NoRoomToWait
 from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.routers.envoy.headers import SENDER_HEADER
 from deployments.serving.request_body import body_within
+from flows.entrypoints.control_service.access import public
 from flows.entrypoints.program_log import say
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -55,7 +56,8 @@ def routes(
     Unless it is `behind_gateway` of this machine, nobody counts as local. Pages of `origins` may send from a browser.
     """
     endpoint = _Feedback(open_ledger, open_admission, clock, frozenset(origins), behind_gateway)
-    return [Route(PATH, endpoint.answer, methods=["POST", "OPTIONS"])]
+    why = "it asks for the product's key, or a sender on this machine"
+    return [public(PATH, endpoint.answer, methods=["POST", "OPTIONS"], why=why)]
 
 
 class _Feedback:

@@ -18,6 +18,8 @@ from datetime import timedelta
 from functools import cache
 from itertools import count
 
+from deployments.access_control.identities import Identities
+from deployments.access_control.tokens import Tokens
 from deployments.account_isolation import restrict_new_files
 from deployments.clock import Clock, SystemClock
 from deployments.errors import BadInput, NotFound, SeatrialError
@@ -25,6 +27,7 @@ from deployments.inference_log_reader import Log
 from deployments.key_files import key, known_key
 from deployments.local_platform.gateway import keep_user_log_small
 from deployments.local_platform.prefect_address import prefect_rest
+from deployments.local_platform.public_gateway import bring_certificate
 from deployments.local_platform.services import control_socket
 from deployments.metrics.feedback.admission import Admission, Bounds, Kept, Products, SectionOf
 from deployments.metrics.feedback.pending_by_user import ANSWERED_WITHIN
@@ -36,8 +39,10 @@ from deployments.serving.startup.socket_handover import tcp_listener, unix_liste
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
+from deployments.web_login.allowed_hosts import Names
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import events, feedback, webhooks
+from flows.entrypoints.control_service import events, feedback, login, webhooks
+from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.program_log import Complaints, say
@@ -137,6 +142,16 @@ def keep_users_small(settings: Settings, clock: Clock) -> None:
             keep_user_log_small(settings, clock)
 
 
+def keep_certificate(settings: Settings, clock: Clock) -> None:
+    """Every minute a look at the certificate for others: a new one is used at once, a bad one is told."""
+    complaints = Complaints()
+    while True:
+        with complaints.about("the gateway goes on with the certificate that it has", (SeatrialError, OSError)):
+            if bring_certificate(settings, clock.now()):
+                say(f"the gateway uses the certificate in {settings.public_certificate}")
+        clock.sleep(_TRIM_EVERY)
+
+
 def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
     """What senders of a product's feedback must give: what its spec names, or the file that somebody has put there."""
 
@@ -185,7 +200,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keeper.run_for_ever, name="keeper", daemon=True).start()
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
-    context = Context(settings, clock, journal, lambda: prefect_rest(settings), behind_gateway)
+    if behind_gateway and settings.public_host is not None:
+        threading.Thread(target=keep_certificate, args=(settings, clock), name="certificate", daemon=True).start()
+    identities = Identities(settings.keys_folder, lambda: Tokens(settings.feedback_database), clock)
+    access = Access(identities, Names.of(settings.gateway_names), behind_gateway)
+    context = Context(settings, clock, journal, lambda: prefect_rest(settings), identities, behind_gateway)
     events.start(context)
     app = make_app(
         [
@@ -193,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway
             ),
             *webhooks.routes(context),
-        ]
+            *login.routes(access),
+        ],
+        access,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
     with _listener(options, settings) as listener:

@@ -38,7 +38,7 @@ class Scene:
         self.settings = Settings(home=folder / "home", project=folder)
         self.settings.private_home()
         self.journal, self.prefect = InMemoryJournal(), PrefectInMemory()
-        doors: Any = (lambda: self.journal, lambda: self.prefect)
+        doors: Any = (lambda: self.journal, lambda: self.prefect, None)
         self.delivery = EventDelivery(Context(self.settings, SystemClock(), *doors, behind_gateway=True))
         self.subscriptions = Subscriptions(self.settings.keys_folder)
         self.delivery.look()

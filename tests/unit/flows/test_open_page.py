@@ -51,21 +51,21 @@ def test_a_browser_is_started_with_a_private_file_and_not_with_the_ticket(
     asked: list[str] = []
     monkeypatch.setenv("BROWSER", "x")
     monkeypatch.setattr(open_page.webbrowser, "open", lambda url: bool(asked.append(url)) or True)
-    result = CliRunner().invoke(open_page.app, [], catch_exceptions=False)
+    result = CliRunner().invoke(open_page.app, ["prefect"], catch_exceptions=False)
     file = current().run_folder / "open-prefect.html"
     assert asked == [file.as_uri()]
     assert file.stat().st_mode & 0o777 == 0o600
     assert "#ticket=" in file.read_text()
     assert "#ticket=" not in result.output
     assert followed(" is opened in the browser (`seatrial open ") in result.output
-    ticket_in(CliRunner().invoke(open_page.app, ["--print"], catch_exceptions=False).stdout.strip())
+    ticket_in(CliRunner().invoke(open_page.app, ["prefect", "--print"], catch_exceptions=False).stdout.strip())
 
 
 @pytest.mark.usefixtures("up")
 def test_where_no_browser_comes_up_the_address_is_printed_and_no_file_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER", "x")
     monkeypatch.setattr(open_page.webbrowser, "open", lambda _: False)
-    ticket_in(CliRunner().invoke(open_page.app, [], catch_exceptions=False).stdout.strip())
+    ticket_in(CliRunner().invoke(open_page.app, ["prefect"], catch_exceptions=False).stdout.strip())
     assert not (current().run_folder / "open-prefect.html").exists()
 
 
@@ -85,7 +85,7 @@ def test_a_page_that_is_not_up_or_not_there_or_not_ours_is_said_to_be_so(monkeyp
 def test_what_is_said_when_the_platform_is_up_opens_its_pages(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    addresses = Addresses("127.0.0.1", prefect=4200, mlflow=5000)
+    addresses = Addresses("127.0.0.1", gateway=8080, prefect=4200, mlflow=5000)
     monkeypatch.setattr(lifecycle, "up", lambda *_: addresses)
     monkeypatch.setattr(lifecycle, "live_addresses", lambda _: addresses)
     platform_commands.up()

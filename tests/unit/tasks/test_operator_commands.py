@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployments import wiring
+from deployments.access_control.principal import at_command_line
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from deployments.settings import Settings
@@ -50,9 +51,23 @@ def carried(world: World) -> None:
     world.clock.passing = passing
 
 
-def test_an_order_from_the_pages_is_given_in_their_name(world: World) -> None:
+@pytest.mark.parametrize(
+    ("tags", "of_a_deployment", "named"),
+    [
+        ([], False, at_command_line()),
+        ([], True, "quick-otter (Prefect)"),
+        (["auto-scheduled"], True, "quick-otter (schedule)"),
+        (["seatrial", "by:ada@example.org (OIDC)"], True, "ada@example.org (OIDC)"),
+    ],
+)
+def test_an_order_is_given_in_the_name_of_whoever_started_the_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, tags: list[str], of_a_deployment: bool, named: str
+) -> None:
+    monkeypatch.setattr("prefect.runtime.flow_run.tags", tags, raising=False)
+    monkeypatch.setattr("prefect.runtime.flow_run.name", "quick-otter", raising=False)
+    monkeypatch.setattr("prefect.runtime.deployment.id", "d" if of_a_deployment else None, raising=False)
     carried(world)
-    assert "paused (pause by Prefect" in operator_commands.give_order.fn(PRODUCT, Verb.PAUSE, "")
+    assert f"paused (pause by {named}" in operator_commands.give_order.fn(PRODUCT, Verb.PAUSE, "")
 
 
 def test_ending_what_is_under_way_says_what_serves(world: World) -> None:

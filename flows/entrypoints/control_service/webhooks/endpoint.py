@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from deployments.clock import Clock
 from deployments.errors import SeatrialError
@@ -26,6 +26,7 @@ from deployments.webhooks.hooks import Hooks
 from deployments.webhooks.inbox import Kept
 from deployments.webhooks.receipt import receive
 from deployments.webhooks.requests import Headers, Nothing, NotTaken
+from flows.entrypoints.control_service.access import public
 from flows.entrypoints.program_log import say
 
 PATH: Final = "/seatrial/webhooks/{source}/{product}"
@@ -40,7 +41,8 @@ _SAY_EVERY: Final = timedelta(minutes=1)
 
 def routes(hooks: Hooks, commit: GroupCommit, rates: Rates, clock: Clock) -> list[BaseRoute]:
     """The endpoint; `rates` are of accepted deliveries, by webhook."""
-    return [Route(PATH, _Endpoint(hooks, commit, rates, clock).answer, methods=["POST"])]
+    answer = _Endpoint(hooks, commit, rates, clock).answer
+    return [public(PATH, answer, methods=["POST"], why="each delivery is signed with the webhook's key")]
 
 
 class _Endpoint:
