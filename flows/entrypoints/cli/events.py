@@ -63,7 +63,10 @@ def add(
 
 @subscriptions.command("list")
 def list_subscriptions(json: Json = False) -> None:
-    """All subscriptions, and how many events wait for each or could not be told. Nothing is changed."""
+    """All subscriptions, and how many events wait for each or could not be told. Nothing is changed.
+
+    Example: seatrial events subscriptions list --json
+    """
     from deployments.event_delivery.outbox import State
 
     settings, made = _here()
@@ -90,7 +93,10 @@ def list_subscriptions(json: Json = False) -> None:
 
 @subscriptions.command()
 def remove(subscription: Annotated[str, typer.Argument(metavar="ID")], json: Json = False) -> None:
-    """Tell a receiver of nothing any more; what waits for it is dropped."""
+    """Tell a receiver of nothing any more; what waits for it is dropped.
+
+    Example: seatrial events subscriptions remove 3f9c01ab
+    """
     settings, made = _here()
     if subscription not in made.ids():
         made.find(subscription)  # says how to find its id
@@ -109,7 +115,10 @@ def dead_letters(
     limit: Annotated[int, typer.Option(help="how many of the newest", min=1, max=1000)] = 40,
     json: Json = False,
 ) -> None:
-    """The events that were given up, since their receiver did not take them for a day. Nothing is changed."""
+    """The events that were given up, since their receiver did not take them for a day. Nothing is changed.
+
+    Example: seatrial events dead-letters --limit 5
+    """
     settings, _ = _here()
     with _outbox(settings) as outbox:
         found = outbox.dead(limit, subscription)
@@ -130,7 +139,10 @@ def dead_letters(
 
 @commands.command()
 def resend(subscription: One = None, json: Json = False) -> None:
-    """Send again what was given up, and begin again to send to a receiver that was disabled. The ids stay the same."""
+    """Send again what was given up, and begin again to send to a receiver that was disabled. The ids stay the same.
+
+    Example: seatrial events resend --subscription 3f9c01ab
+    """
     from deployments.clock import SystemClock
     from deployments.plurals import counted
 
