@@ -42,7 +42,7 @@ from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.web_login.allowed_hosts import Names
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import feedback, login, webhooks
+from flows.entrypoints.control_service import events, feedback, login, webhooks
 from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
@@ -223,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     identities = Identities(settings.keys_folder, lambda: Tokens(settings.feedback_database), clock)
     access = Access(identities, Names.of(settings.gateway_names), behind_gateway)
     context = Context(settings, clock, journal, lambda: prefect_rest(settings), identities, behind_gateway)
+    events.start(context)
     app = make_app(
         [
             *feedback.routes(
