@@ -5,6 +5,7 @@ that dies in between does anything twice.
 """
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -112,4 +113,4 @@ def is_key(text: str) -> bool:
 
 def mark_of(who: str, operation: str, product: str, key: str) -> str:
     """What tells one request from all others: who asks, for what, and the key that he chose."""
-    return hashlib.sha256("\0".join((who, operation, product, key)).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([who, operation, product, key]).encode()).hexdigest()

@@ -12,7 +12,7 @@ MOST: Final = 500
 _PARAMETERS: Final = frozenset({"limit", "cursor"})
 
 
-class BadPage(Exception):  # noqa: N818 - a word for what was asked
+class BadPage(Exception):
     """What was asked for is no page; says why."""
 
 
