@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     gateway_names: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
         default=(), description="further host names by which browsers may open Seatrial's page at the gateway"
     )
+    api_rate: int = Field(default=1200, ge=1, description="requests that one caller of the API may send in a minute")
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
     tracking_uri: str | None = Field(

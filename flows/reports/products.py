@@ -1,6 +1,7 @@
 """All products at a glance, as JSON: by the journal, the gateway and the specs."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from tasks.rollout_engine.champion import champion_by
 RouterOf = Callable[[RolloutState], Router]
 
 
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """A spec in the folder. `called` is what runs call its product: the file's name."""
+
+    called: str
+    description: str
+
+
 def products_report(journal: Journal, router_of: RouterOf, specs: Path) -> list[dict[str, Any]]:
     """Each product that was rolled out here or has a spec, by name.
 
@@ -26,20 +35,20 @@ def products_report(journal: Journal, router_of: RouterOf, specs: Path) -> list[
     rollout went back) and `never released`. `rollout` is the newest one.
     """
     newest = {state.product: state for state in journal.newest()}
-    described = descriptions(specs)
+    described = specs_by_product(specs)
     return [
         product_report(name, newest.get(name), router_of, described.get(name)) for name in sorted({*newest, *described})
     ]
 
 
 def product_report(
-    name: str, newest: RolloutState | None, router_of: RouterOf, description: str | None
+    name: str, newest: RolloutState | None, router_of: RouterOf, spec: SpecFile | None
 ) -> dict[str, Any]:
     """One product, by its newest rollout; None: it had none."""
     report: dict[str, Any] = {
         "product": name,
-        "description": description or "",
-        "has_spec": description is not None,
+        "description": spec.description if spec else "",
+        "has_spec": spec is not None,
         "champion": None,
         "challenger": None,
         "shares": {},
@@ -56,20 +65,24 @@ def product_report(
     return report
 
 
-def descriptions(specs: Path) -> dict[str, str]:
-    """What each spec in the folder says that its product is for; of one that cannot be read, that it cannot.
+def specs_by_product(specs: Path) -> dict[str, SpecFile]:
+    """The spec of each product in the folder; of one that cannot be read the description says so.
 
     Only name and description are read: a whole spec is checked where it is used.
     """
-    found: dict[str, str] = {}
+    found: dict[str, SpecFile] = {}
     for path in spec_files(specs):
-        try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-            name = str(document["product"])
-            found[name] = str(document.get("description") or "")
-        except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
-            found[path.stem] = f"{path.name} cannot be read: `seatrial lint {path.stem}` says why"
+        name, said = _read(path)
+        found.setdefault(name, SpecFile(path.stem, said))
     return found
+
+
+def _read(path: Path) -> tuple[str, str]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return str(document["product"]), str(document.get("description") or "")
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return path.stem, f"{path.name} cannot be read: `seatrial lint {path.stem}` says why"
 
 
 def _health(state: RolloutState, shares: Mapping[str, float] | None) -> str:

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from functools import cache
 from itertools import count
@@ -40,10 +40,11 @@ from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.web_login.allowed_hosts import Names
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import feedback, login, webhooks
+from flows.entrypoints.control_service import api, feedback, login, webhooks
 from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
+from flows.entrypoints.control_service.evidence_process import EvidenceProcess
 from flows.entrypoints.program_log import Complaints, say
 
 _LONGEST_GOODBYE_SECONDS = 10
@@ -141,6 +142,13 @@ def keep_users_small(settings: Settings, clock: Clock) -> None:
             keep_user_log_small(settings, clock)
 
 
+def rest_for_ever(evidence: EvidenceProcess, clock: Clock) -> None:
+    """Every minute a look whether anybody still asks for verdicts."""
+    while True:
+        clock.sleep(_TRIM_EVERY)
+        evidence.rest()
+
+
 def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
     """What senders of a product's feedback must give: what its spec names, or the file that somebody has put there."""
 
@@ -192,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     identities = Identities(settings.keys_folder, lambda: Tokens(settings.feedback_database), clock)
     access = Access(identities, Names.of(settings.gateway_names), behind_gateway)
     context = Context(settings, clock, journal, lambda: prefect_rest(settings), identities, behind_gateway)
+    evidence = EvidenceProcess(clock)
+    threading.Thread(target=rest_for_ever, args=(evidence, clock), name="rest", daemon=True).start()
     app = make_app(
         [
             *feedback.routes(
@@ -199,11 +209,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ),
             *webhooks.routes(context),
             *login.routes(access),
+            *api.routes(context, evidence),
         ],
         access,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
-    with _listener(options, settings) as listener:
+    with closing(evidence), _listener(options, settings) as listener:
         serve(app, _LONGEST_GOODBYE_SECONDS, [listener], ws="none", lifespan="off")
 
 

@@ -37,7 +37,7 @@ class Scene:
         self.away = False
         self.identities = Identities(self.keys, self._open, self.clock)
         self.machine_token = machine_token(self.keys)
-        access = Access(self.identities, Names.of(names))
+        self.access = access = Access(self.identities, Names.of(names))
         self.app = make_app(
             [
                 guarded("/seatrial/of/{product}", told, permission=Permission.VIEW, product="product"),
