@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any, Final
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Block, Counts
-from deployments.journals.protocol import Journal
+from deployments.journals.protocol import Event, Journal
 from deployments.rollout.state import RolloutState
 from deployments.rollout.steps import Shift
 from tasks.rollout_engine.evidence_sources import own
@@ -44,11 +44,11 @@ def plan_of(state: RolloutState) -> list[dict[str, Any]]:
     ]
 
 
-def weights_over_time(state: RolloutState, journal: Journal) -> list[tuple[datetime, float]]:
+def weights_over_time(state: RolloutState, events: Sequence[Event]) -> list[tuple[datetime, float]]:
     """When the candidate's share changed, and what it was from then on, in percent; oldest first."""
     shifts = {str(step): step.weights.of(state.candidate) for step in state.steps if isinstance(step, Shift)}
     found = [(state.started_at, 0.0)]
-    for event in journal.events(state.product):
+    for event in events:
         if event.run != state.rollout_id or event.at < state.started_at:
             continue
         if event.kind == "step.done" and (share := shifts.get(str(event.detail.get("step")))) is not None:
@@ -92,12 +92,12 @@ def _counts(counts: Counts) -> Mapping[str, Any]:
     return {
         "requests": counts.requests,
         "errors": counts.errors,
-        "p50_ms": _quantile(counts.latency, 0.5),
-        "p95_ms": _quantile(counts.latency, 0.95),
+        "p50_ms": quantile(counts.latency, 0.5),
+        "p95_ms": quantile(counts.latency, 0.95),
     }
 
 
-def _quantile(latency: Sequence[int], part: float) -> float | None:
+def quantile(latency: Sequence[int], part: float) -> float | None:
     """The upper bound of the bucket that the quantile lies in; twice the last bound for what is slower."""
     total = sum(latency)
     if not total:

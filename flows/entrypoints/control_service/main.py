@@ -40,7 +40,7 @@ from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.web_login.allowed_hosts import Names
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import api, feedback, login, webhooks
+from flows.entrypoints.control_service import api, feedback, login, page, webhooks
 from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
@@ -210,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             *webhooks.routes(context),
             *login.routes(access),
             *api.routes(context, evidence),
+            *page.routes(context),
         ],
         access,
     )
