@@ -1,5 +1,6 @@
-"""The control service with the page over rollouts that really took place, in memory: time passes when a test says so."""
+"""The page over rollouts that really took place, in memory: time passes when a test says so."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -11,7 +12,6 @@ import httpx
 
 from deployments.access_control.identities import Identities
 from deployments.access_control.roles import Role
-from deployments.access_control.tokens import Tokens
 from deployments.errors import PlatformUnreachable
 from deployments.prefect_api import PrefectApi
 from deployments.settings import Settings
@@ -23,6 +23,8 @@ from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.control_service.page.board import Board
 from flows.entrypoints.control_service.page.live_look import Links, LiveLook, Sources
 from flows.entrypoints.control_service.page.service import routes_over
+from tasks.rollout_engine.carrier import Carrier
+from tasks.rollout_engine.takeover import begin
 from tests.unit.flows.access_scene import HOST, Scene
 from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
@@ -69,8 +71,6 @@ class PageScene(Scene):
     def _prefect(self) -> PrefectApi:
         def answer(request: httpx.Request) -> httpx.Response:
             if request.url.path.endswith("/create_flow_run"):
-                import json
-
                 self.started.append(json.loads(request.content))
                 return httpx.Response(200, json={"id": "0195c0de-0000-7000-8000-000000000001", "name": "run"})
             if "/deployments/name/" in request.url.path:
@@ -84,9 +84,6 @@ class PageScene(Scene):
 
     def until(self, wanted: Callable[[Any], bool], version: int, **changes: Any) -> None:
         """Carry a rollout of `version` until its state is as wanted, and leave it there."""
-        from tasks.rollout_engine.carrier import Carrier
-        from tasks.rollout_engine.takeover import begin
-
         wish = replace(self.world.wish(version), **changes)
         state, carrier = begin(wish, self.world.doors), Carrier(self.world.doors)
         for _ in range(2000):
@@ -94,7 +91,6 @@ class PageScene(Scene):
                 break
             state = carrier.advance(state)
         assert wanted(state), state
-        self.clock.advance(self.board.look.sources.clock.now() - self.clock.now())
 
     def as_role(self, role: Role, *products: str) -> None:
         answer = self.log_in(token=self.token(role, *products))

@@ -48,7 +48,8 @@ class Board:
     def parts(self, product: str, principal: Principal) -> tuple[Seen, int, Mapping[str, Part]]:
         """The parts of a page by their ids, as somebody may see them; of the overview for an empty product.
 
-        With them comes the revision that they are of. Raises `NotFound` for a product that nobody knows, and what the journal raises.
+        With them comes the revision that they are of. Raises `NotFound` for a product that nobody knows, and what the
+        journal raises.
         """
         seen = self.look.now()
         rights = rights_of(principal, product) if product else ()
@@ -70,7 +71,7 @@ class Board:
             if basis == view.basis and now - view.made_at < _AGAIN_AFTER_SECONDS:
                 return
             view.basis, view.made_at = basis, now
-            made = product_parts(self.look.product(product), seen, principal)
+            made = dict(product_parts(self.look.product(product), seen, principal))
         else:
             if view.basis == seen.number:
                 return
@@ -78,7 +79,7 @@ class Board:
             view.basis = seen.number
             changed = {name for name, number in seen.changed.items() if number > known}
             kept = {name: part.html for name, part in view.parts.items() if product_of(name) in seen.reports}
-            made = kept | overview_parts(seen, changed)
+            made = kept | dict(overview_parts(seen, changed))
         news = {name: html for name, html in made.items() if name not in view.parts or view.parts[name].html != html}
         self.revision += bool(news)
         view.parts = {

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from deployments.errors import BadInput, SeatrialError
-from deployments.journals.protocol import Journal
+from deployments.journals.protocol import Event, Journal
 from deployments.prefect_api import release_deployment
 from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import RolloutState
@@ -74,7 +74,9 @@ class Confirmation:
         if self.order in orders.RUNS:
             return ""
         if (form.get("rollout"), form.get("step")) != (self.rollout, self.step):
-            return "The rollout has moved on since this form was opened. Nothing was ordered: read again what will happen."
+            return (
+                "The rollout has moved on since this form was opened. Nothing was ordered: read again what will happen."
+            )
         return ""
 
 
@@ -120,7 +122,7 @@ def told_of_order(
         except ValueError:
             return None
     number = query.get("order", "")
-    if not number.isdecimal() or len(number) > 12:  # noqa: PLR2004 - no number of ours is longer
+    if not number.isdecimal() or len(number) > 12:
         return None
     try:
         journal = open_journal()
@@ -165,6 +167,11 @@ def _started(confirmation: Confirmation, form: Mapping[str, str], given: Given) 
     with given.context.open_prefect() as prefect:
         deployment = release_deployment(confirmation.product) if name == orders.RELEASE else f"{name}/{name}"
         run = prefect.start_run(deployment, {"request": request}, key, ("page",), given.who)
+    said = {"who": given.who, "said": form["reason"].strip()}
+    context = given.context
+    context.open_journal().record(
+        Event(confirmation.product, str(run.id), context.clock.now(), f"{name}.ordered", said)
+    )
     return str(run.id)
 
 

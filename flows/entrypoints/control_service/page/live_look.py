@@ -151,7 +151,10 @@ class LiveLook:
         if before is not None and not touched and trouble == before.trouble and list(reports) == list(reported):
             return before
         number = before.number + 1 if before else 1
-        changed = {name: number if name in touched else before.changed.get(name, number) if before else number for name in reports}
+        changed = {
+            name: number if name in touched else before.changed.get(name, number) if before else number
+            for name in reports
+        }
         return Seen(number, self.sources.clock.now(), reports, states, trouble, changed, last)
 
     def _told_since(self, before: Seen | None, journal: Journal) -> tuple[set[str], Event | None]:
@@ -186,7 +189,9 @@ class LiveLook:
     def _specs(self) -> Mapping[str, SpecFile]:
         """Read again when a file of the folder has changed."""
         try:
-            mark = sorted((each.name, each.stat().st_mtime_ns, each.stat().st_size) for each in self.sources.specs.glob("*.yaml"))
+            mark = sorted(
+                (each.name, each.stat().st_mtime_ns, each.stat().st_size) for each in self.sources.specs.glob("*.yaml")
+            )
         except OSError:
             mark = []
         if self._files is None or self._files[0] != mark:
@@ -204,7 +209,10 @@ class LiveLook:
         return self._schedules
 
     def _ask_prefect(self) -> None:
-        with self._complaints.about("the page has no schedules", (SeatrialError, OSError)), self.sources.prefect() as api:
+        with (
+            self._complaints.about("the page has no schedules", (SeatrialError, OSError)),
+            self.sources.prefect() as api,
+        ):
             self._schedules = schedules_report(api)
 
     def _course(self, state: RolloutState, journal: Journal) -> Course:

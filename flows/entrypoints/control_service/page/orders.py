@@ -18,13 +18,13 @@ ROLLBACK: Final = "rollback"
 RUNS: Final = (RELEASE, RETRY, ROLLBACK)
 _MAY: Final[Mapping[str, Permission]] = {
     Verb.APPROVE: Permission.APPROVE,
-    Verb.SKIP: Permission.APPROVE,
-    Verb.PROMOTE: Permission.APPROVE,
-    Verb.PAUSE: Permission.ORDER,
     Verb.RESUME: Permission.ORDER,
-    Verb.ABORT: Permission.ORDER,
+    Verb.PAUSE: Permission.ORDER,
+    Verb.SKIP: Permission.APPROVE,
     RELEASE: Permission.ORDER,
     RETRY: Permission.ORDER,
+    Verb.PROMOTE: Permission.APPROVE,
+    Verb.ABORT: Permission.ORDER,
     ROLLBACK: Permission.ORDER,
 }
 ORDERS: Final = tuple(_MAY)
@@ -60,7 +60,11 @@ def offers(report: Mapping[str, Any], state: RolloutState | None, principal: Pri
     """What `principal` may order of a product now, in the order of the table."""
     product = str(report["product"])
     return [
-        Offer(name, _LABELS[name], "main" if name in {Verb.APPROVE, Verb.RESUME} else "danger" if name in _DANGEROUS else "")
+        Offer(
+            name,
+            _LABELS[name],
+            "main" if name in {Verb.APPROVE, Verb.RESUME} else "danger" if name in _DANGEROUS else "",
+        )
         for name in ORDERS
         if principal.may(permission_of(name), product) and means_something(name, report, state)
     ]
@@ -89,38 +93,37 @@ def label_of(order: str) -> str:
 
 def consequences(order: str, report: Mapping[str, Any], state: RolloutState | None) -> list[str]:
     """What will happen, one sentence each."""
-    product = str(report["product"])
     if order in RUNS or state is None:
-        return _of_run(order, product, report, state)
+        return _of_run(order, str(report["product"]), report, state)
     candidate, former = f"v{state.candidate}", f"v{state.former}" if state.former is not None else "nobody"
     following = state.steps[state.done + 1] if state.done + 1 < len(state.steps) else None
     after = f"Next comes: {step_in_words(following)}." if following is not None else "The rollout is done then."
     split = str(state.split.weights) if state.split is not None else "as it is"
-    match Verb(order):
-        case Verb.APPROVE:
-            question = state.step.question if isinstance(state.step, Approve) else ""
-            return [f"You say yes to: {question}", after]
-        case Verb.SKIP:
-            step = step_in_words(state.step) if state.step is not None else "nothing"
-            return [f"The present step ends without what it waits for: {step}.", after, "Harm still rolls back."]
-        case Verb.PROMOTE:
-            return [
-                f"{candidate} gets all traffic now; {former} stays ready until the bake is over.",
-                "What is still to be watched or approved is left out; the bake is still watched, and harm rolls back.",
-            ]
-        case Verb.PAUSE:
-            return [
-                f"The split stays as it is: {split}.",
-                f"{candidate} is still watched, and harm still rolls back.",
-                "Nothing goes on until somebody resumes it.",
-            ]
-        case Verb.RESUME:
-            return ["The rollout goes on at the step where it was.", "The deadline of this step counts anew."]
-        case Verb.ABORT:
-            return [
-                f"{former} gets all traffic back at once, and {candidate} loses its servers.",
-                f"The rollout of {candidate} ends as rolled back; it can be retried later.",
-            ]
+    question = state.step.question if isinstance(state.step, Approve) else ""
+    step = step_in_words(state.step) if state.step is not None else "nothing"
+    told: Mapping[Verb, list[str]] = {
+        Verb.APPROVE: [f"You say yes to: {question}", after],
+        Verb.SKIP: [
+            f"The present step ends without what it waits for: {step}.",
+            after,
+            "Harm still rolls back.",
+        ],
+        Verb.PROMOTE: [
+            f"{candidate} gets all traffic now; {former} stays ready until the bake is over.",
+            "What is still to be watched or approved is left out; the bake is still watched, and harm rolls back.",
+        ],
+        Verb.PAUSE: [
+            f"The split stays as it is: {split}.",
+            f"{candidate} is still watched, and harm still rolls back.",
+            "Nothing goes on until somebody resumes it.",
+        ],
+        Verb.RESUME: ["The rollout goes on at the step where it was.", "The deadline of this step counts anew."],
+        Verb.ABORT: [
+            f"{former} gets all traffic back at once, and {candidate} loses its servers.",
+            f"The rollout of {candidate} ends as rolled back; it can be retried later.",
+        ],
+    }
+    return told[Verb(order)]
 
 
 def _of_run(order: str, product: str, report: Mapping[str, Any], state: RolloutState | None) -> list[str]:

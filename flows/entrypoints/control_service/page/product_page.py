@@ -94,7 +94,11 @@ def product_parts(found: ProductSeen, seen: Seen, principal: Principal) -> Mappi
     }
     parts = {"now": render("now.html", **known, **_now(found))}
     parts["actions"] = render(
-        "actions.html", **known, offers=offers(found.report, state, principal), orders=found.orders, carried=found.carried
+        "actions.html",
+        **known,
+        offers=offers(found.report, state, principal),
+        orders=found.orders,
+        carried=found.carried,
     )
     events = [each for each in found.events if state is not None and each.run == state.rollout_id]
     charts = traffic_charts(state, course, weights_over_time(state, events)) if state and course else []
@@ -206,8 +210,6 @@ def _past(found: ProductSeen) -> list[Past]:
         outcome, tone = PHASES[each.phase]
         role = "champion" if each.candidate == champion else "candidate" if each.live else ""
         told.append(
-            Past(
-                each.candidate, role, outcome, tone, each.strategy, each.reason, each.started_at, each.rollout_id
-            )
+            Past(each.candidate, role, outcome, tone, each.strategy, each.reason, each.started_at, each.rollout_id)
         )
     return told

@@ -26,7 +26,11 @@ HEADERS: Final[Mapping[str, str]] = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 # What a browser is given beside the pages, by name, and its kind.
-_KINDS: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "mark.svg": "image/svg+xml"}
+_KINDS: Final = {
+    "page.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "mark.svg": "image/svg+xml",
+}
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
@@ -44,7 +48,11 @@ def asset(name: str) -> Response | None:
     """A file of ours; None: there is no such file. Its address changes with it, so it is kept for ever."""
     if name not in _KINDS:
         return None
-    headers = {"cache-control": _FOR_EVER, "x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
+    headers = {
+        "cache-control": _FOR_EVER,
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "same-origin",
+    }
     return Response(_content(name), media_type=_KINDS[name], headers=headers)
 
 
@@ -67,7 +75,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"pieces": pieces, "utc": _utc, "iso": _iso, "short": _short, "words": in_words, "percent": _percent}
+    made.filters |= {
+        "pieces": pieces,
+        "utc": _utc,
+        "iso": _iso,
+        "short": _short,
+        "sentence": _sentence,
+        "words": in_words,
+        "percent": _percent,
+    }
     made.globals |= {"root": ROOT, "asset": cache(address_of), "timedelta": timedelta}
     return made
 
@@ -82,6 +98,11 @@ def _short(at: datetime) -> str:
 
 def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _sentence(text: str) -> str:
+    """With a capital at its beginning, unless that is the name of a version."""
+    return text if text[1:2].isdigit() else f"{text[:1].upper()}{text[1:]}"
 
 
 def _percent(value: float) -> str:

@@ -22,7 +22,9 @@ def traffic_charts(state: RolloutState, course: Course, weights: Weights) -> lis
     stretches = course.stretches
     if not stretches:
         return found
-    errors = _both(state, [(each.end, _error_percent(each.stable), _error_percent(each.candidate)) for each in stretches])
+    errors = _both(
+        state, [(each.end, _error_percent(each.stable), _error_percent(each.candidate)) for each in stretches]
+    )
     slow = _both(state, [(each.end, _p95(each.stable), _p95(each.candidate)) for each in stretches])
     found.append(time_chart("Requests that failed", _compared(state, course, _error_percent, "%"), errors, span, " %"))
     found.append(time_chart("Latency, 95th percentile", _compared(state, course, _p95, "ms"), slow, span, " ms"))
@@ -36,9 +38,7 @@ def evidence_charts(state: RolloutState, course: Course) -> list[Chart]:
 
 
 def _of_metric(metric: str, stretches: Sequence[Stretch], span: tuple[datetime, datetime]) -> Chart:
-    found = [
-        (each.end, weighing) for each in stretches for weighing in each.weighings if weighing.metric == metric
-    ]
+    found = [(each.end, weighing) for each in stretches for weighing in each.weighings if weighing.metric == metric]
     last = found[-1][1]
     series = [Series("evidence of harm", "harm", [Point(at, log10(each.harm)) for at, each in found])]
     said = f"evidence of harm {last.harm:,.3g} of the {last.harm_needed:,.0f} that prove it"

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sse_starlette import EventSourceResponse
@@ -27,7 +28,7 @@ from flows.entrypoints.control_service.page.board import Board
 from flows.entrypoints.control_service.page.confirmation import Confirmation, Given, give, told_of_order
 from flows.entrypoints.control_service.page.live_look import Links, LiveLook, Sources
 from flows.entrypoints.control_service.page.product_page import PARTS
-from flows.entrypoints.control_service.page.rendering import HEADERS, ROOT, asset, page
+from flows.entrypoints.control_service.page.rendering import ROOT, asset, page
 from flows.entrypoints.control_service.page.stream import MOST_WATCHERS, Pulse, changes
 from flows.entrypoints.program_log import say
 
@@ -60,22 +61,22 @@ def routes(context: Context) -> list[BaseRoute]:
 def routes_over(context: Context, board: Board) -> list[BaseRoute]:
     """The routes over what is shown."""
     pages = _Pages(context, board, Pulse(board.look))
-    look = {"permission": Permission.VIEW, "refused": _to_login}
+    look: Any = partial(guarded, permission=Permission.VIEW, refused=_to_login)
     return [
         public(f"{ROOT}/assets/{{digest}}/{{name}}", _asset, why="they are the same for everybody"),
-        guarded(ROOT, _home, product=None, **look),
-        guarded(f"{ROOT}/", pages.overview, product=None, **look),
+        look(ROOT, _home, product=None),
+        look(f"{ROOT}/", pages.overview, product=None),
         guarded(f"{ROOT}/live", pages.stream, permission=Permission.VIEW, product=None),
-        guarded(_PRODUCT, pages.product, product="product", **look),
+        look(_PRODUCT, pages.product, product="product"),
         guarded(f"{_PRODUCT}/live", pages.stream, permission=Permission.VIEW, product="product"),
-        guarded(_ORDER, pages.confirm, product="product", **look),
+        look(_ORDER, pages.confirm, product="product"),
         guarded(_ORDER, pages.order, methods=["POST"], permission=Permission.ORDER, product="product"),
     ]
 
 
 def _to_login(request: Request, refused: Response) -> Response:
     """Whoever is not logged in is asked who he is; whoever may not is told so."""
-    if refused.status_code == 401:  # noqa: PLR2004 - HTTP
+    if refused.status_code == 401:
         return RedirectResponse(LOGIN, 303, headers={"cache-control": "no-store"})
     return refused
 
@@ -128,9 +129,7 @@ class _Pages:
             return Response(status_code=503, headers={"retry-after": "30"})
         product = str(request.path_params.get("product", ""))
         since = request.headers.get("last-event-id") or request.query_params.get("since", "")
-        told = changes(
-            self.board, self.pulse, product, request.state.principal, since, self.context.clock.monotonic
-        )
+        told = changes(self.board, self.pulse, product, request.state.principal, since, self.context.clock.monotonic)
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
         return EventSourceResponse(told, headers=headers, ping=_PING_SECONDS, send_timeout=_SLOWEST_WATCHER_SECONDS)
 
@@ -178,9 +177,7 @@ class _Pages:
         except SeatrialError as error:
             say(f"an order to {product} was not given: {error}")
             return self._said(request, 503, "Nothing was ordered", f"{error}: try again later")
-        return RedirectResponse(
-            f"{ROOT}/products/{product}?{given}", 303, headers={"cache-control": "no-store"}
-        )
+        return RedirectResponse(f"{ROOT}/products/{product}?{given}", 303, headers={"cache-control": "no-store"})
 
     def _form(self, request: Request, confirmation: Confirmation, status: int, reason: str, why: str) -> Response:
         frame = self._frame(request, f"{confirmation.label}: {confirmation.product}", "", "", 0)

@@ -47,7 +47,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """A level that means something, with its word; `place` is its height in the box, `beneath` where the word stands."""
+    """A level, with its meaning in a word; `place` is its height in the box, `beneath` on which side its zone is."""
 
     place: float
     label: str
@@ -94,8 +94,8 @@ def time_chart(title: str, said: str, series: Sequence[Series], span: tuple[date
     """Values over time from zero up; `unit` stands behind the labels of the values."""
     most = max((point.value for each in series for point in each.points if point.value is not None), default=0.0)
     step = _round_step(most / 3)
-    high = 100.0 if unit == " %" and most > 50 else max(step * math.ceil(most / step), step)  # noqa: PLR2004 - percent
-    if high == 100:  # noqa: PLR2004 - percent
+    high = 100.0 if unit == " %" and most > 50 else max(step * math.ceil(most / step), step)
+    if high == 100:
         step = 25.0
     height = Scale(0.0, high, HEIGHT - _BOTTOM, _TOP)
     up = [Tick(height(number * step), f"{number * step:g}{unit}") for number in range(round(high / step) + 1)]
@@ -117,7 +117,7 @@ def evidence_chart(
     height = Scale(low, high, HEIGHT - _BOTTOM, _TOP)
     step = max(1, math.ceil((high - low) / 7))
     marks = [power for power in range(math.ceil(low), math.floor(high) + 1) if power % step == 0]
-    up = [Tick(height(power), f"{10 ** abs(power):,}" if abs(power) < 5 else f"1e{abs(power)}") for power in marks]  # noqa: PLR2004 - room
+    up = [Tick(height(power), f"{10 ** abs(power):,}" if abs(power) < 5 else f"1e{abs(power)}") for power in marks]
     boundaries = [Boundary(height(harm), f"harm is proved at {needed[0]:,.0f}", "harm")]
     if safe is not None and needed[1] is not None:
         boundaries.append(Boundary(height(-safe), f"not worse is proved at {needed[1]:,.0f}", "safe", beneath=True))
@@ -175,16 +175,16 @@ def _round_step(size: float) -> float:
     """The next of 1, 2, 5, 10, …; a tenth where nothing is there to be divided."""
     if size <= 0:
         return 0.1
-    power = 10 ** math.floor(math.log10(size))
+    power = 10.0 ** math.floor(math.log10(size))
     return next((each * power for each in _ROUND if each * power >= size), 10.0 * power)
 
 
 def _moments(begin: datetime, end: datetime) -> Iterator[tuple[datetime, str]]:
     """Some four round moments of UTC within a span."""
-    step = next((each for each in _STEPS if (end - begin) / each <= 4), _STEPS[-1])  # noqa: PLR2004 - labels in a row
+    step = next((each for each in _STEPS if (end - begin) / each <= 4), _STEPS[-1])
     seconds = step.total_seconds()
     at = datetime.fromtimestamp(math.ceil(begin.timestamp() / seconds) * seconds, begin.tzinfo)
-    told = "%H:%M:%S" if seconds < 60 else "%H:%M" if seconds < 86400 else "%b %-d"  # noqa: PLR2004 - seconds
+    told = "%H:%M:%S" if seconds < 60 else "%H:%M" if seconds < 86400 else "%b %-d"
     while at <= end:
         yield at, at.strftime(told)
         at += step

@@ -9,7 +9,15 @@ from typing import Any, Final
 from deployments.journals.protocol import Event
 from deployments.plurals import counted
 from deployments.rollout.state import Phase
-from deployments.rollout.steps import Approve, Conclude, Launch, Observe, Promote, Reinstate, Retire, Shift, Step, Verify
+from deployments.rollout.steps import (
+    Launch,
+    Promote,
+    Reinstate,
+    Retire,
+    Shift,
+    Step,
+    Verify,
+)
 
 # What each health is called, and the tone that it is shown in.
 HEALTH: Final[Mapping[str, tuple[str, str]]] = {
@@ -37,6 +45,9 @@ _EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "release.asked": ("Release asked for", ""),
     "retry.asked": ("Retry asked for", ""),
     "rollback.asked": ("Rollback asked for", ""),
+    "release.ordered": ("Release ordered", "ask"),
+    "retry.ordered": ("Retry ordered", "ask"),
+    "rollback.ordered": ("Rollback ordered", "ask"),
     "rollback.done": ("Rolled back", "good"),
     "data.ingested": ("Data read", ""),
     "data.validated": ("Data validated", "good"),
@@ -59,6 +70,8 @@ _ENDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 # What stands in the history for whoever looks for a defect.
 HIDDEN: Final = frozenset({"step.intended"})
+_FACTS: Final = ("who", "said", "step", "seen", "algorithm", "reason")
+_OF_ORDERS: Final = ("who", "said", "why")
 _LONGEST: Final = 600
 _TICKED: Final = re.compile(r"`([^`]+)`")
 
@@ -87,27 +100,21 @@ def pieces(text: str) -> list[tuple[bool, str]]:
 
 def step_in_words(step: Step) -> str:
     """A step for people, as a sentence without a full stop."""
+    told = str(step)
     match step:
         case Launch(version, replicas):
-            return f"Start {counted(replicas, 'server')} of v{version}"
+            told = f"start {counted(replicas, 'server')} of v{version}"
         case Verify(version):
-            return f"Check that v{version} answers as in training"
-        case Shift():
-            return f"Send {step.weights}" if not step.matches and not step.mirror else str(step).capitalize()
-        case Observe():
-            return str(step).capitalize()
-        case Approve(question):
-            return f"Ask a person: {question}"
-        case Conclude(version, _):
-            return f"Report how v{version} compares"
+            told = f"check that v{version} answers as in training"
+        case Shift(weights, matches, mirror) if not matches and mirror is None:
+            told = f"send {weights}"
         case Promote(version):
-            return f"Make v{version} the champion"
+            told = f"make v{version} the champion"
         case Reinstate(version):
-            return f"Make v{version} champion again"
+            told = f"make v{version} champion again"
         case Retire(version):
-            return f"Let v{version} give its last answers and go"
-        case _:
-            return str(step).capitalize()
+            told = f"let v{version} give its last answers and go"
+    return f"{told[:1].upper()}{told[1:]}"
 
 
 def _title(event: Event) -> tuple[str, str]:
@@ -125,22 +132,20 @@ def _title(event: Event) -> tuple[str, str]:
 
 
 def _told(event: Event) -> str:
-    detail = event.detail
+    detail, told = event.detail, ""
     match event.kind:
         case "rollout.started":
-            return f"v{detail.get('candidate')}: {counted(len(detail.get('steps') or ()), 'step')} planned"
+            told = f"v{detail.get('candidate')}: {counted(len(detail.get('steps') or ()), 'step')} planned"
         case "rollout.judged":
-            return f"{str(detail.get('ruling', '')).capitalize()}: {detail.get('why', '')}"
+            told = f"{str(detail.get('ruling', '')).capitalize()}: {detail.get('why', '')}"
         case "data.ingested":
-            return f"{_number(detail.get('rows'))} rows, {detail.get('window', '')}".strip(", ")
+            told = f"{_number(detail.get('rows'))} rows, {detail.get('window', '')}".strip(", ")
         case "gate.passed" | "gate.refused":
-            return f"against {detail.get('against', 'nothing')}: {_plain(detail.get('scores'))}"
+            told = f"against {detail.get('against') or 'nothing'}: {_plain(detail.get('scores'))}"
         case "model.registered":
-            return f"v{detail.get('version')}"
-    if event.kind.startswith("order."):
-        return ", ".join(str(detail[name]) for name in ("who", "said", "why") if detail.get(name))
-    told = [str(detail[name]) for name in ("who", "step", "seen", "algorithm", "reason") if detail.get(name)]
-    return ": ".join(dict.fromkeys(told)) if told else _plain(detail.get("version") and f"v{detail['version']}")
+            told = f"v{detail.get('version')}"
+    names = _OF_ORDERS if event.kind.startswith("order.") else _FACTS
+    return told or ", ".join(dict.fromkeys(str(detail[name]) for name in names if detail.get(name)))
 
 
 def _plain(value: Any) -> str:
