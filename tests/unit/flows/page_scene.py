@@ -14,6 +14,7 @@ from deployments.access_control.identities import Identities
 from deployments.access_control.roles import Role
 from deployments.errors import PlatformUnreachable
 from deployments.prefect_api import PrefectApi
+from deployments.rollout.state import Phase
 from deployments.settings import Settings
 from deployments.web_login.allowed_hosts import Names
 from flows.entrypoints.control_service import login
@@ -80,7 +81,7 @@ class PageScene(Scene):
         return PrefectApi("http://prefect/api", transport=httpx.MockTransport(answer))
 
     def spec(self, product: str = PRODUCT, description: str = "Rents of bikes by hour") -> None:
-        (self.specs / f"{product}.yaml").write_text(f"product: {product}\ndescription: {description!r}\n")
+        (self.specs / f"{product}.yaml").write_text(f"product: {product}\ndescription: {json.dumps(description)}\n")
 
     def until(self, wanted: Callable[[Any], bool], version: int, **changes: Any) -> None:
         """Carry a rollout of `version` until its state is as wanted, and leave it there."""
@@ -91,6 +92,14 @@ class PageScene(Scene):
                 break
             state = carrier.advance(state)
         assert wanted(state), state
+
+    def until_paused(self) -> None:
+        """The rollout under way takes the order that was given, and no further step."""
+        state, carrier = self.world.journal.newest()[0], Carrier(self.world.doors)
+        for _ in range(10):
+            state = carrier.advance(state)
+            if state.phase is Phase.PAUSED:
+                return
 
     def as_role(self, role: Role, *products: str) -> None:
         answer = self.log_in(token=self.token(role, *products))
