@@ -34,6 +34,7 @@ from deployments.metrics.feedback.rate_limit import Rates
 from deployments.metrics.feedback.store import FeedbackLedger, UserOf
 from deployments.proxy_environment import heed_proxies
 from deployments.request_ids import KEY_NAME, Seals
+from deployments.serving.allocator import give_back_memory
 from deployments.serving.startup.socket_handover import tcp_listener, unix_listener
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
@@ -170,6 +171,7 @@ def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control_service.main`: what supervisord and a cluster run; serves until SIGTERM."""
     restrict_new_files()
+    give_back_memory()
     heed_proxies()
     options, settings = _parse(arguments), current()
     clock = SystemClock()

@@ -368,4 +368,3 @@ def test_one_look_serves_everybody(canary: PageScene, monkeypatch: pytest.Monkey
         canary.board.parts("", principal)
         canary.board.parts(PRODUCT, principal)
     assert len(looks) == 1
-

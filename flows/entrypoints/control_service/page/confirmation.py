@@ -164,9 +164,9 @@ def _started(confirmation: Confirmation, form: Mapping[str, str], given: Given) 
     if name == orders.RELEASE and window:
         request["window"] = window[:_LONGEST_WINDOW]
     key = f"page-{form.get('once', '')[:_LONGEST_KEY]}"
-    with given.context.open_prefect() as prefect:
-        deployment = release_deployment(confirmation.product) if name == orders.RELEASE else f"{name}/{name}"
-        run = prefect.start_run(deployment, {"request": request}, key, ("page",), given.who)
+    deployment = release_deployment(confirmation.product) if name == orders.RELEASE else f"{name}/{name}"
+    prefect = given.context.open_prefect()  # a client that others use, too
+    run = prefect.start_run(deployment, {"request": request}, key, ("page",), given.who)
     said = {"who": given.who, "said": form["reason"].strip()}
     context = given.context
     context.open_journal().record(

@@ -209,11 +209,8 @@ class LiveLook:
         return self._schedules
 
     def _ask_prefect(self) -> None:
-        with (
-            self._complaints.about("the page has no schedules", (SeatrialError, OSError)),
-            self.sources.prefect() as api,
-        ):
-            self._schedules = schedules_report(api)
+        with self._complaints.about("the page has no schedules", (SeatrialError, OSError)):
+            self._schedules = schedules_report(self.sources.prefect())  # a client that others use, too
 
     def _course(self, state: RolloutState, journal: Journal) -> Course:
         known = self._courses.pop(state.rollout_id, None)

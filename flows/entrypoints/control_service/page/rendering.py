@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from deployments.durations import in_words
-from flows.entrypoints.control_service.page.wording import pieces
+from flows.entrypoints.control_service.page.wording import e_value, pieces
 
 _HERE: Final = Path(__file__).parent
 ROOT: Final = "/seatrial"
@@ -80,6 +80,7 @@ def _environment() -> Environment:
         "utc": _utc,
         "iso": _iso,
         "short": _short,
+        "e_value": e_value,
         "sentence": _sentence,
         "words": in_words,
         "percent": _percent,

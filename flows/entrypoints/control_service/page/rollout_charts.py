@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from deployments.analysis.evidence import Counts
-from deployments.rollout.state import Phase, RolloutState
+from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
+from deployments.rollout.state import RolloutState
 from flows.entrypoints.control_service.page.course import Course, Stretch
 from flows.entrypoints.control_service.page.svg import Chart, Point, Series, evidence_chart, log10, time_chart
-from flows.reports.progress import quantile
+from flows.entrypoints.control_service.page.wording import e_value
 
 Weights = Sequence[tuple[datetime, float]]
 
@@ -41,11 +41,11 @@ def _of_metric(metric: str, stretches: Sequence[Stretch], span: tuple[datetime, 
     found = [(each.end, weighing) for each in stretches for weighing in each.weighings if weighing.metric == metric]
     last = found[-1][1]
     series = [Series("evidence of harm", "harm", [Point(at, log10(each.harm)) for at, each in found])]
-    said = f"evidence of harm {last.harm:,.3g} of the {last.harm_needed:,.0f} that prove it"
+    said = f"evidence of harm {e_value(last.harm)} of the {last.harm_needed:,.0f} that prove it"
     if last.safe is not None:
         points = [Point(at, -log10(each.safe or 0.0)) for at, each in found]
         series.append(Series("evidence that it is not worse", "safe", points))
-        said += f"; evidence that it is not worse {last.safe:,.3g} of the {last.safe_needed:,.0f} that prove it"
+        said += f"; evidence that it is not worse {e_value(last.safe)} of the {last.safe_needed:,.0f} that prove it"
     needed = last.harm_needed, None if last.safe is None else last.safe_needed
     return evidence_chart(metric.replace("_", " "), said, series, span, needed)
 
@@ -80,9 +80,12 @@ def _error_percent(counts: Counts) -> float | None:
 
 
 def _p95(counts: Counts) -> float | None:
-    return quantile(counts.latency, 0.95)
-
-
-def is_over(state: RolloutState) -> bool:
-    """Whether the rollout has ended."""
-    return state.phase in {Phase.DONE, Phase.ROLLED_BACK}
+    """Within its bucket as if latencies were spread evenly over it; the last bound for what is slower."""
+    wanted, seen, low = 0.95 * sum(counts.latency), 0.0, 0.0
+    if not wanted:
+        return None
+    for bound, count in zip(LATENCY_BOUNDS_MS, counts.latency, strict=False):
+        if count and seen + count >= wanted:
+            return low + (bound - low) * (wanted - seen) / count
+        seen, low = seen + count, float(bound)
+    return low

@@ -13,6 +13,7 @@ _RIGHT: Final = 10
 _TOP: Final = 12
 _BOTTOM: Final = 22
 _ROUND: Final = (1, 2, 5)
+_BEYOND: Final = 1.2
 _STEPS: Final = tuple(
     timedelta(seconds=each)
     for each in (5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 604800, 2592000)
@@ -112,8 +113,9 @@ def evidence_chart(
     harm = math.log10(needed[0])
     safe = None if needed[1] is None else math.log10(needed[1])
     seen = [point.value for each in series for point in each.points if point.value is not None]
-    high = max(harm, *seen, 0.0) + 0.45
-    low = min(-(safe or 0.0), *seen, 0.0) - 0.45
+    # A line that is far beyond its proof leaves the drawing, so that the way to the other one can still be seen.
+    high = min(max(harm, *seen), harm + _BEYOND) + 0.45
+    low = max(min(-(safe or 0.0), *seen, 0.0), -((safe or 0.0) + _BEYOND)) - 0.45
     height = Scale(low, high, HEIGHT - _BOTTOM, _TOP)
     step = max(1, math.ceil((high - low) / 7))
     marks = [power for power in range(math.ceil(low), math.floor(high) + 1) if power % step == 0]

@@ -98,6 +98,11 @@ def pieces(text: str) -> list[tuple[bool, str]]:
     return [(bool(number % 2), piece) for number, piece in enumerate(_TICKED.split(text)) if piece]
 
 
+def e_value(value: float) -> str:
+    """An e-value as people read it."""
+    return f"{value:.3g}" if value < 100 or value >= 1e7 else f"{value:,.0f}"
+
+
 def step_in_words(step: Step) -> str:
     """A step for people, as a sentence without a full stop."""
     told = str(step)
