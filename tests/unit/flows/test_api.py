@@ -35,12 +35,6 @@ class Started:
     def __init__(self) -> None:
         self.runs: dict[str, tuple[str, dict[str, Any], str]] = {}
 
-    def __enter__(self) -> "Started":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
     def start_run(self, deployment: str, parameters: Any, key: str, tags: Any = (), by: str = "") -> StartedRun:
         self.runs.setdefault(key, (deployment, parameters, by))
         return StartedRun(RUN, "quick-otter")

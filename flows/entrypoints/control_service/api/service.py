@@ -221,8 +221,7 @@ class _Api:
         return page_of(asked.request.query_params, found, lambda each: each.rollout_id, state_report)
 
     def _schedules(self, asked: _Asked) -> Any:
-        with self._context.open_prefect() as prefect:
-            found = schedules_report(prefect)
+        found = schedules_report(self._context.open_prefect())
         return {name: facts for name, facts in found.items() if asked.principal.may(Permission.VIEW, name)}
 
     def _order(self, verb: Verb, asked: _Asked) -> Any:
@@ -242,9 +241,9 @@ class _Api:
         given = {} if asked.body is None else asked.body.model_dump(mode="json", exclude_none=True)
         deployment = release_deployment(asked.product) if name == "release" else f"{name}/{name}"
         key = asked.begun.mark if asked.begun else uuid.uuid4().hex
-        with self._context.open_prefect() as prefect:
-            request = {"product": spec.called, **given}
-            run = prefect.start_run(deployment, {"request": request}, f"api-{key}", ("api",), asked.principal.who)
+        parameters = {"request": {"product": spec.called, **given}}
+        prefect = self._context.open_prefect()  # everybody's: it is not closed
+        run = prefect.start_run(deployment, parameters, f"api-{key}", ("api",), asked.principal.who)
         return {"product": asked.product, "run": str(run.id), "name": run.name, "deployment": deployment}
 
     def _found(self, asked: _Asked) -> RolloutState:
