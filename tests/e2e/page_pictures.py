@@ -43,7 +43,7 @@ def take(page: Page, base: str, folder: Path) -> None:
         if "/orders/" not in path:
             page.until("document.getElementById('link').dataset.state === 'live'")
         size = picture(page, folder / f"{name}.png", height)
-        print(f"{folder / name}.png: {size / 1000:.0f} kB")
+        sys.stdout.write(f"{folder / name}.png: {size / 1000:.0f} kB\n")
         assert size < MOST_BYTES, f"{name}.png has {size} bytes: {MOST_BYTES} are enough"
 
 

@@ -225,7 +225,7 @@ def test_an_approval_shows_who_asks_and_why_and_goes_on(asking: PageScene) -> No
     asking.as_role(Role.APPROVER)
     told = seen(asking.browse(OF_BIKES).text)
     question = asking.world.journal.newest()[0].step.question  # type: ignore[union-attr]
-    assert question in told
+    assert f"{question[0].upper()}{question[1:]}" in told
     assert "asked for by ci-bot (token)" in told
     assert question in seen(asking.browse("/seatrial/").text)
     assert f"You say yes to: {question}" in seen(asking.browse(f"{OF_BIKES}/orders/approve").text)

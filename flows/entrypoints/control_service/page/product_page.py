@@ -17,7 +17,7 @@ from flows.entrypoints.control_service.page.live_look import MOST_EVENTS, MOST_R
 from flows.entrypoints.control_service.page.orders import offers
 from flows.entrypoints.control_service.page.overview import row_of
 from flows.entrypoints.control_service.page.rendering import render
-from flows.entrypoints.control_service.page.rollout_charts import evidence_charts, traffic_charts
+from flows.entrypoints.control_service.page.rollout_charts import evidence_charts, only_watched, traffic_charts
 from flows.entrypoints.control_service.page.wording import HIDDEN, PHASES, line_of, step_in_words
 from flows.reports.progress import quantile, weights_over_time
 
@@ -108,6 +108,7 @@ def product_parts(found: ProductSeen, seen: Seen, principal: Principal) -> Mappi
         **known,
         charts=evidence_charts(state, course) if state and course else [],
         weighings=course.weighings if course else (),
+        dry=only_watched(state) if state else (),
         needs=_needs(state, course),
     )
     parts["plan"] = render("plan.html", **known, plan=_plan(state))

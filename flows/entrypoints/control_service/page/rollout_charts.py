@@ -1,6 +1,6 @@
 """The charts of a rollout: who gets what, what failed, how fast, and how strong the evidence is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from deployments.analysis.evidence import LATENCY_BOUNDS_MS, Counts
@@ -34,10 +34,17 @@ def traffic_charts(state: RolloutState, course: Course, weights: Weights) -> lis
 def evidence_charts(state: RolloutState, course: Course) -> list[Chart]:
     """One for each metric that is weighed."""
     span = _span(state, course)
-    return [_of_metric(each.metric, course.stretches, span) for each in course.weighings]
+    return [_of_metric(each.metric, course.stretches, span, only_watched(state)) for each in course.weighings]
 
 
-def _of_metric(metric: str, stretches: Sequence[Stretch], span: tuple[datetime, datetime]) -> Chart:
+def only_watched(state: RolloutState) -> frozenset[str]:
+    """The metrics that decide nothing: dry runs."""
+    return frozenset(rule.metric for rule in state.section.analysis.metrics if rule.dry_run)
+
+
+def _of_metric(
+    metric: str, stretches: Sequence[Stretch], span: tuple[datetime, datetime], dry: Collection[str]
+) -> Chart:
     found = [(each.end, weighing) for each in stretches for weighing in each.weighings if weighing.metric == metric]
     last = found[-1][1]
     series = [Series("evidence of harm", "harm", [Point(at, log10(each.harm)) for at, each in found])]
@@ -47,6 +54,8 @@ def _of_metric(metric: str, stretches: Sequence[Stretch], span: tuple[datetime, 
         series.append(Series("evidence that it is not worse", "safe", points))
         said += f"; evidence that it is not worse {e_value(last.safe)} of the {last.safe_needed:,.0f} that prove it"
     needed = last.harm_needed, None if last.safe is None else last.safe_needed
+    if metric in dry:
+        said += "; it is only watched, and decides nothing (a dry run)"
     return evidence_chart(metric.replace("_", " "), said, series, span, needed)
 
 
