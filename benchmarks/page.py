@@ -4,8 +4,9 @@
 
 On a platform of the benchmark's own, through its gateway. Fifty rollouts are written into its journal, and go on: each
 is looked at every ten seconds. Five people watch the overview, five a product each. For a minute (SECONDS) the
-processor time of the control service is counted, and how soon after a look was written a watcher has it; then a browser opens
-both pages, empty-handed each time, to the first paint. Memory is the control service's, with the watchers there.
+processor time of the control service is counted, and how soon after a look was written a watcher has it; then a
+browser opens both pages, empty-handed each time, to the first paint. Memory is the control service's, with the
+watchers there.
 """
 
 import asyncio
