@@ -40,7 +40,7 @@ from deployments.traffic import Weights
 from deployments.web_login.login_link import address_with_ticket
 
 ROOT = Path(__file__).parents[1]
-PRODUCTS, WATCHERS, LOOKS = 50, 10, 500
+PRODUCTS, WATCHERS, LOOKS = 50, 10, 100
 LOOK_EVERY = timedelta(seconds=10)
 AIM_PAINT_MS, AIM_LIVE_SECONDS, AIM_PROCESSOR, AIM_MEMORY_MB = 300.0, 1.0, 5.0, 90.0
 _STEPS: tuple[Step, ...] = (
@@ -84,7 +84,7 @@ class Fleet:
     written: dict[str, float] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Each with an hour and a half of looks behind it."""
+        """Each with a quarter of an hour of looks behind it."""
         now = datetime.now(UTC)
         for number in range(PRODUCTS):
             product, began = f"product-{number:02}", now - LOOKS * LOOK_EVERY

@@ -142,7 +142,8 @@ def test_evidence_comes_back_as_it_was_kept_and_a_late_writer_adds_none(journal:
     for block in blocks:
         journal.save(rollout(), lease, block)
     assert journal.evidence("r1") == tuple(blocks)
-    assert journal.evidence("r2") == ()
+    assert journal.evidence("r1", skip=1) == tuple(blocks[1:])
+    assert journal.evidence("r1", skip=2) == journal.evidence("r2") == ()
     journal.acquire("flights", this_process(), NOW + TTL, TTL)
     with pytest.raises(Busy, match="is over"):
         journal.save(rollout(), lease, blocks[0])
@@ -377,3 +378,18 @@ def test_a_lease_above_what_was_seen_elsewhere_is_granted_to_its_holder_and_to_n
 
 def test_a_first_lease_may_be_above_what_was_seen_elsewhere_at_once(journal: Journal) -> None:
     assert journal.acquire("flights", this_process(), NOW, TTL, above=FAR).token == FAR + 1
+
+
+def test_the_newest_of_a_long_history_can_be_had_alone(journal: Journal) -> None:
+    for number in range(5):
+        for product in ("flights", "bikeshare"):
+            journal.record(Event(product, "r1", NOW + number * TTL, f"odd.{number}", {"product": product}))
+    assert [each.kind for each in journal.events("flights", 2)] == ["odd.3", "odd.4"]
+    assert [each.kind for each in journal.events(None, 2)] == ["odd.4", "odd.4"]
+    assert journal.events("flights", 9) == journal.events("flights")
+    assert journal.events("nobody", 3) == ()
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    for number in range(3):
+        journal.save(rollout(f"r{number}", NOW + number * TTL), lease)
+    assert [each.rollout_id for each in journal.rollouts("flights", 2)] == ["r2", "r1"]
+    assert journal.rollouts("flights", 9) == journal.rollouts("flights")
