@@ -31,7 +31,7 @@ from deployments.clock import SystemClock
 from deployments.journals.database import DatabaseJournal
 from deployments.journals.protocol import Event, Lease
 from deployments.local_platform.addresses import read_addresses
-from deployments.process_identity import this_process
+from deployments.process_identity import Owner
 from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Launch, Observe, Promote, Retire, Shift, Step, Until, Verify
 from deployments.settings import Settings
@@ -40,7 +40,7 @@ from deployments.traffic import Weights
 from deployments.web_login.login_link import address_with_ticket
 
 ROOT = Path(__file__).parents[1]
-PRODUCTS, WATCHERS, LOOKS = 50, 10, 100
+PRODUCTS, WATCHERS, LOOKS = 50, 10, 60
 LOOK_EVERY = timedelta(seconds=10)
 AIM_PAINT_MS, AIM_LIVE_SECONDS, AIM_PROCESSOR, AIM_MEMORY_MB = 300.0, 1.0, 5.0, 90.0
 _STEPS: tuple[Step, ...] = (
@@ -53,6 +53,8 @@ _STEPS: tuple[Step, ...] = (
     Promote(2),
     Retire(1),
 )
+# On this machine `seatrial down` would end whoever carries a rollout.
+_ELSEWHERE = Owner("another-host", 1, 0.0)
 console = Console()
 
 
@@ -84,11 +86,11 @@ class Fleet:
     written: dict[str, float] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Each with a quarter of an hour of looks behind it."""
+        """Each with a ten minutes of looks behind it."""
         now = datetime.now(UTC)
         for number in range(PRODUCTS):
             product, began = f"product-{number:02}", now - LOOKS * LOOK_EVERY
-            lease = self.journal.acquire(product, this_process(), now, timedelta(hours=1))
+            lease = self.journal.acquire(product, _ELSEWHERE, now, timedelta(hours=1))
             state = RolloutState(
                 f"{number:08}-0000-7000-8000-000000000000", product, 2, 1, "canary", RolloutSection(), _STEPS, 3,
                 Phase.OBSERVING, "not yet proved", began, now, began,

@@ -47,6 +47,18 @@ class Settings(BaseSettings):
         default=(), description="further host names by which browsers may open Seatrial's page at the gateway"
     )
     api_rate: int = Field(default=1200, ge=1, description="requests that one caller of the API may send in a minute")
+    gateway_open: bool = Field(
+        default=False, description="whether `gateway_host` may be one that others reach, without TLS and keys"
+    )
+    public_host: str | None = Field(
+        default=None, description="address on which others reach the gateway, by TLS and keys; unset: they do not"
+    )
+    public_port: int = Field(default=8443, ge=1, le=65535, description="port of the gateway for others")
+    public_certificate: Path | None = Field(default=None, description="certificate chain for others, a PEM file")
+    public_private_key: Path | None = Field(default=None, description="its private key, a PEM file of its owner alone")
+    public_rate: int = Field(
+        default=1000, ge=1, le=1_000_000, description="requests a second that others may send to one product"
+    )
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
     tracking_uri: str | None = Field(
@@ -109,6 +121,9 @@ class Settings(BaseSettings):
     )
     webhook_rate: int = Field(
         default=6_000, ge=1, description="deliveries that one webhook may send in a minute; more are answered 429"
+    )
+    webhook_keys: SecretStr | None = Field(
+        default=None, description="JSON of products and the keys of their generic webhooks, for a CI that sends them"
     )
     place: str | None = Field(
         default=None,
