@@ -49,10 +49,16 @@ def _known(document: str) -> RolloutState:
     return _read(json.loads(document))
 
 
+@lru_cache(maxsize=128)
+def _section(document: str) -> RolloutSection:
+    """Of all states of a rollout it is the same, and the largest part of each."""
+    return RolloutSection.model_validate_json(document)
+
+
 def _read(values: dict[str, Any]) -> RolloutState:
     values["steps"] = tuple(from_json(step) for step in values["steps"])
     values["phase"] = Phase(values["phase"])
-    values["section"] = RolloutSection.model_validate_json(json.dumps(values["section"]))
+    values["section"] = _section(json.dumps(values["section"]))
     values["observed"] = timedelta(seconds=values["observed"])
     for name in ("started_at", "updated_at", "entered_at"):
         values[name] = datetime.fromisoformat(values[name])

@@ -13,7 +13,7 @@ from flows.entrypoints.control_service.page.product_page import product_parts
 
 # A page says who works on a rollout, which no event tells.
 _AGAIN_AFTER_SECONDS: Final = 10.0
-_MOST_VIEWS: Final = 64
+_MOST_VIEWS: Final = 24
 OVERVIEW: Final = ""
 
 Rights = tuple[bool, ...]

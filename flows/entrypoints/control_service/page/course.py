@@ -9,7 +9,7 @@ from deployments.analysis.evidence import Block, Counts, Weighing
 from deployments.journals.protocol import Journal
 from deployments.rollout.state import RolloutState
 
-MOST_STRETCHES: Final = 160
+MOST_STRETCHES: Final = 120
 _RECENT: Final = timedelta(minutes=5)
 
 

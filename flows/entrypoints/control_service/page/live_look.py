@@ -26,7 +26,7 @@ _SHARES_EVERY: Final = timedelta(seconds=5)
 _SCHEDULES_EVERY: Final = timedelta(seconds=60)
 MOST_EVENTS: Final = 200
 MOST_ROLLOUTS: Final = 25
-_MOST_COURSES: Final = 24
+_MOST_COURSES: Final = 12
 # Of events between two looks.
 _MOST_AT_ONCE: Final = 50
 
