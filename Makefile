@@ -28,7 +28,7 @@ SLOW := benchmarks deployments/analysis deployments/registry deployments/serving
 EVERY := 1
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
-  test-cluster check words format bench bench-rollouts bench-serving bench-webhooks lock clean
+  test-cluster check words format bench bench-rollouts bench-serving bench-webhooks bench-page pictures lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,8 +65,8 @@ test-execution: $(EXECUTION)/.ready ## fits on clusters of Dask and of Ray, from
 test-hostile: $(READY) ## an hour of malformed requests, and slow clients, overload and leaving for 5 minutes each
 	@$(BIN)/python -m pytest -s -m hostile tests/hostile
 
-test-browser: $(READY) ## what web pages of other people try, in a real Chromium (Debian's package chromium)
-	@$(BIN)/python -m pytest tests/e2e/test_web_pages.py
+test-browser: $(READY) ## Seatrial's page, and what web pages of other people try, in a real Chromium (Debian's package chromium)
+	@$(BIN)/python -m pytest tests/e2e/test_web_pages.py tests/e2e/test_page.py
 
 test-fuzz: $(READY) ## 105,000 hostile requests to every listener of a platform, clients that take all they are given, 100,000 bad webhooks
 	@$(BIN)/python -m pytest -s -m hostile tests/hostile/test_listeners.py tests/hostile/test_takers.py tests/hostile/test_webhooks.py
@@ -104,6 +104,12 @@ bench-serving: $(READY) ## the model server beside MLflow, BentoML, MLServer and
 
 bench-webhooks: $(READY) ## from a signed request to the 202, and to the first log line of its run
 	@$(BIN)/python -m benchmarks.webhooks
+
+bench-page: $(READY) ## the page: first paint, live updates, what fifty products and ten watchers cost
+	@$(BIN)/python -m benchmarks.page
+
+pictures: $(READY) ## the pictures of the page in README and docs, from a real canary in a real Chromium
+	@$(BIN)/python -m tests.e2e.page_pictures docs/images
 
 lock: $(READY) ## resolve the dependencies anew
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev --extra cluster pyproject.toml -o requirements.lock --upgrade

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 Json = dict[str, Any]
 # Seconds after which what a browser was asked for will not come about.
@@ -34,7 +35,7 @@ def browser() -> str | None:
 class Chromium:
     """One browser with one profile: a cookie that one page got is sent by all."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._numbers = itertools.count(1)
         self._answers: dict[int, Json] = {}

@@ -157,6 +157,18 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighing:
+    """How strong the evidence on one metric was, once a block was counted: e-values and estimate as in `Finding`."""
+
+    metric: str
+    harm: float
+    harm_needed: float
+    safe: float | None
+    safe_needed: float
+    still_needed: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """What both versions did between two looks, while the split stood still.
 
@@ -169,6 +181,7 @@ class Block:
     `unknown` of the candidate's requests had a key, and nobody knows whose they were.
     `firsts` and `long_firsts` are the users of each stretch who met something bad in this block for the first time,
     beside those they came with; None: nobody counted them.
+    `weighings` say what came of it and all before, for whoever draws that; no verdict is reached from them.
     """
 
     start: datetime
@@ -184,6 +197,7 @@ class Block:
     firsts: tuple[Firsts, ...] | None = None
     long_firsts: tuple[Firsts, ...] | None = None
     unknown: int = 0
+    weighings: tuple[Weighing, ...] = field(default=(), compare=False)
 
 
 def block_to_json(block: Block) -> dict[str, Any]:
@@ -207,6 +221,10 @@ def block_to_json(block: Block) -> dict[str, Any]:
         "long_firsts": _firsts_to_json(block.long_firsts),
         "trusted": block.trusted,
         "unknown": block.unknown,
+        "weighings": [
+            [each.metric, each.harm, each.harm_needed, each.safe, each.safe_needed, each.still_needed]
+            for each in block.weighings
+        ],
     }
 
 
@@ -226,6 +244,7 @@ def block_from_json(document: Mapping[str, Any]) -> Block:
         firsts=_firsts_from_json(document.get("firsts")),
         long_firsts=_firsts_from_json(document.get("long_firsts")),
         unknown=document.get("unknown", 0),
+        weighings=tuple(Weighing(*each) for each in document.get("weighings", ())),
     )
 
 

@@ -159,9 +159,10 @@ class DatabaseJournal:
             raise is_unknown(product, rollout_id)
         return read_state(document)
 
-    def rollouts(self, product: str) -> tuple[RolloutState, ...]:
+    def rollouts(self, product: str, newest: int | None = None) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
-        query = select(_rollouts.c.state).where(_rollouts.c.product == product).order_by(_rollouts.c.started_at.desc())
+        mine = select(_rollouts.c.state).where(_rollouts.c.product == product)
+        query = mine.order_by(_rollouts.c.started_at.desc()).limit(newest)
         with self._database.transaction(writes=False) as connection:
             return tuple(read_state(document) for document in connection.execute(query).scalars())
 
@@ -187,9 +188,10 @@ class DatabaseJournal:
             found = {each.product: each for each in readable(connection.execute(query).scalars())}
         return tuple(found.values())
 
-    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
+    def evidence(self, rollout_id: str, skip: int = 0) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
         query = select(_blocks.c.block).where(_blocks.c.rollout_id == rollout_id).order_by(_blocks.c.number)
+        query = query.offset(skip) if skip else query
         with self._database.transaction(writes=False) as connection:
             return tuple(block_from_json(json.loads(block)) for block in connection.execute(query).scalars())
 
@@ -215,13 +217,14 @@ class DatabaseJournal:
         with self._database.transaction() as connection:
             connection.execute(insert(_events).values(**row, detail=json.dumps(dict(event.detail), default=str)))
 
-    def events(self, product: str | None = None) -> tuple[Event, ...]:
+    def events(self, product: str | None = None, newest: int | None = None) -> tuple[Event, ...]:
         """See `Journal.events`."""
-        query = select(_events).order_by(_events.c.number)
+        query = select(_events).order_by(_events.c.number.desc()).limit(newest)
         if product is not None:
             query = query.where(_events.c.product == product)
         with self._database.transaction(writes=False) as connection:
-            return tuple(map(_event, connection.execute(query)))
+            rows = connection.execute(query).all()
+        return tuple(map(_event, reversed(rows)))
 
     def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
         """See `Journal.events_after`. SQLite has one writer at a time, so nothing comes late there."""

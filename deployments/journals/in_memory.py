@@ -62,10 +62,10 @@ class InMemoryJournal:
             raise is_unknown(product, rollout_id)
         return found
 
-    def rollouts(self, product: str) -> tuple[RolloutState, ...]:
+    def rollouts(self, product: str, newest: int | None = None) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         mine = [state for state in reversed(self._rollouts.values()) if state.product == product]
-        return tuple(sorted(mine, key=lambda state: state.started_at, reverse=True))
+        return tuple(sorted(mine, key=lambda state: state.started_at, reverse=True)[:newest])
 
     def holder(self, product: str, now: datetime) -> Owner | None:
         """See `Journal.holder`."""
@@ -81,9 +81,9 @@ class InMemoryJournal:
         """See `Journal.newest`."""
         return tuple(self.rollouts(name)[0] for name in sorted({state.product for state in self._rollouts.values()}))
 
-    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
+    def evidence(self, rollout_id: str, skip: int = 0) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
-        return tuple(self._blocks.get(rollout_id, ()))
+        return tuple(self._blocks.get(rollout_id, ())[skip:])
 
     def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
         """See `Journal.give`."""
@@ -99,9 +99,10 @@ class InMemoryJournal:
         """See `Journal.record`."""
         self._events.append(event)
 
-    def events(self, product: str | None = None) -> tuple[Event, ...]:
+    def events(self, product: str | None = None, newest: int | None = None) -> tuple[Event, ...]:
         """See `Journal.events`."""
-        return tuple(event for event in self._events if product in (None, event.product))
+        found = [event for event in self._events if product in (None, event.product)]
+        return tuple(found if newest is None else found[max(0, len(found) - newest) :])
 
     def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
         """See `Journal.events_after`."""

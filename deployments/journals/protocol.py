@@ -79,8 +79,8 @@ class Journal(Protocol):
         """One rollout as it is now. Raises `NotFound` for an unknown one."""
         ...
 
-    def rollouts(self, product: str) -> tuple[RolloutState, ...]:
-        """All rollouts of a product, newest first."""
+    def rollouts(self, product: str, newest: int | None = None) -> tuple[RolloutState, ...]:
+        """All rollouts of a product, newest first; the `newest` so many alone, unless that is None."""
         ...
 
     def holder(self, product: str, now: datetime) -> Owner | None:
@@ -95,8 +95,8 @@ class Journal(Protocol):
         """The newest rollout of every product, by the products' names; one that cannot be read is left out."""
         ...
 
-    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
-        """The blocks of a rollout, oldest first."""
+    def evidence(self, rollout_id: str, skip: int = 0) -> tuple[Block, ...]:
+        """The blocks of a rollout, oldest first; without the first `skip`, for whoever has read these."""
         ...
 
     def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
@@ -111,8 +111,11 @@ class Journal(Protocol):
         """Append an event durably."""
         ...
 
-    def events(self, product: str | None = None) -> tuple[Event, ...]:
-        """Events in the order they were recorded; of all products for None, those in the order of their times."""
+    def events(self, product: str | None = None, newest: int | None = None) -> tuple[Event, ...]:
+        """Events in the order they were recorded; of all products for None, those in the order of their times.
+
+        The `newest` so many alone, unless that is None.
+        """
         ...
 
     def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from deployments.errors import BadInput
@@ -27,7 +28,7 @@ def write_state(state: RolloutState) -> str:
 def read_state(document: str) -> RolloutState:
     """The state that `write_state` wrote. Raises `BadInput` for one that was edited, or written by another version."""
     try:
-        return _read(json.loads(document))
+        return _known(document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             f"the journal has a rollout that cannot be read ({type(error).__name__}: {str(error)[:200]}): edited, "
@@ -42,10 +43,22 @@ def readable(documents: Iterable[str]) -> Iterator[RolloutState]:
             yield read_state(document)
 
 
+@lru_cache(maxsize=256)
+def _known(document: str) -> RolloutState:
+    """Nothing in a state ever changes: whoever looks again and again reads what has not changed once."""
+    return _read(json.loads(document))
+
+
+@lru_cache(maxsize=128)
+def _section(document: str) -> RolloutSection:
+    """Of all states of a rollout it is the same, and the largest part of each."""
+    return RolloutSection.model_validate_json(document)
+
+
 def _read(values: dict[str, Any]) -> RolloutState:
     values["steps"] = tuple(from_json(step) for step in values["steps"])
     values["phase"] = Phase(values["phase"])
-    values["section"] = RolloutSection.model_validate_json(json.dumps(values["section"]))
+    values["section"] = _section(json.dumps(values["section"]))
     values["observed"] = timedelta(seconds=values["observed"])
     for name in ("started_at", "updated_at", "entered_at"):
         values[name] = datetime.fromisoformat(values[name])

@@ -137,11 +137,12 @@ def _end(state: RolloutState) -> tuple[datetime | None, str]:
 
 def _orders(state: RolloutState) -> tuple[Verb, ...]:
     """Those that the rollout would take; `skip` is not offered beside the word for the same thing."""
-    taken = [verb for verb in _ENDING if _takes(state, verb)]
+    taken = [verb for verb in _ENDING if takes(state, verb)]
     return tuple(verb for verb in taken if verb is not Verb.SKIP or Verb.APPROVE not in taken)
 
 
-def _takes(state: RolloutState, verb: Verb) -> bool:
+def takes(state: RolloutState, verb: Verb) -> bool:
+    """Whether the order means something to the rollout as it is now."""
     try:
         obey(state, Order(0, state.rollout_id, verb, "", "", state.updated_at), (), state.updated_at)
     except NotNowError:

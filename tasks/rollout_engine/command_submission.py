@@ -55,13 +55,8 @@ class Reply:
 
 
 def place_order(product: str, verb: Verb, who: str, reason: str, journal: Journal, clock: Clock) -> Reply:
-    """Give the order, and wait up to ten seconds until it was dealt with; an abort, until the traffic is back.
-
-    Raises `NotFound` when no rollout of `product` is under way, `BadInput` when the order cannot mean anything now.
-    """
-    state = rollout_under_way(product, journal)
-    _check(state, Order(0, state.rollout_id, verb, who, reason, clock.now()), journal)
-    order = journal.give(state.rollout_id, verb, who, reason, clock.now())
+    """`give_order`, and wait up to ten seconds until it was dealt with; an abort, until the traffic is back."""
+    order, state = give_order(product, verb, who, reason, journal, clock)
     limit = _time_back(state) if verb is Verb.ABORT else PATIENCE
     until = clock.monotonic() + limit.total_seconds()
     while not _dealt_with(state, order) and clock.monotonic() < until:
@@ -70,6 +65,18 @@ def place_order(product: str, verb: Verb, who: str, reason: str, journal: Journa
     _see_that_it_was_taken(order, state, journal)
     carried = journal.holder(product, clock.now()) is not None
     return Reply(order, state, _dealt_with(state, order), carried)
+
+
+def give_order(
+    product: str, verb: Verb, who: str, reason: str, journal: Journal, clock: Clock
+) -> tuple[Order, RolloutState]:
+    """Write the order down for whoever carries the rollout; returns it, and the rollout that it is for.
+
+    Raises `NotFound` when no rollout of `product` is under way, `BadInput` when the order cannot mean anything now.
+    """
+    state = rollout_under_way(product, journal)
+    _check(state, Order(0, state.rollout_id, verb, who, reason, clock.now()), journal)
+    return journal.give(state.rollout_id, verb, who, reason, clock.now()), state
 
 
 def rollout_under_way(product: str, journal: Journal) -> RolloutState:

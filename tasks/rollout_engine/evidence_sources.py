@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deployments.analysis.evidence import Block
-from deployments.analysis.sample_ratio_mismatch import mismatch
 from deployments.journals.protocol import Journal
 from deployments.rollout.state import RolloutState
 from deployments.spec import AnalysisSection
@@ -39,6 +38,8 @@ def carried(state: RolloutState, journal: Journal) -> tuple[Block, ...]:
 
 
 def _as_trusted(blocks: tuple[Block, ...], rules: AnalysisSection) -> tuple[Block, ...]:
+    from deployments.analysis.sample_ratio_mismatch import mismatch
+
     if not mismatch(blocks, rules.split_tolerance, rules.chosen_keys):
         return blocks
     return tuple(replace(block, trusted=False) for block in blocks)

@@ -1,10 +1,10 @@
 """Looking at a candidate under live traffic: from counters to a block of evidence and a verdict."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from deployments.analysis.counter_deltas import Reading, Source
-from deployments.analysis.evidence import Block, Counts
+from deployments.analysis.evidence import Block, Counts, Weighing
 from deployments.analysis.judge import bound_on_harm, judge
 from deployments.analysis.verdict import Ruling, Verdict
 from deployments.errors import TryAgain
@@ -96,7 +96,7 @@ class Watcher:
             _bound(state, blocks),
             compared(state, blocks),
             _unwatched(state, doors),
-            block,
+            block and replace(block, weighings=_weighings(verdict)),
             self.gone or answered.lasting,
             answered.silent,
         )
@@ -170,6 +170,13 @@ def _share(split: Shift, candidate: int) -> float | None:
     """What the candidate should get of the split, 0–1; None where it gets nothing or all, or some by a match."""
     percent = split.weights.of(candidate)
     return None if split.matches or percent in {0, 100} else percent / 100
+
+
+def _weighings(verdict: Verdict) -> tuple[Weighing, ...]:
+    return tuple(
+        Weighing(each.metric, each.harm, each.harm_needed, each.safe, each.safe_needed, each.still_needed)
+        for each in verdict.findings
+    )
 
 
 def _silence(state: RolloutState, blocks: tuple[Block, ...]) -> str | None:

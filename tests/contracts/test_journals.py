@@ -142,7 +142,8 @@ def test_evidence_comes_back_as_it_was_kept_and_a_late_writer_adds_none(journal:
     for block in blocks:
         journal.save(rollout(), lease, block)
     assert journal.evidence("r1") == tuple(blocks)
-    assert journal.evidence("r2") == ()
+    assert journal.evidence("r1", skip=1) == tuple(blocks[1:])
+    assert journal.evidence("r1", skip=2) == journal.evidence("r2") == ()
     journal.acquire("flights", this_process(), NOW + TTL, TTL)
     with pytest.raises(Busy, match="is over"):
         journal.save(rollout(), lease, blocks[0])
@@ -404,3 +405,18 @@ def test_a_position_of_another_journal_is_the_beginning_of_this_one(journal: Jou
     assert [each.event.detail["number"] for each in found] == [0, 1, 2]
     assert len({each.key for each in found}) == 3
     assert journal.events_after(end)[0] == ()
+
+
+def test_the_newest_of_a_long_history_can_be_had_alone(journal: Journal) -> None:
+    for number in range(5):
+        for product in ("flights", "bikeshare"):
+            journal.record(Event(product, "r1", NOW + number * TTL, f"odd.{number}", {"product": product}))
+    assert [each.kind for each in journal.events("flights", 2)] == ["odd.3", "odd.4"]
+    assert [each.kind for each in journal.events(None, 2)] == ["odd.4", "odd.4"]
+    assert journal.events("flights", 9) == journal.events("flights")
+    assert journal.events("nobody", 3) == ()
+    lease = journal.acquire("flights", this_process(), NOW, TTL)
+    for number in range(3):
+        journal.save(rollout(f"r{number}", NOW + number * TTL), lease)
+    assert [each.rollout_id for each in journal.rollouts("flights", 2)] == ["r2", "r1"]
+    assert journal.rollouts("flights", 9) == journal.rollouts("flights")

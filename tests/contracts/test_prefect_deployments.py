@@ -18,7 +18,7 @@ from deployments.web_login.password import USER, credentials
 from flows.deployment_apply import bring, skip_missed, wanted_by
 from flows.deployment_plan import changes
 from flows.entrypoints.cli import main
-from flows.entrypoints.cli.schedules import schedules_report
+from flows.reports.schedules import schedules_report
 from tasks.scheduled_run import SKIPPED
 from tasks.training_turn import LIMIT
 from tests.advice import followed

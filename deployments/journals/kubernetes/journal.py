@@ -126,10 +126,10 @@ class ClusterJournal:
         return state
 
     @_reached
-    def rollouts(self, product: str) -> tuple[RolloutState, ...]:
+    def rollouts(self, product: str, newest: int | None = None) -> tuple[RolloutState, ...]:
         """See `Journal.rollouts`."""
         mine = tuple(self._states({PRODUCT: safe_label(product)}))
-        return tuple(sorted(mine, key=_began)[::-1])
+        return tuple(sorted(mine, key=_began)[::-1][:newest])
 
     @_reached
     def holder(self, product: str, now: datetime) -> Owner | None:
@@ -151,10 +151,10 @@ class ClusterJournal:
         return tuple(found[name] for name in sorted(found))
 
     @_reached
-    def evidence(self, rollout_id: str) -> tuple[Block, ...]:
+    def evidence(self, rollout_id: str, skip: int = 0) -> tuple[Block, ...]:
         """See `Journal.evidence`."""
         head = self._lines.read(_of_rollout(safe_label(rollout_id), ""))
-        return tuple(block_from_json(json.loads(line)) for line in self._lines.all_of(head))
+        return tuple(block_from_json(json.loads(line)) for line in self._lines.all_of(head)[skip:])
 
     @_reached
     def give(self, rollout_id: str, verb: Verb, who: str, reason: str, at: datetime) -> Order:
@@ -181,12 +181,14 @@ class ClusterJournal:
                 self._drop_events(event.product, head)
 
     @_reached
-    def events(self, product: str | None = None) -> tuple[Event, ...]:
+    def events(self, product: str | None = None, newest: int | None = None) -> tuple[Event, ...]:
         """See `Journal.events`."""
         if product is not None:
-            return self._events(self._lines.read(_of_events(product)))
-        heads = self._lines.listed(_selector({KIND: "events"}))
-        return tuple(merge(*map(self._events, heads), key=lambda event: event.at))
+            found = self._events(self._lines.read(_of_events(product)))
+        else:
+            heads = self._lines.listed(_selector({KIND: "events"}))
+            found = tuple(merge(*map(self._events, heads), key=lambda event: event.at))
+        return found if newest is None else found[max(0, len(found) - newest) :]
 
     @_reached
     def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:

@@ -77,7 +77,8 @@ def schedules(json: Json = False) -> None:
 
     Example: seatrial schedules --json
     """
-    from flows.entrypoints.cli.schedules import print_schedules, schedules_report
+    from flows.entrypoints.cli.schedules import print_schedules
+    from flows.reports.schedules import schedules_report
 
     with _prefect() as api:
         report = schedules_report(api)

@@ -1,66 +1,17 @@
-"""What `explain` and `replay` say, for people and as JSON."""
+"""What `explain` and `replay` say for people."""
 
-from dataclasses import asdict
 from typing import Any
 
-from deployments import wiring
 from deployments.analysis.verdict import Finding
 from deployments.clock import SystemClock
 from deployments.journals.protocol import Event
 from deployments.plurals import counted
-from deployments.rollout.state import RolloutState
 from deployments.rollout.wait_conditions import waiting
 from flows.entrypoints import console
-from tasks.rollout_engine.explanation import Explanation, explain, find, replay
+from flows.reports.rollout import where
+from tasks.rollout_engine.explanation import Explanation
 
 _LINES = 14  # of the timeline, so that all fits one screen
-
-
-def explanation(product: str, rollout_id: str | None) -> Explanation:
-    """The rollout as the journal knows it now. Raises `NotFound` when there is none."""
-    return explain(product, rollout_id, wiring.journal(), SystemClock().now())
-
-
-def explanation_report(found: Explanation) -> dict[str, Any]:
-    """As JSON."""
-    wait = waiting(found.state)
-    return {
-        **state_report(found.state),
-        "asked": {"steps": [str(step) for step in found.state.steps], "carries": found.state.carries},
-        "carried_by": str(found.carrier) if found.carrier else None,
-        "sentence": wait.sentence(SystemClock().now()) if wait else "",
-        "looked_at": found.looked_at,
-        "blocks": len(found.blocks),
-        "ruling": found.verdict.ruling.value,
-        "why": found.verdict.reason,
-        "findings": [asdict(finding) | {"is_harm": finding.is_harm} for finding in found.verdict.findings],
-        "timeline": [{"at": event.at, "event": event.kind, **event.detail} for event in found.timeline],
-        "orders": [
-            {"at": order.at, "verb": order.verb.value, "who": order.who, "reason": order.reason}
-            for order in found.orders
-        ],
-        "needed": list(found.needed),
-    }
-
-
-def state_report(state: RolloutState) -> dict[str, Any]:
-    """Where a rollout is, as JSON; `step` counts from 1, and is null once it is over."""
-    return {
-        "product": state.product,
-        "rollout": state.rollout_id,
-        "candidate": state.candidate,
-        "champion": state.former,
-        "strategy": state.strategy,
-        "phase": state.phase.value,
-        "step": state.done + 1 if state.live and state.step else None,
-        "of": len(state.steps),
-        "doing": str(state.step or "finish") if state.live else None,
-        "reason": state.reason,
-        "waiting": found.document() if (found := waiting(state)) else None,
-        "observed_seconds": state.observed.total_seconds(),
-        "started_at": state.started_at,
-        "updated_at": state.updated_at,
-    }
 
 
 def print_explanation(found: Explanation) -> None:
@@ -91,42 +42,9 @@ def print_explanation(found: Explanation) -> None:
         console.line(wait.sentence(SystemClock().now()))
 
 
-def where(state: RolloutState) -> str:
-    """Phase, step and reason in one line."""
-    phase = state.phase.value.replace("_", " ")
-    step = f", step {state.done + 1} of {len(state.steps)}: {state.step}" if state.live and state.step else ""
-    return f"{phase}{step}{f' ({state.reason})' if state.reason else ''}"
-
-
 def mark(finding: Finding) -> str:
     """One sign for what a metric says."""
     return "✗" if finding.is_harm else "✓" if finding.is_safe else "·"
-
-
-def replay_report(product: str, rollout_id: str | None) -> dict[str, Any]:
-    """Every verdict of a rollout beside the one that its counts give now. Raises `NotFound` when there is none."""
-    journal = wiring.journal()
-    state = find(product, rollout_id, journal)
-    verdicts = replay(state, journal)
-    return {
-        "product": product,
-        "rollout": state.rollout_id,
-        "candidate": state.candidate,
-        "identical": all(each.identical for each in verdicts),
-        "verdicts": [
-            {
-                "at": each.at,
-                "blocks": each.blocks,
-                "recorded": each.recorded.value,
-                "why": each.why,
-                "now": each.now.ruling.value,
-                "now_why": each.now.reason,
-                "from_outside": each.from_outside,
-                "identical": each.identical,
-            }
-            for each in verdicts
-        ],
-    }
 
 
 def print_replay(report: dict[str, Any]) -> None:

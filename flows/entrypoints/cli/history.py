@@ -1,10 +1,8 @@
-"""What `history` says: one line an event, or all of it as JSON."""
+"""What `history` says for people: one line an event."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from deployments import wiring
-from deployments.errors import NotFound
 from flows.entrypoints import console
 
 _DETAILS = {"step.intended"}
@@ -30,17 +28,6 @@ _SHOWN = (
     "said",
     "reason",
 )
-
-
-def history_report(product: str | None, limit: int) -> list[dict[str, Any]]:
-    """The last `limit` events, oldest first."""
-    events = wiring.journal().events(product)
-    if product is not None and not events:
-        raise NotFound(f"nothing is known of {product!r}: check the name with `seatrial status`")
-    return [
-        {"at": event.at, "product": event.product, "event": event.kind, "run": event.run, **event.detail}
-        for event in events[-limit:]
-    ]
 
 
 def print_history(report: list[dict[str, Any]]) -> None:

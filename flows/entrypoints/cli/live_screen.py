@@ -20,7 +20,8 @@ from deployments.rollout.wait_conditions import waiting
 from deployments.routers.protocol import Router
 from deployments.traffic import split_in_words
 from flows.entrypoints import console
-from flows.entrypoints.cli.explanation import mark, where
+from flows.entrypoints.cli.explanation import mark
+from flows.reports.rollout import where
 from tasks.rollout_engine.command_submission import rollout_under_way
 from tasks.rollout_engine.explanation import Explanation, explain
 from tasks.rollout_engine.progress import what_is_new

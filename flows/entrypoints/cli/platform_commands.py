@@ -125,9 +125,11 @@ def history(
 
     Example: seatrial history flights --limit 100
     """
-    from flows.entrypoints.cli.history import history_report, print_history
+    from deployments import wiring
+    from flows.entrypoints.cli.history import print_history
+    from flows.reports.history import history_report
 
-    report = history_report(product and name_of(product), limit)
+    report = history_report(wiring.journal(), product and name_of(product), limit)
     console.print_json(report) if json else print_history(report)
 
 

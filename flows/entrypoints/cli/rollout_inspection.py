@@ -28,7 +28,8 @@ def explain(product: Product, rollout: RolloutId = None, json: Json = False) -> 
 
     Example: seatrial explain flights --rollout 496f
     """
-    from flows.entrypoints.cli.explanation import explanation, explanation_report, print_explanation
+    from flows.entrypoints.cli.explanation import print_explanation
+    from flows.reports.evidence import explanation, explanation_report
 
     found = explanation(name_of(product), rollout)
     console.print_json(explanation_report(found)) if json else print_explanation(found)
@@ -40,7 +41,8 @@ def replay(product: Product, rollout: RolloutId = None, json: Json = False) -> N
 
     Example: seatrial replay flights --rollout 496f
     """
-    from flows.entrypoints.cli.explanation import print_replay, replay_report
+    from flows.entrypoints.cli.explanation import print_replay
+    from flows.reports.evidence import replay_report
 
     report = replay_report(name_of(product), rollout)
     console.print_json(report) if json else print_replay(report)

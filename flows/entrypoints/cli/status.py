@@ -22,7 +22,7 @@ from deployments.targets.process import served_by
 from deployments.targets.protocol import Replica, ReplicaState
 from deployments.wiring import Doors
 from flows.entrypoints import console
-from flows.entrypoints.cli.explanation import state_report
+from flows.reports.rollout import state_report
 from tasks.rollout_engine.champion import champion_by, who_serves
 from tasks.rollout_engine.desired_aliases import desired_registry
 from tasks.rollout_engine.product_removal import is_off_the_air

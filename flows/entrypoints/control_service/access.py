@@ -56,14 +56,23 @@ class PublicRoute(Route):
 
 
 def guarded(
-    path: str, endpoint: Endpoint, *, methods: Sequence[str] = ("GET",), permission: Permission, product: str | None
+    path: str,
+    endpoint: Endpoint,
+    *,
+    methods: Sequence[str] = ("GET",),
+    permission: Permission,
+    product: str | None,
+    refused: Callable[[Request, Response], Response] = lambda _, refusal: refusal,
 ) -> GuardedRoute:
-    """The route; `endpoint` finds who asks in `request.state.principal`. One that is no coroutine runs in a thread."""
+    """The route; `endpoint` finds who asks in `request.state.principal`. One that is no coroutine runs in a thread.
+
+    `refused` makes of a refusal, which is a problem for programs, what is answered instead of it.
+    """
 
     async def answer(request: Request) -> Response:
         access: Access = request.app.state.access
-        answered = await access.refusal(request, permission, None if product is None else request.path_params[product])
-        return answered or await _answered(endpoint, request)
+        refusal = await access.refusal(request, permission, None if product is None else request.path_params[product])
+        return refused(request, refusal) if refusal is not None else await _answered(endpoint, request)
 
     route = GuardedRoute(path, answer, methods=list(methods))
     route.permission, route.product = permission, product

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from functools import cache
 from itertools import count
@@ -36,16 +36,18 @@ from deployments.metrics.feedback.rate_limit import Rates
 from deployments.metrics.feedback.store import FeedbackLedger, UserOf
 from deployments.proxy_environment import heed_proxies
 from deployments.request_ids import KEY_NAME, Seals
+from deployments.serving.allocator import give_back_memory
 from deployments.serving.startup.socket_handover import tcp_listener, unix_listener
 from deployments.settings import Settings, current
 from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.web_login.allowed_hosts import Names
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import events, feedback, login, webhooks
+from flows.entrypoints.control_service import api, events, feedback, login, page, webhooks
 from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
+from flows.entrypoints.control_service.evidence_process import EvidenceProcess
 from flows.entrypoints.program_log import Complaints, say
 
 if TYPE_CHECKING:
@@ -146,6 +148,13 @@ def keep_users_small(settings: Settings, clock: Clock) -> None:
             keep_user_log_small(settings, clock)
 
 
+def rest_for_ever(evidence: EvidenceProcess, clock: Clock) -> None:
+    """Every minute a look whether anybody still asks for verdicts."""
+    while True:
+        clock.sleep(_TRIM_EVERY)
+        evidence.rest()
+
+
 def keep_certificate(settings: Settings, clock: Clock) -> None:
     """Every minute a look at the certificate for others: a new one is used at once, a bad one is told."""
     complaints = Complaints()
@@ -191,6 +200,7 @@ def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m flows.entrypoints.control_service.main`: what supervisord and a cluster run; serves until SIGTERM."""
     restrict_new_files()
+    give_back_memory()
     heed_proxies()
     options, settings = _parse(arguments), current()
     clock = SystemClock()
@@ -224,6 +234,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     access = Access(identities, Names.of(settings.gateway_names), behind_gateway)
     context = Context(settings, clock, journal, lambda: prefect_rest(settings), identities, behind_gateway)
     events.start(context)
+    evidence = EvidenceProcess(clock)
+    threading.Thread(target=rest_for_ever, args=(evidence, clock), name="rest", daemon=True).start()
     app = make_app(
         [
             *feedback.routes(
@@ -231,11 +243,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ),
             *webhooks.routes(context),
             *login.routes(access, provider_opener(settings)),
+            *api.routes(context, evidence),
+            *page.routes(context),
         ],
         access,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn passes the signal on when it has finished
-    with _listener(options, settings) as listener:
+    with closing(evidence), _listener(options, settings) as listener:
         serve(app, _LONGEST_GOODBYE_SECONDS, [listener], ws="none", lifespan="off")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.entrypoints.cli.history import history_report
+from flows.reports.history import history_report
 from tests.unit.deployments.test_container_images import BUILDAH, install, path
 from tests.unit.flows.conftest import Seatrial
 from tests.unit.tasks.rollout_engine.world import PRODUCT, World
@@ -23,7 +23,7 @@ def test_the_digest_is_printed_and_recorded_in_the_journal_and_in_the_registry(
         "product": PRODUCT, "version": 1, "image": "seatrial-bikes:v1", "digest": "sha256:here", "pushed": False
     }  # fmt: skip
     assert world.registry.get(PRODUCT, 1).image == "seatrial-bikes:v1@sha256:here"
-    event = history_report(PRODUCT, 1)[0]
+    event = history_report(world.journal, PRODUCT, 1)[0]
     assert (event["event"], event["version"], event["digest"]) == ("image.built", 1, "sha256:here")
 
 
@@ -51,7 +51,7 @@ def test_a_failed_build_ends_with_1_and_records_nothing(
     (tmp_path / "broken").touch()
     assert seatrial("image", PRODUCT, "1") == 1
     assert world.registry.get(PRODUCT, 1).image is None
-    assert history_report(PRODUCT, 1)[0]["event"] != "image.built"
+    assert history_report(world.journal, PRODUCT, 1)[0]["event"] != "image.built"
 
 
 def test_an_unknown_version_ends_with_2(world: World, seatrial: Seatrial, path: Path) -> None:

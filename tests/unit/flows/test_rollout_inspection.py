@@ -15,9 +15,9 @@ from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from deployments.routers.in_memory import InMemoryRouter
 from deployments.spec import Strategy
-from flows.entrypoints.cli.explanation import state_report
 from flows.entrypoints.cli.live_screen import bar, picture, progress, weights
 from flows.entrypoints.cli.status import _rollout_lines, _under_way
+from flows.reports.rollout import state_report
 from tasks.rollout_engine.explanation import explain
 from tasks.rollout_engine.lease import hold
 from tests.unit.flows.conftest import Seatrial, carried_meanwhile, until
