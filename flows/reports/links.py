@@ -13,12 +13,18 @@ from deployments.settings import Settings
 def links_of(state: RolloutState, settings: Settings) -> dict[str, Any]:
     """By what they lead to: `run` in Prefect, `version` in MLflow, `docs` of the model that serves, `api` of it."""
     known = read_addresses(settings)
-    prefect = os.environ.get("PREFECT_API_URL", "").removesuffix("/").removesuffix("/api") or known.url("prefect")
     mlflow = known.url("mlflow") if settings.has_own_mlflow else masked(settings.mlflow_uri)
     gateway, product = known.url("gateway"), quote(state.product, safe="")
     return {
-        "run": f"{masked(prefect)}/runs/flow-run/{quote(state.rollout_id, safe='')}" if prefect else None,
+        "run": run_page(state.rollout_id, settings),
         "version": f"{mlflow}/#/models/{product}/versions/{state.candidate}" if mlflow else None,
         "docs": f"{gateway}/{product}/docs" if gateway else None,
         "api": f"{gateway}/v2/models/{product}" if gateway else None,
     }
+
+
+def run_page(run: str, settings: Settings) -> str | None:
+    """The page of a run at the Prefect of PREFECT_API_URL, else of this platform; None where there is none."""
+    told = os.environ.get("PREFECT_API_URL", "").removesuffix("/").removesuffix("/api")
+    prefect = masked(told) if told else read_addresses(settings).url("prefect")
+    return f"{prefect}/runs/flow-run/{quote(run, safe='')}" if prefect else None

@@ -14,11 +14,8 @@ def orders_report(state: RolloutState, journal: Journal) -> list[dict[str, Any]]
     `why`: when two people order opposite things, the one who came second learns it here.
     """
     orders = journal.orders(state.rollout_id)
-    declined = [
-        event
-        for event in journal.events(state.product)
-        if orders and event.run == state.rollout_id and _declines(event)
-    ]
+    events = journal.events(state.product) if orders else ()
+    declined = [event for event in events if event.run == state.rollout_id and event.kind == "order.declined"]
     return [_report(order, state, declined) for order in orders]
 
 
@@ -36,10 +33,6 @@ def _report(order: Order, state: RolloutState, declined: list[Event]) -> dict[st
         "became": "declined" if no else "waits" if waits else "done",
         "why": str(no.detail["why"]) if no else "",
     }
-
-
-def _declines(event: Event) -> bool:
-    return event.kind == "order.declined"
 
 
 def _is_about(event: Event, order: Order) -> bool:

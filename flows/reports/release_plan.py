@@ -1,4 +1,4 @@
-"""What a release would do now: gathered from spec, registry, journal and counters, as JSON. It takes numpy and MLflow."""
+"""What a release would do now, as JSON: by spec, registry, journal and counters. It takes numpy and MLflow."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,8 +10,9 @@ from deployments.errors import TryAgain
 from deployments.journals.in_memory import InMemoryJournal
 from deployments.settings import current
 from deployments.spec import Strategy
-from deployments.strategies.forecast import Forecast, Traffic, total
+from deployments.strategies.forecast import Traffic, total
 from deployments.strategies.plan import Change, Goal
+from flows.reports.rollout_forecast import step_report
 from tasks.rollout_engine.champion import champion_by
 from tasks.rollout_engine.release_preview import Outlook, forecast_rollout, present_traffic
 from tasks.spec_file import check_available, find_spec, load_product
@@ -45,7 +46,7 @@ def plan_report(ahead: Outlook) -> dict[str, Any]:
             "requests_per_second": ahead.traffic.rate,
             "error_rate": ahead.traffic.error_rate,
         },
-        "steps": [_step(each) for each in ahead.forecasts],
+        "steps": [step_report(each) for each in ahead.forecasts],
         "seconds": known.total_seconds(),
         "not_counted": left_out,
         "warnings": [f"step {each.number}: {each.warning}" for each in ahead.forecasts if each.warning],
@@ -70,14 +71,3 @@ def _traffic(product: str, champion: int, rate: float | None, over: timedelta) -
     except TryAgain:
         return Traffic()
     return present_traffic(product, champion, metrics, SystemClock(), timedelta(0) if rate is not None else over)
-
-
-def _step(each: Forecast) -> dict[str, Any]:
-    return {
-        "number": each.number,
-        "step": str(each.step),
-        "seconds": each.time.total_seconds() if each.time is not None else None,
-        "requests": each.requests,
-        "reason": each.reason,
-        "warning": each.warning,
-    }
