@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 import yaml
 
+from deployments import wiring
 from deployments.clock import Clock
 from deployments.errors import PlatformUnreachable
 from deployments.prefect_api import PrefectApi, StartedRun
@@ -20,6 +22,7 @@ from flows.entrypoints.control_service.api.operations import ROOT
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.control_service.evidence_process import EvidenceProcess
+from flows.reports import release_plan
 from flows.reports.evidence import evidence_report, replay_report
 from flows.reports.release_plan import look_ahead, plan_report
 from flows.reports.rollout_forecast import forecast_report
@@ -97,6 +100,15 @@ class ApiScene(Scene):
         headers = ({"idempotency-key": key} if key else {}) | more.pop("headers", {})
         sent = {} if body is None else {"json": body}
         return self.ask(f"{ROOT}{path}", "POST", token or self.machine_token, headers=headers, **sent, **more)
+
+
+def api_over(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> ApiScene:
+    """The API in a folder below `folder`, whose gateway is that of `world`."""
+    monkeypatch.setattr(wiring, "read_only_doors_of", lambda _: world.doors)
+    (folder / "api").mkdir()
+    made = ApiScene(folder / "api", world, **settings)
+    monkeypatch.setattr(release_plan, "current", lambda: made.settings)
+    return made
 
 
 def assert_problem(answer: httpx.Response, status: int, *words: str) -> dict[str, Any]:

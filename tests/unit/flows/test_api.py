@@ -5,21 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from deployments import wiring
 from deployments.access_control.roles import Role
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from flows.entrypoints.control_service.api.operations import ROOT, VERBS
-from tests.unit.flows.api_scene import ApiScene
+from tests.unit.flows.api_scene import ApiScene, api_over
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 
 @pytest.fixture
 def service(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> ApiScene:
-    monkeypatch.setattr(wiring, "read_only_doors_of", lambda _: world.doors)
-    (tmp_path / "api").mkdir()
-    return ApiScene(tmp_path / "api", world)
+    return api_over(world, tmp_path, monkeypatch)
 
 
 def test_products_are_told_as_they_are(service: ApiScene) -> None:
@@ -112,9 +109,7 @@ def test_without_a_key_each_request_is_a_run(service: ApiScene) -> None:
         (b"\xff", 400),
     ],
 )
-def test_a_body_that_means_nothing_is_refused_and_nothing_is_ordered(
-    service: ApiScene, body: bytes, status: int
-) -> None:
+def test_a_body_that_means_nothing_is_refused_and_orders_nothing(service: ApiScene, body: bytes, status: int) -> None:
     state = until(service.world, Phase.OBSERVING)
     headers = {"content-type": "application/json"}
     path = f"{ROOT}/products/{PRODUCT}/orders/pause"
