@@ -60,7 +60,8 @@ def test_a_full_folder_is_named_and_the_release_completes_once_there_is_room(
     assert whole(seatrial, shop.name) == 2
 
 
-@pytest.mark.parametrize("stage", ["launch", pytest.param("train", marks=pytest.mark.crash)])
+@pytest.mark.crash  # it tries for a minute to put the champion back
+@pytest.mark.parametrize("stage", ["launch", "train"])
 def test_a_process_that_can_write_nothing_more_leaves_traffic_and_records_as_they_were(
     seatrial: Seatrial, shop: Shop, stage: str
 ) -> None:
