@@ -1,5 +1,6 @@
 """The API over a platform in memory: looking, ordering, pages, requests that are sent again."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from deployments.access_control.roles import Role
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from flows.entrypoints.control_service.api.operations import ROOT, VERBS
-from tests.unit.flows.api_scene import ApiScene, api_over
+from tasks.rollout_engine.carrier import Carrier
+from tests.unit.flows.api_scene import ApiScene, api_over, assert_problem
 from tests.unit.flows.conftest import until
 from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
@@ -157,3 +159,111 @@ def test_a_caller_sees_the_products_of_its_token(service: ApiScene) -> None:
     assert service.get("/products", token).json() == {"items": []}
     assert service.get("/rollouts", token).json() == {"items": []}
     assert service.get(f"/products/{PRODUCT}", token).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/products/..%2F..%2Fetc%2Fpasswd",
+        "/products/%2e%2e/history",
+        "/products/bikes%00/history",
+        "/products/bikes%0d%0aset-cookie:a=b",
+        "/products/BIKES",
+        f"/products/{'a' * 41}/rollouts",
+        "/products/bikes/rollouts/..%2f..%2fjournal.db",
+        "/products/bikes/rollouts/%25s",
+        "/products/'; drop table rollouts; --/history",
+        "/products/nobody/history",
+        "/products/nobody/rollouts/current",
+        "/products/nobody/rollouts/current/evidence",
+        "/products/nobody/plan",
+        "/nothing",
+        "/../../health2",
+    ],
+)
+def test_what_there_is_not_is_a_problem_and_no_name_reaches_a_header(service: ApiScene, path: str) -> None:
+    answer = service.get(path)
+    assert_problem(answer, 404)
+    assert "set-cookie" not in answer.headers
+    assert set(answer.headers) == {"content-type", "content-length", "cache-control"}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_a_method_that_means_nothing_is_told_which_ones_do(service: ApiScene, method: str) -> None:
+    answer = service.ask(f"{ROOT}/products/{PRODUCT}/orders/pause", method, service.machine_token)
+    assert_problem(answer, 405, "POST")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_who_sends_too_much_waits_and_nobody_else_does(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = api_over(world, tmp_path, monkeypatch, api_rate=3)
+    other = service.token(Role.VIEWER)
+    codes = [service.get("/products").status_code for _ in range(5)]
+    assert codes == [200, 200, 200, 429, 429]
+    assert int(service.get("/products").headers["retry-after"]) in range(1, 61)
+    assert service.get("/products", other).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("", 415)]
+)
+def test_a_form_of_another_page_orders_nothing(service: ApiScene, kind: str, status: int) -> None:
+    state = until(service.world, Phase.OBSERVING)
+    headers = {"content-type": kind} if kind else {}
+    path = f"{ROOT}/products/{PRODUCT}/orders/abort"
+    answer = service.ask(path, "POST", service.machine_token, content=b'{"reason":"x"}', headers=headers)
+    assert_problem(answer, status, "application/json")
+    assert service.world.journal.orders(state.rollout_id) == ()
+
+
+@pytest.mark.parametrize("reason", ["a\r\nforged line", "\x1b[2J", "\x00", "a" * 501, "\ud800"])
+def test_a_reason_is_one_line_of_text(service: ApiScene, reason: str) -> None:
+    state = until(service.world, Phase.OBSERVING)
+    body = json.dumps({"reason": reason}).encode()
+    headers = {"content-type": "application/json"}
+    path = f"{ROOT}/products/{PRODUCT}/orders/abort"
+    answer = service.ask(path, "POST", service.machine_token, content=body, headers=headers)
+    assert_problem(answer, 422, "reason")
+    assert service.world.journal.orders(state.rollout_id) == ()
+
+
+def test_history_of_all_products_is_what_the_caller_may_see(service: ApiScene) -> None:
+    until(service.world, Phase.OBSERVING)
+    mine, other = service.token(Role.VIEWER, PRODUCT), service.token(Role.VIEWER, "flights")
+    assert {each["product"] for each in service.get("/history", mine).json()["items"]} == {PRODUCT}
+    assert service.get("/history", other).json() == {"items": []}
+
+
+def test_the_caller_is_told_who_he_is(service: ApiScene) -> None:
+    told = service.get("/caller", service.token(Role.OPERATOR, PRODUCT)).json()
+    assert told == {"who": "operator-0 (token)", "roles": {PRODUCT: "operator"}}
+
+
+def test_the_plan_is_that_of_the_command_line(service: ApiScene) -> None:
+    told = service.get(f"/products/{PRODUCT}/plan?strategy=canary&rate=20").json()
+    assert (told["strategy"], told["champion"], told["traffic"]["requests_per_second"]) == ("canary", 1, 20)
+    assert_problem(service.get(f"/products/{PRODUCT}/plan?strategy=best"), 400, "no strategy 'best'", "canary")
+    assert_problem(service.get(f"/products/{PRODUCT}/plan?rate=-1"), 400, "rate")
+
+
+def test_what_is_ahead_of_a_rollout_is_told_with_when_it_ends(service: ApiScene) -> None:
+    state = until(service.world, Phase.OBSERVING)
+    carrier = Carrier(service.world.doors)
+    for _ in range(3):
+        state = carrier.advance(state)
+    told = service.get(f"/products/{PRODUCT}/rollouts/current/forecast").json()
+    assert told["requests_per_second"] == pytest.approx(50, rel=0.05)
+    assert [step["number"] for step in told["steps"]] == list(range(state.done + 1, len(state.steps) + 1))
+    assert told["seconds"] > 0
+
+
+def test_a_cursor_lasts_though_the_oldest_events_go(service: ApiScene) -> None:
+    until(service.world, Phase.OBSERVING)
+    journal = service.world.journal
+    whole = service.get(f"/products/{PRODUCT}/history").json()["items"]
+    first = service.get(f"/products/{PRODUCT}/history?limit=2").json()
+    del journal._events[0]  # as a journal in a cluster does
+    second = service.get(f"/products/{PRODUCT}/history?limit=2&cursor={first['next']}").json()
+    assert first["items"] + second["items"] == whole[:4]
