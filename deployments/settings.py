@@ -46,7 +46,23 @@ class Settings(BaseSettings):
     gateway_names: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
         default=(), description="further host names by which browsers may open Seatrial's page at the gateway"
     )
-    api_rate: int = Field(default=1200, ge=1, description="requests that one caller of the API may send in a minute")
+    api_rate: int = Field(
+        default=1200,
+        ge=1,
+        description="requests that one caller of the API may send in a minute; more are answered 429",
+    )
+    gateway_open: bool = Field(
+        default=False, description="whether `gateway_host` may be one that others reach, without TLS and keys"
+    )
+    public_host: str | None = Field(
+        default=None, description="address on which others reach the gateway, by TLS and keys; unset: they do not"
+    )
+    public_port: int = Field(default=8443, ge=1, le=65535, description="port of the gateway for others")
+    public_certificate: Path | None = Field(default=None, description="certificate chain for others, a PEM file")
+    public_private_key: Path | None = Field(default=None, description="its private key, a PEM file of its owner alone")
+    public_rate: int = Field(
+        default=1000, ge=1, le=1_000_000, description="requests a second that others may send to one product"
+    )
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")
     tracking_uri: str | None = Field(

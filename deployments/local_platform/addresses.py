@@ -103,7 +103,7 @@ def write_addresses(settings: Settings, addresses: Addresses) -> None:
 def free_port(wanted: int, host: str) -> int:
     """`wanted` if nobody listens there, else the next that is free. Raises `PlatformUnreachable` when 50 are taken."""
     for port in range(wanted, min(wanted + _TRIES, 65536)):
-        if _is_free(port, host):
+        if is_free(port, host):
             return port
     raise PlatformUnreachable(
         f"ports {wanted} to {wanted + _TRIES - 1} on {host} are all taken ({holder_of(wanted)} has the first): "
@@ -134,7 +134,8 @@ def _listener(port: int) -> str | None:
     return None
 
 
-def _is_free(port: int, host: str) -> bool:
+def is_free(port: int, host: str) -> bool:
+    """Whether nobody listens there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

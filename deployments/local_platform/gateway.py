@@ -8,9 +8,10 @@ from filelock import FileLock
 from deployments.clock import Clock, SystemClock
 from deployments.errors import PlatformUnreachable
 from deployments.local_platform import services
-from deployments.local_platform.addresses import free_port, read_addresses, write_addresses
+from deployments.local_platform.addresses import free_port, holder_of, is_free, read_addresses, write_addresses
 from deployments.local_platform.await_ready import is_there, runs, wait_until
 from deployments.local_platform.desired_routing import witness_of
+from deployments.local_platform.public_gateway import bring, check_listening, public_address
 from deployments.routers.envoy import EnvoyRouter, is_alive, prepare
 from deployments.settings import Settings
 from deployments.supervision import Supervisor
@@ -87,12 +88,25 @@ def _leave_alone_if_it_serves(settings: Settings) -> None:
 
 
 def _start(settings: Settings, supervisor: Supervisor, clock: Clock) -> None:
+    check_listening(settings)
+    bring(settings, clock.now())
+    public = public_address(settings)
+    if public is not None:
+        _check_free(*public)
     supervisor.remove(services.GATEWAY)
     known = read_addresses(settings)
     port = free_port(known.gateway or settings.gateway_port, settings.gateway_host)
     addresses = replace(known, host=settings.gateway_host, gateway=port)
     write_addresses(settings, addresses)
     folder, witness = settings.home.resolve() / "gateway", witness_of(settings, supervisor)
-    command = prepare(folder, settings.run_folder, settings.gateway_host, port, witness)
+    command = prepare(folder, settings.run_folder, settings.gateway_host, port, witness, public)
     supervisor.put(services.gateway(settings, command))
     wait_until(lambda: is_up(settings, supervisor), services.GATEWAY, _LIMIT, clock)
+
+
+def _check_free(host: str, port: int) -> None:
+    """Others know the address: no other port is taken instead."""
+    if not is_free(port, host):
+        raise PlatformUnreachable(
+            f"port {port} on {host} is taken ({holder_of(port)} has it): set SEATRIAL_PUBLIC_PORT to another"
+        )

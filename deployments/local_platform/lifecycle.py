@@ -17,6 +17,7 @@ from deployments.local_platform.addresses import Addresses, free_port, read_addr
 from deployments.local_platform.await_ready import answers, runs, wait_until
 from deployments.local_platform.gateway import ensure_gateway, is_up
 from deployments.local_platform.prefect_deployments import start_deploying
+from deployments.local_platform.public_gateway import bring_keys, listens_to_others, public_address
 from deployments.local_platform.rollout_processes import end_carriers
 from deployments.local_platform.startup_progress import ProductsUp
 from deployments.local_platform.work_pool import ensure_work_pool
@@ -50,6 +51,9 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     supervisor = ensure_gateway(settings, clock)
     addresses = _choose_ports(settings, supervisor)
     tell(f"gateway       {addresses.url('gateway')}{_instead_of(settings.gateway_port, addresses.gateway)}")
+    if (public := public_address(settings)) is not None:
+        bring_keys(settings)
+        tell(f"public        https://{public[0]}:{public[1]}{_unless_there(settings)}")
     products = ProductsUp(supervisor, settings, tell, clock)
 
     def await_part(part: str, is_up: Callable[[], bool]) -> None:
@@ -85,6 +89,13 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
         tell(f"MLflow        {masked(settings.mlflow_uri)}  (your own, by SEATRIAL_TRACKING_URI)")
     products.end()
     return addresses
+
+
+def _unless_there(settings: Settings) -> str:
+    """A gateway that runs is never started anew: users are served."""
+    if listens_to_others(settings):
+        return ""
+    return "  (from the next start on: `seatrial down`, then `seatrial up`; nobody is served in between)"
 
 
 def down(settings: Settings) -> tuple[str, ...]:

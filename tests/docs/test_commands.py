@@ -48,6 +48,9 @@ NOT_TYPED = {
         "pip install": "installs from a registry; test_kubernetes.py holds the extra against pyproject.toml",
         "prefect": "needs a cluster; test_kubernetes.py holds the pool and its template against the chart",
     },
+    "docs/gateway.md": {
+        "seatrial key": "tests/unit/deployments/local_platform/test_public_gateway.py gives each of them",
+    },
     "docs/security.md": {
         "make test-browser": "needs a Chromium; a sample of it is in make test",
         "sudo": "needs root; in make test where there is one",

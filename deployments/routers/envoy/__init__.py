@@ -8,9 +8,22 @@ keeping the process alive (local_platform), deciding weights (rollout).
 
 from deployments.routers.envoy.admin import is_alive
 from deployments.routers.envoy.bootstrap import prepare
+from deployments.routers.envoy.config_files import EnvoyFiles
 from deployments.routers.envoy.config_updates import Patience
 from deployments.routers.envoy.graceful_drain import drain
+from deployments.routers.envoy.public_listener import write_certificate, write_keys, write_rates
 from deployments.routers.envoy.record_recovery import Witness
 from deployments.routers.envoy.router import EnvoyRouter
 
-__all__ = ["EnvoyRouter", "Patience", "Witness", "drain", "is_alive", "prepare"]
+__all__ = [
+    "EnvoyFiles",
+    "EnvoyRouter",
+    "Patience",
+    "Witness",
+    "drain",
+    "is_alive",
+    "prepare",
+    "write_certificate",
+    "write_keys",
+    "write_rates",
+]

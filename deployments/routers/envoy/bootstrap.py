@@ -31,8 +31,17 @@ _LOCK = timedelta(seconds=120)
 _LONGEST_SOCKET_PATH = 107
 
 
-def prepare(folder: Path, run_folder: Path, host: str, port: int, witness: Witness = NOBODY) -> tuple[str, ...]:
+def prepare(
+    folder: Path,
+    run_folder: Path,
+    host: str,
+    port: int,
+    witness: Witness = NOBODY,
+    public: tuple[str, int] | None = None,
+) -> tuple[str, ...]:
     """The command line of a gateway on `host:port` (an IP address) that keeps its files in `folder`.
+
+    `public` is where it listens to others, None for nowhere; their certificate, keys and rates are written already.
 
     Run it before each start: the products' routes stay, a changed address is taken over, and missing or damaged files
     are written again, each product by itself; see `Witness` for who is asked and told. Raises `BadInput` for a run
@@ -49,7 +58,7 @@ def prepare(folder: Path, run_folder: Path, host: str, port: int, witness: Witne
         _write_products(files, witness)
         make_user_log(files.user_log)
         reserve(files)
-        start = bootstrap(files, host, port)
+        start = bootstrap(files, host, port, public)
         validate(start, files.candidate)
         write_document(files.bootstrap, start)
     return _command(files)

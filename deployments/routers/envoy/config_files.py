@@ -58,6 +58,21 @@ class EnvoyFiles:
         return self.folder / "candidate.json"
 
     @property
+    def certificate(self) -> Path:
+        """Certificate and private key of the listener for others (SDS); for its owner only."""
+        return self.folder / "certificate.json"
+
+    @property
+    def keys(self) -> Path:
+        """The keys that others show, and what each opens (ECDS); for its owner only."""
+        return self.folder / "keys.json"
+
+    @property
+    def rates(self) -> Path:
+        """How often others may ask each product (ECDS)."""
+        return self.folder / "rates.json"
+
+    @property
     def admin_socket(self) -> Path:
         """Where Envoy answers questions about itself; for its owner only."""
         return self.run_folder / ADMIN_SOCKET

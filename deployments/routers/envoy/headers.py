@@ -9,6 +9,8 @@ from deployments.routers.envoy.config_files import Json
 SENDER_HEADER: Final = "x-seatrial-sender"
 # Both ends of the connection that a request came by, as `client server`: by them the kernel tells whose it is.
 PEER_HEADER: Final = "x-seatrial-peer"
+# Set on what the listener for others has let in.
+ADMITTED_HEADER: Final = "x-seatrial-admitted"
 
 
 def mark(header: str) -> Json:

@@ -12,8 +12,9 @@ from deployments.routers.envoy.access_log import (
 )
 from deployments.routers.envoy.clusters import TYPE, control_cluster, protocol
 from deployments.routers.envoy.config_files import EnvoyFiles, Json
-from deployments.routers.envoy.headers import PEER_HEADER, SENDER_HEADER
+from deployments.routers.envoy.headers import ADMITTED_HEADER, PEER_HEADER, SENDER_HEADER
 from deployments.routers.envoy.overload import chains, overload_manager
+from deployments.routers.envoy.public_listener import filters, of_admitted, refusals, tls
 from deployments.routers.envoy.route_config import MIRRORED_HEADER, PAIRED_HEADER, TABLE
 from deployments.routers.envoy.upload_concurrency import (
     MAX_BODY_BYTES,
@@ -39,8 +40,11 @@ _ADMIN_PATHS = (
 )
 
 
-def bootstrap(files: EnvoyFiles, host: str, port: int) -> Json:
-    """What Envoy starts with: the listener stands here, so that a taken port ends the process with an error."""
+def bootstrap(files: EnvoyFiles, host: str, port: int, public: tuple[str, int] | None = None) -> Json:
+    """What Envoy starts with: the listeners stand here, so that a taken port ends the process with an error.
+
+    `public` is where others are listened to, by TLS and keys; None: nowhere.
+    """
     routes = {"rds": {"route_config_name": TABLE, "config_source": _watched(str(files.routes))}}
     return {
         **_process(),
@@ -50,7 +54,11 @@ def bootstrap(files: EnvoyFiles, host: str, port: int) -> Json:
         },
         "dynamic_resources": {"cds_config": _watched(str(files.clusters))},
         "static_resources": {
-            "listeners": [_listener(host, port, routes, files.user_log), _for_uploads(files, routes)],
+            "listeners": [
+                _listener(host, port, routes, files.user_log),
+                _for_uploads(files, routes),
+                *([_for_others(*public, files, routes)] if public else []),
+            ],
             "clusters": _own_clusters(files),
         },
     }
@@ -94,14 +102,30 @@ def _own_clusters(files: EnvoyFiles) -> list[Json]:
 
 def _listener(host: str, port: int, routes: Json, users: Path) -> Json:
     manager = {"name": "http", "typed_config": _connection_manager(routes, users, SMALL_BYTES) | _for_clients()}
+    return _listening("main", host, port, manager)
+
+
+def _listening(name: str, host: str, port: int, manager: Json) -> Json:
     return {
-        "name": "main",
+        "name": name,
         "address": {"socket_address": {"address": host, "port_value": port}},
         # With the default a second process shares the port in silence.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": SMALL_BYTES,
         **chains([manager]),
     }
+
+
+def _for_others(host: str, port: int, files: EnvoyFiles, routes: Json) -> Json:
+    settings = _connection_manager(routes, files.user_log, SMALL_BYTES) | _for_clients()
+    # A refusal waits for the whole request, for some clients of HTTP/2 take an early one for none.
+    whole, *others = settings["http_filters"]
+    settings["http_filters"] = [whole, *filters(files), *others]
+    settings["access_log"] = of_admitted(settings["access_log"])
+    replies = settings["local_reply_config"]
+    settings["local_reply_config"] = replies | {"mappers": [*refusals(), *replies["mappers"]]}
+    listener = _listening("public", host, port, {"name": "http", "typed_config": settings})
+    return listener | {"filter_chains": [each | {"transport_socket": tls(files)} for each in listener["filter_chains"]]}
 
 
 def _for_uploads(files: EnvoyFiles, routes: Json) -> Json:
@@ -164,7 +188,15 @@ def _connection_manager(routes: Json, users: Path, most_bytes: int) -> Json:
 
 def _without_our_own_marks() -> Json:
     mutation = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    marks = (MIRRORED_HEADER, PAIRED_HEADER, KEYED_HEADER, UPLOAD_HEADER, SENDER_HEADER, PEER_HEADER)
+    marks = (
+        MIRRORED_HEADER,
+        PAIRED_HEADER,
+        KEYED_HEADER,
+        UPLOAD_HEADER,
+        SENDER_HEADER,
+        PEER_HEADER,
+        ADMITTED_HEADER,
+    )
     removed = [{"remove": header} for header in marks]
     return {"name": "own-marks", "typed_config": {"@type": f"{TYPE}{mutation}", "mutations": removed}}
 

@@ -20,6 +20,7 @@ from flows.entrypoints import console
 from flows.entrypoints.cli import (
     container_images,
     deployments,
+    gateway_keys,
     inference_log,
     init,
     open_page,
@@ -58,6 +59,7 @@ for part in (
     rollout_control,
     webhooks,
     tokens,
+    gateway_keys,
     container_images,
 ):
     app.add_typer(part.app)

@@ -27,6 +27,7 @@ from deployments.inference_log_reader import Log
 from deployments.key_files import key, known_key
 from deployments.local_platform.gateway import keep_user_log_small
 from deployments.local_platform.prefect_address import prefect_rest
+from deployments.local_platform.public_gateway import bring_certificate
 from deployments.local_platform.services import control_socket
 from deployments.metrics.feedback.admission import Admission, Bounds, Kept, Products, SectionOf
 from deployments.metrics.feedback.pending_by_user import ANSWERED_WITHIN
@@ -149,6 +150,16 @@ def rest_for_ever(evidence: EvidenceProcess, clock: Clock) -> None:
         evidence.rest()
 
 
+def keep_certificate(settings: Settings, clock: Clock) -> None:
+    """Every minute a look at the certificate for others: a new one is used at once, a bad one is told."""
+    complaints = Complaints()
+    while True:
+        with complaints.about("the gateway goes on with the certificate that it has", (SeatrialError, OSError)):
+            if bring_certificate(settings, clock.now()):
+                say(f"the gateway uses the certificate in {settings.public_certificate}")
+        clock.sleep(_TRIM_EVERY)
+
+
 def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
     """What senders of a product's feedback must give: what its spec names, or the file that somebody has put there."""
 
@@ -197,6 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     threading.Thread(target=keeper.run_for_ever, name="keeper", daemon=True).start()
     threading.Thread(target=keep_users_small, args=(settings, clock), name="trimmer", daemon=True).start()
     behind_gateway = options.port is None
+    if behind_gateway and settings.public_host is not None:
+        threading.Thread(target=keep_certificate, args=(settings, clock), name="certificate", daemon=True).start()
     identities = Identities(settings.keys_folder, lambda: Tokens(settings.feedback_database), clock)
     access = Access(identities, Names.of(settings.gateway_names), behind_gateway)
     context = Context(settings, clock, journal, lambda: prefect_rest(settings), identities, behind_gateway)

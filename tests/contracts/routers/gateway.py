@@ -44,13 +44,15 @@ class Gateway:
     def __init__(self, folder: Path) -> None:
         self.folder, self.run_folder, self.log = folder / "gateway", folder, folder / "envoy.log"
         self.port = free_port()
+        self.public: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def router(self, patience: Patience = IMPATIENT) -> EnvoyRouter:
         return EnvoyRouter(self.folder, self.run_folder, SystemClock(), self.log, patience)
 
     def start(self) -> None:
-        command = prepare(self.folder, self.run_folder, "127.0.0.1", self.port)
+        public = None if self.public is None else ("127.0.0.1", self.public)
+        command = prepare(self.folder, self.run_folder, "127.0.0.1", self.port, public=public)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         eventually(lambda: get(self.port, "/seatrial/health")[0] == 200)
