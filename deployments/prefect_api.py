@@ -183,6 +183,31 @@ class PrefectApi:
         if _told(found, f"the limit {name}")["limit"] != limit:
             _check(self._asked("PATCH", f"/v2/concurrency_limits/{quote(name, safe='')}", {"limit": limit}), name)
 
+    def limit(self, name: str) -> int | None:
+        """The size of a global concurrency limit; None where there is none of that name."""
+        found = self._asked("GET", f"/v2/concurrency_limits/{quote(name, safe='')}")
+        return None if found.status_code == httpx.codes.NOT_FOUND else int(_told(found, name)["limit"])
+
+    def automations(self) -> tuple[Document, ...]:
+        """All automations, by name, whoever made them, as Prefect's API gives them."""
+        return tuple(self._all("/automations/filter", {"sort": "NAME_ASC"}))
+
+    def put_automation(self, fields: Mapping[str, Any], automation_id: str | None) -> None:
+        """Make an automation of these fields, or of the one with that id. Raises `BadInput`."""
+        method, path = ("POST", "/automations/") if automation_id is None else ("PUT", f"/automations/{automation_id}")
+        _check(self._asked(method, path, dict(fields)), f"automation {fields.get('name')}")
+
+    def delete_automation(self, automation_id: str) -> None:
+        """Take it away; one that is gone already is no mistake."""
+        gone = self._asked("DELETE", f"/automations/{automation_id}")
+        if gone.status_code != httpx.codes.NOT_FOUND:
+            _check(gone, "the end of an automation")
+
+    def deployment_id(self, deployment: str) -> str | None:
+        """By `flow/name`; None where there is none."""
+        found = self._deployment(deployment)
+        return None if found.status_code == httpx.codes.NOT_FOUND else str(_told(found, deployment)["id"])
+
     def free_slots_without_run(self, name: str, flow: str) -> None:
         """Nobody holds a slot of a limit while no run of `flow` is under way: what a server forgot is free again.
 

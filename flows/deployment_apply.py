@@ -16,11 +16,13 @@ from deployments.prefect_api import PrefectApi
 from deployments.settings import Settings
 from flows.deployment_definitions import OURS, RELEASE, Definitions, definitions, lone_release
 from flows.deployment_plan import Change, carry_out, changes
+from flows.policies import AutomationChange, LimitChange
 from tasks.scheduled_run import LATE, SKIPPED
 from tasks.spec_file import load_product
 from tasks.training_turn import LIMIT
 
 _SHOWN: Final = 600
+Difference = Change | AutomationChange | LimitChange
 
 
 def wanted_by(settings: Settings, specs: Path | None = None) -> Definitions:
@@ -31,10 +33,10 @@ def wanted_by(settings: Settings, specs: Path | None = None) -> Definitions:
 
 def bring(
     found: Definitions,
-    differences: Iterable[Change],
+    differences: Iterable[Difference],
     api: PrefectApi,
     settings: Settings,
-    tell: Callable[[Change], None],
+    tell: Callable[[Difference], None],
 ) -> None:
     """Carry out the differences, and let `tell` know of each that is done. Doing it again does no harm.
 
@@ -42,7 +44,7 @@ def bring(
     `PlatformUnreachable` where that fails.
     """
     for change in differences:
-        carry_out(change, api)
+        carry_out(change, api) if isinstance(change, Change) else change.carry_out(api)
         tell(change)
     api.set_limit(LIMIT, settings.trainings_at_once)
     api.free_slots_without_run(LIMIT, RELEASE)
@@ -81,7 +83,7 @@ def skip_missed(api: PrefectApi, now: datetime) -> int:
     return skipped
 
 
-def summary(found: Definitions, differences: Iterable[Change]) -> str:
+def summary(found: Definitions, differences: Iterable[Difference]) -> str:
     """One line: what there is, and what was changed."""
     products = sum(1 for each in found.wanted if each.flow == RELEASE)
     changed = len(tuple(differences))

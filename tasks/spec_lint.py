@@ -6,7 +6,8 @@ from pathlib import Path
 
 from deployments.errors import BadModel, BadSpec, NotFound
 from deployments.settings import Settings
-from tasks.data_validation.suite_file import load_suite
+from tasks.data_validation.plain_expectations import is_plain
+from tasks.data_validation.suite_file import Suite, load_suite
 from tasks.data_validation.used_columns import only_warnings
 from tasks.execution.fit_location import check_installed
 from tasks.models.estimator import build_estimator
@@ -33,14 +34,21 @@ def check_spec(spec: ProductSpec, settings: Settings) -> Checked:
         return Checked(tuple(problems), (note,))
     except BadSpec as error:
         return Checked((*problems, str(error)), ())
-    from tasks.data_validation.expectations import check_known  # Great Expectations takes seconds to import
-
     others = only_warnings(suite, spec)
     note = (
         f"validation.suite: nothing in the spec uses {', '.join(others)}: their checks only warn; columns under "
         "validation.guarded may refuse a release"
     )
-    return Checked((*problems, *_told(lambda: check_known(suite))), (note,) if others else ())
+    return Checked((*problems, *_told(lambda: _check_expectations(suite))), (note,) if others else ())
+
+
+def _check_expectations(suite: Suite) -> None:
+    """Only what is not plain is tried with Great Expectations itself, which takes seconds to import."""
+    if all(map(is_plain, suite.expectations)):
+        return
+    from tasks.data_validation.expectations import check_known
+
+    check_known(suite)
 
 
 def check_model(spec: ProductSpec, settings: Settings) -> None:

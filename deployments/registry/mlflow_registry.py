@@ -211,6 +211,21 @@ class ModelRegistry(RegisteredVersions):
             place, files, lambda into: self._fill(raw.source or "", raw.run_id or "", into, most_bytes)
         )
 
+    def fetch_unproved(self, version: ModelVersion, folder: Path) -> Path:
+        """The model folder of a version, for a look that serves nobody: its files are only those of its own manifest.
+
+        For whoever has no key to prove the seal with. Raises `BadArtifact` where the registry names no manifest, or has
+        other files.
+        """
+        if not version.facts.manifest:
+            raise BadArtifact(f"the registry does not say which files {version.name} has: it has no manifest")
+        place = folder / version.product / f"v{version.version}"
+        return keep_model_folder(
+            place,
+            version.facts.manifest,
+            lambda into: self._fill(version.model_uri, version.run_id, into, _MOST_VOUCHED_BYTES),
+        )
+
     def fetch_candidate(
         self, run_id: str, model_uri: str, manifest: Mapping[str, str], folder: Path, most_bytes: int
     ) -> Path:

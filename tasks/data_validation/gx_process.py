@@ -28,7 +28,12 @@ def validate_in_child(snapshot: Path, spec: ProductSpec, window: Window | None) 
     if _is_here():
         return validate_snapshot(snapshot, Path(spec.validation.suite), spec, window)
     child = _warm.pop() if _warm else _start()
-    output, errors = child.communicate(pickle.dumps((snapshot, Path(spec.validation.suite), spec, window)))
+    try:
+        output, errors = child.communicate(pickle.dumps((snapshot, Path(spec.validation.suite), spec, window)))
+    except BaseException:  # an interruption: nobody waits for its answer any more
+        child.kill()
+        child.wait()
+        raise
     if child.returncode != 0:
         said = errors.decode(errors="replace").strip()[-500:]
         raise GiveUp(f"the process that validates ended with exit code {child.returncode}: {said}")

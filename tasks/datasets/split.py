@@ -68,12 +68,12 @@ def _by_content(frame: "pd.DataFrame", data: DataSection) -> Split:
     held_out = _held_out(len(frame), data)
     if not held_out:
         return Split(frame, frame.iloc[:0], None)
-    lots = _lots(frame[list(data.key)] if data.key else frame)
-    is_evaluation = lots <= np.partition(lots, held_out - 1)[held_out - 1]
+    drawn = lots(frame[list(data.key)] if data.key else frame)
+    is_evaluation = drawn <= np.partition(drawn, held_out - 1)[held_out - 1]
     return Split(frame[~is_evaluation], frame[is_evaluation], None)
 
 
-def _lots(frame: "pd.DataFrame") -> "np.ndarray[Any, Any]":
+def lots(frame: "pd.DataFrame") -> "np.ndarray[Any, Any]":
     """A number a row, as good as drawn; whole numbers with gaps, which pandas holds as floats, count as without."""
     from pandas.util import hash_pandas_object
 

@@ -1,5 +1,6 @@
 """Where a model comes from: code and packages."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -56,7 +57,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
         return None
     try:
         done = subprocess.run(
-            [git, "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+            [git, "-C", str(folder), *arguments],
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},  # whoever looks writes no index
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (subprocess.SubprocessError, OSError):
         return None

@@ -115,10 +115,10 @@ _PLATFORM: tuple[Part, ...] = (
         " was not registered by Seatrial: `seatrial status` shows those that were",
         "deployments/registry/model_version.py",
     ),
-    ("interrupted: a rollout under way goes on (`seatrial status` shows it)", "flows/entrypoints/cli/main.py"),
-    ("interrupted: traffic is as before (`seatrial status` shows it)", "flows/entrypoints/cli/main.py"),
+    ("the rollout goes on (`seatrial status` shows it)", "flows/entrypoints/cli/main.py"),
+    ("traffic is as before (`seatrial status` shows it)", "flows/entrypoints/cli/main.py"),
     (
-        "interrupted: an order that is written down is carried out all the same (`seatrial st",
+        "an order that is written down is carried out all the same (`seatrial st",
         "flows/entrypoints/cli/main.py",
     ),
     ("interrupted: traffic is as before (`seatrial status` shows it)", "flows/entrypoints/cli/interruption_hint.py"),

@@ -51,6 +51,10 @@ NOT_TYPED = {
     "docs/gateway.md": {
         "seatrial key": "tests/unit/deployments/local_platform/test_public_gateway.py gives each of them",
     },
+    "docs/ci.md": {
+        "seatrial ci": "needs a branch; tests/unit/flows/test_ci.py and tests/unit/infra/test_ci_pipelines.py have one",
+        "seatrial webhook": "needs a platform elsewhere; tests/unit/infra/test_ci_pipelines.py types both",
+    },
     "docs/security.md": {
         "make test-browser": "needs a Chromium; a sample of it is in make test",
         "sudo": "needs root; in make test where there is one",

@@ -3,13 +3,18 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
 import yaml
 from prefect.server.schemas.schedules import CronSchedule
 
+from deployments.prefect_api import PrefectApi
 from deployments.settings import Settings
 from flows.deployment_definitions import definitions
+from flows.policies import policy_changes
 from tasks.schedule_spec import ScheduleSection
 from tasks.scheduled_run import LATE
 from tasks.training_turn import LIMIT
@@ -65,7 +70,24 @@ def test_this_projects_deployments_are_its_specs_and_four_more() -> None:
     assert {each.address for each in found.wanted} == releases | common
 
 
+@claim("docs/triggers.md", "An action may name its deployment as `FLOW/NAME`.")
+def test_the_automation_of_the_page_is_one_that_prefect_takes(tmp_path: Path) -> None:
+    _, shown = (block.text for block in blocks("docs/triggers.md") if block.language == "yaml")
+    (tmp_path / "automations").mkdir()
+    (tmp_path / "automations" / "told.yaml").write_text(shown)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/automations/filter"):
+            return httpx.Response(200, json=[])
+        known = request.url.path.endswith("/release/flights")
+        return httpx.Response(200, json={"id": str(uuid4())}) if known else httpx.Response(404)
+
+    with PrefectApi("http://prefect/api", transport=httpx.MockTransport(answer)) as api:
+        told = [each.sentence() for each in policy_changes(tmp_path / "specs", Settings(), api)]
+    assert told == ["+ limit seatrial-training: 2 trainings at once", "+ automation a refusal is told"]
+
+
 def test_the_schedule_of_the_page_is_one() -> None:
-    (shown,) = (block.text for block in blocks("docs/triggers.md") if block.language == "yaml")
+    shown, _ = (block.text for block in blocks("docs/triggers.md") if block.language == "yaml")
     section = ScheduleSection.model_validate(yaml.safe_load(shown)["schedule"])
     assert (section.cron, section.window) == ("0 3 * * *", "-60d..-1d")

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.advice import followed
 from tests.e2e.conftest import SPEC, Seatrial, Shop, seatrial_in, until
 from tests.e2e.traffic import ROW
 from tests.e2e.under_way import UnderWay, of_home, whole
@@ -103,8 +104,15 @@ def test_ctrl_c_during_up_is_mended_by_up(own: Seatrial) -> None:
     assert until(lambda: "gateway" in starting.said)
     starting.command.send_signal(signal.SIGINT)
     assert starting.end() == 130, starting.said
+    assert followed("what is up stays, `seatrial up` starts the rest, and `seatrial down` ends all of it") in (
+        starting.said
+    )
     again = own.run("up")
     assert again.returncode == 0, again.stderr
+    ending = UnderWay(own, "down")
+    assert until(lambda: ending.command.poll() is not None or len(of_home(own)) < 5)
+    ending.command.send_signal(signal.SIGINT)
+    assert ending.end() == 0 or followed("`seatrial down` once more ends what is left") in ending.said
     assert own.run("down").returncode == 0
     assert of_home(own) == []
 

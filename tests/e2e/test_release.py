@@ -7,6 +7,7 @@ import httpx
 import pandas as pd
 import pytest
 
+from tests.advice import followed
 from tests.e2e.conftest import ROOT, Seatrial, Shop, rows, until
 
 pytestmark = pytest.mark.platform
@@ -16,6 +17,8 @@ FLIGHT = {"carrier": "UA", "origin": "EWR", "dest": "ORD"}
 
 def test_flights_goes_from_data_to_live_traffic_and_back(seatrial: Seatrial) -> None:
     flights = str(ROOT / "specs" / "flights.yaml")
+    never = seatrial.run("rollback", flights)
+    assert followed(" was never released here: `seatrial release ", "flows/entrypoints/cli/release.py") in never.stderr
     first = seatrial.told("release", flights)
     assert (first["product"], first["version"], first["former_version"]) == ("flights", 1, None)
     second = seatrial.told("release", flights, "--window", "2013-02-01..2013-04-01")
@@ -100,7 +103,7 @@ def test_servers_that_do_not_become_ready_in_time_are_rolled_back(seatrial: Seat
     [
         (("release", "nothing-of-this-name"), 2, "no product 'nothing-of-this-name'"),
         (("release", "{spec}", "--window", "2030-01-01..2030-02-01"), 2, "2026-01-"),
-        (("rollback", "{spec}"), 2, "has no champion: `seatrial release "),
+        (("rollback", "{spec}"), 2, "was never released here: `seatrial release "),
         (("status", "nothing-of-this-name"), 2, "was never released here"),
         (("history", "nothing-of-this-name"), 2, "nothing is known of"),
         (("logs", "nothing-of-this-name"), 2, "no log of"),

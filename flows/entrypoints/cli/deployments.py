@@ -14,8 +14,8 @@ from flows.entrypoints.cli.options import Json, enter_platform
 
 if TYPE_CHECKING:
     from deployments.prefect_api import PrefectApi
+    from flows.deployment_apply import Difference
     from flows.deployment_definitions import Definitions
-    from flows.deployment_plan import Change
 
 app = typer.Typer()
 _PANEL = "Triggers"
@@ -27,7 +27,7 @@ SkipBroken = Annotated[
 
 @app.command(rich_help_panel=_PANEL)
 def deploy(skip_broken: SkipBroken = False, json: Json = False) -> None:
-    """Make Prefect's deployments and schedules what prefect.yaml and the project's specs say, without a question.
+    """Make Prefect's deployments, schedules and policies what the project says, without a question.
 
     At the Prefect of PREFECT_API_URL, where that is set: from CI, or in a cluster; else at that of this platform.
 
@@ -46,8 +46,9 @@ def apply(
     skip_broken: SkipBroken = False,
     json: Json = False,
 ) -> None:
-    """Show how Prefect's deployments and schedules differ from what a folder's specs say; ask; then make them the same.
+    """Show how Prefect differs from what a folder says: deployments, schedules, policies; ask; then make them the same.
 
+    Policies are the automations in the folder automations/ beside the specs, and how many trainings run at once.
     A second call finds nothing to do. What has no tag of Seatrial's stays as it is.
 
     Example: seatrial apply specs/ --dry-run
@@ -97,13 +98,14 @@ def _prefect() -> Iterator["PrefectApi"]:
 
 def _differences(
     folder: Path | None, skip_broken: bool, api: "PrefectApi"
-) -> tuple["Definitions", tuple["Change", ...]]:
+) -> tuple["Definitions", tuple["Difference", ...]]:
     """What should be, and what is to be done. Raises `BadSpec` for specs that cannot be used, `NotFound` for none."""
     from deployments.errors import BadSpec, NotFound
     from deployments.local_platform.prefect_deployments import spec_files
     from deployments.settings import current
     from flows.deployment_apply import wanted_by
     from flows.deployment_plan import changes
+    from flows.policies import policy_changes
 
     specs = (folder or current().specs_folder).resolve()
     if not spec_files(specs):
@@ -113,16 +115,17 @@ def _differences(
         raise BadSpec("nothing was changed, for a spec cannot be used:\n" + "\n".join(found.broken.values()))
     for problem in found.broken.values():
         console.warn(f"its deployment stays as it is: {problem}")
-    return found, changes(found, api)
+    policies = policy_changes(specs, current(), api, prune=not found.broken)
+    return found, (*changes(found, api), *policies)
 
 
 def _carry_out(
-    found: "Definitions", differences: tuple["Change", ...], api: "PrefectApi", json: bool, quiet: bool = False
+    found: "Definitions", differences: tuple["Difference", ...], api: "PrefectApi", json: bool, quiet: bool = False
 ) -> None:
     from deployments.settings import current
     from flows.deployment_apply import bring
 
-    def told(change: "Change") -> None:
+    def told(change: "Difference") -> None:
         if not (json or quiet):
             console.say_done(change.sentence())
 
@@ -130,7 +133,7 @@ def _carry_out(
     _tell_result(differences, differences, json)
 
 
-def _tell_result(differences: tuple["Change", ...], done: tuple["Change", ...], json: bool) -> None:
+def _tell_result(differences: tuple["Difference", ...], done: tuple["Difference", ...], json: bool) -> None:
     from deployments.plurals import counted
 
     if json:

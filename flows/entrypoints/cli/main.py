@@ -7,6 +7,7 @@ rolled back · 5 the platform is not reachable · 130 interrupted.
 import os
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,7 @@ from deployments.errors import SeatrialError
 from deployments.proxy_environment import heed_proxies
 from flows.entrypoints import console
 from flows.entrypoints.cli import (
+    ci,
     container_images,
     deployments,
     gateway_keys,
@@ -44,7 +46,6 @@ app = typer.Typer(
     "4 rollout failed and was rolled back, 5 platform not reachable.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 for part in (
     platform_commands,
@@ -53,6 +54,7 @@ for part in (
     open_page,
     init,
     spec_commands,
+    ci,
     inference_log,
     release,
     rollout_inspection,
@@ -63,6 +65,18 @@ for part in (
     container_images,
 ):
     app.add_typer(part.app)
+_INTERRUPTED: tuple[tuple[Collection[str], str], ...] = (
+    (("up",), "what is up stays, `seatrial up` starts the rest, and `seatrial down` ends all of it"),
+    (("down",), "`seatrial down` once more ends what is left"),
+    (("init", "ci"), "nothing was written"),
+    (("remove",), "the same command again finishes what was begun (`seatrial products` shows it)"),
+    (("watch",), "the rollout goes on (`seatrial status` shows it)"),
+    (release.COMMANDS, "traffic is as before (`seatrial status` shows it)"),
+    (
+        rollout_control.COMMANDS,
+        "an order that is written down is carried out all the same (`seatrial status` shows it)",
+    ),
+)
 UsageError: Any = typer.BadParameter.__mro__[2]  # typer gives the base class of its usage errors no public name
 
 
@@ -112,15 +126,8 @@ def _failed(error: Exception) -> int:
 def _after_interruption() -> str:
     """A command that moves traffic has not begun to; the others only stop looking or waiting."""
     command = "".join(sys.argv[1:2])
-    if command == "init":
-        return "interrupted: nothing was written"
-    if command == "remove":
-        return "interrupted: the same command again finishes what was begun (`seatrial products` shows it)"
-    if command in release.COMMANDS:
-        return "interrupted: traffic is as before (`seatrial status` shows it)"
-    if command in rollout_control.COMMANDS:
-        return "interrupted: an order that is written down is carried out all the same (`seatrial status` shows it)"
-    return "interrupted: a rollout under way goes on (`seatrial status` shows it)"
+    said = next((said for commands, said in _INTERRUPTED if command in commands), "")
+    return f"interrupted: {said}" if said else "interrupted"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ _PANEL = "The platform"
 
 @app.command(rich_help_panel=_PANEL)
 def up(json: Json = False) -> None:
-    """Start the platform on this machine: gateway, Prefect, MLflow. Doing it twice does no harm."""
+    """Start the platform on this machine: gateway, Prefect, MLflow. Doing it twice does no harm.
+
+    Example: seatrial up --json
+    """
     from deployments.local_platform.lifecycle import up as start
     from deployments.settings import current
 
@@ -32,6 +35,8 @@ def down(json: Json = False) -> None:
     """End every process of the platform, model servers included. Data, models and records stay.
 
     A rollout under way is carried on after the next `seatrial up`.
+
+    Example: seatrial down
     """
     from deployments.local_platform.lifecycle import down as end
     from deployments.plurals import counted
@@ -51,7 +56,10 @@ def status(
     product: Annotated[str | None, typer.Argument(help="one product; all of them without it")] = None,
     json: Json = False,
 ) -> None:
-    """What is up, which version of each product serves which share of traffic, and which rollouts are under way."""
+    """What is up, which version of each product serves which share of traffic, and which rollouts are under way.
+
+    Example: seatrial status flights --json
+    """
     look_in_preforked_process()
     from flows.entrypoints.cli.status import print_status, status_report
 
@@ -96,6 +104,8 @@ def doctor(
     """Look for what other accounts of this machine may read or change: home, databases, snapshots, keys, sockets.
 
     Ends with 1 while there is any. Homes of earlier releases kept the mode that they were made with.
+
+    Example: seatrial doctor --mend
     """
     from flows.entrypoints.cli.doctor import doctor_report, print_doctor
 
@@ -111,7 +121,10 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="how many entries, newest last")] = 40,
     json: Json = False,
 ) -> None:
-    """What was decided and done, when, and why."""
+    """What was decided and done, when, and why.
+
+    Example: seatrial history flights --limit 100
+    """
     from deployments import wiring
     from flows.entrypoints.cli.history import print_history
     from flows.reports.history import history_report
@@ -128,7 +141,10 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="how many of the last lines")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as lines come; Ctrl-C ends it")] = False,
 ) -> None:
-    """Show the log of a process of the platform."""
+    """Show the log of a process of the platform.
+
+    Example: seatrial logs gateway --lines 200 --follow
+    """
     from flows.entrypoints.cli.process_logs import follow_log, last_lines, log_names
 
     if name is None:

@@ -19,7 +19,10 @@ _PANEL = "The platform"
 
 @app.command(rich_help_panel=_PANEL)
 def products(json: Json = False) -> None:
-    """All products: those that were released here, and those that have a spec in the project and were not."""
+    """All products: those that were released here, and those that have a spec in the project and were not.
+
+    Example: seatrial products --json
+    """
     look_in_preforked_process()
     report = products_report()
     if json:

@@ -93,6 +93,7 @@ def retry(
     """
     run_in_preforked_process(product)
     path = _checked(product, strategy)
+    _check_released(path, product)
     server_answers = enter_platform()
     from flows.parameters import RetryRequest
     from flows.retry import retry as flow
@@ -115,6 +116,7 @@ def rollback(
     """
     run_in_preforked_process(product)
     path = _checked(product, None)
+    _check_released(path, product)
     server_answers = enter_platform()
     from flows.parameters import RollbackRequest
     from flows.rollback import rollback as flow
@@ -135,6 +137,16 @@ def _checked(product: str, strategy: Strategy | None, *, trains: bool = False) -
     if strategy:
         check_available(spec.rollout.model_copy(update={"strategy": strategy}))
     return path
+
+
+def _check_released(spec: Path, called: str) -> None:
+    """Raises `NotFound` for a product that has no version and no rollout, before a gateway is started to say so."""
+    from deployments import wiring
+
+    settings, product = current(), name_of(str(spec))
+    kept = settings.home.is_dir() or settings.journal_url or settings.tracking_uri
+    if not kept or not (wiring.journal().rollouts(product) or wiring.registry().versions(product)):
+        raise NotFound(f"{product} was never released here: `seatrial release {called}` makes its first version")
 
 
 def _for_worker(product: str) -> str:

@@ -22,25 +22,37 @@ def promote(product: Product, reason: Reason = "", json: Json = False) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def skip(product: Product, reason: Reason = "", json: Json = False) -> None:
-    """End the present observation or question, and go on with the next step."""
+    """End the present observation or question, and go on with the next step.
+
+    Example: seatrial skip flights --reason "seen enough"
+    """
     _tell(product, Verb.SKIP, reason, json)
 
 
 @app.command(rich_help_panel=_PANEL)
 def approve(product: Product, reason: Reason = "", json: Json = False) -> None:
-    """Say yes to the question that the rollout asks (`seatrial status` shows it)."""
+    """Say yes to the question that the rollout asks (`seatrial status` shows it).
+
+    Example: seatrial approve flights --reason "looked at by hand"
+    """
     _tell(product, Verb.APPROVE, reason, json)
 
 
 @app.command(rich_help_panel=_PANEL)
 def pause(product: Product, reason: Reason = "", json: Json = False) -> None:
-    """Let weights stand as they are. The candidate is still watched, and harm still rolls back."""
+    """Let weights stand as they are. The candidate is still watched, and harm still rolls back.
+
+    Example: seatrial pause flights --reason "until the sale is over"
+    """
     _tell(product, Verb.PAUSE, reason, json)
 
 
 @app.command(rich_help_panel=_PANEL)
 def resume(product: Product, reason: Reason = "", json: Json = False) -> None:
-    """Go on after a pause, at the step where it was; the step's deadline counts anew."""
+    """Go on after a pause, at the step where it was; the step's deadline counts anew.
+
+    Example: seatrial resume flights
+    """
     _tell(product, Verb.RESUME, reason, json)
 
 

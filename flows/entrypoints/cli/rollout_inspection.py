@@ -14,6 +14,8 @@ def watch(product: Product) -> None:
     """Follow the rollout under way until it ends: exit code 0 when it is done, 4 when it was rolled back.
 
     Ctrl-C only stops watching; the rollout goes on.
+
+    Example: seatrial watch flights
     """
     from flows.entrypoints.cli.live_screen import follow
 
@@ -35,7 +37,10 @@ def explain(product: Product, rollout: RolloutId = None, json: Json = False) -> 
 
 @app.command(rich_help_panel=_PANEL)
 def replay(product: Product, rollout: RolloutId = None, json: Json = False) -> None:
-    """Reach every recorded verdict anew from the recorded counts; exit code 1 if one comes out differently."""
+    """Reach every recorded verdict anew from the recorded counts; exit code 1 if one comes out differently.
+
+    Example: seatrial replay flights --rollout 496f
+    """
     from flows.entrypoints.cli.explanation import print_replay
     from flows.reports.evidence import replay_report
 

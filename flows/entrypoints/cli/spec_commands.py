@@ -18,6 +18,8 @@ def lint(spec: Product, json: Json = False) -> None:
     """Check a product spec and say everything that is wrong with it. Reads no data, starts nothing.
 
     Makes the unfitted model (so it imports your module, or calls your factory), and reads the validation suite.
+
+    Example: seatrial lint flights
     """
     from deployments.errors import BadSpec
     from deployments.plurals import counted
@@ -47,7 +49,10 @@ def lint(spec: Product, json: Json = False) -> None:
 
 @app.command(rich_help_panel=_PANEL)
 def schema() -> None:
-    """Print the JSON schema of a product spec, for your editor."""
+    """Print the JSON schema of a product spec, for your editor.
+
+    Example: seatrial schema > spec.schema.json
+    """
     from tasks.spec_file import json_schema
 
     console.print_json(json_schema())
@@ -63,6 +68,8 @@ def profile(
     """Propose a first validation suite from the data of a spec, for you to edit; and say what a release would say.
 
     Also what the spec may declare of the columns that it uses, and how the file is encoded.
+
+    Example: seatrial profile flights --write
     """
     from deployments.settings import current
     from tasks.suite_proposal import propose

@@ -69,7 +69,10 @@ def list_webhooks(
     limit: Annotated[int, typer.Option(help="how many of the newest deliveries", min=1, max=1000)] = 20,
     json: Json = False,
 ) -> None:
-    """All webhooks, and what became of the newest deliveries. Nothing is changed."""
+    """All webhooks, and what became of the newest deliveries. Nothing is changed.
+
+    Example: seatrial webhook list flights --limit 50
+    """
     from flows.reports.webhooks import delivery_report, webhook_report
 
     settings, hooks, name = _here(product)
@@ -101,7 +104,10 @@ def rotate(
     overlap: Annotated[str, typer.Option(help="how long the present key is good beside the new one")] = "1d",
     json: Json = False,
 ) -> None:
-    """Draw a new key, which is shown once. The present one is good for a day more, so that nothing is refused."""
+    """Draw a new key, which is shown once. The present one is good for a day more, so that nothing is refused.
+
+    Example: seatrial webhook rotate github flights --overlap 2d
+    """
     from deployments.clock import SystemClock
     from deployments.durations import parse_duration
     from deployments.errors import BadInput
@@ -121,7 +127,10 @@ def rotate(
 
 @commands.command()
 def remove(source: Source, product: Product, json: Json = False) -> None:
-    """Take a webhook away: its keys are good no more, and MLflow sends nothing any more."""
+    """Take a webhook away: its keys are good no more, and MLflow sends nothing any more.
+
+    Example: seatrial webhook remove github flights
+    """
     from deployments.errors import NotFound
     from deployments.local_platform.mlflow_address import mlflow_rest
     from flows.reports.webhooks import webhook_report
@@ -146,7 +155,10 @@ def test(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
     json: Json = False,
 ) -> None:
-    """Send a delivery as the source would, through the gateway, and tell what became of it: a real run is started."""
+    """Send a delivery as the source would, through the gateway, and tell what became of it: a real run is started.
+
+    Example: seatrial webhook test flights --source github --yes
+    """
     from deployments.clock import SystemClock
     from deployments.errors import BadInput, PlatformUnreachable
     from deployments.webhooks.trial import send, what_became
@@ -186,12 +198,54 @@ def test(
         console.say(f"{name}: {became.wish.reason}: {became.state}{where}{': ' if became.why else ''}{became.why}")
 
 
+@commands.command("send")
+def send_from_elsewhere(
+    products: Annotated[list[str], typer.Argument(help="names of products", metavar="PRODUCT...")],
+    url: Annotated[str, typer.Option("--url", metavar="URL", help="the gateway's address, with https://")],
+    once: Annotated[
+        str, typer.Option("--id", metavar="ID", help="of the CI's run: sent again, it starts nothing more")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Ask a platform elsewhere for a release of each product, as a CI does: signed, and again until it is stored.
+
+    Needs no platform here, only the keys, by product, in SEATRIAL_WEBHOOK_KEYS as JSON: they stand on no command line.
+
+    Example: seatrial webhook send flights --url https://models.example --id "$GITHUB_RUN_ID"
+    """
+    from uuid import uuid4
+
+    from deployments.clock import SystemClock
+    from deployments.errors import BadInput
+    from deployments.settings import current
+    from deployments.webhooks.remote_delivery import deliver, known_keys
+
+    given = current().webhook_keys
+    keys = known_keys(given.get_secret_value() if given else "{}")
+    if unknown := [name for name in products if name not in keys]:
+        raise BadInput(
+            f"SEATRIAL_WEBHOOK_KEYS has no key of {', '.join(unknown)}: `seatrial webhook create generic PRODUCT` "
+            "on the platform's machine shows one"
+        )
+    told = []
+    for name in dict.fromkeys(products):
+        delivery = f"msg_{once}-{name}" if once else f"msg_{uuid4().hex}"
+        told.append(deliver(name, url, keys[name], delivery, SystemClock()))
+        if not json:
+            console.say(f"{name}: {'accepted' if told[-1]['accepted'] else told[-1].get('why', 'nothing to do')}")
+    if json:
+        console.print_json(told)
+
+
 @commands.command()
 def retry(
     product: Annotated[str | None, typer.Argument(help="of this product only", metavar="[PRODUCT]")] = None,
     json: Json = False,
 ) -> None:
-    """Let deliveries that were given up (dead) wait for their run once more."""
+    """Let deliveries that were given up (dead) wait for their run once more.
+
+    Example: seatrial webhook retry flights
+    """
     from deployments.plurals import counted
 
     settings, _, name = _here(product)

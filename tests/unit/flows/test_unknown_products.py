@@ -1,13 +1,15 @@
 """A product that nobody knows: no command sends one to another command with the same name."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from deployments.settings import current
+from flows.entrypoints.cli import release
 from tests.unit.flows.conftest import Seatrial
 from tests.unit.tasks.rollout_engine.world import World
 
-# Those that train or move traffic by themselves would start a platform first.
 COMMANDS = [
     "promote",
     "skip",
@@ -25,6 +27,9 @@ COMMANDS = [
     "plan",
     "profile",
     "lint",
+    "release",
+    "retry",
+    "rollback",
 ]
 
 
@@ -49,4 +54,29 @@ def test_nothing_is_started_to_find_out_that_there_is_nothing_to_remove(
     monkeypatch.setattr("deployments.wiring.doors", started.append)
     assert seatrial("remove", "nope", "--yes") == 2
     assert "'nope' was never released here" in capsys.readouterr().err
+    assert started == []
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("command", ["retry", "rollback"])
+@pytest.mark.parametrize("has_home", [False, True])
+def test_no_gateway_is_started_for_a_product_that_was_never_released(
+    command: str,
+    has_home: bool,
+    seatrial: Seatrial,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its spec is there, and no version and no rollout: it took a gateway and a Prefect to say so."""
+    started: list[object] = []
+    monkeypatch.setenv("SEATRIAL_HOME", str(tmp_path if has_home else tmp_path / "no home"))
+    monkeypatch.setenv("SEATRIAL_PROJECT", str(tmp_path))
+    current.cache_clear()
+    monkeypatch.setattr(release, "run_in_preforked_process", lambda _: None)
+    monkeypatch.setattr(release, "enter_platform", lambda **_: started.append("Prefect"))
+    assert seatrial(command, "flights") == 2
+    said = capsys.readouterr().err
+    assert "flights was never released here" in said
+    assert "`seatrial release flights`" in said
     assert started == []
