@@ -40,7 +40,7 @@ def _not_served(request: Request, error: Exception) -> Response:
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
     methods = {method for route in routes if isinstance(route, Route) for method in route.methods or ()}
     allowed = ", ".join(sorted(methods))
-    return problem(405, f"{request.method} means nothing here: {allowed} are answered", {"allow": allowed})
+    return problem(405, f"this path is not for {request.method} but for {allowed}", {"allow": allowed})
 
 
 def _defect(_: Request, __: Exception) -> Response:

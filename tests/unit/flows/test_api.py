@@ -11,8 +11,9 @@ from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from flows.entrypoints.control_service.api.operations import ROOT, VERBS
 from tasks.rollout_engine.carrier import Carrier
+from tests.advice import followed
 from tests.unit.flows.api_scene import ApiScene, api_over, assert_problem
-from tests.unit.flows.conftest import until
+from tests.unit.flows.conftest import Seatrial, until
 from tests.unit.tasks.rollout_engine.world import PRODUCT, World
 
 
@@ -201,9 +202,13 @@ def test_who_sends_too_much_waits_and_nobody_else_does(
     service = api_over(world, tmp_path, monkeypatch, api_rate=3)
     other = service.token(Role.VIEWER)
     codes = [service.get("/products").status_code for _ in range(5)]
+    told = assert_problem(service.get("/products"), 429)["detail"]
+    assert followed(" asks more often in a minute than SEATRIAL_API_RATE allows: ask later") in told
     assert codes == [200, 200, 200, 429, 429]
     assert int(service.get("/products").headers["retry-after"]) in range(1, 61)
     assert service.get("/products", other).status_code == 200
+    world.clock.sleep(timedelta(minutes=1))
+    assert service.get("/products").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -267,3 +272,47 @@ def test_a_cursor_lasts_though_the_oldest_events_go(service: ApiScene) -> None:
     del journal._events[0]  # as a journal in a cluster does
     second = service.get(f"/products/{PRODUCT}/history?limit=2&cursor={first['next']}").json()
     assert first["items"] + second["items"] == whole[:4]
+
+
+def test_a_product_without_a_spec_gets_one_as_the_message_says(service: ApiScene) -> None:
+    spec = service.settings.specs_folder / "wheels.yaml"
+    text = spec.read_text()
+    spec.unlink()
+    told = assert_problem(service.post(f"/products/{PRODUCT}/releases"), 404)["detail"]
+    assert followed(": write one, then `seatrial deploy`", "flows/entrypoints/control_service/api/changes.py") in told
+    told = assert_problem(service.get(f"/products/{PRODUCT}/plan?rate=1"), 404)["detail"]
+    assert followed(" has no spec in …/: write one", "flows/entrypoints/control_service/api/looks.py")[-9:] in told
+    spec.write_text(text)
+    assert service.post(f"/products/{PRODUCT}/releases").status_code == 202
+    assert service.get(f"/products/{PRODUCT}/plan?rate=1").status_code == 200
+
+
+def test_advice_of_the_api_helps(service: ApiScene) -> None:
+    here, plan = "flows/entrypoints/control_service/api/service.py", f"/products/{PRODUCT}/plan"
+    releases = f"/products/{PRODUCT}/releases"
+    told = assert_problem(service.get(f"{plan}?strategy=best"), 400)["detail"]
+    assert followed(": write one of …", "flows/entrypoints/control_service/api/looks.py")[:15] in told
+    assert service.get(f"{plan}?rate=1&strategy={told.rpartition(', ')[2]}").status_code == 200
+    told = assert_problem(service.get(f"{plan}?rate=1&rate=2"), 400)["detail"]
+    assert followed("a parameter stands there twice: give it once", here) in told
+    assert service.get(f"{plan}?rate=1").status_code == 200
+    assert service.post(releases, {}, "k").status_code == 202
+    told = assert_problem(service.post(releases, {"replicas": 2}, "k"), 422)["detail"]
+    assert followed("this Idempotency-Key was used for another request: choose a new one", here) in told
+    assert service.post(releases, {"replicas": 2}, "another").status_code == 202
+    headers = {"content-type": "text/plain"}
+    path = f"{ROOT}{releases}"
+    told = assert_problem(service.ask(path, "POST", service.machine_token, content=b"{}", headers=headers), 415)[
+        "detail"
+    ]
+    assert followed("send the body as …", here)[:16] in told
+    assert service.post(releases, {}).status_code == 202
+
+
+def test_a_spec_that_cannot_be_read_is_told_by_lint(service: ApiScene, seatrial: Seatrial) -> None:
+    spec = service.settings.specs_folder / "broken.yaml"
+    spec.write_text("product: [")
+    (broken,) = (each for each in service.get("/products").json()["items"] if each["product"] == "broken")
+    assert "`seatrial lint broken` says why" in broken["description"]
+    assert followed("cannot be read: `seatrial lint …` says why", "flows/reports/products.py")
+    assert seatrial("lint", str(spec)) == 2

@@ -54,7 +54,7 @@ def description() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "`seatrial token create` makes one"}
+                "token": {"type": "http", "scheme": "bearer", "description": "as authorization: Bearer TOKEN"}
             },
             "schemas": schemas,
         },
@@ -62,7 +62,7 @@ def description() -> dict[str, Any]:
 
 
 def _operation(each: Operation) -> dict[str, Any]:
-    as_command = f"As `seatrial {each.command}`. " if each.command else ""
+    as_command = f"Like `{each.command}` at the command line. " if each.command else ""
     told: dict[str, Any] = {
         "operationId": each.id,
         "summary": each.summary,

@@ -113,7 +113,7 @@ OPERATIONS: Final = (
     _look(
         "evidence",
         f"{_ROLLOUT}/evidence",
-        "What the evidence says of the candidate, look by look, and what is still needed",
+        "What the evidence says of the candidate after each look, and what it lacks yet",
         "explain",
         "Evidence",
     ),

@@ -104,7 +104,9 @@ class _Api:
         principal: Principal = request.state.principal
         if (pause := self._rates.take(principal.who, 1)) is not None:
             later = {"retry-after": str(max(1, ceil(pause.total_seconds())))}
-            return problem(429, f"{principal.who} sends more requests a minute than SEATRIAL_API_RATE", later)
+            return problem(
+                429, f"{principal.who} asks more often in a minute than SEATRIAL_API_RATE allows: ask later", later
+            )
         try:
             path = _path_of(request)
             query = _query_of(operation, request)
@@ -135,7 +137,7 @@ class _Api:
         if isinstance(begun, Answer):
             return _accepted(begun.content.encode(), begun.status, {REPLAYED: "true"})
         if begun.known is Known.OTHER:
-            raise _Refused(422, "this Idempotency-Key was used for another request: choose a new one for this one")
+            raise _Refused(422, "this Idempotency-Key was used for another request: choose a new one")
         if begun.known is Known.AT_WORK:
             raise _Refused(409, "a request with this Idempotency-Key is under way: ask again", {"retry-after": "1"})
         try:
@@ -183,7 +185,9 @@ def _query_of(operation: Operation, request: Request) -> Mapping[str, str]:
 async def _wanted(operation: Operation, body: type[BaseModel], product: str, request: Request) -> _Wanted:
     keys = request.headers.getlist(HEADER)
     if len(keys) > 1 or (keys and not is_key(keys[0])):
-        raise _Refused(400, "Idempotency-Key is up to 128 printable signs without spaces, once")
+        raise _Refused(
+            400, "the header Idempotency-Key stands there once, with up to 128 printable signs without spaces"
+        )
     raw = await _body(request)
     who = request.state.principal.who
     mark = mark_of(who, operation.id, product, keys[0]) if keys else ""
@@ -198,12 +202,12 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout(SLOWEST_BODY_SECONDS):
             body = await body_within(dict(request.scope["headers"]), request.receive, LONGEST_BODY)
     except TimeoutError:
-        slow = f"the body took longer than {SLOWEST_BODY_SECONDS:g} s: send it at once"
+        slow = f"the body took longer than {SLOWEST_BODY_SECONDS:g} s"
         raise _Refused(408, slow, {"connection": "close"}) from None
     except ClientDisconnect:
         raise _Refused(400, "the body has no end", {"connection": "close"}) from None
     if body is None:
-        raise _Refused(413, f"a body has at most {LONGEST_BODY} bytes", {"connection": "close"})
+        raise _Refused(413, f"the body is larger than {LONGEST_BODY} bytes", {"connection": "close"})
     if body and not kinds:
         raise _Refused(415, f"say that the body is {_KIND}")
     return body
