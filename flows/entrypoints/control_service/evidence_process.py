@@ -4,6 +4,7 @@ It is started when somebody first asks, and ends when nobody has asked for a whi
 """
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -63,7 +64,7 @@ class EvidenceProcess:
         with self._turn:
             self._asked_at = self._clock.monotonic()
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+                self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent)
             pool = self._pool
         try:
             return pool.submit(question, *of).result(_PATIENCE_SECONDS)
@@ -72,6 +73,18 @@ class EvidenceProcess:
             raise PlatformUnreachable("the evidence was being weighed when its process ended: ask again") from None
         except TimeoutError:
             raise PlatformUnreachable("weighing the evidence takes long: ask again in a minute") from None
+
+
+def _end_with_parent() -> None:
+    """A service that is killed does not take its worker along: that holds both ends of the queue that it waits at."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _explanation(product: str, rollout_id: str) -> dict[str, Any]:

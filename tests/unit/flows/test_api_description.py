@@ -41,6 +41,8 @@ _ONLY_HERE: Final = {
     "key create": "secrets are made at the machine",
     "key list": "secrets are looked after at the machine",
     "key revoke": "secrets are looked after at the machine",
+    "ci": "tries specs on a sample here",
+    "webhook send": "signs with a key of a CI",
     "token create": "secrets are made at the machine",
     "token list": "secrets are looked after at the machine",
     "token revoke": "secrets are looked after at the machine",
