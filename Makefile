@@ -27,7 +27,7 @@ LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contr
 SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation tasks/rollout_engine
 EVERY := 1
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
+.PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser test-api \
   test-cluster check words format bench bench-rollouts bench-serving bench-webhooks bench-page pictures lock clean
 
 help: ## what there is
@@ -70,6 +70,9 @@ test-browser: $(READY) ## Seatrial's page, and what web pages of other people tr
 
 test-fuzz: $(READY) ## 105,000 hostile requests to every listener of a platform, clients that take all they are given, 100,000 bad webhooks
 	@$(BIN)/python -m pytest -s -m hostile tests/hostile/test_listeners.py tests/hostile/test_takers.py tests/hostile/test_webhooks.py
+
+test-api: $(READY) ## what the API says of itself, held against some ten thousand requests: ten minutes or so
+	@$(BIN)/python -m pytest -s -m hostile tests/hostile/test_api.py
 
 test-cluster: $(READY) ## a real Kubernetes cluster, by KUBECONFIG; see tests/cluster/conftest.py
 	@$(BIN)/python -m pytest -m cluster tests/cluster

@@ -46,7 +46,11 @@ class Settings(BaseSettings):
     gateway_names: tuple[Annotated[str, Field(pattern=_SERVER)], ...] = Field(
         default=(), description="further host names by which browsers may open Seatrial's page at the gateway"
     )
-    api_rate: int = Field(default=1200, ge=1, description="requests that one caller of the API may send in a minute")
+    api_rate: int = Field(
+        default=1200,
+        ge=1,
+        description="requests that one caller of the API may send in a minute; more are answered 429",
+    )
     gateway_open: bool = Field(
         default=False, description="whether `gateway_host` may be one that others reach, without TLS and keys"
     )

@@ -15,6 +15,10 @@ from deployments.routers.protocol import Router
 from flows.reports.rollout import state_report
 from tasks.rollout_engine.champion import champion_by
 
+HEALTH = frozenset(
+    {"serving", "under way", "asks", "holding", "going back", "off the air", "gateway away", "never served"}
+    | {"never released"}
+)
 RouterOf = Callable[[RolloutState], Router]
 
 

@@ -39,6 +39,7 @@ THEIRS = {
     "spec.json": "lies at MLflow",
     "verification.json": "lies at MLflow",
     "/openapi.json": "a server answers it",
+    "/seatrial/api/v1/openapi.json": "the control service answers it",
     "models/PRODUCT/vN.started.json": "lies in a home",
     "uv.lock": "what the decision is against",
     "tasks/rollouts/keeping.py": "what the decision did away with",

@@ -42,7 +42,10 @@ def create(product: Product, name: Name, json: Json = False) -> None:
 
 @commands.command("list")
 def list_keys(json: Json = False) -> None:
-    """The keys of all products, without their secrets."""
+    """The keys of all products, without their secrets.
+
+    Example: seatrial key list
+    """
     from deployments.local_platform.gateway_keys import GatewayKeys
     from deployments.settings import current
 

@@ -181,8 +181,9 @@ def _check_and_plan(spec_file: Path, name: str) -> None:
     """What `lint` and `plan` say of it."""
     from datetime import timedelta
 
-    from flows.entrypoints.cli.plan import look_ahead, print_plan
+    from flows.entrypoints.cli.plan import print_plan
     from flows.entrypoints.cli.spec_commands import lint
+    from flows.reports.release_plan import look_ahead
 
     lint(str(spec_file))
     print_plan(look_ahead(name, None, None, timedelta(0)))

@@ -105,7 +105,8 @@ def plan(
 
     Example: seatrial plan flights --strategy canary --rate 20
     """
-    from flows.entrypoints.cli.plan import look_ahead, plan_report, print_plan
+    from flows.entrypoints.cli.plan import print_plan
+    from flows.reports.release_plan import look_ahead, plan_report
 
     ahead = look_ahead(product, strategy, rate, timedelta(seconds=3))
     console.print_json(plan_report(ahead)) if json else print_plan(ahead)

@@ -54,7 +54,10 @@ def create(
 
 @commands.command("list")
 def list_tokens(json: Json = False) -> None:
-    """All tokens that are good or were, and when each was last used. Their secrets are kept nowhere."""
+    """All tokens that are good or were, and when each was last used. Their secrets are kept nowhere.
+
+    Example: seatrial token list
+    """
     from deployments.clock import SystemClock
 
     with _record() as tokens:

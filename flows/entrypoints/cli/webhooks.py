@@ -15,7 +15,7 @@ from flows.entrypoints.cli.options import Json, Product
 if TYPE_CHECKING:
     from deployments.settings import Settings
     from deployments.webhooks.hooks import Hook, Hooks
-    from deployments.webhooks.inbox import Delivery, Inbox
+    from deployments.webhooks.inbox import Inbox
 
 app = typer.Typer()
 commands = typer.Typer(
@@ -73,12 +73,16 @@ def list_webhooks(
 
     Example: seatrial webhook list flights --limit 50
     """
+    from flows.reports.webhooks import delivery_report, webhook_report
+
     settings, hooks, name = _here(product)
     made = [hook for hook in hooks.all() if name in {"", hook.product}]
     with _inbox(settings) as inbox:
         found = inbox.newest(limit, name or None)
     if json:
-        console.print_json({"webhooks": list(map(_hook_facts, made)), "deliveries": list(map(_facts, found))})
+        console.print_json(
+            {"webhooks": list(map(webhook_report, made)), "deliveries": list(map(delivery_report, found))}
+        )
         return
     if made:
         rows = [(hook.source, hook.product, ", ".join(hook.rules), hook.path, len(hook.keys)) for hook in made]
@@ -129,6 +133,7 @@ def remove(source: Source, product: Product, json: Json = False) -> None:
     """
     from deployments.errors import NotFound
     from deployments.local_platform.mlflow_address import mlflow_rest
+    from flows.reports.webhooks import webhook_report
 
     settings, hooks, name = _here(product)
     hook = hooks.find(source, name)
@@ -137,7 +142,7 @@ def remove(source: Source, product: Product, json: Json = False) -> None:
         with suppress(NotFound), mlflow_rest(settings) as mlflow:
             mlflow.remove_webhook(hook.registered)
     if json:
-        console.print_json(_hook_facts(hook))
+        console.print_json(webhook_report(hook))
     else:
         console.say(f"The webhook of {source} for {name} is gone: what comes by it is refused")
 
@@ -157,6 +162,7 @@ def test(
     from deployments.clock import SystemClock
     from deployments.errors import BadInput, PlatformUnreachable
     from deployments.webhooks.trial import send, what_became
+    from flows.reports.webhooks import delivery_report
 
     settings, hooks, name = _here(product)
     made = [hook for hook in hooks.all() if hook.product == name and source in {"", hook.source}]
@@ -178,7 +184,11 @@ def test(
     sent = send(hook, gateway, version, SystemClock())
     with _inbox(settings) as inbox:
         became = what_became(inbox, sent.mark, _WAIT, SystemClock())
-    facts = {"status": sent.status, "answer": sent.content, "delivery": None if became is None else _facts(became)}
+    facts = {
+        "status": sent.status,
+        "answer": sent.content,
+        "delivery": None if became is None else delivery_report(became),
+    }
     if json:
         console.print_json(facts)
         return
@@ -290,8 +300,10 @@ def _known_to_mlflow(settings: "Settings", hook: "Hook") -> "Hook":
 
 
 def _show(settings: "Settings", hook: "Hook", json: bool) -> None:
+    from flows.reports.webhooks import webhook_report
+
     address = f"{hook.gateway or _gateway(settings) or ''}{hook.path}"
-    told = _hook_facts(hook) | {"url": address}
+    told = webhook_report(hook) | {"url": address}
     if hook.registered:
         if json:
             console.print_json(told)
@@ -304,27 +316,6 @@ def _show(settings: "Settings", hook: "Hook", json: bool) -> None:
     console.say(f"address   {address}")
     console.say(f"key       {hook.keys[0].secret}  (shown this once)")
     console.say(f"starts on {', '.join(hook.rules)}")
-
-
-def _hook_facts(hook: "Hook") -> dict[str, Any]:
-    """Nothing secret."""
-    good = [key.until for key in hook.keys]
-    return {"source": hook.source, "product": hook.product, "on": hook.rules, "path": hook.path, "keys_until": good}
-
-
-def _facts(each: "Delivery") -> dict[str, Any]:
-    return {
-        "delivery": each.delivery,
-        "product": each.product,
-        "who": each.who,
-        "action": each.wish.action,
-        "version": each.wish.version,
-        "reason": each.wish.reason,
-        "received": each.received,
-        "state": each.state,
-        "why": each.why,
-        "run": each.run or None,
-    }
 
 
 def _plainly(content: Any) -> str:

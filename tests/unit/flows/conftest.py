@@ -13,7 +13,8 @@ from deployments.metrics.feedback.store import FeedbackLedger
 from deployments.rollout.state import Phase, RolloutState
 from deployments.settings import Settings
 from deployments.spec import Strategy
-from flows.entrypoints.cli import explanation, live_screen, main, plan, status
+from flows.entrypoints.cli import explanation, live_screen, main, status
+from flows.reports import release_plan
 from tasks.rollout_engine import local_rollouts
 from tasks.rollout_engine.carrier import Carrier
 from tasks.rollout_engine.takeover import begin
@@ -55,9 +56,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         ("read_only_doors_of", world.doors),
     ):
         monkeypatch.setattr(wiring, name, lambda *_, door=door: door)
-    for module in (explanation, plan, status, live_screen):
+    for module in (explanation, release_plan, status, live_screen):
         monkeypatch.setattr(module, "SystemClock", lambda: world.clock)
-    for module in (plan, status):
+    for module in (release_plan, status):
         monkeypatch.setattr(module, "current", lambda: settings)
     monkeypatch.setattr("deployments.clock.SystemClock", lambda: world.clock)
     return world

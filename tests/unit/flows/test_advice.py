@@ -71,7 +71,7 @@ def test_an_unknown_name_leads_to_the_known_ones(
     assert seatrial(command, "bycicles") == 2
     said = capsys.readouterr().err
     here = followed("was rolled out here: `seatrial status` shows what was")
-    assert here in said or followed("check the name with `seatrial status`", "flows/entrypoints/cli/history.py") in said
+    assert here in said or followed("check the name with `seatrial status`", "flows/reports/history.py") in said
     [again] = advised(said)
     seatrial(*again)
     assert PRODUCT in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 from deployments import wiring
 from deployments.settings import Settings
-from flows.entrypoints.cli import plan
+from flows.reports import release_plan
 from tests.unit.flows.conftest import Seatrial
 from tests.unit.tasks.rollout_engine.world import FACTS, World
 
@@ -59,7 +59,7 @@ def test_a_first_release_needs_no_traffic(seatrial: Seatrial, capsys: Captured) 
 
 def test_without_a_home_nothing_is_made(world: World, seatrial: Seatrial, monkeypatch: pytest.MonkeyPatch) -> None:
     home = world.folder / "none-yet"
-    monkeypatch.setattr(plan, "current", lambda: Settings(home=home, project=world.folder))
+    monkeypatch.setattr(release_plan, "current", lambda: Settings(home=home, project=world.folder))
     for door in ("journal", "registry", "read_only_doors"):
         monkeypatch.setattr(wiring, door, lambda *_: pytest.fail("nothing may be opened"))
     assert seatrial("plan", "flights") == 0

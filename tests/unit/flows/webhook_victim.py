@@ -25,7 +25,7 @@ POINTS: dict[str, tuple[type, str, bool]] = {
 }
 
 
-def _deadly(method: Callable[..., Any], at_its_end: bool) -> Callable[..., Any]:
+def deadly(method: Callable[..., Any], at_its_end: bool) -> Callable[..., Any]:
     def wrapped(*arguments: Any, **named: Any) -> Any:
         if at_its_end:
             method(*arguments, **named)
@@ -37,5 +37,5 @@ def _deadly(method: Callable[..., Any], at_its_end: bool) -> Callable[..., Any]:
 if __name__ == "__main__":
     if (where := POINTS.get(sys.argv[1])) is not None:
         owner, name, at_its_end = where
-        setattr(owner, name, _deadly(getattr(owner, name), at_its_end))
+        setattr(owner, name, deadly(getattr(owner, name), at_its_end))
     main(sys.argv[2:])

@@ -16,10 +16,11 @@ from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text, de
 from sqlalchemy.exc import IntegrityError
 
 from deployments.database import Database, beside
+from deployments.process_identity import Owner, this_process
 
 HEADER: Final = "idempotency-key"
 KEPT_FOR: Final = timedelta(days=1)
-# For so long whoever asked first is taken to be at work still.
+# For so long a process of which nothing can be known from here is taken to be at work still.
 AT_WORK_FOR: Final = timedelta(seconds=30)
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -31,6 +32,7 @@ _requests = Table(
     Column("body", String(64), nullable=False),
     Column("at", Float, nullable=False),
     Column("first", Float, nullable=False),
+    Column("owner", String(255), nullable=False),  # who is at it, empty: nobody
     Column("status", Integer),
     Column("answer", Text),
 )
@@ -76,6 +78,7 @@ class Answers:
         """Keep that this request is asked for; the answer if it was answered before."""
         digest = hashlib.sha256(body).hexdigest()
         new = {"mark": mark, "body": digest, "at": now.timestamp(), "first": now.timestamp()}
+        new |= {"owner": str(this_process())}
         try:
             with self._database.transaction() as connection:
                 connection.execute(delete(_requests).where(_requests.c.at < (now - KEPT_FOR).timestamp()))
@@ -85,13 +88,17 @@ class Answers:
             pass
         with self._database.transaction() as connection:
             row = connection.execute(select(_requests).where(_requests.c.mark == mark)).one_or_none()
-            if row is None or row.body != digest:
-                return Begun(mark, Known.OTHER if row else Known.AT_WORK, now)
+            if row is None:  # given up at this moment
+                return Begun(mark, Known.AT_WORK, now)
+            if row.body != digest:
+                return Begun(mark, Known.OTHER, now)
             if row.status is not None:
                 return Answer(row.status, row.answer)
-            if 0 <= now.timestamp() - row.at < AT_WORK_FOR.total_seconds():
+            since = datetime.fromtimestamp(row.at, UTC)
+            if row.owner and Owner.parse(row.owner).keeps(since + AT_WORK_FOR, now):
                 return Begun(mark, Known.AT_WORK, now)
-            connection.execute(update(_requests).where(_requests.c.mark == mark).values(at=now.timestamp()))
+            taken = {"at": now.timestamp(), "owner": str(this_process())}
+            connection.execute(update(_requests).where(_requests.c.mark == mark).values(taken))
             return Begun(mark, Known.AGAIN, datetime.fromtimestamp(row.first, UTC))
 
     def answered(self, mark: str, answer: Answer) -> None:
@@ -100,8 +107,13 @@ class Answers:
             values = {"status": answer.status, "answer": answer.content}
             connection.execute(update(_requests).where(_requests.c.mark == mark).values(values))
 
+    def set_aside(self, mark: str) -> None:
+        """Nobody is at it any more, and it is not known whether it was done: whoever asks again finds that out."""
+        with self._database.transaction() as connection:
+            connection.execute(update(_requests).where(_requests.c.mark == mark).values(owner=""))
+
     def give_up(self, mark: str) -> None:
-        """Nothing was done: the same key may be used again at once."""
+        """Nothing was done: the same key may be used again at once, for anything."""
         with self._database.transaction() as connection:
             connection.execute(delete(_requests).where(_requests.c.mark == mark))
 

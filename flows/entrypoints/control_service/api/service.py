@@ -1,65 +1,61 @@
-"""The routes of the API, and what each operation does."""
+"""The API over HTTP: routes from the table, parameters, bodies, problems, ETags, and requests that are sent again."""
 
 import asyncio
 import hashlib
-import uuid
+import re
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, partial
+from math import ceil
 from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
-from deployments import wiring
 from deployments.access_control.principal import Principal
 from deployments.access_control.roles import Permission
 from deployments.errors import BadInput, Busy, NotFound, SeatrialError
-from deployments.journals.protocol import Event
 from deployments.metrics.feedback.rate_limit import Rates
-from deployments.plurals import counted
-from deployments.prefect_api import release_deployment
 from deployments.rollout.operator_commands import Verb
-from deployments.rollout.state import RolloutState
-from deployments.rollout.wait_conditions import waiting
-from deployments.routers.protocol import Router
 from deployments.serving.request_body import body_within
 from deployments.webhooks.requests import NotTaken
 from deployments.webhooks.strict_json import parse_object
 from flows.entrypoints.control_service.access import guarded
+from flows.entrypoints.control_service.api.changes import CannotNow, Changes
 from flows.entrypoints.control_service.api.idempotency import HEADER, Answer, Answers, Begun, Known, is_key, mark_of
-from flows.entrypoints.control_service.api.openapi import description
+from flows.entrypoints.control_service.api.looks import Asked, BadQuery, Looks
+from flows.entrypoints.control_service.api.openapi import PRODUCT, ROLLOUT, description
 from flows.entrypoints.control_service.api.operations import OPERATIONS, ROOT, Operation
-from flows.entrypoints.control_service.api.paging import BadPage, page_of
+from flows.entrypoints.control_service.api.paging import BadPage
+from flows.entrypoints.control_service.api.reference_page import HEADERS, reference_page
 from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.control_service.evidence_process import EvidenceProcess
 from flows.entrypoints.control_service.problems import problem
 from flows.entrypoints.program_log import say
-from flows.reports.history import event_report
-from flows.reports.products import product_report, products_report, specs_by_product
-from flows.reports.progress import plan_of, progress_report
-from flows.reports.rollout import state_report
-from flows.reports.schedules import schedules_report
-from tasks.rollout_engine.command_submission import give_order
 
-_LONGEST_BODY: Final = 16 * 1024
-_SLOWEST_BODY_SECONDS: Final = 10.0
-CURRENT: Final = "current"
+LONGEST_BODY: Final = 16 * 1024
+SLOWEST_BODY_SECONDS: Final = 10.0
+REPLAYED: Final = "idempotency-replayed"
 _KIND: Final = "application/json"
+_PARTS: Final = {"product": re.compile(PRODUCT), "rollout": re.compile(ROLLOUT)}
 
 
 def routes(context: Context, evidence: EvidenceProcess) -> list[BaseRoute]:
-    """Every operation, and the description of them all."""
+    """Every operation, the description of them all, and that as a page."""
     api = _Api(context, evidence)
-    described = orjson.dumps(description())
+    described = description()
+    document, page = orjson.dumps(described), reference_page(described)
 
     def describe(_: Request) -> Response:
-        return Response(described, media_type=_KIND)
+        return Response(document, media_type=_KIND)
+
+    def show(_: Request) -> Response:
+        return HTMLResponse(page, headers=dict(HEADERS))
 
     return [
         *(
@@ -73,6 +69,7 @@ def routes(context: Context, evidence: EvidenceProcess) -> list[BaseRoute]:
             for each in OPERATIONS
         ),
         guarded(f"{ROOT}/openapi.json", describe, permission=Permission.VIEW, product=None),
+        guarded(f"{ROOT}/", show, permission=Permission.VIEW, product=None),
     ]
 
 
@@ -85,30 +82,20 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What an operation is asked: by whom, of what, with what."""
+class _Wanted:
+    """A change that is asked for. `mark` is what a repetition of the request has, too; empty where it has no key."""
 
-    request: Request
-    principal: Principal
     product: str
-    body: BaseModel | None = None
-    begun: Begun | None = None
+    who: str
+    raw: bytes
+    body: BaseModel
+    mark: str
 
 
 class _Api:
     def __init__(self, context: Context, evidence: EvidenceProcess) -> None:
-        self._context, self._evidence = context, evidence
-        self._looks: Mapping[str, Callable[[_Asked], Any]] = {
-            "products": self._products,
-            "product": self._product,
-            "rollouts": self._rollouts,
-            "rollout": self._rollout,
-            "evidence": self._judged,
-            "replay": self._replayed,
-            "history": self._history,
-            "under_way": self._under_way,
-            "schedules": self._schedules,
-        }
+        self._clock = context.clock
+        self._looks, self._changes = Looks(context, evidence), Changes(context)
         self._rates = Rates(context.settings.api_rate, context.clock)
         self._answers: Callable[[], Answers] = cache(lambda: Answers(context.settings.feedback_database))
 
@@ -116,196 +103,140 @@ class _Api:
         """One request."""
         principal: Principal = request.state.principal
         if (pause := self._rates.take(principal.who, 1)) is not None:
-            later = {"retry-after": str(max(1, round(pause.total_seconds())))}
-            return problem(429, f"{principal.who} asks more often in a minute than SEATRIAL_API_RATE", later)
+            later = {"retry-after": str(max(1, ceil(pause.total_seconds())))}
+            return problem(
+                429, f"{principal.who} asks more often in a minute than SEATRIAL_API_RATE allows: ask later", later
+            )
         try:
-            if operation.method == "GET":
-                return await run_in_threadpool(self._told, operation, request, principal)
-            return await self._done(operation, request, principal)
+            path = _path_of(request)
+            query = _query_of(operation, request)
+            if operation.body is None:
+                return await run_in_threadpool(self._told, operation, Asked(principal, path, query), request)
+            wanted = await _wanted(operation, operation.body, path["product"], request)
+            return await run_in_threadpool(self._once, operation, wanted)
         except _Refused as refused:
             return refused.response
-        except BadPage as error:
+        except (BadPage, BadQuery) as error:
             return problem(400, str(error))
         except SeatrialError as error:
             return _problem_of(operation, error)
 
-    def _told(self, operation: Operation, request: Request, principal: Principal) -> Response:
-        if not operation.pages and request.url.query:
-            raise BadPage(f"{operation.id} takes no parameters")
-        asked = _Asked(request, principal, str(request.path_params.get("product", "")))
-        content = orjson.dumps(self._looks[operation.id](asked))
+    def _told(self, operation: Operation, asked: Asked, request: Request) -> Response:
+        content = orjson.dumps(self._looks.tell(operation.id, asked))
         etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        headers = {"etag": etag, "cache-control": "private, no-cache"}
-        if etag in {each.strip() for each in request.headers.get("if-none-match", "").split(",")}:
+        headers = {"etag": etag, "cache-control": "private, no-cache", "vary": "Authorization, Cookie"}
+        if _knows(request, etag):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=_KIND, headers=headers)
 
-    async def _done(self, operation: Operation, request: Request, principal: Principal) -> Response:
-        raw = await _body(request)
-        body = None if operation.body is None else _parsed(operation.body, raw)
-        product = str(request.path_params["product"])
-        keys = request.headers.getlist(HEADER)
-        if len(keys) > 1 or (keys and not is_key(keys[0])):
-            raise _Refused(400, "Idempotency-Key is up to 128 printable signs without spaces, once")
-        mark = mark_of(principal.who, operation.id, product, keys[0]) if keys else ""
-        return await run_in_threadpool(self._once, operation, _Asked(request, principal, product, body), mark, raw)
-
-    def _once(self, operation: Operation, asked: _Asked, mark: str, raw: bytes) -> Response:
-        if not mark:
-            return _accepted(self._do(operation, asked), operation)
-        begun = self._answers().begin(mark, raw, self._context.clock.now())
+    def _once(self, operation: Operation, wanted: _Wanted) -> Response:
+        if not wanted.mark:
+            return _accepted(orjson.dumps(self._do(operation, wanted, None)), operation.status)
+        answers = self._answers()
+        begun = answers.begin(wanted.mark, wanted.raw, self._clock.now())
         if isinstance(begun, Answer):
-            return _accepted(begun.content.encode(), operation, {"idempotency-replayed": "true"})
+            return _accepted(begun.content.encode(), begun.status, {REPLAYED: "true"})
         if begun.known is Known.OTHER:
             raise _Refused(422, "this Idempotency-Key was used for another request: choose a new one")
         if begun.known is Known.AT_WORK:
-            raise _Refused(409, "a request with this Idempotency-Key is under way", {"retry-after": "2"})
+            raise _Refused(409, "a request with this Idempotency-Key is under way: ask again", {"retry-after": "1"})
         try:
-            content = self._do(operation, replace(asked, begun=begun))
+            content = orjson.dumps(self._do(operation, wanted, begun))
+            answers.answered(wanted.mark, Answer(operation.status, content.decode()))
         except BadInput:
             with suppress(SeatrialError):
-                self._answers().give_up(mark)
+                answers.give_up(wanted.mark)
             raise
-        self._answers().answered(mark, Answer(operation.status, content.decode()))
-        return _accepted(content, operation)
+        except BaseException:
+            with suppress(SeatrialError):
+                answers.set_aside(wanted.mark)
+            raise
+        return _accepted(content, operation.status)
 
-    def _do(self, operation: Operation, asked: _Asked) -> bytes:
-        order = operation.id in set(Verb)
-        return orjson.dumps(self._order(Verb(operation.id), asked) if order else self._run(operation.id, asked))
-
-    # What each operation does, by its name in the table.
-
-    def _products(self, asked: _Asked) -> Any:
-        with wiring.one_look() if self._context.behind_gateway else nullcontext():
-            found = products_report(self._context.open_journal(), router_of, self._context.settings.specs_folder)
-        seen = [each for each in found if asked.principal.may(Permission.VIEW, each["product"])]
-        return page_of(asked.request.query_params, seen, lambda each: str(each["product"]), lambda each: each)
-
-    def _product(self, asked: _Asked) -> Any:
-        newest = next(iter(self._context.open_journal().rollouts(asked.product)), None)
-        described = specs_by_product(self._context.settings.specs_folder).get(asked.product)
-        if newest is None and described is None:
-            raise NotFound(f"nothing is known of {asked.product!r}: `seatrial status` names what is known")
-        return product_report(asked.product, newest, router_of, described)
-
-    def _rollouts(self, asked: _Asked) -> Any:
-        found = self._context.open_journal().rollouts(asked.product)
-        return page_of(asked.request.query_params, found, lambda each: each.rollout_id, state_report)
-
-    def _rollout(self, asked: _Asked) -> Any:
-        state = self._found(asked)
-        wait = waiting(state)
-        return state_report(state) | {
-            "plan": plan_of(state),
-            "progress": progress_report(state, self._context.open_journal()),
-            "sentence": wait.sentence(self._context.clock.now()) if wait else "",
-        }
-
-    def _judged(self, asked: _Asked) -> Any:
-        return self._evidence.explanation(asked.product, self._found(asked).rollout_id)
-
-    def _replayed(self, asked: _Asked) -> Any:
-        return self._evidence.replay(asked.product, self._found(asked).rollout_id)
-
-    def _history(self, asked: _Asked) -> Any:
-        events = self._context.open_journal().events(asked.product)
-        numbered = list(enumerate(events))[::-1]
-        return page_of(asked.request.query_params, numbered, lambda each: str(each[0]), _shown_event)
-
-    def _under_way(self, asked: _Asked) -> Any:
-        found = [
-            state
-            for state in self._context.open_journal().under_way()
-            if asked.principal.may(Permission.VIEW, state.product)
-        ]
-        return page_of(asked.request.query_params, found, lambda each: each.rollout_id, state_report)
-
-    def _schedules(self, asked: _Asked) -> Any:
-        found = schedules_report(self._context.open_prefect())
-        return {name: facts for name, facts in found.items() if asked.principal.may(Permission.VIEW, name)}
-
-    def _order(self, verb: Verb, asked: _Asked) -> Any:
-        journal, who, reason = self._context.open_journal(), asked.principal.who, getattr(asked.body, "reason", "")
-        if asked.begun is not None and asked.begun.known is Known.AGAIN:
-            for state in journal.rollouts(asked.product)[:1]:
-                for order in journal.orders(state.rollout_id):
-                    if (order.verb, order.who, order.reason) == (verb, who, reason) and order.at >= asked.begun.first:
-                        return _ordered(state, order.number, verb)
-        order, state = give_order(asked.product, verb, who, reason, journal, self._context.clock)
-        return _ordered(state, order.number, verb)
-
-    def _run(self, name: str, asked: _Asked) -> Any:
-        spec = specs_by_product(self._context.settings.specs_folder).get(asked.product)
-        if spec is None:
-            raise NotFound(f"there is no spec of {asked.product} in {self._context.settings.specs_folder.name}/")
-        given = {} if asked.body is None else asked.body.model_dump(mode="json", exclude_none=True)
-        deployment = release_deployment(asked.product) if name == "release" else f"{name}/{name}"
-        key = asked.begun.mark if asked.begun else uuid.uuid4().hex
-        parameters = {"request": {"product": spec.called, **given}}
-        prefect = self._context.open_prefect()  # everybody's: it is not closed
-        run = prefect.start_run(deployment, parameters, f"api-{key}", ("api",), asked.principal.who)
-        return {"product": asked.product, "run": str(run.id), "name": run.name, "deployment": deployment}
-
-    def _found(self, asked: _Asked) -> RolloutState:
-        known = self._context.open_journal().rollouts(asked.product)
-        wanted = str(asked.request.path_params["rollout"])
-        if wanted == CURRENT:
-            found = [state for state in known if state.live][:1] or list(known[:1])
-        else:
-            found = [state for state in known if state.rollout_id.startswith(wanted)]
-        if len(found) != 1:
-            number = counted(len(found), "rollout")
-            raise NotFound(f"{asked.product} has {number} whose id begins with {wanted!r}: `current` is the newest")
-        return found[0]
+    def _do(self, operation: Operation, wanted: _Wanted, begun: Begun | None) -> dict[str, Any]:
+        if operation.id in set(Verb):
+            return self._changes.order(Verb(operation.id), wanted.product, wanted.body, wanted.who, begun)
+        return self._changes.run(operation.id, wanted.product, wanted.body, wanted.who, begun)
 
 
-def router_of(state: RolloutState) -> Router:
-    """Whoever splits the traffic of a rollout's product, for looking only."""
-    return wiring.read_only_doors_of(state.section).router
+def _path_of(request: Request) -> Mapping[str, str]:
+    """The parts of the path. What can be no name of anything here is not looked for anywhere."""
+    path = {name: str(value) for name, value in request.path_params.items()}
+    for name, value in path.items():
+        if _PARTS[name].fullmatch(value) is None:
+            raise _Refused(404, f"{value[:80]!r} is no name of a {name}")
+    return path
+
+
+def _query_of(operation: Operation, request: Request) -> Mapping[str, str]:
+    """The parameters, each once."""
+    given = request.query_params.multi_items()
+    known = {str(each["name"]) for each in operation.query}
+    for name, _ in given:
+        if name not in known:
+            takes = f"it takes {' and '.join(sorted(known))}" if known else "it takes none"
+            raise _Refused(400, f"{operation.id} has no parameter {name[:80]!r}: {takes}")
+    query = dict(given)
+    if len(query) != len(given):
+        raise _Refused(400, "a parameter stands there twice: give it once")
+    return query
+
+
+async def _wanted(operation: Operation, body: type[BaseModel], product: str, request: Request) -> _Wanted:
+    keys = request.headers.getlist(HEADER)
+    if len(keys) > 1 or (keys and not is_key(keys[0])):
+        raise _Refused(
+            400, "the header Idempotency-Key stands there once, with up to 128 printable signs without spaces"
+        )
+    raw = await _body(request)
+    who = request.state.principal.who
+    mark = mark_of(who, operation.id, product, keys[0]) if keys else ""
+    return _Wanted(product, who, raw, _parsed(body, raw), mark)
+
+
+async def _body(request: Request) -> bytes:
+    kinds = request.headers.getlist("content-type")
+    if len(kinds) > 1 or (kinds and kinds[0].partition(";")[0].strip().lower() != _KIND):
+        raise _Refused(415, f"send the body as {_KIND}")
+    try:
+        async with asyncio.timeout(SLOWEST_BODY_SECONDS):
+            body = await body_within(dict(request.scope["headers"]), request.receive, LONGEST_BODY)
+    except TimeoutError:
+        slow = f"the body took longer than {SLOWEST_BODY_SECONDS:g} s"
+        raise _Refused(408, slow, {"connection": "close"}) from None
+    except ClientDisconnect:
+        raise _Refused(400, "the body has no end", {"connection": "close"}) from None
+    if body is None:
+        raise _Refused(413, f"the body is larger than {LONGEST_BODY} bytes", {"connection": "close"})
+    if body and not kinds:
+        raise _Refused(415, f"say that the body is {_KIND}")
+    return body
+
+
+def _parsed(body: type[BaseModel], raw: bytes) -> BaseModel:
+    try:
+        return body.model_validate(parse_object(raw) if raw else {})
+    except NotTaken as error:
+        raise _Refused(error.status, str(error)) from None
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in error.errors())
+        raise _Refused(422, told) from None
+
+
+def _knows(request: Request, etag: str) -> bool:
+    """Whether the client has this answer (RFC 9110, If-None-Match, compared weakly)."""
+    told = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    return etag in told or told == ["*"]
 
 
 def _problem_of(operation: Operation, error: SeatrialError) -> Response:
-    for kind, status in ((NotFound, 404), (Busy, 409), (BadInput, 422)):
+    for kind, status in ((NotFound, 404), (CannotNow, 409), (Busy, 409), (BadInput, 422)):
         if isinstance(error, kind):
             return problem(status, str(error))
     say(f"the API cannot answer {operation.id}: {error}")
     return problem(503, str(error), {"retry-after": "5"})
 
 
-def _ordered(state: RolloutState, number: int, verb: Verb) -> dict[str, Any]:
-    return {"product": state.product, "rollout": state.rollout_id, "order": number, "verb": verb.value}
-
-
-def _shown_event(numbered: tuple[int, Event]) -> dict[str, Any]:
-    return event_report(numbered[1])
-
-
-def _accepted(content: bytes, operation: Operation, headers: Mapping[str, str] | None = None) -> Response:
+def _accepted(content: bytes, status: int, headers: Mapping[str, str] | None = None) -> Response:
     told = {"cache-control": "no-store"} | dict(headers or {})
-    return Response(content, operation.status, media_type=_KIND, headers=told)
-
-
-async def _body(request: Request) -> bytes:
-    kind = request.headers.get("content-type", _KIND).partition(";")[0].strip().lower()
-    if kind != _KIND:
-        raise _Refused(415, f"send the body as {_KIND}")
-    try:
-        async with asyncio.timeout(_SLOWEST_BODY_SECONDS):
-            body = await body_within(dict(request.scope["headers"]), request.receive, _LONGEST_BODY)
-    except TimeoutError:
-        raise _Refused(408, "the body has no end", {"connection": "close"}) from None
-    except ClientDisconnect:
-        raise _Refused(400, "the body has no end", {"connection": "close"}) from None
-    if body is None:
-        raise _Refused(413, f"a body has at most {_LONGEST_BODY} bytes", {"connection": "close"})
-    return body
-
-
-def _parsed(body: type[BaseModel], raw: bytes) -> BaseModel:
-    try:
-        return body.model_validate(parse_object(raw) if raw.strip() else {})
-    except NotTaken as error:
-        raise _Refused(error.status, str(error)) from None
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'the body'}: {each['msg']}" for each in error.errors())
-        raise _Refused(422, told) from None
+    return Response(content, status, media_type=_KIND, headers=told)
