@@ -23,6 +23,7 @@
         │   ├── ValidationRefused         3      the data broke a critical expectation
         │   └── GateRefused               3      the candidate is not good enough
         └── RolloutFailed                 4      the rollout was given up and the traffic put back
+            ├── RolloutAborted            4      because a person said so
             ├── RouterRefused             4      the gateway does not take the routing
             └── NeverReady                4      the servers did not become ready, or answered wrongly
 
@@ -134,6 +135,10 @@ class RolloutFailed(GiveUp):
     """The rollout was given up, and the traffic is where it was before."""
 
     exit_code = 4
+
+
+class RolloutAborted(RolloutFailed):
+    """A person ended the rollout."""
 
 
 class RouterRefused(RolloutFailed):

@@ -29,6 +29,9 @@ _SERVER = r"^([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$"
 _OBJECT = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
 
+_GROUP = r"^[^=]+=(viewer|operator|approver|admin)(:[a-z0-9-]+(,[a-z0-9-]+)*)?$"
+
+
 class Settings(BaseSettings):
     """Where things are kept and which limits hold, read from `SEATRIAL_…` environment variables."""
 
@@ -62,6 +65,15 @@ class Settings(BaseSettings):
     public_private_key: Path | None = Field(default=None, description="its private key, a PEM file of its owner alone")
     public_rate: int = Field(
         default=1000, ge=1, le=1_000_000, description="requests a second that others may send to one product"
+    )
+    oidc_issuer: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", description="provider (OpenID) by which people log in; unset: none"
+    )
+    oidc_client_id: str = Field(default="seatrial", description="what the provider calls Seatrial")
+    oidc_client_secret: SecretStr = Field(default=SecretStr(""), description="its secret at the provider")
+    oidc_groups_claim: str = Field(default="groups", description="claim of the id token that holds somebody's groups")
+    oidc_roles: tuple[Annotated[str, Field(pattern=_GROUP)], ...] = Field(
+        default=(), description="role of each of the provider's groups: GROUP=ROLE, or GROUP=ROLE:PRODUCT,PRODUCT"
     )
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="wanted port of the Prefect server and pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="wanted port of the MLflow pages")

@@ -14,6 +14,7 @@ from flows.parameters import ReleaseRequest, run_name
 from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record_asked
 from tasks.evaluation import evaluate
+from tasks.final_states import named_end
 from tasks.ingestion import ingest
 from tasks.registration import register
 from tasks.rollout_steps import recover
@@ -25,6 +26,7 @@ from tasks.validation import validate
 
 
 @flow(name="release", flow_run_name=run_name)
+@named_end
 def release(request: ReleaseRequest) -> Result | State[Any]:
     """Take a product from its data to live traffic.
 

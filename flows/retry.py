@@ -8,6 +8,7 @@ from deployments.strategies.plan import Goal
 from flows.parameters import RetryRequest, run_name
 from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record_asked
+from tasks.final_states import named_end
 from tasks.operator_commands import version_to_retry
 from tasks.prefect_artifacts import name_run
 from tasks.rollout_steps import off_the_air, recover
@@ -15,6 +16,7 @@ from tasks.run_context import Result, open_run
 
 
 @flow(name="retry", flow_run_name=run_name)
+@named_end
 def retry(request: RetryRequest) -> Result:
     """Bring a registered version to traffic once more, with the evidence that there is on it.
 

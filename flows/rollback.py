@@ -11,6 +11,7 @@ from deployments.strategies.plan import Goal
 from flows.parameters import RollbackRequest, run_name
 from flows.rollout import roll_out
 from tasks.decision_log import failure_recorded, record, record_asked
+from tasks.final_states import named_end
 from tasks.operator_commands import end_under_way
 from tasks.prefect_artifacts import name_run
 from tasks.rollout_steps import close_runs_left_open, former_version, off_the_air, recover
@@ -18,6 +19,7 @@ from tasks.run_context import Result, open_run
 
 
 @flow(name="rollback", flow_run_name=run_name)
+@named_end
 def rollback(request: RollbackRequest) -> Result:
     """Bring the champion before the present one, or the version that was asked for, back to all traffic.
 

@@ -13,6 +13,7 @@ from deployments.rollout.state import Phase, RolloutState
 from deployments.rollout.steps import Wait
 from deployments.strategies.plan import Goal
 from flows.parameters import RolloutRequest, rollout_name
+from tasks.final_states import named_end
 from tasks.operator_log import tell
 from tasks.prefect_runs import is_of_prefect, run_is_gone
 from tasks.rollout_engine.local_rollouts import remembered_state
@@ -44,6 +45,7 @@ def roll_out(run: Run, version: int, goal: Goal, carries: str | None = None) -> 
 
 
 @flow(flow_run_name=rollout_name)
+@named_end
 def rollout(request: RolloutRequest) -> Result:
     """Shift, wait, judge, again; then promote or put the champion back. Goes on where the journal says it was.
 

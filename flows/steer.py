@@ -3,10 +3,12 @@
 from prefect import flow
 
 from flows.parameters import SteerRequest, steer_name
+from tasks.final_states import named_end
 from tasks.operator_commands import give_order
 
 
 @flow(name="steer", flow_run_name=steer_name)
+@named_end
 def steer(request: SteerRequest) -> str:
     """Promote, skip, approve, pause, resume or abort; returns what became of it.
 

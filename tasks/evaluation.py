@@ -2,7 +2,6 @@
 
 import shutil
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
@@ -12,6 +11,7 @@ from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot, load_snapshot
 from tasks.datasets.split import split_by_time
 from tasks.decision_log import record
+from tasks.final_states import task
 from tasks.gate.evaluate import Champion, Evaluation
 from tasks.gate.evaluate import evaluate as judge_models
 from tasks.gate.rule_checks import GateVerdict, Unscorable, rows_for_table

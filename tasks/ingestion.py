@@ -1,12 +1,12 @@
 """Reading a product's rows and keeping an immutable copy of them."""
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.settings import current
 from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot, take_snapshot
 from tasks.decision_log import record
+from tasks.final_states import task
 from tasks.operator_log import tell
 from tasks.run_context import Run
 from tasks.spec_lint import check_model

@@ -1,6 +1,5 @@
 """A person's word on a rollout: orders to the one under way, and which version is tried again."""
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
@@ -8,6 +7,7 @@ from deployments.clock import SystemClock
 from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase
 from tasks.asked_by import asked_by
+from tasks.final_states import task
 from tasks.operator_log import tell
 from tasks.rollout_engine.champion import who_serves
 from tasks.rollout_engine.command_submission import abort_under_way, place_order

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from datetime import timedelta
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from prefect.runtime import flow_run
 
 from deployments.clock import SystemClock
+from tasks.final_states import ENDS
+from tasks.rollout_engine.cancellation import CANCELLED
 
 if TYPE_CHECKING:
+    from prefect import State
     from prefect.client.orchestration import SyncPrefectClient
 
 _EVERY = timedelta(seconds=2)
@@ -31,7 +34,7 @@ def cancellation(run_id: str) -> Callable[[], str | None]:
     has, that stays the answer.
     """
     question = _Question(lambda: _any_cancelled(_present_runs(run_id)))
-    return lambda: "cancelled in Prefect" if question.answer() else None
+    return lambda: CANCELLED if question.answer() else None
 
 
 def _present_runs(run_id: str) -> set[UUID]:
@@ -173,10 +176,15 @@ def _any_cancelled(runs: set[UUID]) -> bool:
     def ask(client: "SyncPrefectClient") -> None:
         for run in runs:
             state = client.read_flow_run(run).state
-            found.append(state is not None and (state.is_cancelling() or state.is_cancelled()))
+            found.append(state is not None and _by_a_person(state))
 
     _with_prefect(ask)
     return any(found)
+
+
+def _by_a_person(state: "State[Any]") -> bool:
+    """A run that was refused or rolled back is of type CANCELLED, too."""
+    return state.is_cancelling() or (state.is_cancelled() and state.name not in ENDS)
 
 
 def is_of_prefect(error: BaseException) -> bool:

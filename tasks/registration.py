@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments import wiring
@@ -14,6 +13,7 @@ from deployments.registry import ModelVersion
 from tasks import retry_policies
 from tasks.datasets.snapshot import Snapshot
 from tasks.decision_log import record
+from tasks.final_states import task
 from tasks.gate.evaluate import Evaluation
 from tasks.markdown import code
 from tasks.models.train import TrainedModel, version_facts

@@ -4,7 +4,6 @@ import traceback
 from contextlib import suppress
 from dataclasses import replace
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import task_run
 
@@ -18,6 +17,7 @@ from deployments.strategies.plan import Goal
 from deployments.wiring import Doors
 from tasks import retry_policies
 from tasks.decision_log import died_silently
+from tasks.final_states import task
 from tasks.models.tracking import close_abandoned_runs
 from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_evidence

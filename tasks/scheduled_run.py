@@ -10,6 +10,7 @@ from prefect.runtime import flow_run
 
 from deployments.clock import Clock
 from deployments.durations import in_words
+from tasks.final_states import ENDS
 from tasks.operator_log import tell
 from tasks.prefect_runs import show_present_run_as
 from tasks.schedule_spec import Missed, ScheduleSection
@@ -116,6 +117,8 @@ def _newer(run: ScheduledRun, now: datetime) -> datetime | None:
     due = [
         each.expected_start_time
         for each in found
-        if each.auto_scheduled and each.expected_start_time is not None and each.state_type not in given_up
+        if each.auto_scheduled
+        and each.expected_start_time is not None
+        and (each.state_type not in given_up or each.state_name in ENDS)
     ]
     return max(due, default=None)

@@ -1,6 +1,5 @@
 """Fitting the model and recording the run."""
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.settings import current
@@ -9,6 +8,7 @@ from tasks.data_validation.report import ValidationReport, to_html
 from tasks.datasets.snapshot import Snapshot, load_snapshot, load_texts
 from tasks.datasets.split import split_by_time
 from tasks.decision_log import record
+from tasks.final_states import task
 from tasks.models.train import DataFacts, TrainedModel
 from tasks.models.train import train as fit_and_record
 from tasks.operator_log import tell

@@ -1,6 +1,5 @@
 """Checking a snapshot before anything is trained on it."""
 
-from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from deployments.errors import ValidationRefused
@@ -10,6 +9,7 @@ from tasks.data_validation.gx_process import validate_in_child
 from tasks.data_validation.report import ValidationReport, to_markdown
 from tasks.datasets.snapshot import Snapshot
 from tasks.decision_log import record
+from tasks.final_states import task
 from tasks.operator_log import tell
 from tasks.prefect_artifacts import leave_markdown
 from tasks.run_context import Run

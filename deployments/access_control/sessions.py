@@ -49,24 +49,33 @@ class Sessions:
             "token": session.token,
             "who": session.who,
             "grants": dict(session.grants),
-            "end": round((now + lasts).timestamp()),
             "nonce": secrets.token_urlsafe(12),
         }
-        payload = base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
-        return f"{payload}.{self._digest('session', payload)}"
+        return self.seal("session", document, now + lasts)
 
     def read(self, cookie: str, now: datetime, account: int | None) -> Session | None:
         """The session of a cookie that `account` shows; None if it is not ours, is over, or is somebody else's."""
-        payload, _, digest = cookie.partition(".")
-        if len(cookie) > _LONGEST or not cookie.isascii():
-            return None
-        if not hmac.compare_digest(digest, self._digest("session", payload)):
-            return None
-        document: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        if now.timestamp() > document["end"] or document["account"] != account:
+        document = self.unseal("session", cookie, now)
+        if document is None or document["account"] != account:
             return None
         grants = {product: Role(role) for product, role in document["grants"].items()}
         return Session(document["by"], document["account"], document["token"], document["who"], grants)
+
+    def seal(self, kind: str, document: Mapping[str, Any], end: datetime) -> str:
+        """A document that a browser keeps for us until `end`, signed; it is no secret from its keeper."""
+        content = json.dumps({**document, "end": round(end.timestamp())}).encode()
+        payload = base64.urlsafe_b64encode(content).decode().rstrip("=")
+        return f"{payload}.{self._digest(kind, payload)}"
+
+    def unseal(self, kind: str, sealed: str, now: datetime) -> dict[str, Any] | None:
+        """The document; None for one that is not ours, of another kind, or over."""
+        payload, _, digest = sealed.partition(".")
+        if len(sealed) > _LONGEST or not sealed.isascii():
+            return None
+        if not hmac.compare_digest(digest, self._digest(kind, payload)):
+            return None
+        document: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return None if now.timestamp() > document["end"] else document
 
     def csrf_token(self, cookie: str) -> str:
         """What a form of this session's pages carries, and no other page knows (OWASP: HMAC-based token pattern)."""

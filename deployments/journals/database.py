@@ -25,7 +25,7 @@ from deployments.analysis.evidence import Block, block_from_json, block_to_json
 from deployments.database import Database
 from deployments.errors import Busy
 from deployments.fencing import next_token
-from deployments.journals.protocol import Event, Lease
+from deployments.journals.protocol import Event, Lease, Recorded
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.journals.state_codec import read_state, readable, write_state
 from deployments.process_identity import Owner
@@ -34,6 +34,9 @@ from deployments.rollout.state import RolloutState
 
 # Some hundred looks and decisions: enough to end what is under way on a disk that has filled up.
 _RESERVE = 1024 * 1024
+# Of events, in PostgreSQL: so many numbers may be readable before one that was drawn before them.
+_LATE = 200
+_AT_ONCE = 300
 
 _schema = MetaData()
 _rollouts = Table(
@@ -221,8 +224,21 @@ class DatabaseJournal:
             query = query.where(_events.c.product == product)
         with self._database.transaction(writes=False) as connection:
             rows = connection.execute(query).all()
-        return tuple(
-            Event(row.product, row.run, _aware(row.at), row.kind, json.loads(row.detail)) for row in reversed(rows)
+        return tuple(map(_event, reversed(rows)))
+
+    def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
+        """See `Journal.events_after`. SQLite has one writer at a time, so nothing comes late there."""
+        with self._database.transaction(writes=False) as connection:
+            newest = connection.execute(select(func.max(_events.c.number))).scalar_one() or 0
+            if position is None:
+                return (), str(newest)
+            known = int(position) if position.isdecimal() else 0
+            after = known if known <= newest else 0
+            late = 0 if connection.dialect.name == "sqlite" else _LATE
+            query = select(_events).where(_events.c.number > after - late).order_by(_events.c.number)
+            rows = connection.execute(query.limit(late + _AT_ONCE)).all()
+        return tuple(Recorded(str(row.number), _event(row)) for row in rows), str(
+            max(after, rows[-1].number) if rows else after
         )
 
     def _first_lease(self, connection: Connection, lease: Lease, until: datetime) -> Lease:
@@ -246,6 +262,10 @@ def _holder_of(held: Row[Any], now: datetime) -> Owner | None:
     """Who has the lease that a row says; None for nobody."""
     owner = Owner.parse(held.holder) if held.holder else None
     return owner if owner is not None and owner.keeps(_aware(held.expires_at), now) else None
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(row.product, row.run, _aware(row.at), row.kind, json.loads(row.detail))
 
 
 def _aware(moment: datetime) -> datetime:

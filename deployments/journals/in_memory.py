@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from deployments.analysis.evidence import Block
 from deployments.fencing import next_token
-from deployments.journals.protocol import Event, Lease
+from deployments.journals.protocol import Event, Lease, Recorded
 from deployments.journals.refusals import held_by, is_over, is_unknown
 from deployments.process_identity import Owner
 from deployments.rollout.operator_commands import Order, Verb
@@ -103,6 +103,13 @@ class InMemoryJournal:
         """See `Journal.events`."""
         found = [event for event in self._events if product in (None, event.product)]
         return tuple(found if newest is None else found[max(0, len(found) - newest) :])
+
+    def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
+        """See `Journal.events_after`."""
+        end = len(self._events)
+        start = end if position is None else int(position) if position.isdecimal() else 0
+        start = start if start <= end else 0
+        return tuple(Recorded(str(number), self._events[number]) for number in range(start, end)), str(end)
 
     def _check(self, lease: Lease) -> None:
         if not self._holds(lease):

@@ -23,6 +23,14 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as the journal has it; `key` is of no other event of this journal."""
+
+    key: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to change one product's traffic. `token` grows with each holder, so that a late writer is refused."""
 
@@ -107,5 +115,14 @@ class Journal(Protocol):
         """Events in the order they were recorded; of all products for None, those in the order of their times.
 
         The `newest` so many alone, unless that is None.
+        """
+        ...
+
+    def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
+        """What was recorded since a position, and the position behind it; for None nothing, and the present end.
+
+        In the order of each product; of a database at most some hundred at once. An event may come again, but none is
+        left out: what two processes record at one moment may become readable the wrong way round. A position of another
+        journal is the beginning of this one.
         """
         ...

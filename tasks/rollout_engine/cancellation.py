@@ -1,7 +1,10 @@
 """Whether the run that carries a rollout was cancelled."""
 
 from collections.abc import Callable
+from typing import Final
 
+# The reason of a rollout whose run a person cancelled on Prefect's pages.
+CANCELLED: Final = "cancelled in Prefect"
 # Why the run was cancelled, or None.
 Stop = Callable[[], str | None]
 

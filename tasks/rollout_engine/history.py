@@ -11,7 +11,7 @@ from tasks.rollout_engine.evidence_sources import own
 
 def note(state: RolloutState, kind: str, doors: Doors, **detail: object) -> None:
     """Append to the product's history."""
-    facts = {"candidate": state.candidate, "reason": state.reason} | detail
+    facts = {"candidate": state.candidate, "phase": state.phase.value, "reason": state.reason} | detail
     doors.journal.record(Event(state.product, state.rollout_id, doors.clock.now(), kind, facts))
 
 
@@ -23,7 +23,6 @@ def note_verdict(state: RolloutState, verdict: Verdict, doors: Doors) -> None:
         doors,
         ruling=verdict.ruling.value,
         why=verdict.reason,
-        phase=state.phase.value,
         findings=[asdict(finding) for finding in verdict.findings],
         blocks=len(own(state, doors.journal)),
     )

@@ -1,8 +1,10 @@
 """Why a rollout ended as it did, in words for people."""
 
-from deployments.errors import RolloutFailed, SeatrialError
+from deployments.errors import RolloutAborted, RolloutFailed, SeatrialError
 from deployments.printable import said_by
+from deployments.rollout.operator_commands import Verb
 from deployments.rollout.state import Phase, RolloutState
+from tasks.rollout_engine.cancellation import CANCELLED
 
 
 def so_far(state: RolloutState, error: Exception, *, users_are_back: bool) -> str:
@@ -27,10 +29,16 @@ def outcome(state: RolloutState) -> RolloutState:
     """The state of a rollout that succeeded; `RolloutFailed` with its reason for one that did not."""
     if state.phase is Phase.DONE:
         return state
-    raise RolloutFailed(
+    kind = RolloutAborted if _by_a_person(cause_of(state)) else RolloutFailed
+    raise kind(
         f"{state.product} v{state.candidate} was not rolled out: {state.reason}. "
         f"{f'v{state.former} serves as before' if state.former else 'Nothing is served, as before'}."
     )
+
+
+def _by_a_person(reason: str) -> bool:
+    """The reason is the text of an order to abort, which names who gave it, or that the run was cancelled."""
+    return reason == CANCELLED or reason.startswith(f"{Verb.ABORT} by ")
 
 
 def not_retired(version: int, error: SeatrialError) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from deployments.errors import Busy, DiskFull, RegistryUnreachable, RolloutFailed
+from deployments.errors import Busy, DiskFull, RegistryUnreachable, RolloutAborted
 from deployments.journals.protocol import Event, Journal, Lease
 from deployments.platform_identity import is_elsewhere
 from deployments.registry import DeploymentStatus
@@ -132,7 +132,7 @@ def _first_lease(wish: Wish, doors: Doors, stop: Stop) -> Lease:
                 if wish.section.second is Second.REJECT and not _soon_over(present, began, doors):
                     raise
         if reason := stop():
-            raise RolloutFailed(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
+            raise RolloutAborted(f"{wish.product} v{wish.candidate} was not rolled out: {reason}")
         superseding = wish.section.second is Second.SUPERSEDE and not _soon_over(other, began, doors)
         if superseding and other is not None and told != other.rollout_id:
             told = other.rollout_id

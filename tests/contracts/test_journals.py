@@ -380,6 +380,33 @@ def test_a_first_lease_may_be_above_what_was_seen_elsewhere_at_once(journal: Jou
     assert journal.acquire("flights", this_process(), NOW, TTL, above=FAR).token == FAR + 1
 
 
+def test_what_was_recorded_after_a_position_is_told_once_and_in_the_order_of_each_product(journal: Journal) -> None:
+    journal.record(Event("flights", "r", NOW, "a.old", {}))
+    nothing, position = journal.events_after(None)
+    assert nothing == ()
+    told: list[tuple[str, int]] = []
+    for number in range(40):
+        journal.record(Event(("flights", "shop")[number % 2], "r", NOW, "a.thing", {"number": number}))
+        if number % 7 == 0:
+            found, position = journal.events_after(position)
+            told += [(each.event.product, each.event.detail["number"]) for each in found]
+    found, position = journal.events_after(position)
+    told += [(each.event.product, each.event.detail["number"]) for each in found]
+    assert [number for product, number in told if product == "flights"] == list(range(0, 40, 2))
+    assert [number for product, number in told if product == "shop"] == list(range(1, 40, 2))
+    assert journal.events_after(position) == ((), position)
+
+
+@pytest.mark.parametrize("position", ["99", '{"seatrial-events-flights": 99}'])
+def test_a_position_of_another_journal_is_the_beginning_of_this_one(journal: Journal, position: str) -> None:
+    for number in range(3):
+        journal.record(Event("flights", "r", NOW, "a.thing", {"number": number}))
+    found, end = journal.events_after(position)
+    assert [each.event.detail["number"] for each in found] == [0, 1, 2]
+    assert len({each.key for each in found}) == 3
+    assert journal.events_after(end)[0] == ()
+
+
 def test_the_newest_of_a_long_history_can_be_had_alone(journal: Journal) -> None:
     for number in range(5):
         for product in ("flights", "bikeshare"):

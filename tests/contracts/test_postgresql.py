@@ -15,7 +15,8 @@ from deployments import database as databases
 from deployments import postgresql
 from deployments.database import Database
 from deployments.errors import PlatformUnreachable
-from deployments.journals.database import DatabaseJournal
+from deployments.journals.database import DatabaseJournal, _events
+from deployments.journals.protocol import Event
 from deployments.process_identity import this_process
 from tests import postgres
 from tests.postgres import Postgres
@@ -141,3 +142,17 @@ def test_a_journal_works_as_ever(server: Postgres) -> None:
     journal.release(lease)
     assert journal.holder("bikes", NOW) is None
     journal.close()
+
+
+def test_an_event_that_becomes_readable_after_a_later_one_is_told_all_the_same(server: Postgres) -> None:
+    """Two processes that record at one moment: the number was drawn first by the one that commits last."""
+    with closing(DatabaseJournal(server.url)) as journal:
+        _, position = journal.events_after(None)
+        with journal._database.transaction() as slow:
+            row = {"product": "flights", "run": "r", "at": NOW, "detail": "{}"}
+            slow.execute(insert(_events).values(kind="a.first", **row))
+            journal.record(Event("flights", "r", NOW, "a.second", {}))
+            found, position = journal.events_after(position)
+            assert "a.first" not in [each.event.kind for each in found]
+        later, _ = journal.events_after(position)
+        assert [each.event.kind for each in later][-2:] == ["a.first", "a.second"]

@@ -178,6 +178,10 @@ def test_a_run_that_has_begun_finds_out_that_a_later_one_stands_for_it(project: 
     assert "one run for all that were missed" in oldest
     assert oldest == older
     assert newest == "None"
+    end_newest = {"type": "CANCELLED", "name": "Refused", "message": "not good enough"}
+    (run,) = project.api.runs(deployment, ["SCHEDULED"], newest=False, limit=20)[2:3]
+    client.post(f"/flow_runs/{run['id']}/set_state", json={"state": end_newest, "force": True}).raise_for_status()
+    assert project.prefect.told(SUPERSEDED.format(deployment=deployment)).splitlines()[0] == oldest
 
 
 TURNS = """

@@ -17,7 +17,7 @@ from deployments.cluster.resource_kinds import CONFIG_MAP
 from deployments.errors import JournalUnreachable
 from deployments.journals.kubernetes.append_log import Head, Lines
 from deployments.journals.kubernetes.leases import Leases
-from deployments.journals.protocol import Event, Lease
+from deployments.journals.protocol import Event, Lease, Recorded
 from deployments.journals.refusals import is_over, is_unknown
 from deployments.journals.state_codec import read_state, readable, write_state
 from deployments.process_identity import Owner
@@ -189,6 +189,21 @@ class ClusterJournal:
             heads = self._lines.listed(_selector({KIND: "events"}))
             found = tuple(merge(*map(self._events, heads), key=lambda event: event.at))
         return found if newest is None else found[max(0, len(found) - newest) :]
+
+    @_reached
+    def events_after(self, position: str | None) -> tuple[tuple[Recorded, ...], str]:
+        """See `Journal.events_after`. A position is how many events of each product there were. One call."""
+        heads = self._lines.listed(_selector({KIND: "events"}))
+        end = json.dumps({head.name: head.count for head in heads}, sort_keys=True)
+        if position is None:
+            return (), end
+        before, found = {} if position.isdecimal() else json.loads(position), list[Recorded]()
+        for head in heads:
+            known = before.get(head.name, 0) if before.get(head.name, 0) <= head.count else 0
+            lines = self._lines.all_of(head) if known < head.before_tail else head.tail
+            said = [json.loads(line) for line in lines[max(0, len(lines) - (head.count - known)) :]]
+            found += [Recorded(each["id"], _event(each)) for each in said]
+        return tuple(found), end
 
     def _may_write(self, rollout_id: str, lease: Lease) -> Callable[[Head], Head]:
         """What puts the lease's token into a rollout's object. Raises `Busy`, now or then, if the lease is over."""

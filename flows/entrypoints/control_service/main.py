@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, closing
 from datetime import timedelta
 from functools import cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 from deployments.access_control.identities import Identities
 from deployments.access_control.tokens import Tokens
@@ -42,12 +43,15 @@ from deployments.spec import RolloutSection
 from deployments.uvicorn_limits import serve
 from deployments.web_login.allowed_hosts import Names
 from deployments.wiring import inference_log_of, journal, newest_section
-from flows.entrypoints.control_service import api, feedback, login, page, webhooks
+from flows.entrypoints.control_service import api, events, feedback, login, page, webhooks
 from flows.entrypoints.control_service.access import Access
 from flows.entrypoints.control_service.app import make_app
 from flows.entrypoints.control_service.context import Context
 from flows.entrypoints.control_service.evidence_process import EvidenceProcess
 from flows.entrypoints.program_log import Complaints, say
+
+if TYPE_CHECKING:
+    from deployments.access_control.openid import OpenId
 
 _LONGEST_GOODBYE_SECONDS = 10
 _LOOK_EVERY = timedelta(seconds=5)
@@ -161,6 +165,20 @@ def keep_certificate(settings: Settings, clock: Clock) -> None:
         clock.sleep(_TRIM_EVERY)
 
 
+def provider_opener(settings: Settings) -> "Callable[[], OpenId] | None":
+    """Whoever asks the provider by which people log in, opened when somebody first does; None: there is none."""
+    if settings.oidc_issuer is None:
+        return None
+
+    @cache
+    def opened() -> "OpenId":
+        from deployments.access_control.openid import OpenId, provider_of
+
+        return OpenId(provider_of(settings))
+
+    return opened
+
+
 def key_of(settings: Settings) -> Callable[[str, RolloutSection], bytes | None]:
     """What senders of a product's feedback must give: what its spec names, or the file that somebody has put there."""
 
@@ -215,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     identities = Identities(settings.keys_folder, lambda: Tokens(settings.feedback_database), clock)
     access = Access(identities, Names.of(settings.gateway_names), behind_gateway)
     context = Context(settings, clock, journal, lambda: prefect_rest(settings), identities, behind_gateway)
+    events.start(context)
     evidence = EvidenceProcess(clock)
     threading.Thread(target=rest_for_ever, args=(evidence, clock), name="rest", daemon=True).start()
     app = make_app(
@@ -223,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 open_ledger, open_admission, clock, settings.feedback_origins, behind_gateway=behind_gateway
             ),
             *webhooks.routes(context),
-            *login.routes(access),
+            *login.routes(access, provider_opener(settings)),
             *api.routes(context, evidence),
             *page.routes(context),
         ],

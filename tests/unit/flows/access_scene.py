@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
 
 from deployments.access_control.identities import Identities, machine_token
 from deployments.access_control.roles import Permission, Role
@@ -29,6 +30,16 @@ def told(request: Request) -> Response:
     return JSONResponse({"who": request.state.principal.who, "csrf": getattr(request.state, "csrf_token", "")})
 
 
+def guarded_routes() -> list[BaseRoute]:
+    """Of one product, and of all."""
+    return [
+        guarded("/seatrial/of/{product}", told, permission=Permission.VIEW, product="product"),
+        guarded("/seatrial/of/{product}", told, methods=["POST"], permission=Permission.ORDER, product="product"),
+        guarded("/seatrial/all", told, permission=Permission.VIEW, product=None),
+        guarded("/seatrial/all", told, methods=["POST"], permission=Permission.ADMINISTER, product=None),
+    ]
+
+
 class Scene:
     """One product's routes and one of all products, over a record of tokens in `folder`."""
 
@@ -40,12 +51,7 @@ class Scene:
         self.access = access = Access(self.identities, Names.of(names))
         self.app = make_app(
             [
-                guarded("/seatrial/of/{product}", told, permission=Permission.VIEW, product="product"),
-                guarded(
-                    "/seatrial/of/{product}", told, methods=["POST"], permission=Permission.ORDER, product="product"
-                ),
-                guarded("/seatrial/all", told, permission=Permission.VIEW, product=None),
-                guarded("/seatrial/all", told, methods=["POST"], permission=Permission.ADMINISTER, product=None),
+                *guarded_routes(),
                 *login.routes(access),
             ],
             access,

@@ -98,6 +98,7 @@ def test_the_key_of_a_product_is_what_its_spec_names_or_a_file_that_somebody_put
 
 
 HEAVY = {"prefect", "mlflow", "sklearn", "pandas", "numpy", "great_expectations", "skops", "pyarrow"}
+HEAVY |= {"cloudevents", "standardwebhooks"}  # only who has subscriptions or webhooks needs them
 
 
 def test_the_service_stays_light() -> None:

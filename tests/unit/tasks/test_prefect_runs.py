@@ -1,10 +1,14 @@
 """Prefect's word on a run."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from prefect import State
+from prefect.states import Cancelled, Cancelling, Running
 
 from tasks import prefect_runs
+from tasks.final_states import ABORTED, REFUSED, ROLLED_BACK
 
 
 def test_a_cancellation_stays_the_answer_to_everybody_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +46,14 @@ def test_prefect_is_asked_by_a_client_of_our_own_for_that_of_the_run_may_be_clos
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), SyncClientContext() as run:
         prefect_runs._with_prefect(asked.append)
         assert asked[0] is not run.client
+
+
+@pytest.mark.parametrize(
+    ("state", "cancelled"),
+    [
+        (Cancelled(), True), (Cancelling(), True), (Cancelled(name="Skipped"), True), (Running(), False),
+        (Cancelled(name=REFUSED), False), (Cancelled(name=ROLLED_BACK), False), (Cancelled(name=ABORTED), False),
+    ],
+)  # fmt: skip
+def test_a_run_that_ended_by_name_was_cancelled_by_nobody(state: State[Any], cancelled: bool) -> None:
+    assert prefect_runs._by_a_person(state) is cancelled

@@ -122,7 +122,9 @@ class Looks:
         wait, carrier = waiting(state), journal.holder(state.product, now) if state.live else None
         return state_report(state) | {
             "plan": plan_of(state),
-            "weights": [{"at": at, "share": share} for at, share in weights_over_time(state, journal)],
+            "weights": [
+                {"at": at, "share": share} for at, share in weights_over_time(state, journal.events(state.product))
+            ],
             "progress": progress_report(state, journal),
             "orders": orders_report(state, journal),
             "links": links_of(state, self._context.settings),
