@@ -27,8 +27,9 @@ LIGHT := tests/contracts/kubernetes tests/contracts/test_journals.py tests/contr
 SLOW := benchmarks deployments/analysis deployments/registry deployments/serving/inference_log fakes infra tasks/data_validation tasks/rollout_engine
 EVERY := 1
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz test-browser \
-  test-api test-cluster check words format bench bench-rollouts bench-serving bench-webhooks bench-page pictures lock clean
+.PHONY: help install demo up down test test-unit test-crash test-clients test-execution test-hostile test-fuzz \
+  test-browser test-api test-cluster check words format bench bench-rollouts bench-serving bench-webhooks bench-page \
+  pictures lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'

@@ -43,7 +43,7 @@ def readable(documents: Iterable[str]) -> Iterator[RolloutState]:
             yield read_state(document)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def _known(document: str) -> RolloutState:
     """Nothing in a state ever changes: whoever looks again and again reads what has not changed once."""
     return _read(json.loads(document))

@@ -78,7 +78,7 @@ def canary(seatrial: Seatrial) -> Iterator[None]:
         assert until(lambda: any(each["phase"] == "waiting" for each in seatrial.told("status")["rollouts"]), 300)
         yield
         seatrial.run("abort", "flights", "--reason", "the pictures are taken")
-        release.wait(120)
+        release.communicate(timeout=120)
 
 
 def main(arguments: list[str]) -> int:

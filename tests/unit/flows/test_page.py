@@ -208,7 +208,7 @@ def test_a_viewer_of_one_product_sees_no_other(canary: PageScene) -> None:
 
 def test_an_order_says_what_it_will_do_and_what_became_of_it(canary: PageScene) -> None:
     form = seen(canary.browse(f"{OF_BIKES}/orders/abort").text)
-    assert "v1 gets all traffic back at once, and v2 loses its servers." in form
+    assert "All traffic goes back to v1 at once, and the servers of v2 are ended." in form
     given = canary.give("abort", reason="users complain")
     assert given.status_code == 303
     order = canary.world.journal.orders("rollout-2")[0]

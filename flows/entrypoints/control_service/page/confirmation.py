@@ -9,6 +9,7 @@ from uuid import UUID
 
 from deployments.errors import BadInput, SeatrialError
 from deployments.journals.protocol import Event, Journal
+from deployments.plurals import counted
 from deployments.prefect_api import release_deployment
 from deployments.rollout.operator_commands import Order, Verb
 from deployments.rollout.state import RolloutState
@@ -70,7 +71,7 @@ class Confirmation:
         if not reason:
             return "Say why: the reason stands in the history for whoever asks later."
         if len(reason) > LONGEST_REASON:
-            return f"The reason has {len(reason)} signs: {LONGEST_REASON} are enough."
+            return f"The reason is too long: it may have {counted(LONGEST_REASON, 'sign')}."
         if self.order in orders.RUNS:
             return ""
         if (form.get("rollout"), form.get("step")) != (self.rollout, self.step):
@@ -151,7 +152,7 @@ def _became(order: Order, state: RolloutState, journal: Journal) -> Told:
 def _started(confirmation: Confirmation, form: Mapping[str, str], given: Given) -> str:
     spec = specs_by_product(given.context.settings.specs_folder).get(confirmation.product)
     if spec is None:
-        raise BadInput(f"there is no spec of {confirmation.product} here: write one, then `seatrial deploy`")
+        raise BadInput(f"there is no spec of {confirmation.product} here")
     name = confirmation.order
     request: dict[str, Any] = {"product": spec.called}
     request |= _version(form) if confirmation.versions else {}

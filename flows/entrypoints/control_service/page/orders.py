@@ -109,7 +109,7 @@ def consequences(order: str, report: Mapping[str, Any], state: RolloutState | No
             "Harm still rolls back.",
         ],
         Verb.PROMOTE: [
-            f"{candidate} gets all traffic now; {former} stays ready until the bake is over.",
+            f"All traffic goes to {candidate} now; the servers of {former} are kept until the bake is over.",
             "What is still to be watched or approved is left out; the bake is still watched, and harm rolls back.",
         ],
         Verb.PAUSE: [
@@ -119,7 +119,7 @@ def consequences(order: str, report: Mapping[str, Any], state: RolloutState | No
         ],
         Verb.RESUME: ["The rollout goes on at the step where it was.", "The deadline of this step counts anew."],
         Verb.ABORT: [
-            f"{former} gets all traffic back at once, and {candidate} loses its servers.",
+            f"All traffic goes back to {former} at once, and the servers of {candidate} are ended.",
             f"The rollout of {candidate} ends as rolled back; it can be retried later.",
         ],
     }

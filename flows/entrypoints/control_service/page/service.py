@@ -176,7 +176,7 @@ class _Pages:
             return self._said(request, 409, "Nothing was ordered", str(error))
         except SeatrialError as error:
             say(f"an order to {product} was not given: {error}")
-            return self._said(request, 503, "Nothing was ordered", f"{error}: try again later")
+            return self._said(request, 503, "Nothing was ordered", str(error))
         return RedirectResponse(f"{ROOT}/products/{product}?{given}", 303, headers={"cache-control": "no-store"})
 
     def _form(self, request: Request, confirmation: Confirmation, status: int, reason: str, why: str) -> Response:

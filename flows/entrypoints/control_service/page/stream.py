@@ -47,7 +47,7 @@ class Pulse:
 
     async def _beat(self) -> None:
         while self.watchers:
-            await asyncio.sleep(EVERY.total_seconds())
+            await asyncio.sleep(EVERY.total_seconds() / 2)  # others may have made it look in between
             try:
                 seen = await run_in_threadpool(self.look.now)
             except SeatrialError as error:

@@ -108,18 +108,18 @@ def step_in_words(step: Step) -> str:
     told = str(step)
     match step:
         case Launch(version, replicas):
-            told = f"start {counted(replicas, 'server')} of v{version}"
+            told = f"v{version} gets {counted(replicas, 'server')}"
         case Verify(version):
-            told = f"check that v{version} answers as in training"
+            told = f"v{version} answers sample rows as in training"
         case Shift(weights, matches, mirror) if not matches and mirror is None:
-            told = f"send {weights}"
+            told = f"traffic is split: {weights}"
         case Promote(version):
-            told = f"make v{version} the champion"
+            told = f"v{version} becomes the champion"
         case Reinstate(version):
-            told = f"make v{version} champion again"
+            told = f"v{version} becomes the champion again"
         case Retire(version):
-            told = f"let v{version} give its last answers and go"
-    return f"{told[:1].upper()}{told[1:]}"
+            told = f"v{version} gives its last answers and goes"
+    return told if told[1:2].isdigit() else f"{told[:1].upper()}{told[1:]}"
 
 
 def _title(event: Event) -> tuple[str, str]:
@@ -144,7 +144,7 @@ def _told(event: Event) -> str:
         case "rollout.judged":
             told = f"{str(detail.get('ruling', '')).capitalize()}: {detail.get('why', '')}"
         case "data.ingested":
-            told = f"{_number(detail.get('rows'))} rows, {detail.get('window', '')}".strip(", ")
+            told = ", ".join(part for part in (_rows(detail.get("rows")), str(detail.get("window", ""))) if part)
         case "gate.passed" | "gate.refused":
             told = f"against {detail.get('against') or 'nothing'}: {_plain(detail.get('scores'))}"
         case "model.registered":
@@ -165,8 +165,8 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else "some"
+def _rows(value: Any) -> str:
+    return counted(value, "row") if isinstance(value, int) else ""
 
 
 def _cut(text: str) -> str:
