@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deployments.access_control.principal import Principal, at_this_machine
+from deployments.access_control.principal import Principal, of_this_account
 from deployments.access_control.sessions import Session, Sessions
 from deployments.access_control.tokens import Tokens
 from deployments.clock import Clock
@@ -60,7 +60,7 @@ class Identities:
     def of_secret(self, secret: str) -> tuple[Principal, Session] | None:
         """Who shows it, and the session that he may begin; None for a secret that is not good."""
         if self._is_machines(secret):
-            return at_this_machine(), Session("machine", None)
+            return of_this_account("API"), Session("machine", None)
         token = self.tokens.of_secret(secret, self.clock.now())
         return None if token is None else (token.principal, Session("token", None, token.id))
 
@@ -68,7 +68,7 @@ class Identities:
         """Who opens a page by a ticket that `seatrial open` drew; it is good once."""
         self._passes = self._passes or Passes(key(self.keys, _PAGES), PAGE)
         good = self._passes.redeem(ticket, self.clock.now())
-        return (at_this_machine(), Session("machine", None)) if good else None
+        return (of_this_account("page"), Session("machine", None)) if good else None
 
     def of_cookie(self, cookie: str, account: int | None) -> Principal | None:
         """Who logged in, from `account` of this machine; None for a session that is over, or whose token is."""
@@ -77,7 +77,7 @@ class Identities:
             case None:
                 return None
             case Session(by="machine"):
-                return at_this_machine()
+                return of_this_account("page")
             case Session(by="token"):
                 token = self.tokens.of_id(session.token, self.clock.now())
                 return None if token is None else token.principal

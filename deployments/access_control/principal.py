@@ -47,6 +47,9 @@ def at_command_line() -> str:
     return f"{account()} (command line)"
 
 
-def at_this_machine() -> Principal:
-    """The account that the platform belongs to: he could change every file of it, and so may everything."""
-    return Principal(at_command_line(), {ALL: Role.ADMIN})
+def of_this_account(by: str) -> Principal:
+    """The account that the platform belongs to: he could change every file of it, and so may everything.
+
+    `by` says how he asks, for the history.
+    """
+    return Principal(f"{account()} ({by})", {ALL: Role.ADMIN})

@@ -100,7 +100,7 @@ def test_an_order_goes_by_keyboard_from_the_product_to_its_result(opened: Opened
     press(opened.page, "Enter")
     opened.page.until("location.search.startsWith('?order=') && document.readyState === 'complete'")
     assert until(lambda: opened.rollout()["phase"] == "paused")
-    assert "(command line): seen on the page" in opened.rollout()["reason"]
+    assert "(page): seen on the page" in opened.rollout()["reason"]
     assert opened.seatrial.run("resume", opened.product).returncode == 0
 
 

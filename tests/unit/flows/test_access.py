@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deployments.access_control.principal import at_command_line
+from deployments.access_control.principal import account
 from deployments.access_control.roles import Permission, Role
 from deployments.settings import Settings
 from deployments.web_login.sessions import Passes
@@ -70,7 +70,7 @@ def test_a_product_that_somebody_may_not_see_is_not_there_for_him(scene: Scene) 
 def test_the_platforms_own_token_is_this_account_and_needs_no_database(scene: Scene) -> None:
     scene.away = True
     answer = scene.ask("/seatrial/all", "POST", scene.machine_token)
-    assert answer.json()["who"] == at_command_line()
+    assert answer.json()["who"] == f"{account()} (API)"
     assert (scene.keys / "control").stat().st_mode & 0o077 == 0
 
 
@@ -137,7 +137,7 @@ def test_a_browser_logs_in_by_a_ticket_once(scene: Scene) -> None:
     )
     drawn = ticket.ticket(scene.clock.now())
     assert scene.log_in(ticket=drawn).status_code == 303
-    assert scene.browse("/seatrial/all").json()["who"] == at_command_line()
+    assert scene.browse("/seatrial/all").json()["who"] == f"{account()} (page)"
     assert scene.log_in(ticket=drawn).status_code == 401
     assert scene.log_in(ticket=Passes(_drawn(scene), "mlflow").ticket(scene.clock.now())).status_code == 401
 

@@ -90,7 +90,7 @@ def test_a_run_is_started_by_the_name_of_the_spec_and_once_for_a_key(service: Ap
     ((deployment, parameters, by),) = service.prefect.runs.values()
     assert deployment == (f"release/{PRODUCT}" if name == "release" else f"{name}/{name}")
     assert parameters == {"request": {"product": "wheels", **body}}
-    assert by.endswith("(command line)")
+    assert by.endswith("(API)")
 
 
 def test_without_a_key_each_request_is_a_run(service: ApiScene) -> None:
