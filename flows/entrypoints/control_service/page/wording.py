@@ -108,15 +108,15 @@ def step_in_words(step: Step) -> str:
     told = str(step)
     match step:
         case Launch(version, replicas):
-            told = f"v{version} gets {counted(replicas, 'server')}"
+            told = f"{counted(replicas, 'server')} for v{version}"
         case Verify(version):
             told = f"v{version} answers sample rows as in training"
         case Shift(weights, matches, mirror) if not matches and mirror is None:
             told = f"traffic is split: {weights}"
         case Promote(version):
-            told = f"v{version} becomes the champion"
+            told = f"The champion is v{version}"
         case Reinstate(version):
-            told = f"v{version} becomes the champion again"
+            told = f"The champion is v{version} again"
         case Retire(version):
             told = f"v{version} gives its last answers and goes"
     return told if told[1:2].isdigit() else f"{told[:1].upper()}{told[1:]}"
