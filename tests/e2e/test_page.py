@@ -78,7 +78,7 @@ def test_the_page_hears_of_looks_and_orders_without_being_loaded_again(opened: O
     opened.page.until("document.getElementById('link').dataset.state === 'live'")
     opened.page.run("window.first = true; document.getElementById('order-abort').focus()")
     ask(opened, 20)
-    opened.page.until(f"{element('#evidence svg')} && {element('#charts .numbers')}")
+    opened.page.until(f"Boolean({element('#evidence svg')} && {element('#charts .numbers')})")
     assert opened.seatrial.run("pause", opened.product, "--reason", "let us see").returncode == 0
     began = time.monotonic()
     opened.page.until("document.getElementById('now').innerText.includes('let us see')")
@@ -88,6 +88,7 @@ def test_the_page_hears_of_looks_and_orders_without_being_loaded_again(opened: O
     assert opened.seatrial.run("resume", opened.product).returncode == 0
 
 
+@pytest.mark.browser
 def test_an_order_goes_by_keyboard_from_the_product_to_its_result(opened: Opened) -> None:
     show(opened.page, opened.address)
     opened.page.run("document.getElementById('order-pause').focus()")
@@ -114,6 +115,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(opened: Opened, 
         assert opened.page.run("document.documentElement.scrollWidth <= innerWidth"), address
 
 
+@pytest.mark.browser
 def test_without_scripts_the_page_reads_and_obeys(opened: Opened) -> None:
     opened.page.ask("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
@@ -136,6 +138,7 @@ def test_nothing_of_the_page_is_asked_elsewhere_and_no_policy_is_broken(opened: 
         assert said == []
 
 
+@pytest.mark.browser
 def test_watchers_that_vanish_leave_the_service_as_it_was(opened: Opened) -> None:
     token = opened.seatrial.told("token", "create", "watcher", "--role", "viewer")["token"]
     headers = {"authorization": f"Bearer {token}"}
