@@ -14,9 +14,9 @@ from joserfc.jwk import KeySet, RSAKey
 
 
 @cache
-def drawn_key(name: str) -> RSAKey:
+def drawn_key(name: str, kid: str = "one") -> RSAKey:
     """One for all tests: to draw it takes long."""
-    return RSAKey.generate_key(2048, {"kid": "one"}, private=True)
+    return RSAKey.generate_key(2048, {"kid": kid}, private=True)
 
 
 class OidcProvider:
@@ -27,6 +27,7 @@ class OidcProvider:
         self.claims: dict[str, Any] = {}
         self.lies: dict[str, Any] = {}
         self.token: str | None = None
+        self.odd_keys: list[Any] = []
         self.asked: dict[str, str] = {}
         self.redeemed: list[dict[str, str]] = []
         provider = self
@@ -36,7 +37,8 @@ class OidcProvider:
                 if self.path == "/.well-known/openid-configuration":
                     self._say(provider.published())
                 else:
-                    self._say(KeySet([provider.key]).as_dict(private=False))
+                    keys = KeySet([provider.key]).as_dict(private=False)["keys"]
+                    self._say({"keys": [*provider.odd_keys, *keys]})
 
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
@@ -95,4 +97,4 @@ class OidcProvider:
             "groups": ["data"],
         }
         claims = {name: value for name, value in (claims | self.claims).items() if value is not None}
-        return jwt.encode({"alg": "RS256", "kid": "one"}, claims, self.signer)
+        return jwt.encode({"alg": "RS256", "kid": self.signer.kid}, claims, self.signer)

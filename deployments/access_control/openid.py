@@ -6,17 +6,18 @@ The provider says who somebody is and to which groups he belongs; the settings s
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import httpx
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.jwk import JWKRegistry, KeySet
 
 from deployments.access_control.attempts import Attempt
 from deployments.access_control.principal import ALL, Principal
@@ -29,6 +30,7 @@ SCOPES: Final = "openid email profile"
 # Signed by the provider's own key; never by none, nor by a secret that the client knows as well.
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 _KEPT_FOR: Final = timedelta(hours=1)
+_ASKED_AGAIN_AFTER: Final = timedelta(minutes=1)
 _LEEWAY_SECONDS: Final = 60
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 512 * 1024
@@ -103,7 +105,7 @@ class OpenId:
 
     def _claims(self, token: str, attempt: Attempt, keys: KeySet, now: datetime) -> CodeIDToken:
         try:
-            found = jwt.decode(token, keys, algorithms=list(ALGORITHMS))
+            found = self._decoded(token, keys, now)
             claims = CodeIDToken(
                 found.claims,
                 found.header,
@@ -124,6 +126,17 @@ class OpenId:
                 raise
             raise Refused(f"what the provider says of this login cannot be trusted ({type(error).__name__})") from None
         return claims
+
+    def _decoded(self, token: str, keys: KeySet, now: datetime) -> jwt.Token:
+        """By a key that is known, or one that the provider has had since: those are asked for once a minute."""
+        try:
+            return jwt.decode(token, keys, algorithms=list(ALGORITHMS))
+        except InvalidKeyIdError:
+            with self._turn:
+                if self._published is None or now - self._published[0] < _ASKED_AGAIN_AFTER:
+                    raise
+                self._published = None
+            return jwt.decode(token, self._about(now)[1], algorithms=list(ALGORITHMS))
 
     def _grants(self, groups: object) -> dict[str, Role]:
         """The highest role that any of his groups has, of each product."""
@@ -148,10 +161,9 @@ class OpenId:
                     )
                 for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                     _check_place(name, about.get(name))
-                try:
-                    keys = KeySet.import_key_set(self._read(str(about["jwks_uri"])))  # type: ignore[arg-type]
-                except (JoseError, ValueError, KeyError, TypeError):
-                    raise BadInput(f"the keys of {self._provider.issuer} cannot be read") from None
+                keys = _keys(self._read(str(about["jwks_uri"])))
+                if not keys.keys:
+                    raise BadInput(f"{self._provider.issuer} publishes no key that can be used")
                 self._published = now, about, keys
             return self._published[1], self._published[2]
 
@@ -162,7 +174,9 @@ class OpenId:
         return _parsed(answer)
 
     def _asked(self, method: str, place: str, form: Mapping[str, str] | None = None) -> httpx.Response:
-        login = httpx.BasicAuth(self._provider.client_id, self._provider.client_secret) if form is not None else None
+        # Each part as in a form (RFC 6749, 2.3.1).
+        named = (quote_plus(self._provider.client_id), quote_plus(self._provider.client_secret))
+        login = httpx.BasicAuth(*named) if form is not None else None
         try:
             with self._client.stream(method, place, data=form, auth=login) as answer:
                 size = 0
@@ -193,6 +207,15 @@ def provider_of(settings: Settings) -> Provider:
         role, _, products = given.partition(":")
         roles.setdefault(group, {}).update(dict.fromkeys(products.split(",") if products else (ALL,), Role(role)))
     return Provider(settings.oidc_issuer, settings.oidc_client_id, secret, settings.oidc_groups_claim, roles)
+
+
+def _keys(published: Mapping[str, Any]) -> KeySet:
+    """The keys that can be used; others are left alone (RFC 7517, 5)."""
+    found = []
+    for each in published.get("keys") or ():
+        with suppress(JoseError, ValueError, KeyError, TypeError):
+            found.append(JWKRegistry.import_key(each))
+    return KeySet(found)
 
 
 def _check_place(name: str, place: object) -> None:

@@ -38,7 +38,7 @@ class Login(Scene):
         super().__init__(folder)
         self.provider = provider
         self.identities.clock = self.clock = ManualClock(datetime.now(UTC))
-        settings = Settings(oidc_issuer=provider.issuer, oidc_client_secret="hush", oidc_roles=ROLES, **more)  # noqa: S106
+        settings = Settings(oidc_issuer=provider.issuer, oidc_client_secret="hush+/%", oidc_roles=ROLES, **more)  # noqa: S106
         opened = OpenId(provider_of(settings))
         self.app = make_app([*guarded_routes(), *login.routes(self.access, lambda: opened)], self.access)
 
@@ -85,7 +85,7 @@ def test_the_code_is_redeemed_with_the_verifier_and_the_secret_and_both_stay_her
     browser.come_back(browser.provider.lets_in(address))
     (redeemed,) = browser.provider.redeemed
     assert redeemed["redirect_uri"] == f"http://{HOST}/seatrial/login/callback"
-    assert base64.b64decode(redeemed["login"].removeprefix("Basic ")) == b"seatrial:hush"
+    assert base64.b64decode(redeemed["login"].removeprefix("Basic ")) == b"seatrial:hush%2B%2F%25"
     assert "hush" not in address
     assert redeemed["code_verifier"] not in address
 
@@ -141,6 +141,19 @@ def test_a_token_that_nobody_signed_lets_nobody_in(browser: Login, header: dict[
 def test_a_token_under_another_key_lets_nobody_in(browser: Login) -> None:
     browser.provider.signer = drawn_key("another")
     assert browser.whole().status_code == 403
+
+
+def test_a_key_that_the_provider_has_since_is_asked_for(browser: Login) -> None:
+    assert browser.whole().status_code == 200
+    browser.provider.key = browser.provider.signer = drawn_key("two", "two")
+    assert browser.whole().status_code == 403  # asked for once a minute
+    browser.clock.sleep(timedelta(minutes=1))
+    assert browser.whole().status_code == 200
+
+
+def test_a_key_that_nobody_knows_is_left_alone(browser: Login) -> None:
+    browser.provider.odd_keys = [{"kty": "EC", "crv": "P-1", "x": "AA", "y": "AA"}, {"kty": "odd"}, "no key"]
+    assert browser.whole().status_code == 200
 
 
 def test_a_login_that_another_browser_began_lets_nobody_in(browser: Login) -> None:
