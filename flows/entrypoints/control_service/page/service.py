@@ -115,6 +115,8 @@ class _Pages:
             return self._said(request, 404, "There is no such product", str(error))
         except SeatrialError as error:
             return self._said(request, 503, "This cannot be shown now", str(error))
+        if product not in seen.reports:  # nothing was ever read
+            return self._said(request, 503, "This cannot be shown now", seen.trouble)
         return page(
             "product.html",
             product=product,
