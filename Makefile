@@ -48,10 +48,10 @@ down: $(READY) ## end it; nothing is left running
 
 test: $(READY) ## every test, with a sample of the crashes and of what is hostile
 	@$(BIN)/python -m pytest -m "not crash" -n 2 tests/unit tests/architecture tests/docs $(LIGHT)
-	@$(BIN)/python -m pytest -m "not crash and not browser" -n 2 --dist loadfile $(LIGHT:%=--ignore=%) tests/contracts tests/e2e
+	@$(BIN)/python -m pytest -m "not crash and not browser" -n 2 --dist loadfile --no-loadscope-reorder $(LIGHT:%=--ignore=%) tests/e2e tests/contracts
 	@$(BIN)/python -m pytest -m "not crash and not hostile" tests/hostile
 
-test-unit: $(READY) ## most unit tests, by PYTHON=python3.13 on the newest Python, of which CI runs one of three: EVERY=3
+test-unit: $(READY) ## most unit tests, by PYTHON=python3.13 on the newest Python, of which CI runs one of six: EVERY=6
 	@$(BIN)/python -m pytest -m "not crash" -n 2 --every $(EVERY) $(SLOW:%=--ignore=tests/unit/%) tests/unit
 
 test-crash: $(READY) ## all crashes: three quarters of an hour or so

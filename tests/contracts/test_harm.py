@@ -29,6 +29,7 @@ def test_a_candidate_that_gives_users_no_answer_goes_within_a_minute(name: str, 
     assert found.as_wanted
 
 
+@pytest.mark.crash  # half a minute of traffic
 def test_clients_that_are_as_impatient_with_the_champion_roll_nothing_back() -> None:
     (case,) = (each for each in CASES if not each.harmful)
     found = measure(Case(case.name, case.candidate, harmful=False, patience=case.patience), 4500, 150, RULES)

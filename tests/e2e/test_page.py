@@ -14,7 +14,10 @@ from tests.chromium import Page, browser, chromium
 from tests.e2e.conftest import SPEC, Seatrial, Shop, rows, until
 from tests.page_browser import DESK, PHONE, axe, element, show, violations
 
-pytestmark = pytest.mark.skipif(browser() is None, reason="there is no Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(browser() is None, reason="there is no Chromium: apt-get install chromium"),
+]
 SLOW = {"wait": "1h", "steps": [{"weight": 50, "approve": True}]}
 
 
@@ -46,7 +49,9 @@ def opened(seatrial: Seatrial, tmp_path_factory: pytest.TempPathFactory) -> Iter
     release = seatrial.start("release", str(product.file))
     profile = tmp_path_factory.mktemp("browser") / "profile"
     try:
-        assert until(lambda: any(each["phase"] == "observing" for each in seatrial.told("status")["rollouts"]))
+        assert until(
+            lambda: any(each["phase"] in {"observing", "holding"} for each in seatrial.told("status")["rollouts"])
+        )
         with chromium(profile, {}) as browsing:
             page = browsing.new_page()
             address = seatrial.run("open", "--print").stdout.strip()
@@ -88,7 +93,6 @@ def test_the_page_hears_of_looks_and_orders_without_being_loaded_again(opened: O
     assert opened.seatrial.run("resume", opened.product).returncode == 0
 
 
-@pytest.mark.browser
 def test_an_order_goes_by_keyboard_from_the_product_to_its_result(opened: Opened) -> None:
     show(opened.page, opened.address)
     opened.page.run("document.getElementById('order-pause').focus()")
@@ -115,7 +119,6 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(opened: Opened, 
         assert opened.page.run("document.documentElement.scrollWidth <= innerWidth"), address
 
 
-@pytest.mark.browser
 def test_without_scripts_the_page_reads_and_obeys(opened: Opened) -> None:
     opened.page.ask("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
@@ -138,7 +141,6 @@ def test_nothing_of_the_page_is_asked_elsewhere_and_no_policy_is_broken(opened: 
         assert said == []
 
 
-@pytest.mark.browser
 def test_watchers_that_vanish_leave_the_service_as_it_was(opened: Opened) -> None:
     token = opened.seatrial.told("token", "create", "watcher", "--role", "viewer")["token"]
     headers = {"authorization": f"Bearer {token}"}

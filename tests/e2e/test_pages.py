@@ -60,6 +60,7 @@ def done(terminal: Terminal, command: Command) -> str:
     return told.stdout
 
 
+@pytest.mark.crash  # a minute and more: the whole page, typed
 @claim(
     "docs/your-own-model.md",
     "Every command and answer here comes from a run of this page;",
@@ -239,6 +240,7 @@ def numbers(answer: Any) -> list[float]:
     return [value for output in answer["outputs"] for value in output["data"]]
 
 
+@pytest.mark.crash  # waits for half a minute
 @claim(
     "docs/feedback.md",
     "Every answer carries two headers: who gave it, and to which request.",
