@@ -163,7 +163,7 @@ class OpenId:
                     _check_place(name, about.get(name))
                 keys = _keys(self._read(str(about["jwks_uri"])))
                 if not keys.keys:
-                    raise BadInput(f"{self._provider.issuer} publishes no key that can be used")
+                    raise BadInput(f"of the keys of {self._provider.issuer} none can be used")
                 self._published = now, about, keys
             return self._published[1], self._published[2]
 

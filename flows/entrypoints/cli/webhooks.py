@@ -114,14 +114,19 @@ def rotate(
     from deployments.local_platform.mlflow_address import mlflow_rest
 
     settings, hooks, name = _here(product)
+    before = hooks.find(source, name)
     try:
-        hook = hooks.find(source, name).rotated(SystemClock().now(), parse_duration(overlap))
+        hook = before.rotated(SystemClock().now(), parse_duration(overlap))
     except ValueError as error:
         raise BadInput(f"--overlap: {error}") from None
     hooks.keep(hook)  # MLflow is told when both are good
     if hook.registered:
-        with mlflow_rest(settings) as mlflow:
-            mlflow.change_webhook(hook.registered, secret=hook.keys[0].secret)
+        try:
+            with mlflow_rest(settings) as mlflow:
+                mlflow.change_webhook(hook.registered, secret=hook.keys[0].secret)
+        except BaseException:
+            hooks.keep(before)  # else the key that MLflow goes on signing with would end
+            raise
     _show(settings, hook, json)
 
 
@@ -131,16 +136,23 @@ def remove(source: Source, product: Product, json: Json = False) -> None:
 
     Example: seatrial webhook remove github flights
     """
-    from deployments.errors import NotFound
+    from deployments.errors import NotFound, PlatformUnreachable, TryAgain
     from deployments.local_platform.mlflow_address import mlflow_rest
     from flows.reports.webhooks import webhook_report
 
     settings, hooks, name = _here(product)
     hook = hooks.find(source, name)
-    hooks.remove(hook)
+    hooks.keep(replace(hook, keys=()))  # at once, whether MLflow answers or not
     if hook.registered:
-        with suppress(NotFound), mlflow_rest(settings) as mlflow:
-            mlflow.remove_webhook(hook.registered)
+        try:
+            with suppress(NotFound), mlflow_rest(settings) as mlflow:
+                mlflow.remove_webhook(hook.registered)
+        except TryAgain as error:
+            raise PlatformUnreachable(
+                f"its keys are good no more, but MLflow goes on sending ({error}): `seatrial webhook remove {source} "
+                f"{name}` once more when it answers"
+            ) from None
+    hooks.remove(hook)
     if json:
         console.print_json(webhook_report(hook))
     else:

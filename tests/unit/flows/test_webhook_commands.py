@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 import uvicorn
 
 from deployments.clock import SystemClock
+from deployments.errors import RegistryUnreachable
 from deployments.local_platform.addresses import Addresses, write_addresses
 from deployments.metrics.feedback.rate_limit import Rates
 from deployments.settings import Settings, current
 from deployments.webhooks.group_commit import GroupCommit
-from deployments.webhooks.hooks import Hook, Hooks
+from deployments.webhooks.hooks import Hook, Hooks, new_hook
 from deployments.webhooks.inbox import Inbox, State
 from flows.entrypoints.cli import main as cli
 from flows.entrypoints.control_service.app import make_app
@@ -206,3 +208,60 @@ def test_what_was_given_up_waits_once_more(home: Settings, told: Told) -> None:
         assert [each["state"] for each in told("list")["deliveries"]] == ["dead"]
         assert told("retry", "flights") == {"waiting": 1}
         assert [each.state for each in inbox.newest(1)] == [State.WAITING]
+
+
+class Away:
+    """MLflow, as it answers the commands: not at all while it is `away`."""
+
+    def __init__(self) -> None:
+        self.away, self.told = True, list[tuple[str, str]]()
+
+    def __enter__(self) -> "Away":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def _say(self, what: str, about: str) -> None:
+        if self.away:
+            raise RegistryUnreachable("MLflow does not answer")
+        self.told.append((what, about))
+
+    def change_webhook(self, webhook: str, secret: str) -> None:
+        self._say("changed", secret)
+
+    def remove_webhook(self, webhook: str) -> None:
+        self._say("removed", webhook)
+
+
+@pytest.fixture
+def mlflow(home: Settings, monkeypatch: pytest.MonkeyPatch) -> Away:
+    made = Away()
+    monkeypatch.setattr("deployments.local_platform.mlflow_address.mlflow_rest", lambda _: made)
+    Hooks(home.keys_folder).keep(replace(new_hook("mlflow", "flights"), registered="w1"))
+    return made
+
+
+def test_a_key_that_mlflow_was_not_told_of_does_not_end_the_one_it_signs_with(
+    home: Settings, mlflow: Away, told: Told, seatrial: Callable[..., int]
+) -> None:
+    hooks = Hooks(home.keys_folder)
+    before = hooks.find("mlflow", "flights")
+    assert seatrial("rotate", "mlflow", "flights") == 5
+    assert hooks.find("mlflow", "flights") == before
+    mlflow.away = False
+    told("rotate", "mlflow", "flights")
+    assert mlflow.told == [("changed", Hooks(home.keys_folder).find("mlflow", "flights").keys[0].secret)]
+
+
+def test_a_webhook_that_mlflow_could_not_be_told_of_is_shut_at_once_and_taken_away_later(
+    home: Settings, mlflow: Away, seatrial: Callable[..., int], capsys: Captured
+) -> None:
+    assert seatrial("remove", "mlflow", "flights") == 5
+    said = capsys.readouterr().err
+    assert followed("its keys are good no more, but MLflow goes on sending (") in said
+    assert Hooks(home.keys_folder).find("mlflow", "flights").secrets(SystemClock().now()) == ()
+    mlflow.away = False
+    assert seatrial("remove", "mlflow", "flights") == 0
+    assert mlflow.told == [("removed", "w1")]
+    assert list(Hooks(home.keys_folder).all()) == []
