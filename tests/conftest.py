@@ -1,10 +1,12 @@
 """What holds for every test."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deployments.database import Database
 from deployments.settings import current
 
 # The same examples in every run, however slow the machine is. `--hypothesis-profile=exploring` looks for new ones.
@@ -38,3 +40,19 @@ def settings_of_its_own() -> Iterator[None]:
     current.cache_clear()
     yield
     current.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def databases_let_go(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The connections of each database that a test opens are closed after it; whoever uses it later gets new ones."""
+    opened: list[Database] = []
+    whole = Database.__init__
+
+    def init(database: Database, *given: Any, **more: Any) -> None:
+        whole(database, *given, **more)
+        opened.append(database)
+
+    monkeypatch.setattr(Database, "__init__", init)
+    yield
+    for each in opened:
+        each.close()
