@@ -18,6 +18,7 @@ from deployments.errors import BadInput, NotFound
 from deployments.key_files import known_key
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_PRODUCT: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _FILE: Final = re.compile(r"gateway-([a-z][a-z0-9-]{0,39})")
 
 
@@ -44,11 +45,13 @@ class GatewayKeys:
         """By product, in the order in which they were made."""
         with suppress(FileNotFoundError):
             for path in sorted(self._folder.iterdir()):
-                if named := _FILE.fullmatch(path.name):
+                if (named := _FILE.fullmatch(path.name)) and path.is_file():
                     yield from self.of(named[1])
 
     def of(self, product: str) -> tuple[GatewayKey, ...]:
-        """Those of one product."""
+        """Those of one product; none of what cannot be one."""
+        if not _PRODUCT.fullmatch(product):
+            return ()
         try:
             content = known_key(self._folder, f"gateway-{product}")
         except NotFound:
@@ -67,6 +70,8 @@ class GatewayKeys:
         """A new one of 256 random bits. Raises `BadInput` for a name that is taken, or none."""
         if not _NAME.fullmatch(name):
             raise BadInput(f"{name!r} cannot name a key: up to 40 letters, digits, dots, dashes and _")
+        if not _PRODUCT.fullmatch(product):
+            raise BadInput(f"{product!r} is no name of a product: small letters, digits and dashes")
         known = self.of(product)
         if any(each.name == name for each in known):
             raise BadInput(f"{product} has a key {name} already: take another name, such as {name}-2")

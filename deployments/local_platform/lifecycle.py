@@ -52,7 +52,7 @@ def _up(settings: Settings, tell: Progress, clock: Clock) -> Addresses:
     addresses = _choose_ports(settings, supervisor)
     tell(f"gateway       {addresses.url('gateway')}{_instead_of(settings.gateway_port, addresses.gateway)}")
     if (public := public_address(settings)) is not None:
-        bring_keys(settings)
+        bring_keys(settings, settings.public_rate)
         tell(f"public        https://{public[0]}:{public[1]}{_unless_there(settings)}")
     products = ProductsUp(supervisor, settings, tell, clock)
 

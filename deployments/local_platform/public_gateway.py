@@ -14,7 +14,7 @@ from typing import Final
 from deployments.errors import BadInput
 from deployments.local_platform.gateway_keys import GatewayKeys
 from deployments.printable import said_by
-from deployments.routers.envoy import EnvoyFiles, write_certificate, write_keys, write_rates
+from deployments.routers.envoy import EnvoyFiles, read_rate, write_certificate, write_keys, write_rates
 from deployments.settings import Settings
 
 # So long before its end a certificate is told of.
@@ -52,7 +52,7 @@ def bring(settings: Settings, now: datetime) -> None:
     """
     if settings.public_host is None:
         return
-    bring_keys(settings)
+    bring_keys(settings, settings.public_rate)
     try:
         bring_certificate(settings, now)
     except BadInput:
@@ -60,14 +60,19 @@ def bring(settings: Settings, now: datetime) -> None:
             raise
 
 
-def bring_keys(settings: Settings) -> None:
-    """The keys as they are now; Envoy has them at once, if it runs."""
+def bring_keys(settings: Settings, a_second: int | None = None) -> None:
+    """The keys as they are now; Envoy has them at once, if it runs.
+
+    `a_second` is how often each product may be asked; None: as often as before, for whoever makes a key need not have
+    the platform's settings.
+    """
     files = _files(settings)
+    a_second = a_second or read_rate(files) or settings.public_rate
     keys: dict[str, list[str]] = {}
     for each in GatewayKeys(settings.keys_folder).all():
         keys.setdefault(each.product, []).append(each.secret)
     files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_rates(files, settings.public_rate, keys)
+    write_rates(files, a_second, keys)
     write_keys(files, keys)
 
 
@@ -91,8 +96,8 @@ def read_pair(settings: Settings, now: datetime) -> tuple[str, str]:
     if chain is None or key is None:
         raise BadInput(f"SEATRIAL_PUBLIC_HOST needs a certificate: {_HOW}")
     texts = _text(chain), _text(key)
-    if key.stat().st_mode & 0o007:
-        raise BadInput(f"everybody may read the private key {key}: `chmod 600` it")
+    if key.stat().st_mode & 0o077:
+        raise BadInput(f"others may read the private key {key}: `chmod 600` it")
     _check_pair(chain, key)
     begins, ends = validity(texts[0], chain)
     if now >= ends:

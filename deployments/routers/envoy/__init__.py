@@ -11,7 +11,7 @@ from deployments.routers.envoy.bootstrap import prepare
 from deployments.routers.envoy.config_files import EnvoyFiles
 from deployments.routers.envoy.config_updates import Patience
 from deployments.routers.envoy.graceful_drain import drain
-from deployments.routers.envoy.public_listener import write_certificate, write_keys, write_rates
+from deployments.routers.envoy.public_listener import read_rate, write_certificate, write_keys, write_rates
 from deployments.routers.envoy.record_recovery import Witness
 from deployments.routers.envoy.router import EnvoyRouter
 
@@ -23,6 +23,7 @@ __all__ = [
     "drain",
     "is_alive",
     "prepare",
+    "read_rate",
     "write_certificate",
     "write_keys",
     "write_rates",

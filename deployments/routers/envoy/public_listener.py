@@ -6,10 +6,11 @@ Envoy watches, each replaced in one step: nothing is started anew for a new key.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from deployments.routers.envoy.clusters import TYPE
-from deployments.routers.envoy.config_files import EnvoyFiles, Json, versioned, write_document
+from deployments.routers.envoy.config_files import EnvoyFiles, Json, read_document, versioned, write_document
 from deployments.routers.envoy.headers import ADMITTED_HEADER, mark
 
 KEY_HEADER: Final = "x-api-key"
@@ -91,6 +92,15 @@ def write_rates(files: EnvoyFiles, a_second: int, products: Iterable[str]) -> No
     write_document(files.rates, _extension(_RATES, _rates(a_second, sorted(products))))
 
 
+def read_rate(files: EnvoyFiles) -> int | None:
+    """How many requests a second each product may be asked, as it was written last; None: of no product yet."""
+    document = read_document(files.rates)
+    with suppress(KeyError, IndexError, TypeError, ValueError):
+        bucket = (document or {})["resources"][0]["typed_config"]["descriptors"][0]["token_bucket"]
+        return int(bucket["max_tokens"])
+    return None
+
+
 def _admitting() -> Json:
     mutations = {"request_mutations": [{"append": mark(ADMITTED_HEADER)}, {"remove": KEY_HEADER}]}
     settings = {"@type": f"{_FILTERS}.header_mutation.v3.HeaderMutation", "mutations": mutations}
@@ -133,6 +143,7 @@ def _rates(a_second: int, products: Sequence[str]) -> Json:
         "filter_enabled": _ALWAYS,
         "filter_enforced": _ALWAYS,
         "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+        "enable_retry_after_header": True,
         "rate_limits": [action(product) for product in products],
         "descriptors": [
             {"entries": [{"key": "product", "value": product}], "token_bucket": bucket} for product in products

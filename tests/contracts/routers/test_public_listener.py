@@ -186,6 +186,7 @@ def test_one_product_is_asked_no_more_than_its_rate_and_another_one_goes_on(publ
     eventually(lambda: 429 in {public.status("/shop/invocations") for _ in range(20)})
     refused = next(answer for answer in (public.call("/shop/invocations") for _ in range(50)) if answer[0] == 429)
     assert "x-ratelimit-limit" in refused[1]
+    assert int(refused[1]["retry-after"]) <= 1
     assert (
         followed("this product is asked more than SEATRIAL_PUBLIC_RATE allows: come again in a second")
         in refused[2].decode()

@@ -15,10 +15,12 @@ from deployments.local_platform.gateway_keys import GatewayKeys
 from deployments.local_platform.public_gateway import (
     bring,
     bring_certificate,
+    bring_keys,
     check_listening,
     listens_to_others,
     read_pair,
 )
+from deployments.routers.envoy import read_rate
 from deployments.routers.envoy.config_files import EnvoyFiles, write_document
 from deployments.routers.envoy.listener import bootstrap
 from deployments.settings import Settings, current
@@ -88,6 +90,7 @@ BAD = [
     (lambda at: at.chain.unlink(), "chain.pem cannot be read"),
     (lambda at: at.key.unlink(), "key.pem cannot be read"),
     (lambda at: at.key.chmod(0o644), "`chmod 600` it"),
+    (lambda at: at.key.chmod(0o640), "others may read the private key"),
     (lambda at: at.put(pair()[0], pair()[1]), "no pair"),
     (lambda at: at.put("nonsense", at.key.read_text()), "no pair"),
     (lambda at: at.put(*pair(begins=-2 * DAY, ends=-DAY)), "put a new one there"),
@@ -124,7 +127,7 @@ def test_the_advice_on_a_pair_makes_it_good(place: Place) -> None:
     place.key.chmod(0o644)
     with pytest.raises(BadInput) as open_key:
         read_pair(place.settings(), now())
-    assert "everybody may read the private key " in str(open_key.value)
+    assert "others may read the private key " in str(open_key.value)
     place.key.chmod(0o600)
     read_pair(place.settings(), now())
     place.put(*pair(begins=DAY, ends=2 * DAY))
@@ -213,6 +216,29 @@ def test_what_cannot_be_a_key_is_refused_with_what_can(tmp_path: Path) -> None:
     assert followed(" is damaged: remove it, and make the keys again") in str(damaged.value)
     (tmp_path / "gateway-shop").unlink()
     keys.create("shop", "web", now())
+
+
+@pytest.mark.parametrize("product", ["specs/flights", "../x", "a/../../stray", "Shop", "", "specs/flights.yaml/x"])
+def test_what_is_no_product_gets_no_key_and_spoils_nothing(place: Place, product: str) -> None:
+    settings = place.settings()
+    keys = GatewayKeys(settings.keys_folder)
+    keys.create("shop", "web", now())
+    before = sorted(place.folder.rglob("*"))
+    with pytest.raises(BadInput, match="no name of a product"):
+        keys.create(product, "web", now())
+    with pytest.raises(NotFound):
+        keys.revoke(product, "web")
+    assert sorted(place.folder.rglob("*")) == before
+    (settings.keys_folder / "gateway-stray").mkdir()
+    bring(settings, now())
+    assert [each.product for each in keys.all()] == ["shop"]
+
+
+def test_whoever_makes_a_key_changes_no_rate(place: Place) -> None:
+    GatewayKeys(place.settings().keys_folder).create("shop", "web", now())
+    bring(place.settings(public_rate=5), now())
+    bring_keys(place.settings())  # from a shell without the platform's settings
+    assert read_rate(EnvoyFiles(place.settings().home / "gateway", place.settings().run_folder)) == 5
 
 
 def test_the_commands_show_a_key_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
