@@ -103,7 +103,7 @@ def test_servers_never_see_a_key(public: Public) -> None:
     assert KEY not in heads
 
 
-def test_keys_are_in_no_file_of_others_and_in_no_log(public: Public) -> None:
+def test_keys_are_in_no_log_and_what_shows_them_is_its_owners_alone(public: Public) -> None:
     socket_of_admin = httpx.HTTPTransport(uds=str(public.files.admin_socket))
     with httpx.Client(transport=socket_of_admin, base_url="http://envoy") as admin:
         assert "BEGIN PRIVATE" not in admin.get("/config_dump?include_eds").text
