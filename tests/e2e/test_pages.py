@@ -215,11 +215,11 @@ def test_processes_and_files_are_those_of_the_pages(flights: Terminal) -> None:
     before = json.loads(done(flights, status))
     assert json.loads(done(flights, Command("seatrial up --json"))) == before["platform"]
     assert json.loads(done(flights, status))["processes"].keys() == before["processes"].keys()
-    processes = set(table(operations, "process"))
+    # The platform of these tests was up for some commands and not for others.
+    processes = set(table(operations, "process")) - {"prefect-for-one-command"}
     listed = {line.split()[0] for line in done(flights, Command("seatrial logs")).splitlines()}
-    assert {re.sub(r"^model-[a-z]+-v\d+-\d+$", "model-PRODUCT-vN-I", name) for name in listed} == processes | {
-        "supervisord"
-    }
+    known = {re.sub(r"^model-[a-z]+-v\d+-\d+$", "model-PRODUCT-vN-I", name) for name in listed}
+    assert known - {"prefect-for-one-command"} == processes | {"supervisord"}
     home = flights.folder / ".seatrial"
     named = {
         name.split("/")[0]
